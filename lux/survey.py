@@ -1,0 +1,411 @@
+"""The one container of data: spectra with their errors, labels with theirs, and where both came from."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from lux.storage import atomic_write
+
+FORMAT = "lux-survey-1"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Truth:
+    """What a simulation knows and a survey does not.
+
+    Parameters
+    ----------
+    labels : (N, M) array
+        Noise-free labels, in the units of the survey's labels.
+    world : dict
+        What was planted, in values that JSON can hold.
+    columns : mapping of name to (N,) array
+        Further true quantities of each star.
+    """
+
+    labels: np.ndarray
+    world: dict[str, Any]
+    columns: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Survey:
+    """Spectra on one wavelength grid, with the labels of their stars.
+
+    Parameters
+    ----------
+    wavelength : (D,) array
+        Vacuum wavelength in Angstrom, strictly increasing.
+    flux : (N, D) array
+        Continuum-normalised flux, finite everywhere (a masked pixel holds any finite value, by habit 1).
+    ivar : (N, D) array
+        Inverse variance of the flux; 0 marks a masked pixel.
+    labels, label_err : (N, M) arrays
+        Labels and their standard errors. A NaN label is missing; the error of a label that is there is positive.
+    label_names : sequence of M str
+    label_units : sequence of M str, optional
+        Units as text, such as "K" or "dex"; empty text by default.
+    star_id : (N,) array of str, optional
+        Unique names; the row numbers by default.
+    truth : Truth, optional
+    provenance : dict, optional
+        Where the data came from, in values that JSON can hold.
+    catalogue : mapping of name to (N,) array, optional
+        Further columns of each star, such as "cluster", "snr" or "radial_velocity" (km/s).
+
+    Raises
+    ------
+    ValueError
+        If anything above does not hold; the message names the star, pixel or label.
+
+    Notes
+    -----
+    Arrays that already have the right type are not copied: do not write to them afterwards.
+    """
+
+    wavelength: np.ndarray
+    flux: np.ndarray
+    ivar: np.ndarray
+    labels: np.ndarray
+    label_err: np.ndarray
+    label_names: tuple[str, ...]
+    label_units: tuple[str, ...] | None = None
+    star_id: np.ndarray | None = None
+    truth: Truth | None = None
+    provenance: dict[str, Any] | None = None
+    catalogue: Mapping[str, np.ndarray] | None = None
+
+    def __post_init__(self):
+        names = tuple(str(name) for name in self.label_names)
+        units = ("",) * len(names) if self.label_units is None else tuple(str(unit) for unit in self.label_units)
+        flux = _array("flux", self.flux, np.float32, 2)
+        star_id = np.arange(len(flux)).astype(str) if self.star_id is None else np.asarray(self.star_id).astype(str)
+        values = {
+            "wavelength": _array("wavelength", self.wavelength, np.float64, 1),
+            "flux": flux,
+            "ivar": _array("ivar", self.ivar, np.float32, 2),
+            "labels": _array("labels", self.labels, np.float64, 2),
+            "label_err": _array("label_err", self.label_err, np.float64, 2),
+            "label_names": names,
+            "label_units": units,
+            "star_id": star_id,
+            "truth": self.truth if self.truth is None else _checked_truth(self.truth, len(flux), len(names)),
+            "provenance": _json_dict("provenance", self.provenance or {}),
+            "catalogue": _checked_columns("catalogue", self.catalogue or {}, len(flux)),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        _validate(self)
+        for array in (self.wavelength, self.flux, self.ivar, self.labels, self.label_err, self.star_id):
+            array.setflags(write=False)
+
+    @property
+    def n_stars(self) -> int:
+        """Number of stars, N."""
+        return self.flux.shape[0]
+
+    @property
+    def n_pixels(self) -> int:
+        """Number of pixels, D."""
+        return self.flux.shape[1]
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels, M."""
+        return len(self.label_names)
+
+    def __len__(self) -> int:
+        return self.n_stars
+
+    def __repr__(self) -> str:
+        span = f"{self.wavelength[0]:.1f}-{self.wavelength[-1]:.1f} A"
+        return f"Survey({self.n_stars} stars, {self.n_pixels} pixels {span}, labels {', '.join(self.label_names)})"
+
+    def label_index(self, name: str) -> int:
+        """Return the column of a label; ValueError if the survey has no such label."""
+        if name not in self.label_names:
+            raise ValueError(f"unknown label {name!r}; this survey has {', '.join(self.label_names)}")
+        return self.label_names.index(name)
+
+    def label(self, name: str) -> np.ndarray:
+        """Return one label of every star, (N,)."""
+        return self.labels[:, self.label_index(name)]
+
+    def __getitem__(self, stars) -> "Survey":
+        """Return the survey of the stars picked by a slice, a boolean mask (N,) or row numbers."""
+        rows = np.atleast_1d(np.arange(self.n_stars)[_star_index(stars, self.n_stars)])
+        if rows.size == 0:
+            raise ValueError("the selection leaves no star; relax the mask or the row numbers")
+        truth = self.truth and Truth(self.truth.labels[rows], self.truth.world, _pick(self.truth.columns, rows))
+        return self.replace(
+            flux=self.flux[rows], ivar=self.ivar[rows], labels=self.labels[rows], label_err=self.label_err[rows],
+            star_id=self.star_id[rows], truth=truth, catalogue=_pick(self.catalogue, rows),
+        )  # fmt: skip
+
+    def replace(self, **changes) -> "Survey":
+        """Return a copy with the named fields changed, validated anew."""
+        return dataclasses.replace(self, **changes)
+
+    def split(self, test_fraction: float = 0.2, seed: int = 0) -> tuple["Survey", "Survey"]:
+        """Split the stars at random into a training and a test survey.
+
+        Raises
+        ------
+        ValueError
+            If `test_fraction` leaves either side empty.
+        """
+        n_test = round(test_fraction * self.n_stars)
+        if not 0 < n_test < self.n_stars:
+            raise ValueError(
+                f"test_fraction={test_fraction} of {self.n_stars} stars leaves {n_test} for the test; "
+                "both sides need at least one star"
+            )
+        order = np.random.default_rng(seed).permutation(self.n_stars)
+        return self[np.sort(order[n_test:])], self[np.sort(order[:n_test])]
+
+    def select_labels(self, names: Sequence[str]) -> "Survey":
+        """Return the survey with only the named labels, in that order."""
+        columns = [self.label_index(name) for name in names]
+        truth = self.truth and Truth(self.truth.labels[:, columns], self.truth.world, self.truth.columns)
+        return self.replace(
+            labels=self.labels[:, columns], label_err=self.label_err[:, columns], truth=truth,
+            label_names=tuple(names), label_units=tuple(self.label_units[column] for column in columns),
+        )  # fmt: skip
+
+    def select_pixels(self, pixels: np.ndarray) -> "Survey":
+        """Return the survey on the pixels of a boolean mask (D,); the others are gone."""
+        pixels = np.asarray(pixels)
+        if pixels.dtype != bool or pixels.shape != (self.n_pixels,):
+            raise ValueError(
+                f"pixels must be a boolean mask of shape ({self.n_pixels},), got {pixels.dtype} {pixels.shape}"
+            )
+        return self.replace(
+            wavelength=self.wavelength[pixels], flux=self.flux[:, pixels], ivar=self.ivar[:, pixels]
+        )
+
+    def mask_wavelengths(self, windows: Iterable[tuple[float, float]]) -> "Survey":
+        """Return the survey with ivar = 0 inside each (low, high) window in Angstrom; the grid is unchanged."""
+        return self.replace(ivar=np.where(self.pixels_within(windows), np.float32(0), self.ivar))
+
+    def pixels_within(self, windows: Iterable[tuple[float, float]]) -> np.ndarray:
+        """Return a boolean mask (D,) of the pixels inside any (low, high) window in Angstrom, ends included."""
+        inside = np.zeros(self.n_pixels, bool)
+        for low, high in windows:
+            if not low <= high:
+                raise ValueError(f"a wavelength window needs low <= high, got ({low}, {high})")
+            inside |= (self.wavelength >= low) & (self.wavelength <= high)
+        return inside
+
+    def drop_masked_pixels(self, minimum_stars: int = 1) -> "Survey":
+        """Return the survey without the pixels that fewer than `minimum_stars` stars have unmasked."""
+        return self.select_pixels(np.count_nonzero(self.ivar, axis=0) >= minimum_stars)
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write everything to one HDF5 file, whole or not at all."""
+        with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+            for name in ("wavelength", "labels", "label_err"):
+                file.create_dataset(name, data=getattr(self, name))
+            for name in ("flux", "ivar"):
+                rows = max(1, min(self.n_stars, (1 << 20) // (4 * self.n_pixels)))
+                file.create_dataset(name, data=getattr(self, name), chunks=(rows, self.n_pixels), shuffle=True,
+                                    compression="gzip", compression_opts=1, fletcher32=True)  # fmt: skip
+            _write_columns(file, "star", {"star_id": self.star_id})
+            _write_columns(file, "catalogue", self.catalogue)
+            file.attrs["label_names"] = json.dumps(self.label_names)
+            file.attrs["label_units"] = json.dumps(self.label_units)
+            file.attrs["provenance"] = json.dumps(self.provenance)
+            if self.truth is not None:
+                group = file.create_group("truth")
+                group.attrs["world"] = json.dumps(self.truth.world)
+                group.create_dataset("labels", data=self.truth.labels)
+                _write_columns(group, "columns", self.truth.columns)
+            file.attrs["format"] = FORMAT
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "Survey":
+        """Read a survey that `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is truncated, damaged, or not a survey.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no survey file at {path}")
+        try:
+            with h5py.File(path, "r") as file:
+                if file.attrs.get("format") != FORMAT:
+                    raise ValueError(f"{path} is HDF5 but not a survey (format {file.attrs.get('format')!r})")
+                fields = _read_fields(file)
+        except (OSError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"{path} cannot be read as a survey (truncated, damaged or foreign): {error}; write it again"
+            ) from error
+        return cls(**fields)
+
+
+def _array(name: str, value, dtype, ndim: int) -> np.ndarray:
+    try:
+        array = np.array(value, dtype=dtype, order="C", copy=None)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from error
+    if array.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {array.shape}")
+    return array.view()
+
+
+def _star_index(stars, n_stars: int):
+    if isinstance(stars, slice):
+        return stars
+    stars = np.asarray(stars)
+    if stars.dtype == bool and stars.shape != (n_stars,):
+        raise ValueError(f"a boolean selection of stars must have shape ({n_stars},), got {stars.shape}")
+    if stars.dtype != bool and stars.size and not np.issubdtype(stars.dtype, np.integer):
+        raise ValueError(f"stars are picked by a slice, a boolean mask or row numbers, got {stars.dtype}")
+    return stars if stars.size else np.empty(0, int)
+
+
+def _pick(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: column[rows] for name, column in columns.items()}
+
+
+def _json_dict(name: str, value: dict) -> dict:
+    try:
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold values that JSON can hold: {error}") from error
+
+
+def _checked_columns(name: str, columns: Mapping[str, Any], n_stars: int) -> dict[str, np.ndarray]:
+    checked = {}
+    for key, column in columns.items():
+        column = np.asarray(column)
+        if column.shape != (n_stars,):
+            raise ValueError(f"{name} column {key!r} must have shape ({n_stars},), got {column.shape}")
+        if column.dtype.kind not in "biufU":
+            raise ValueError(f"{name} column {key!r} must hold numbers, booleans or text, got {column.dtype}")
+        checked[str(key)] = column
+    return checked
+
+
+def _checked_truth(truth: Truth, n_stars: int, n_labels: int) -> Truth:
+    labels = _array("truth.labels", truth.labels, np.float64, 2)
+    if labels.shape != (n_stars, n_labels):
+        raise ValueError(f"truth.labels must have shape {(n_stars, n_labels)}, got {labels.shape}")
+    return Truth(labels, _json_dict("truth.world", truth.world), _checked_columns("truth", truth.columns, n_stars))
+
+
+def _validate(survey: Survey) -> None:
+    _validate_shapes(survey)
+    if not np.all(np.isfinite(survey.wavelength)) or np.any(survey.wavelength <= 0):
+        raise ValueError("wavelength must be finite and positive, in Angstrom")
+    steps = np.diff(survey.wavelength)
+    if np.any(steps <= 0):
+        pixel = int(np.argmax(steps <= 0)) + 1
+        kind = "repeats" if steps[pixel - 1] == 0 else "falls below"
+        raise ValueError(
+            f"wavelength must increase strictly: pixel {pixel} {kind} pixel {pixel - 1}; sort and drop duplicates"
+        )
+    _refuse_pixels(survey, "flux", ~np.isfinite(survey.flux), "is not finite; set it to 1 and its ivar to 0")
+    _refuse_pixels(survey, "ivar", ~np.isfinite(survey.ivar), "is not finite; set it to 0 to mask the pixel")
+    _refuse_pixels(survey, "ivar", survey.ivar < 0, "is negative; set it to 0 to mask the pixel")
+    empty = ~np.any(survey.ivar > 0, axis=1)
+    if np.any(empty):
+        raise ValueError(f"star {survey.star_id[np.argmax(empty)]} has every pixel masked (ivar = 0); leave it out")
+    _validate_labels(survey)
+
+
+def _validate_shapes(survey: Survey) -> None:
+    n_stars, n_pixels = survey.flux.shape
+    if n_stars == 0 or n_pixels == 0:
+        raise ValueError(f"a survey needs at least one star and one pixel, got flux of shape {survey.flux.shape}")
+    expected = {
+        "wavelength": (n_pixels,),
+        "ivar": (n_stars, n_pixels),
+        "labels": (n_stars, len(survey.label_names)),
+        "label_err": (n_stars, len(survey.label_names)),
+        "star_id": (n_stars,),
+    }
+    for name, shape in expected.items():
+        if getattr(survey, name).shape != shape:
+            raise ValueError(
+                f"{name} must have shape {shape} to go with flux {survey.flux.shape} and "
+                f"{len(survey.label_names)} label names, got {getattr(survey, name).shape}"
+            )
+    if len(survey.label_units) != len(survey.label_names):
+        raise ValueError(f"{len(survey.label_names)} label names but {len(survey.label_units)} label units")
+    for name, values in (("label_names", survey.label_names), ("star_id", survey.star_id)):
+        unique, counts = np.unique(np.asarray(values, str), return_counts=True)
+        if np.any(counts > 1):
+            repeated = str(unique[np.argmax(counts > 1)])
+            raise ValueError(f"{name} must be unique, {repeated!r} stands {counts[counts > 1][0]} times")
+
+
+def _refuse_pixels(survey: Survey, name: str, bad: np.ndarray, why: str) -> None:
+    if np.any(bad):
+        star, pixel = np.unravel_index(np.argmax(bad), bad.shape)
+        raise ValueError(
+            f"{name} of star {survey.star_id[star]} (row {star}) at pixel {pixel} "
+            f"({survey.wavelength[pixel]:.3f} A) {why} ({np.count_nonzero(bad)} such pixels)"
+        )
+
+
+def _validate_labels(survey: Survey) -> None:
+    present = ~np.isnan(survey.labels)
+    for what, bad in (
+        ("label", present & ~np.isfinite(survey.labels)),
+        ("label_err", present & ~(np.isfinite(survey.label_err) & (survey.label_err > 0))),
+    ):
+        if np.any(bad):
+            star, label = np.unravel_index(np.argmax(bad), bad.shape)
+            value = (survey.labels if what == "label" else survey.label_err)[star, label]
+            raise ValueError(
+                f"{what} {survey.label_names[label]!r} of star {survey.star_id[star]} (row {star}) is {value}; "
+                "a label must be finite with a positive error, or NaN where it is missing"
+            )
+
+
+def _write_columns(parent: h5py.Group, name: str, columns: Mapping[str, np.ndarray]) -> None:
+    group = parent.create_group(name, track_order=True)
+    for key, column in columns.items():
+        if column.dtype.kind == "U":
+            width = max(1, max((len(text.encode()) for text in column.tolist()), default=1))
+            data = np.array([text.encode() for text in column.tolist()], dtype=f"S{width}")
+            group.create_dataset(key, data=data).attrs["text"] = column.dtype.str
+        else:
+            group.create_dataset(key, data=column)
+
+
+def _read_columns(group: h5py.Group) -> dict[str, np.ndarray]:
+    columns = {}
+    for key, dataset in group.items():
+        column = dataset[()]
+        if "text" in dataset.attrs:
+            column = np.array([text.decode() for text in column.tolist()], dtype=str(dataset.attrs["text"]))
+        columns[key] = column
+    return columns
+
+
+def _read_fields(file: h5py.File) -> dict[str, Any]:
+    truth = None
+    if "truth" in file:
+        group = file["truth"]
+        truth = Truth(group["labels"][()], json.loads(group.attrs["world"]), _read_columns(group["columns"]))
+    return {
+        **{name: file[name][()] for name in ("wavelength", "flux", "ivar", "labels", "label_err")},
+        "label_names": tuple(json.loads(file.attrs["label_names"])),
+        "label_units": tuple(json.loads(file.attrs["label_units"])),
+        "star_id": _read_columns(file["star"])["star_id"],
+        "catalogue": _read_columns(file["catalogue"]),
+        "provenance": json.loads(file.attrs["provenance"]),
+        "truth": truth,
+    }
