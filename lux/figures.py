@@ -1,0 +1,149 @@
+"""Drawing for the paper: one style, one palette, spectra as astronomers expect them."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+# Applied on import, so that every figure of a notebook shares it, those drawn by hand included.
+plt.style.use(Path(__file__).with_name("paper.mplstyle"))
+
+# Okabe and Ito's palette, told apart with every common colour vision; the names say what a colour stands for.
+COLOURS = {
+    "observed": "#4D4D4D",
+    "model": "#0072B2",
+    "highlight": "#D55E00",
+    "known": "#009E73",
+    "proxy": "#E69F00",
+    "guessed": "#CC79A7",
+    "leaked": "#56B4E9",
+    "undecided": "#8C8C8C",
+}
+
+_LABEL_TEXT = {
+    "teff": ("$T_\\mathrm{eff}$", "K"),
+    "logg": ("$\\log g$", "dex"),
+    "fe_h": ("[Fe/H]", "dex"),
+    "m_h": ("[M/H]", "dex"),
+    "alpha_fe": ("[$\\alpha$/Fe]", "dex"),
+    "alpha_m": ("[$\\alpha$/M]", "dex"),
+}
+
+FULL_WIDTH = 7.2
+
+
+def label_text(name, with_unit=True):
+    """Return the text of a label for an axis: "eu_fe" gives "[Eu/Fe] (dex)"."""
+    element, _, reference = name.partition("_")
+    default = f"[{element.capitalize()}/{reference.capitalize()}]" if reference else name
+    text, unit = _LABEL_TEXT.get(name, (default, "dex" if reference else ""))
+    return f"{text} ({unit})" if with_unit and unit else text
+
+
+def new_figure(rows=1, columns=1, *, height=None, **options):
+    """Return ``(figure, axes)`` of the page's full width; `height` in inches, by default 3.2 a row.
+
+    Other options are those of `matplotlib.pyplot.subplots`, such as ``sharex=True``.
+    """
+    return plt.subplots(rows, columns, figsize=(FULL_WIDTH, height or 3.2 * rows), **options)
+
+
+def with_gaps(wavelength, values, good=None):
+    """Return `wavelength` (D + G,) and `values` (D + G,) in which a line breaks at gaps and bad pixels.
+
+    A gap is a step in wavelength more than three times the median step; NaN is put into each, and over pixels where
+    `good` (D,) is False.
+    """
+    wavelength = np.asarray(wavelength, dtype=float)
+    values = np.array(values, dtype=float)
+    if good is not None:
+        values[~np.asarray(good, dtype=bool)] = np.nan
+    step = np.diff(wavelength)
+    gaps = np.flatnonzero(step > 3.0 * np.median(step)) + 1
+    middle = 0.5 * (wavelength[gaps - 1] + wavelength[gaps])
+    return np.insert(wavelength, gaps, middle), np.insert(values, gaps, np.nan)
+
+
+def spectrum_panel(axis, wavelength, flux, *, ivar=None, colour=COLOURS["observed"], label=None, limits=None, **line):
+    """Draw one spectrum: pixels as steps, gaps and masked pixels as breaks, the error as a band.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+    wavelength : array (D,)
+        Vacuum wavelengths in Angstrom.
+    flux : array (D,)
+        Continuum-normalised flux.
+    ivar : array (D,), optional
+        Inverse variance of the flux; 0 where masked. Gives the band of plus and minus one standard error.
+    limits : (float, float), optional
+        First and last wavelength shown.
+    line : dict
+        Further options of `matplotlib.axes.Axes.step`.
+    """
+    good = None if ivar is None else np.asarray(ivar) > 0
+    x, y = with_gaps(wavelength, flux, good)
+    axis.step(x, y, where="mid", color=colour, label=label, **{"linewidth": 0.9, **line})
+    if ivar is not None:
+        error = np.zeros(len(good))
+        error[good] = 1.0 / np.sqrt(np.asarray(ivar, dtype=float)[good])
+        _, half_width = with_gaps(wavelength, error, good)
+        axis.fill_between(x, y - half_width, y + half_width, step="mid", color=colour, alpha=0.2, linewidth=0)
+    axis.set_xlabel("vacuum wavelength (Å)")
+    axis.set_ylabel("normalised flux")
+    if limits is not None:
+        axis.set_xlim(limits)
+
+
+def chip_panels(chips, *, height=6.6, **options):
+    """Return ``(figure, axes)`` with one panel per detector chip, stacked, each as wide as the page.
+
+    Parameters
+    ----------
+    chips : sequence of (float, float)
+        First and last vacuum wavelength of each chip in Angstrom.
+    """
+    figure, axes = new_figure(len(chips), height=height, sharey=True, **options)
+    for axis, (first, last) in zip(np.atleast_1d(axes), chips, strict=True):
+        axis.set_xlim(first, last)
+    return figure, np.atleast_1d(axes)
+
+
+def mark_lines(axis, lines, *, colour=COLOURS["highlight"], top=0.97):
+    """Mark spectral lines inside the axis' wavelength limits by a tick and the name of the species above it.
+
+    Parameters
+    ----------
+    lines : sequence of (float, str)
+        Vacuum wavelength in Angstrom and species, such as ``(15789.1, "Ce II")``. Names that would collide are raised
+        or lowered onto three levels.
+    """
+    first, last = sorted(axis.get_xlim())
+    transform = axis.get_xaxis_transform()
+    reach = [-np.inf, -np.inf, -np.inf]
+    room = 0.075 * (last - first)
+    for wavelength, species in sorted(line for line in lines if first <= line[0] <= last):
+        level = next((k for k, end in enumerate(reach) if wavelength - end > room), int(np.argmin(reach)))
+        reach[level] = wavelength
+        y = top - 0.085 * level
+        axis.plot([wavelength, wavelength], [0.0, y - 0.03], color=colour, lw=0.8, alpha=0.55, transform=transform)
+        axis.text(wavelength, y, species, color=colour, ha="center", va="center", fontsize=9, transform=transform)
+
+
+def one_to_one(axis, truth, predicted, *, truth_err=None, name=None, colour=COLOURS["model"]):
+    """Draw predicted against true labels (N,) with the line of equality on equal axes; `name` names the label."""
+    truth, predicted = np.asarray(truth, dtype=float), np.asarray(predicted, dtype=float)
+    kept = np.isfinite(truth) & np.isfinite(predicted)
+    low, high = np.percentile(np.concatenate([truth[kept], predicted[kept]]), [0.2, 99.8])
+    margin = 0.06 * (high - low)
+    ends = (low - margin, high + margin)
+    axis.plot(ends, ends, color="black", linewidth=0.8, zorder=1)
+    axis.scatter(truth[kept], predicted[kept], s=5, color=colour, alpha=0.45, linewidths=0, rasterized=True, zorder=2)
+    if truth_err is not None:
+        typical = np.nanmedian(truth_err)
+        corner = (ends[0] + 2.0 * margin, ends[1] - margin)
+        axis.errorbar(*corner, xerr=typical, color="black", capsize=2, linewidth=1)
+    axis.set(xlim=ends, ylim=ends, aspect="equal")
+    if name is not None:
+        axis.set_xlabel(f"catalogue {label_text(name)}")
+        axis.set_ylabel(f"predicted {label_text(name)}")

@@ -1,0 +1,315 @@
+"""The record of a chapter: every number, table and figure of the page, computed once, shown and written for machines."""
+
+import hashlib
+import json
+import math
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from lux.storage import atomic_write
+
+_PACKAGES = ("numpy", "scipy", "jax", "astropy", "scikit-learn", "shap", "matplotlib")
+_MINIMUM_ALT_TEXT = 40
+
+
+class Record:
+    """Collects the results of one chapter; `provenance` ends it and writes them.
+
+    Parameters
+    ----------
+    chapter : str
+        Name of the chapter's file without its suffix, e.g. "03_label_transfer".
+    parameters : dict
+        The notebook's parameters, JSON-able; they head the results and the provenance block.
+    folder : path, optional
+        Where products go. The build sets ``$LUX_PRODUCTS``; a notebook run by hand writes to ``_build/interactive``.
+    """
+
+    def __init__(self, chapter, *, parameters=None, folder=None):
+        self.chapter = chapter
+        self.parameters = dict(parameters or {})
+        self.folder = Path(folder) if folder is not None else products_folder(chapter)
+        self._results, self._tables, self._figures, self._measurements = {}, {}, {}, {}
+
+    def __call__(self, key, value, *, unit="", uncertainty=None, interval=None, digits=3, text=None, varies=False):
+        """Record a value, glue its text for ``{glue:text}`` and return that text.
+
+        Parameters
+        ----------
+        key : str
+            Name of the result, unique in the chapter; letters, digits and underscores.
+        value : number, bool or str
+            In `unit`. Infinite values are kept; NaN is refused.
+        uncertainty : float, optional
+            Standard error in `unit`: value and uncertainty are rounded to it.
+        interval : (float, float), optional
+            Interval in `unit`, shown in brackets; say its level in the prose.
+        digits : int
+            Significant digits where no uncertainty or interval sets them.
+        text : str, optional
+            Replaces the formatted text.
+        varies : bool
+            True for run times and memory, which no two runs share: kept out of the results that are compared.
+
+        Raises
+        ------
+        ValueError
+            If the key is taken or malformed, or the value is NaN.
+        """
+        self._claim(key)
+        value = _plain(value, key)
+        entry = {"value": value, "unit": unit}
+        if uncertainty is not None:
+            entry["uncertainty"] = _plain(uncertainty, key)
+        if interval is not None:
+            entry["interval"] = [_plain(end, key) for end in interval]
+        entry["text"] = text or format_quantity(value, unit, entry.get("uncertainty"), entry.get("interval"), digits)
+        (self._measurements if varies else self._results)[key] = entry
+        _glue(key, entry["text"])
+        return entry["text"]
+
+    def table(self, name, columns, *, formats=None):
+        """Record a table for ``{recorded-table}`` and show it.
+
+        Parameters
+        ----------
+        name : str
+            Name of the table, unique in the chapter.
+        columns : dict
+            Heading -> sequence; all of one length. Headings and text cells may hold inline MyST.
+        formats : dict, optional
+            Heading -> format specification such as ".3f"; three significant digits otherwise.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken or malformed, or the columns differ in length.
+        """
+        self._claim(name)
+        columns = {heading: [_plain(cell, name, missing=True) for cell in cells] for heading, cells in columns.items()}
+        lengths = {heading: len(cells) for heading, cells in columns.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"table {name!r}: columns must have one length, got {lengths}")
+        markdown = markdown_table(columns, formats or {})
+        self._tables[name] = {"columns": columns, "markdown": markdown}
+        _display({"text/markdown": markdown, "text/plain": markdown}, f"table:{name}")
+
+    def figure(self, fig, name, *, alt):
+        """Save a figure as png and svg for ``{recorded-figure}``, show it and close it.
+
+        Parameters
+        ----------
+        fig : matplotlib.figure.Figure
+        name : str
+            Name of the figure, unique in the chapter.
+        alt : str
+            What a reader who cannot see the figure must know, at least a sentence; it may hold computed numbers.
+
+        Raises
+        ------
+        ValueError
+            If the name is taken or malformed, or `alt` is no sentence.
+        """
+        import matplotlib.pyplot as plt
+
+        self._claim(name)
+        alt = " ".join(alt.split())
+        if len(alt) < _MINIMUM_ALT_TEXT or not alt.endswith((".", "?")):
+            raise ValueError(f"figure {name!r}: alt text must be at least one whole sentence, got {alt!r}")
+        folder = self.folder / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        with plt.rc_context({"svg.hashsalt": name}):
+            with atomic_write(folder / f"{name}.svg") as path:
+                fig.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+            with atomic_write(folder / f"{name}.png") as path:
+                fig.savefig(path, format="png", metadata={"Software": None})
+        self._figures[name] = {"alt": alt}
+        _write_json(folder / f"{name}.json", self._figures[name])
+        _display({"image/png": (folder / f"{name}.png").read_bytes(), "text/plain": alt}, f"figure:{name}")
+        plt.close(fig)
+
+    def provenance(self, *surveys):
+        """Write the results of the chapter and show what they came from: the last call of every chapter.
+
+        Parameters
+        ----------
+        surveys : lux.Survey
+            The surveys used, whose `provenance` is shown.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        results = {
+            "chapter": self.chapter,
+            "parameters": self.parameters,
+            "results": self._results,
+            "tables": {name: table["columns"] for name, table in self._tables.items()},
+            "figures": self._figures,
+        }
+        for name, table in self._tables.items():
+            with atomic_write(self.folder / f"{name}.table.md") as path:
+                path.write_text(table["markdown"])
+        _write_json(self.folder / "measurements.json", self._measurements)
+        digest = _write_json(self.folder / "results.json", results)
+        rows = {
+            "chapter": self.chapter,
+            **{name: repr(value) for name, value in self.parameters.items()},
+            **{f"survey {number}": _one_line(survey.provenance) for number, survey in enumerate(surveys, 1)},
+            "versions": f"Python {platform.python_version()}, " + ", ".join(_versions()),
+            "results": f"{len(self._results)} numbers, sha256 {digest[:16]}",
+        }
+        _display_block("Provenance of this chapter", rows)
+
+    def _claim(self, key):
+        if not key.isidentifier():
+            raise ValueError(f"{self.chapter}: {key!r} must be made of letters, digits and underscores")
+        if any(key in taken for taken in (self._results, self._tables, self._figures, self._measurements)):
+            raise ValueError(f"{self.chapter}: {key!r} is recorded twice; each key names one result")
+
+
+def format_quantity(value, unit="", uncertainty=None, interval=None, digits=3):
+    """Format a quantity for prose: "0.107 ± 0.004 dex", "0.71 [0.65, 0.77]", "4,000", "12.3 %".
+
+    The value is rounded to the uncertainty, which keeps one significant digit, or two where the first is a 1; with an
+    interval it is rounded to a tenth of the interval's width, and with neither to `digits` significant digits or, if larger, to a
+    whole number.
+    """
+    if isinstance(value, str) or isinstance(value, bool):
+        return {True: "yes", False: "no"}.get(value, value)
+    if isinstance(value, int) and uncertainty is None and interval is None:
+        text = f"{value:,}" if abs(value) >= 10_000 else str(value)
+    elif uncertainty:
+        places = _decimal_places(uncertainty, 2 if _leading_digit(uncertainty) == 1 else 1)
+        text = f"{_fixed(value, places)} ± {_fixed(uncertainty, places)}"
+    elif interval is not None:
+        width = interval[1] - interval[0]
+        places = _decimal_places(width / 10, 1) if width > 0 else _decimal_places(value, digits)
+        text = f"{_fixed(value, places)} [{_fixed(interval[0], places)}, {_fixed(interval[1], places)}]"
+    else:
+        text = _fixed(value, max(_decimal_places(value, digits), 0))
+    return f"{text} {unit}".strip().replace("-", "−")
+
+
+def markdown_table(columns, formats):
+    """Write columns (heading -> cells) as a pipe table, numbers aligned to the right."""
+    cells = [[_cell(cell, formats.get(heading)) for cell in column] for heading, column in columns.items()]
+    numeric = [all(not isinstance(cell, str) for cell in column) for column in columns.values()]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join("---:" if right else ":---" for right in numeric) + "|"]
+    lines += ["| " + " | ".join(row) + " |" for row in zip(*cells, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+def products_folder(chapter):
+    """Folder of a chapter's products: ``$LUX_PRODUCTS``, else ``_build/interactive/<chapter>`` at the book's root."""
+    given = os.environ.get("LUX_PRODUCTS")
+    if given:
+        return Path(given)
+    here = Path.cwd()
+    root = next((folder for folder in (here, *here.parents) if (folder / "_toc.yml").exists()), here)
+    return root / "_build" / "interactive" / chapter
+
+
+def _plain(value, key, missing=False):
+    if hasattr(value, "item") and np.ndim(value) == 0:
+        value = value.item()
+    if value is None and missing:
+        return None
+    if not isinstance(value, (bool, int, float, str)):
+        raise ValueError(f"{key!r}: expected a number, a truth value or a text, got {type(value).__name__}")
+    if isinstance(value, float) and math.isnan(value):
+        if missing:
+            return None
+        raise ValueError(f"{key!r} is not a number (NaN): a result must have a value; say in words why there is none")
+    return value
+
+
+def _decimal_places(value, digits):
+    if value == 0 or not math.isfinite(value):
+        return 0
+    # Rounding first lets 0.0999 count as 0.10, one place fewer.
+    rounded = float(f"{abs(value):.{digits - 1}e}")
+    return digits - 1 - math.floor(math.log10(rounded))
+
+
+def _leading_digit(value):
+    return int(f"{abs(value):.0e}"[0])
+
+
+def _fixed(value, places):
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    rounded = round(value, places)
+    return f"{rounded + 0.0:,.{max(places, 0)}f}" if abs(rounded) >= 10_000 else f"{rounded + 0.0:.{max(places, 0)}f}"
+
+
+def _cell(value, specification):
+    if value is None:
+        return "–"
+    if isinstance(value, str) or specification is None:
+        return format_quantity(value)
+    return format(value, specification).replace("-", "−")
+
+
+def _write_json(path, content):
+    text = json.dumps(_without_infinities(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _without_infinities(content):
+    # JSON has no infinity; a Cramer-Rao bound without a line needs one.
+    if isinstance(content, dict):
+        return {key: _without_infinities(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_without_infinities(value) for value in content]
+    if isinstance(content, float) and math.isinf(content):
+        return "inf" if content > 0 else "-inf"
+    return content
+
+
+def _versions():
+    for name in _PACKAGES:
+        try:
+            yield f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue
+
+
+def _one_line(provenance):
+    return ", ".join(f"{name}: {value}" for name, value in provenance.items())
+
+
+def _in_notebook():
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return get_ipython() is not None and hasattr(get_ipython(), "kernel")
+
+
+def _glue(key, text):
+    if _in_notebook():
+        from myst_nb import glue
+
+        glue(key, str(text), display=False)
+
+
+def _display(bundle, name):
+    if _in_notebook():
+        from IPython.display import display
+
+        # A named prefix makes MyST-NB keep this output off the page, where a directive places it; Jupyter still shows it.
+        display(bundle, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": "placed by a directive"}})
+
+
+def _display_block(title, rows):
+    if _in_notebook():
+        from html import escape
+
+        from IPython.display import HTML, display
+
+        body = "".join(f"<dt>{escape(name)}</dt><dd>{escape(str(value))}</dd>" for name, value in rows.items())
+        display(HTML(f'<details class="provenance"><summary>{title}</summary><dl>{body}</dl></details>'))
