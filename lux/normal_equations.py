@@ -1,0 +1,61 @@
+r"""Many small weighted least-squares problems as one matrix product.
+
+The normal matrix of problem :math:`k` is :math:`\sum_n w_{nk} x_n x_n^T`. It differs between problems only through the
+weights, and is symmetric: all the upper triangles together are the product of the weights with the table of pairwise
+products of the factors :math:`x`.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def packed_products(factors):
+    """Return the pairwise products of the columns of `factors` (K, P) as (K, P (P + 1) / 2), upper triangle by rows."""
+    rows, columns = np.triu_indices(factors.shape[-1])
+    return factors[:, rows] * factors[:, columns]
+
+
+def pack_symmetric(matrices):
+    """Return the upper triangles of symmetric matrices (..., P, P) as (..., P (P + 1) / 2)."""
+    rows, columns = np.triu_indices(matrices.shape[-1])
+    return matrices[..., rows, columns]
+
+
+def unpack_symmetric(packed, size: int):
+    """Return symmetric matrices (..., P, P) from their packed upper triangles (..., P (P + 1) / 2)."""
+    rows, columns = np.triu_indices(size)
+    place = np.zeros((size, size), int)
+    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
+    return packed[..., place]
+
+
+def double_off_diagonal(packed, size: int):
+    """Return packed triangles weighted so that the dot product with another is the trace of the matrix product."""
+    rows, columns = np.triu_indices(size)
+    return packed * np.where(rows == columns, 1, 2).astype(np.float32)
+
+
+def scaled_cholesky(matrices):
+    """Factor positive-definite matrices (..., P, P) after scaling each to a unit diagonal.
+
+    Returns
+    -------
+    factor : (..., P, P) array
+        Lower Cholesky factor of the scaled matrices.
+    scale : (..., P) array
+        One over the root of the diagonal, by which rows and columns were multiplied.
+
+    Notes
+    -----
+    The scaling keeps single precision sufficient where the diagonal spans many orders of magnitude.
+    """
+    scale = 1 / jnp.sqrt(jnp.diagonal(matrices, axis1=-2, axis2=-1))
+    return jnp.linalg.cholesky(matrices * scale[..., :, None] * scale[..., None, :]), scale
+
+
+def scaled_inverse(factor, scale):
+    """Return the inverses (..., P, P) of matrices from their `scaled_cholesky`."""
+    identity = jnp.broadcast_to(jnp.eye(factor.shape[-1], dtype=factor.dtype), factor.shape)
+    half = jax.lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)
+    return jnp.einsum("...ki,...kj->...ij", half, half) * scale[..., :, None] * scale[..., None, :]
