@@ -1,0 +1,177 @@
+"""Spectral lines of the H band: the lines of a red giant, of heavy elements, and of the night sky."""
+
+from dataclasses import dataclass, fields
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+
+GIANT_TABLE = "giant_lines.csv"
+HEAVY_TABLE = "heavy_lines.csv"
+AIRGLOW_TABLE = "airglow_lines.csv"
+
+# Fraction of each element's solar abundance made by the r-process (Sneden, Cowan & Gallino 2008, Table 2 and text).
+R_PROCESS_FRACTION = {
+    "Rb": 0.50, "Ba": 0.15, "La": 0.25, "Ce": 0.19, "Pr": 0.51, "Nd": 0.42, "Sm": 0.67, "Eu": 0.98,
+    "Gd": 0.82, "Dy": 0.88, "Er": 0.83, "Yb": 0.68, "Cs": 0.85,
+}  # fmt: skip
+S_PROCESS_FRACTION = {element: round(1.0 - fraction, 4) for element, fraction in R_PROCESS_FRACTION.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineList:
+    """Spectral lines, one entry per line in every array; the lists of this module are in order of wavelength.
+
+    `wavelength` vacuum Angstrom; `species` as written ("Fe I", "CO"); `element` symbol, or the formula of a molecule;
+    `ion` 0 for neutral atoms and molecules, 1 for singly ionised; `excitation` of the lower level in eV; `log_gf`
+    (NaN where only the position is known); `damping` log10 of the van der Waals width per hydrogen atom at 10,000 K
+    in rad/s cm^3 (0 = unknown); `isotope` such as "13C16O" ("" = all isotopes); `source` of the data.
+    """
+
+    wavelength: np.ndarray
+    species: np.ndarray
+    element: np.ndarray
+    ion: np.ndarray
+    excitation: np.ndarray
+    log_gf: np.ndarray
+    damping: np.ndarray
+    isotope: np.ndarray
+    source: np.ndarray
+
+    def __post_init__(self):
+        lengths = {field.name: np.shape(getattr(self, field.name)) for field in fields(self)}
+        if len(set(lengths.values())) != 1 or len(lengths["wavelength"]) != 1:
+            raise ValueError(f"every column of a LineList must be one-dimensional and equally long, got {lengths}")
+
+    def __len__(self):
+        return len(self.wavelength)
+
+    def __getitem__(self, selection):
+        """The selected lines (mask, slice or indices) as a new LineList."""
+        return LineList(**{field.name: np.atleast_1d(getattr(self, field.name)[selection]) for field in fields(self)})
+
+    def within(self, first, last):
+        """The lines between two vacuum wavelengths in Angstrom."""
+        return self[(self.wavelength >= first) & (self.wavelength <= last)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AirglowLines:
+    """OH night-sky emission lines in order of observed vacuum wavelength (Angstrom).
+
+    `transition` such as "3-1 P1(2)" (the Lambda doublet blended, positions averaged); `separation` of the two
+    components in Angstrom; `strength` in photons relative to the strongest line, computed, indicative.
+    """
+
+    wavelength: np.ndarray
+    transition: np.ndarray
+    separation: np.ndarray
+    strength: np.ndarray
+
+    def __len__(self):
+        return len(self.wavelength)
+
+
+def combine(*line_lists):
+    """One LineList with the lines of all, in order of wavelength."""
+    columns = {f.name: np.concatenate([getattr(lines, f.name) for lines in line_lists]) for f in fields(LineList)}
+    order = np.argsort(columns["wavelength"], kind="stable")
+    return LineList(**{name: column[order] for name, column in columns.items()})
+
+
+def _read_table(name):
+    """The columns of a table of this package, as a dict name -> array, and its header comment."""
+    with (files("lux") / "tables" / name).open(encoding="utf-8") as stream:
+        rows = stream.read().splitlines()
+    comment = [row[1:].strip() for row in rows if row.startswith("#")]
+    header, *body = [row.split(",") for row in rows if row and not row.startswith("#")]
+    return dict(zip(header, map(np.array, zip(*body, strict=True)), strict=True)), comment
+
+
+def _parse_species(species):
+    """Element and ionisation stage of names such as "Fe I", "Ce II", "CO"."""
+    parts = [name.split() for name in species]
+    element = np.array([part[0] for part in parts])
+    ion = np.array([{"I": 0, "II": 1}[part[1]] if len(part) > 1 else 0 for part in parts])
+    return element, ion
+
+
+@cache
+def _load_table(name):
+    columns, _ = _read_table(name)
+    element, ion = _parse_species(columns["species"])
+    n_lines = len(element)
+    return LineList(
+        wavelength=columns["wavelength"].astype(float),
+        species=columns["species"],
+        element=element,
+        ion=ion,
+        excitation=columns["excitation"].astype(float),
+        log_gf=columns["log_gf"].astype(float),
+        damping=columns["damping"].astype(float) if "damping" in columns else np.zeros(n_lines),
+        isotope=columns["isotope"] if "isotope" in columns else np.full(n_lines, ""),
+        source=columns["source"] if "source" in columns else np.full(n_lines, "Shetrone et al. 2015"),
+    )
+
+
+def load_lines(heavy=True):
+    """The lines that shape the spectrum of a red giant between 15050 and 17000 A; with `heavy`, Ce to Yb as well.
+
+    Made by tools/make_line_table.py from the APOGEE line list of 2013-12-16 (Shetrone et al. 2015, ApJS 221, 24).
+    """
+    giant = _load_table(GIANT_TABLE)
+    return combine(giant, heavy_element_lines()) if heavy else giant
+
+
+def heavy_element_lines():
+    """Lines of neutron-capture elements (Rb, Cs, Ce, Nd, Er, Yb), log_gf NaN where only the position is published."""
+    return _load_table(HEAVY_TABLE)
+
+
+@cache
+def airglow_lines():
+    """The strongest OH night-sky lines between 15100 and 17000 A, wavelengths as observed, in vacuum."""
+    columns, _ = _read_table(AIRGLOW_TABLE)
+    numbers = {name: columns[name].astype(float) for name in ("wavelength", "separation", "strength")}
+    return AirglowLines(transition=columns["transition"], **numbers)
+
+
+def lines_of(element, lines=None):
+    """All lines of an element ("Fe", every ionisation stage) or molecule ("CO"); an empty LineList if it has none."""
+    lines = load_lines() if lines is None else lines
+    return lines[lines.element == element]
+
+
+def lines_near(wavelength, within, species=None, lines=None):
+    """The lines at most `within` Angstrom from a vacuum wavelength, the nearest first.
+
+    `species` is an element ("Fe"), a molecule ("CO") or a species ("Fe I"); None means all.
+    """
+    lines = load_lines() if lines is None else lines
+    distance = np.abs(lines.wavelength - wavelength)
+    near = distance <= within
+    if species is not None:
+        near &= (lines.species == species) | (lines.element == species)
+    nearest_first = np.argsort(distance, kind="stable")
+    return lines[nearest_first[near[nearest_first]]]
+
+
+def _refractive_index(vacuum_wavelength):
+    """Standard air (15 C, 101325 Pa, 450 ppm CO2) from vacuum wavelength in Angstrom (Ciddor 1996, equation 1)."""
+    wavenumber_squared = (1e4 / vacuum_wavelength) ** 2
+    return 1.0 + 0.05792105 / (238.0185 - wavenumber_squared) + 0.00167917 / (57.362 - wavenumber_squared)
+
+
+def vacuum_to_air(wavelength):
+    """Air wavelengths of vacuum wavelengths, Angstrom, any shape (Ciddor 1996, Applied Optics 35, 1566)."""
+    wavelength = np.asarray(wavelength, dtype=float)
+    return wavelength / _refractive_index(wavelength)
+
+
+def air_to_vacuum(wavelength):
+    """Vacuum wavelengths of air wavelengths, Angstrom, any shape: the inverse of `vacuum_to_air` by iteration."""
+    air = np.asarray(wavelength, dtype=float)
+    vacuum = air
+    for _ in range(4):
+        vacuum = air * _refractive_index(vacuum)
+    return vacuum
