@@ -1,4 +1,4 @@
-"""The record of a chapter: every number, table and figure of the page, computed once, shown and written for machines."""
+"""The record of a chapter: every number, table and figure of its page, computed once and written for machines too."""
 
 import hashlib
 import json
@@ -148,9 +148,7 @@ class Record:
             "tables": {name: table["columns"] for name, table in self._tables.items()},
             "figures": self._figures,
         }
-        for name, table in self._tables.items():
-            with atomic_write(self.folder / f"{name}.table.md") as path:
-                path.write_text(table["markdown"])
+        _write_json(self.folder / "tables.json", {name: table["markdown"] for name, table in self._tables.items()})
         _write_json(self.folder / "measurements.json", self._measurements)
         digest = _write_json(self.folder / "results.json", results)
         rows = {
@@ -173,8 +171,8 @@ def format_quantity(value, unit="", uncertainty=None, interval=None, digits=3):
     """Format a quantity for prose: "0.107 ± 0.004 dex", "0.71 [0.65, 0.77]", "4,000", "12.3 %".
 
     The value is rounded to the uncertainty, which keeps one significant digit, or two where the first is a 1; with an
-    interval it is rounded to a tenth of the interval's width, and with neither to `digits` significant digits or, if larger, to a
-    whole number.
+    interval it is rounded to a tenth of the interval's width; with neither it keeps `digits` significant digits, and
+    always its whole part.
     """
     if isinstance(value, str) or isinstance(value, bool):
         return {True: "yes", False: "no"}.get(value, value)
@@ -301,7 +299,7 @@ def _display(bundle, name):
     if _in_notebook():
         from IPython.display import display
 
-        # A named prefix makes MyST-NB keep this output off the page, where a directive places it; Jupyter still shows it.
+        # The prefix makes MyST-NB keep this output off the page, where a directive places it; Jupyter still shows it.
         display(bundle, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": "placed by a directive"}})
 
 

@@ -1,0 +1,144 @@
+"""Build the paper: execute the chapters that changed, stage them, and turn them into the website.
+
+Usage, from the root of the repository (`make paper` does it with the right environment):
+
+    python book/build.py                                     the paper, from the synthetic survey
+    python book/build.py --profile quick                     small and fast, for tests
+    python book/build.py --dataset apogee-dr10               from another data set, or a path to a saved survey
+    python book/build.py --chapters 01_data 02_lux           execute these only; others are shown where up to date
+    python book/build.py --set n_stars=800                   set any parameter of the chapters
+
+A chapter is executed again when its code cells, a definition of `lux` that it depends on, a table of `lux`, its
+parameters, the lock, the data or the Python version changed, and not when only its prose did. How to write one is in
+book/AUTHORS.md.
+"""
+
+import argparse
+import ast
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+from machinery.chapters import read_pages, select
+from machinery.data import data_digests, fetch_data
+from machinery.dependencies import Package
+from machinery.errors import BuildError
+from machinery.runner import PROFILES, Settings, build_chapters, is_current
+from machinery.site import build_pdf, build_site
+from machinery.stage import executed_notebook, stage
+
+
+def main(arguments=None):
+    """Build what the command line asks for; return the exit status."""
+    options = _parse(arguments)
+    settings = Settings(
+        root=options.root.resolve(),
+        dataset=str(Path(options.dataset).resolve()) if Path(options.dataset).suffix else options.dataset,
+        profile=options.profile,
+        seed=options.seed,
+        parameters=options.parameters,
+        jobs=options.jobs,
+        fresh=options.fresh,
+        timeout=options.timeout,
+    )
+    try:
+        with _only_build(settings):
+            _build(options, settings)
+    except BuildError as error:
+        print(f"\nThe paper was not built.\n\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _build(options, settings):
+    started = time.monotonic()
+    pages = read_pages(settings.root)
+    chosen = select(pages, options.chapters)
+    package = Package(settings.root / "lux")
+    data = data_digests(settings)
+    if not all(is_current(page, settings, package, data) for page in chosen):
+        fetch_data(settings, print)
+    build_chapters(chosen, settings, say=_say)
+    current = {page.name for page in select(pages, []) if is_current(page, settings, package, data)}
+    results = _collect(pages, settings, current)
+    print(f"Results: {results}")
+    if options.only_chapters:
+        return
+    partial = any(page.name not in current for page in select(pages, []))
+    pdf = []
+    if options.pdf:
+        staged, digest = stage(pages, settings, package, current)
+        pdf = [("the paper as one PDF", build_pdf(staged, digest, settings, print))]
+        print(f"PDF: {pdf[0][1]}")
+    staged, digest = stage(pages, settings, package, current, pdf)
+    first_page = build_site(staged, digest, settings, strict=not partial, say=print)
+    print(f"Built in {time.monotonic() - started:.1f} s. Open {first_page}")
+
+
+def _collect(pages, settings, current):
+    """Gather the results and executed notebooks of this build in two folders, without any of earlier ones."""
+    for name in ("results", "notebooks"):
+        shutil.rmtree(settings.build / name, ignore_errors=True)
+        (settings.build / name).mkdir()
+    for page in select(pages, []):
+        if page.name in current:
+            products = settings.finished / page.name / "products"
+            shutil.copy(products / "results.json", settings.build / "results" / f"{page.name}.json")
+            nbformat.write(executed_notebook(page, settings), settings.build / "notebooks" / f"{page.name}.ipynb")
+    (settings.build / "results" / "variant.txt").write_text(settings.variant)
+    return settings.build / "results"
+
+
+@contextlib.contextmanager
+def _only_build(settings):
+    settings.build.mkdir(exist_ok=True)
+    with open(settings.build / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BuildError(f"another build is at work in {settings.root}; wait for it to end") from error
+        yield
+
+
+def _say(line):
+    print(line, flush=True)
+
+
+def _parameter(text):
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"expected name=value, got {text!r}")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--dataset", default="synthetic", help='"synthetic", "apogee-dr10", "apogee-galah" or the path of a survey')
+    add("--profile", choices=sorted(PROFILES), default="paper", help="how much is computed (default: paper)")
+    add("--seed", type=int, default=0, help="seed of all random numbers (default: 0)")
+    add("--set", dest="parameters", type=_parameter, action="append", default=[], metavar="NAME=VALUE",
+        help="set a parameter of the chapters; an unknown name is an error")  # fmt: skip
+    add("--chapters", nargs="*", default=[], metavar="NAME", help="execute these chapters only (default: all)")
+    add("--only-chapters", action="store_true", help="stop after executing: no website")
+    add("--pdf", action="store_true", help="also print the book to _build/paper.pdf (needs Chromium)")
+    add("--fresh", action="store_true", help="execute even what is up to date")
+    add("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="chapters executed at a time (default: 2)")
+    add("--timeout", type=int, default=1800, help="seconds that one cell may take (default: 1800)")
+    add("--root", type=Path, default=Path(__file__).resolve().parents[1], help="root of the book")
+    options = parser.parse_args(arguments)
+    options.parameters = dict(options.parameters)
+    options.jobs = max(1, options.jobs)
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

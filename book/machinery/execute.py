@@ -1,0 +1,106 @@
+"""Execute one chapter in a process of its own: ``python execute.py SPECIFICATION.json``.
+
+The specification names the notebook, its parameters and a folder of this run alone. What happened is written there as
+``outcome.json``; nothing is written elsewhere, so a killed run leaves nothing that could be taken for a result.
+"""
+
+import json
+import os
+import re
+import resource
+import sys
+import threading
+import time
+from pathlib import Path
+
+_TRACEBACK_LINES = 25
+
+
+def main():
+    """Run the notebook of the specification and write its outcome."""
+    specification = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    folder = Path(specification["folder"])
+    started = time.monotonic()
+    failure = _run(specification, folder)
+    outcome = {
+        "seconds": round(time.monotonic() - started, 2),
+        "peak_memory_mb": round(_peak_memory_mb()),
+        "failure": failure,
+    }
+    (folder / "outcome.json").write_text(json.dumps(outcome, indent=1), encoding="utf-8")
+    return 1 if failure else 0
+
+
+def _run(specification, folder):
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        papermill.execute_notebook(
+            specification["notebook"],
+            str(folder / "executed.ipynb"),
+            parameters=specification["parameters"],
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=str(folder),
+            execution_timeout=specification["timeout"],
+        )
+    except PapermillExecutionError as error:
+        return {
+            "cell": _code_cell_number(folder / "executed.ipynb", error.cell_index),
+            "error": f"{error.ename}: {error.evalue}",
+            "traceback": _plain_text("\n".join(error.traceback)).splitlines()[-_TRACEBACK_LINES:],
+        }
+    except (DeadKernelError, CellTimeoutError) as error:
+        cell = _last_started_cell(folder / "executed.ipynb")
+        return {"cell": cell, "error": f"{type(error).__name__}: {error}", "traceback": []}
+    return None
+
+
+def _code_cell_number(path, index):
+    """Number of the source's code cell at this index, counted from 0, leaving out cells that papermill put in."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"][:index]
+    return sum(cell["cell_type"] == "code" and not _injected(cell) for cell in cells)
+
+
+def _last_started_cell(path):
+    if not path.exists():
+        return None
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    started = [
+        cell["metadata"].get("papermill", {}).get("status") not in (None, "pending")
+        for cell in cells
+        if cell["cell_type"] == "code" and not _injected(cell)
+    ]
+    return sum(started) - 1 if any(started) else None
+
+
+def _injected(cell):
+    tags = cell["metadata"].get("tags", [])
+    return "injected-parameters" in tags or "papermill-error-cell-tag" in tags
+
+
+def _plain_text(text):
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def _peak_memory_mb():
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def _end_with_parent():
+    """Stop when the build that started this process is gone: its end of the pipe closes, however it died."""
+    import psutil
+
+    os.read(sys.stdin.fileno(), 1)
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

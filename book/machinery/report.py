@@ -1,0 +1,140 @@
+"""The build's report on itself, for the reproducibility page: read off its stamps and its sources, never typed."""
+
+import ast
+import hashlib
+import json
+import os
+import platform
+import re
+import subprocess
+from html import escape
+from importlib import metadata
+
+from machinery.dependencies import data_files_digest
+from machinery.runner import stamp_of
+
+_REQUIREMENT = re.compile(r"^([A-Za-z0-9_.-]+)==\S+", re.MULTILINE)
+_SHOWN = ("numpy", "scipy", "jax", "astropy", "scikit-learn", "shap", "matplotlib")
+_SHOWN += ("papermill", "jupyter-book", "myst-nb")
+
+
+def build_report(pages, settings, package, current, downloads):
+    """Return the report: Markdown tables by name, and whether chapters are missing from `current`, a set of names."""
+    chapters = [page for page in pages if page.is_chapter]
+    return {
+        "partial": any(page.name not in current for page in chapters),
+        "chapters": _chapters_table([page for page in chapters if page.name in current], settings),
+        "versions": _versions_table(settings),
+        "hashes": _hashes_table(settings),
+        "figures": figures_table(chapters, settings.root, package),
+        "downloads": "\n".join(
+            f'- {title}: <a href="../downloads/{name}">{escape(name)}</a>' for title, name in downloads
+        ),
+    }
+
+
+def _chapters_table(pages, settings):
+    lines = ["| chapter | run time (s) | peak memory (MB) | numbers | figures | parameters | results sha256 |"]
+    lines += ["|:---|---:|---:|---:|---:|:---|:---|"]
+    for page in pages:
+        stamp = stamp_of(page, settings)
+        results = (settings.finished / page.name / "products" / "results.json").read_bytes()
+        content = json.loads(results)
+        parameters = ", ".join(f"{name} = {value}" for name, value in stamp["key_parts"]["parameters"].items())
+        lines.append(
+            f"| [{page.name}]({page.name}) | {stamp['seconds']:.1f} | {stamp['peak_memory_mb']} "
+            f"| {len(content['results'])} | {len(content['figures'])} | {parameters} | `{_short(results)}` |"
+        )
+    return "\n".join(lines)
+
+
+def _versions_table(settings):
+    locked = len(_REQUIREMENT.findall(_read(settings.root / "requirements.lock")))
+    rows = [("Python", platform.python_version()), ("machine", f"{platform.machine()}, {os.cpu_count()} cores")]
+    rows += [("operating system", platform.system())]
+    rows += [(name, metadata.version(name)) for name in _SHOWN]
+    rows += [("packages in the lock", str(locked))]
+    return "\n".join(["| what | version |", "|:---|:---|", *(f"| {name} | {version} |" for name, version in rows)])
+
+
+def _hashes_table(settings):
+    rows = [("requirements.lock", _short(_read(settings.root / "requirements.lock").encode()))]
+    for path in sorted((settings.root / "lux").rglob("*.py")):
+        rows.append((str(path.relative_to(settings.root)), _short(path.read_bytes())))
+    rows.append(("tables and figure style of lux", data_files_digest(settings.root / "lux")[:16]))
+    rows += [("source of the paper (git)", _commit(settings.root))]
+    pinned = re.search(r'sha256="([0-9a-f]{64})"', _read(settings.root / "lux" / "apogee.py"))
+    if pinned:
+        rows.append(("APOGEE DR10 archive, checked on reading", pinned.group(1)[:16]))
+    lines = ["| what | sha256, first 16 digits |", "|:---|:---|"]
+    return "\n".join(lines + [f"| {name} | `{digest}` |" for name, digest in rows])
+
+
+def figures_table(chapters, root, package):
+    """Return a Markdown table: figure, chapter, function that draws it, file, tests that name the function."""
+    lines = ["| figure | chapter | function | file | tests |", "|:---|:---|:---|:---|:---|"]
+    for page in chapters:
+        drawn = drawing_functions(page, package)
+        for name in page.placed("figure"):
+            module, function = drawn.get(name, (None, None))
+            file = f"`{module.replace('.', '/')}.py`" if module else f"`{page.document}.md`"
+            shown = f"`{module}.{function}`" if module else "in the chapter"
+            tests = ", ".join(f"`{test}`" for test in _tests_naming(root, function)) if function else ""
+            lines.append(f"| {name} | [{page.name}]({page.name}) | {shown} | {file} | {tests or '–'} |")
+    return "\n".join(lines)
+
+
+def drawing_functions(page, package):
+    """Return figure name -> (module, function) for figures whose drawing is one call of a function of the package."""
+    tree = ast.parse("\n".join(cell.source for cell in page.code_cells))
+    aliases, _ = package._imports(tree, package.name)
+    assigned, drawn = {}, {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign):
+            for target in node.targets:
+                first = target.elts[0] if isinstance(target, ast.Tuple) else target
+                assigned.setdefault(getattr(first, "id", None), []).append(node)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "figure" and len(node.args) == 2:
+            figure, name = node.args
+            if isinstance(figure, ast.Name):
+                earlier = [assign for assign in assigned.get(figure.id, []) if assign.lineno <= node.lineno]
+                figure = max(earlier, key=lambda assign: assign.lineno).value if earlier else figure
+            if isinstance(figure, ast.Call) and isinstance(name, ast.Constant):
+                drawn[name.value] = _package_function(figure.func, aliases, package)
+    return {name: place for name, place in drawn.items() if place}
+
+
+def _package_function(function, aliases, package):
+    names = []
+    while isinstance(function, ast.Attribute):
+        names.insert(0, function.attr)
+        function = function.value
+    if not isinstance(function, ast.Name) or function.id not in aliases:
+        return None
+    module, symbol = aliases[function.id]
+    path = [part for part in (*module.split("."), symbol, *names) if part]
+    module, function = ".".join(path[:-1]), path[-1]
+    return (module, function) if module in package.modules else None
+
+
+def _tests_naming(root, function):
+    for path in sorted((root / "tests").glob("test_*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+                names = {getattr(part, "id", getattr(part, "attr", None)) for part in ast.walk(node)}
+                if function in names:
+                    yield f"{path.name}::{node.name}"
+
+
+def _commit(root):
+    shown = subprocess.run(["git", "rev-parse", "--short=16", "HEAD"], cwd=root, capture_output=True, text=True)
+    return shown.stdout.strip() or "not in a repository"
+
+
+def _read(path):
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def _short(content):
+    return hashlib.sha256(content).hexdigest()[:16]

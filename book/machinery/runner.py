@@ -1,0 +1,253 @@
+"""Execute the chapters whose inputs changed, keep the others, and leave only whole products behind."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import jupytext
+
+from machinery.data import data_digests
+from machinery.dependencies import Package, data_files_digest
+from machinery.errors import BuildError
+
+PROFILES = {"paper": {"n_stars": 4000}, "quick": {"n_stars": 600}}
+
+# Raised when the executor changes what a chapter's products are.
+_FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the paper is built from; `parameters` adds to or overrides the standard ones."""
+
+    root: Path
+    dataset: str = "synthetic"
+    profile: str = "paper"
+    seed: int = 0
+    parameters: dict = field(default_factory=dict)
+    jobs: int = 1
+    fresh: bool = False
+    timeout: int = 1800
+
+    @property
+    def build(self):
+        """Folder of everything built."""
+        return self.root / "_build"
+
+    @property
+    def variant(self):
+        """Name of this combination of data set and profile, for folders."""
+        return f"{Path(self.dataset).stem}-{self.profile}"
+
+    @property
+    def finished(self):
+        """Folder of the finished chapters."""
+        return self.build / "chapters" / self.variant
+
+    def for_chapter(self, page):
+        """Parameters of a chapter.
+
+        Raises
+        ------
+        BuildError
+            If one is not declared in the parameters cell of the chapter.
+        """
+        standard = {"dataset": self.dataset, "profile": self.profile, "seed": self.seed, **PROFILES[self.profile]}
+        given = {**standard, **self.parameters}
+        unknown = [name for name in given if name not in page.parameters]
+        if unknown:
+            known = ", ".join(sorted(page.parameters))
+            raise BuildError(f"{page.name}: there is no parameter {', '.join(unknown)}; its parameters are {known}")
+        return given
+
+
+def key_parts(page, settings, package, data):
+    """Everything that the products of a chapter depend on; prose is not among it."""
+    code = "\n# %%\n".join(cell.source for cell in page.code_cells)
+    definitions = package.dependencies(_plain_python(code))
+    return {
+        "format": _FORMAT,
+        "cells": _hash(code),
+        "definitions": {f"{module}.{symbol}": digest for (module, symbol), digest in sorted(definitions.items())},
+        "tables and style": data_files_digest(package.folder),
+        "parameters": settings.for_chapter(page),
+        "lock": _hash_file(settings.root / "requirements.lock"),
+        "data": data,
+        "python": platform.python_version(),
+    }
+
+
+def build_chapters(chapters, settings, say=print):
+    """Execute what must be executed, `settings.jobs` chapters at a time, and report each in a line.
+
+    Raises
+    ------
+    BuildError
+        After all chapters have been tried, if any failed; the others are kept.
+    """
+    package = Package(settings.root / "lux")
+    data = data_digests(settings)
+    for page in chapters:
+        settings.for_chapter(page)
+    settings.finished.mkdir(parents=True, exist_ok=True)
+    for left_over in settings.finished.glob(".*"):
+        shutil.rmtree(left_over)
+    progress = iter(range(1, len(chapters) + 1))
+
+    def build(page):
+        try:
+            line = _build_chapter(page, settings, key_parts(page, settings, package, data))
+        except BuildError as error:
+            say(f"[{next(progress)}/{len(chapters)}] {page.name:<22} FAILED")
+            return str(error)
+        say(f"[{next(progress)}/{len(chapters)}] {page.name:<22} {line}")
+        return None
+
+    with ThreadPoolExecutor(settings.jobs) as pool:
+        failures = [failure for failure in pool.map(build, chapters) if failure]
+    if failures:
+        raise BuildError("\n\n".join(failures))
+
+
+def stamp_of(page, settings):
+    """Return the stamp of a finished chapter, or None."""
+    path = settings.finished / page.name / "stamp.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def is_current(page, settings, package, data):
+    """Whether the finished products of a chapter are those of its present inputs."""
+    stamp = stamp_of(page, settings)
+    return bool(stamp) and stamp["key_parts"] == _as_json(key_parts(page, settings, package, data))
+
+
+def _build_chapter(page, settings, parts):
+    stamp = stamp_of(page, settings)
+    parts = _as_json(parts)
+    reason = "asked for" if settings.fresh else _difference(stamp and stamp["key_parts"], parts)
+    if not reason:
+        return f"{stamp['seconds']:7.1f} s {stamp['peak_memory_mb']:6d} MB  kept"
+    final = settings.finished / page.name
+    folder = settings.finished / f".{page.name}-{os.getpid()}"
+    folder.mkdir()
+    _discard(final)
+    outcome = _execute(page, settings, parts["parameters"], folder)
+    _check_products(page, folder)
+    stamp = {**outcome, "key": _hash(json.dumps(parts, sort_keys=True)), "key_parts": parts}
+    (folder / "stamp.json").write_text(json.dumps(stamp, indent=1), encoding="utf-8")
+    # Only now, whole, does the run get the name under which results are looked for.
+    folder.rename(final)
+    return f"{outcome['seconds']:7.1f} s {outcome['peak_memory_mb']:6d} MB  executed: {reason}"
+
+
+def _discard(final):
+    """Remove stale products; the rename makes sure that a killed removal leaves none under the chapter's name."""
+    if final.exists():
+        doomed = final.with_name(f".{final.name}-stale-{os.getpid()}")
+        final.rename(doomed)
+        shutil.rmtree(doomed)
+
+
+def _execute(page, settings, parameters, folder):
+    notebook = folder / "source.ipynb"
+    jupytext.write(page.notebook, notebook)
+    specification = {
+        "notebook": str(notebook),
+        "folder": str(folder),
+        "parameters": parameters,
+        "timeout": settings.timeout,
+    }
+    (folder / "specification.json").write_text(json.dumps(specification), encoding="utf-8")
+    command = [sys.executable, str(Path(__file__).with_name("execute.py")), str(folder / "specification.json")]
+    with open(folder / "log.txt", "wb") as log:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment(settings, folder), cwd=folder
+        )
+        process.wait()
+        process.stdin.close()
+    outcome_path = folder / "outcome.json"
+    if not outcome_path.exists():
+        tail = (folder / "log.txt").read_text(errors="replace").splitlines()[-15:]
+        shown = "\n".join(tail)
+        raise BuildError(f"{page.name}: its process ended without a word (status {process.returncode})\n{shown}")
+    outcome = json.loads(outcome_path.read_text(encoding="utf-8"))
+    if outcome["failure"]:
+        raise BuildError(_describe_failure(page, settings, outcome["failure"], folder))
+    return {name: outcome[name] for name in ("seconds", "peak_memory_mb")}
+
+
+def _environment(settings, folder):
+    threads = str(max(1, (os.cpu_count() or 1) // settings.jobs))
+    search_path = [str(settings.root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        "JAX_PLATFORMS": "cpu",
+        **os.environ,
+        "LUX_PRODUCTS": str(folder / "products"),
+        "PYTHONPATH": os.pathsep.join(search_path),
+        "PYTHONHASHSEED": "0",
+        **{f"{library}_NUM_THREADS": threads for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")},
+    }
+
+
+def _describe_failure(page, settings, failure, folder):
+    where = f"{page.name}: "
+    if failure["cell"] is not None:
+        line = page.line_of_code_cell(failure["cell"])
+        where += f"code cell {failure['cell'] + 1} (line {line} of {page.document}.md) "
+    kept = settings.build / "failed" / f"{page.name}.ipynb"
+    if (folder / "executed.ipynb").exists():
+        kept.parent.mkdir(exist_ok=True)
+        shutil.copy(folder / "executed.ipynb", kept)
+    trace = "\n".join(f"    {line}" for line in failure["traceback"])
+    return f"{where}failed with {failure['error']}\n{trace}\n    The notebook up to there: {kept}"
+
+
+def _check_products(page, folder):
+    products = folder / "products"
+    if not (products / "results.json").exists():
+        raise BuildError(f"{page.name}: wrote no results; its last cell must call record.provenance()")
+    tables = json.loads((products / "tables.json").read_text(encoding="utf-8"))
+    missing = [f"table {name}" for name in page.placed("table") if name not in tables]
+    for name in page.placed("figure"):
+        files = [products / "figures" / f"{name}{suffix}" for suffix in (".png", ".svg", ".json")]
+        missing += [f"figure {name}"] * (not all(file.exists() for file in files))
+    if missing:
+        raise BuildError(f"{page.name}: the page shows what no cell recorded: {', '.join(missing)}")
+
+
+def _difference(old, new):
+    """Say in a few words what changed, or return None."""
+    if old == new:
+        return None
+    if not old:
+        return "not there yet"
+    changed = [name for name in new if old.get(name) != new[name]]
+    if changed == ["definitions"]:
+        names = {**old["definitions"], **new["definitions"]}
+        moved = [name for name in names if old["definitions"].get(name) != new["definitions"].get(name)]
+        shown = ", ".join(name.rstrip(".") for name in moved[:3])
+        return f"{shown}{' and more' if len(moved) > 3 else ''} changed"
+    return f"{', '.join(changed)} changed"
+
+
+def _plain_python(code):
+    return "\n".join("pass" if line.lstrip().startswith(("%", "!")) else line for line in code.splitlines())
+
+
+def _as_json(content):
+    return json.loads(json.dumps(content))
+
+
+def _hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hash_file(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None

@@ -1,0 +1,112 @@
+"""Turn the staged tree into the website and the PDF, and put them in place whole."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from machinery.errors import BuildError
+
+_STAMP = ".stamp"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_IN_NOTEBOOK = re.compile(r"(\S+)\.ipynb:(\d+)(\d{4})")
+
+
+def build_site(staged, digest, settings, *, strict, say):
+    """Build the HTML with warnings as errors (unless not `strict`) and return the path of its first page.
+
+    Nothing is done where the site already shows this very tree.
+    """
+    site = settings.build / "html"
+    stamp = site / _STAMP
+    first_page = site / "index.html"
+    if stamp.exists() and stamp.read_text() == digest + _pages_digest(site):
+        say("The site is up to date.")
+        return first_page
+    built = _jupyter_book(staged, settings, "html", strict)
+    shutil.copytree(staged / "downloads", built / "downloads", dirs_exist_ok=True)
+    (built / _STAMP).write_text(digest + _pages_digest(built))
+    _put_in_place(built, site)
+    return first_page
+
+
+def build_pdf(staged, digest, settings, say):
+    """Print the book as one tagged PDF with headless Chromium and return its path."""
+    pdf = settings.build / "paper.pdf"
+    stamp = settings.build / "paper.pdf.stamp"
+    if pdf.exists() and stamp.exists() and stamp.read_text() == digest:
+        say("The PDF is up to date.")
+        return pdf
+    stamp.unlink(missing_ok=True)
+    built = _jupyter_book(staged, settings, "singlehtml", strict=False)
+    page = next(path for path in built.rglob("index.html") if path.stat().st_size > 10_000)
+    temporary = pdf.with_suffix(".part")
+    _print(page, temporary)
+    os.replace(temporary, pdf)
+    stamp.write_text(digest)
+    return pdf
+
+
+def chromium():
+    """Return the path of a Chromium or Chrome, or None; ``$CHROMIUM`` names one elsewhere."""
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
+def _pages_digest(site):
+    """Hash the pages as written, for `jupyter-book build .` puts its own into the same folder."""
+    digest = hashlib.sha256()
+    for path in sorted(site.rglob("*.html")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _jupyter_book(staged, settings, builder, strict):
+    work = settings.build / "sphinx" / builder
+    shutil.rmtree(work, ignore_errors=True)
+    program = os.path.join(os.path.dirname(sys.executable), "jupyter-book")
+    command = [program, "build", str(staged), "--all", "--path-output", str(work), "--builder", builder]
+    command += ["-W", "-n", "--keep-going"] if strict else ["-n", "--keep-going"]
+    log = settings.build / f"{builder}.log"
+    result = subprocess.run(command, capture_output=True, text=True)
+    complaints = _COLOUR.sub("", result.stderr)
+    log.write_text(_COLOUR.sub("", result.stdout) + complaints, encoding="utf-8")
+    if result.returncode:
+        lines = [line for line in complaints.splitlines() if "WARNING" in line or "ERROR" in line]
+        shown = "\n".join(_at_source(line, staged) for line in lines or complaints.splitlines()[-20:])
+        raise BuildError(f"jupyter-book failed; its whole output is in {log}\n{shown}")
+    return work / "_build" / builder
+
+
+def _at_source(complaint, staged):
+    """Name the source instead of the staged notebook; MyST-NB counts lines as 10000 times the cell plus the line."""
+    complaint = complaint.replace(f"{staged}{os.sep}", "")
+    return _IN_NOTEBOOK.sub(lambda found: f"{found[1]}.md (cell {found[2]}, line {int(found[3])})", complaint)
+
+
+def _put_in_place(built, site):
+    doomed = site.with_name("html-replaced")
+    shutil.rmtree(doomed, ignore_errors=True)
+    if site.exists():
+        site.rename(doomed)
+    built.rename(site)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _print(page, pdf):
+    from playwright.sync_api import sync_playwright
+
+    program = chromium()
+    if program is None:
+        raise BuildError("make pdf needs Chromium (Debian: apt-get install chromium); or set $CHROMIUM to its path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        tab = browser.new_page()
+        tab.goto(page.as_uri())
+        tab.wait_for_load_state("networkidle")
+        tab.evaluate("() => window.MathJax ? MathJax.startup.promise : null")
+        tab.pdf(path=str(pdf), format="A4", tagged=True, outline=True, print_background=True,
+                margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"})  # fmt: skip
+        browser.close()

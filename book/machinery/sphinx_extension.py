@@ -1,0 +1,207 @@
+"""Sphinx extension of the book: directives that place what a chapter recorded, and MathJax without a network.
+
+Products are read from ``_products/`` beside the staged pages, or from ``_build/interactive/`` when
+``jupyter-book build .`` executes the chapters itself.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from docutils.statemachine import StringList
+from sphinx import addnodes
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+MATHJAX_FILE = "tex-svg.js"
+_AGREEMENT = {"yes": "They agree", "partly": "They agree in part", "no": "They disagree"}
+
+
+class _Products:
+    """The products of a chapter as seen from a page; remembers what the page must be rebuilt for."""
+
+    def __init__(self, env, reference):
+        chapter, _, self.name = reference.rpartition("::")
+        self.env = env
+        self.own = not chapter
+        self.chapter = chapter or Path(env.docname).name
+        staged = Path(env.srcdir) / "_products"
+        self.folder = (staged if staged.is_dir() else Path(env.srcdir) / "_build" / "interactive") / self.chapter
+
+    def read(self, file):
+        path = self.folder / file
+        self.env.note_dependency(str(path))
+        if not path.exists():
+            return None
+        return json.loads(path.read_text(encoding="utf-8"))
+
+    def relative(self, path):
+        return os.path.relpath(path, Path(self.env.doc2path(self.env.docname)).parent)
+
+
+class RecordedRole(SphinxRole):
+    """``{recorded}`chapter::key```: the text of a result of any chapter."""
+
+    def run(self):
+        products = _Products(self.env, self.text)
+        for file in ("results.json", "measurements.json"):
+            content = products.read(file) or {}
+            entry = content.get("results", content).get(products.name)
+            if isinstance(entry, dict) and "text" in entry:
+                return [nodes.inline("", entry["text"], classes=["pasted-text"])], []
+        return [_missing(self, f"chapter {products.chapter} has no result {products.name!r}")], []
+
+
+class RecordedFigure(SphinxDirective):
+    """A figure that a chapter recorded, numbered, with its alt text, caption and downloads."""
+
+    required_arguments = 1
+    has_content = True
+    option_spec = {"name": directives.unchanged, "width": directives.unchanged}  # noqa: RUF012 - docutils' interface
+
+    def run(self):
+        products = _Products(self.env, self.arguments[0])
+        image = products.folder / "figures" / f"{products.name}.png"
+        facts = products.read(f"figures/{products.name}.json")
+        if facts is None or not image.exists():
+            message = f"chapter {products.chapter} has no figure {products.name!r}"
+            return [nodes.paragraph("", "", _missing(self, message))]
+        self.env.note_dependency(str(image))
+        figure = nodes.figure("", nodes.image(uri=products.relative(image), alt=facts["alt"]), classes=["recorded"])
+        if "width" in self.options:
+            figure[0]["width"] = self.options["width"]
+        caption = nodes.caption()
+        caption += _inline_content(self)
+        figure += caption
+        figure += nodes.legend("", self._downloads(products, image))
+        return [_named(self, figure, products, "fig")]
+
+    def _downloads(self, products, image):
+        paragraph = nodes.paragraph("", "Download: ", classes=["downloads"])
+        for number, path in enumerate((image, image.with_suffix(".svg"))):
+            target = products.relative(path)
+            link = addnodes.download_reference("", "", refdoc=self.env.docname, reftarget=target, refdomain="")
+            link += nodes.inline("", path.suffix[1:])
+            paragraph += [nodes.Text(", ")] * bool(number) + [link]
+        return paragraph
+
+
+class RecordedTable(SphinxDirective):
+    """A table that a chapter recorded, numbered and captioned."""
+
+    required_arguments = 1
+    has_content = True
+    option_spec = {"name": directives.unchanged}  # noqa: RUF012 - docutils' interface
+
+    def run(self):
+        products = _Products(self.env, self.arguments[0])
+        markdown = (products.read("tables.json") or {}).get(products.name)
+        if markdown is None:
+            message = f"chapter {products.chapter} has no table {products.name!r}"
+            return [nodes.paragraph("", "", _missing(self, message))]
+        table = _parse(self, markdown)[0]
+        title = nodes.title()
+        title += _inline_content(self)
+        table.insert(0, title)
+        table["classes"] += ["recorded"]
+        return [_named(self, table, products, "tab")]
+
+
+class Claim(SphinxDirective):
+    """The opening claim of a chapter."""
+
+    has_content = True
+
+    def run(self):
+        box = nodes.container(classes=["claim"])
+        self.state.nested_parse(self.content, self.content_offset, box)
+        return [box]
+
+
+class Agreement(SphinxDirective):
+    """The closing comparison with the published study: ``{agreement} yes``, ``partly`` or ``no``."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self):
+        answer = directives.choice(self.arguments[0], tuple(_AGREEMENT))
+        box = nodes.container(classes=["agreement", f"agreement-{answer}"])
+        box += nodes.paragraph("", f"{_AGREEMENT[answer]}.", classes=["agreement-answer"])
+        self.state.nested_parse(self.content, self.content_offset, box)
+        return [box]
+
+
+class BuildReport(SphinxDirective):
+    """A table of the build's own report: ``{build-report} chapters``."""
+
+    required_arguments = 1
+
+    def run(self):
+        path = Path(self.env.srcdir) / "_products" / "report.json"
+        self.env.note_dependency(str(path))
+        if not path.exists():
+            return [nodes.paragraph("", "This table is filled in by the build of the whole paper, make paper.")]
+        return _parse(self, json.loads(path.read_text(encoding="utf-8"))[self.arguments[0]]).children
+
+
+def _parse(directive, markdown):
+    parsed = nodes.Element()
+    lines = StringList(markdown.splitlines(), directive.get_source_info()[0])
+    directive.state.nested_parse(lines, directive.content_offset, parsed)
+    return parsed
+
+
+def _inline_content(directive):
+    parsed = nodes.Element()
+    directive.state.nested_parse(directive.content, directive.content_offset, parsed)
+    if len(parsed) != 1 or not isinstance(parsed[0], nodes.paragraph):
+        raise directive.error("the caption must be one paragraph")
+    return parsed[0].children
+
+
+def _named(directive, node, products, prefix):
+    label = directive.options.get("name") or (f"{prefix}-{products.name}".replace("_", "-") if products.own else None)
+    if label:
+        directive.options["name"] = label
+        directive.add_name(node)
+    directive.set_source_info(node)
+    return node
+
+
+def _missing(place, message):
+    report = Path(place.env.srcdir) / "_products" / "report.json"
+    if report.exists() and json.loads(report.read_text(encoding="utf-8"))["partial"]:
+        return nodes.inline("", "(not in this partial build)", classes=["partial"])
+    from sphinx.util import logging
+
+    logging.getLogger(__name__).warning(message, location=place.get_location(), type="recorded")
+    return nodes.inline("", f"({message})")
+
+
+def _copy_mathjax(app, failure):
+    if failure is None and app.builder.format == "html":
+        package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
+        target = Path(app.outdir) / "_static" / "mathjax"
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy(package / "static" / "mathjax" / MATHJAX_FILE, target)
+
+
+def _point_to_local_mathjax(app, config):
+    config.mathjax_path = f"mathjax/{MATHJAX_FILE}"
+
+
+def setup(app):
+    """Register the book's directives, role and mathematics."""
+    app.add_role("recorded", RecordedRole())
+    app.add_directive("recorded-figure", RecordedFigure)
+    app.add_directive("recorded-table", RecordedTable)
+    app.add_directive("claim", Claim)
+    app.add_directive("agreement", Agreement)
+    app.add_directive("build-report", BuildReport)
+    app.connect("config-inited", _point_to_local_mathjax)
+    app.connect("build-finished", _copy_mathjax)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,125 @@
+"""Lay out executed chapters and text pages as one tree that Jupyter Book can build without executing anything."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import yaml
+
+from machinery.errors import BuildError
+from machinery.report import build_report
+
+_MACHINERY = Path(__file__).resolve().parents[1]
+
+
+def stage(pages, settings, package, current, extra_downloads=()):
+    """Write the tree to ``_build/stage`` and return its path and the digest of its content.
+
+    Parameters
+    ----------
+    pages : list of Page
+        All pages of the book.
+    settings : Settings
+    package : Package
+    current : set of str
+        Names of the chapters whose products are those of their present inputs; the others become stubs.
+    extra_downloads : sequence of (str, path)
+        Title and path of further files to offer, such as the PDF.
+    """
+    target = settings.build / "stage"
+    shutil.rmtree(target, ignore_errors=True)
+    (target / "book").mkdir(parents=True)
+    _write_configuration(settings.root, target)
+    shutil.copy(settings.root / "_toc.yml", target)
+    for name in ("references.bib", "_static"):
+        _copy(settings.root / "book" / name, target / "book" / name)
+    _copy(settings.root / "book" / "_static", target / "_static")
+    for page in pages:
+        _stage_page(page, settings, current, target)
+    downloads = _offer_downloads(pages, settings, current, target, extra_downloads)
+    (target / "_products").mkdir(exist_ok=True)
+    report = build_report(pages, settings, package, current, downloads)
+    (target / "_products" / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    return target, _tree_digest(target)
+
+
+def executed_notebook(page, settings):
+    """Return the page's notebook with its present prose and the outputs of its finished execution.
+
+    The parameters cell shows the values that were used, instead of defaults beside an overriding second cell.
+    """
+    executed = nbformat.read(settings.finished / page.name / "executed.ipynb", as_version=4)
+    ran = [cell for cell in executed.cells if cell.cell_type == "code"]
+    injected = [cell for cell in ran if "injected-parameters" in cell.metadata.get("tags", [])]
+    ran = [cell for cell in ran if cell not in injected]
+    notebook = nbformat.from_dict(page.notebook)
+    code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if len(ran) != len(code_cells):
+        counts = f"{len(ran)} cells were executed but the source has {len(code_cells)}"
+        raise BuildError(f"{page.name}: {counts}; run again with --fresh")
+    for number, (cell, executed_cell) in enumerate(zip(code_cells, ran, strict=True)):
+        cell.outputs = executed_cell.outputs
+        cell.execution_count = number + 1
+        cell.id = f"cell-{number}"
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = injected[0].source.replace("# Parameters\n", "# The parameters of this run\n", 1)
+    for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type != "code"):
+        cell.id = f"text-{number}"
+    notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return notebook
+
+
+def _stage_page(page, settings, current, target):
+    path = target / page.document
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not page.is_chapter:
+        path.with_suffix(".md").write_text(page.source, encoding="utf-8")
+    elif page.name in current:
+        nbformat.write(executed_notebook(page, settings), path.with_suffix(".ipynb"))
+        products = settings.finished / page.name / "products"
+        shutil.copytree(products, target / "_products" / page.name)
+    else:
+        title = next(line for line in page.source.splitlines() if line.startswith("# "))
+        path.with_suffix(".md").write_text(f"{title}\n\nThis chapter is not part of this partial build.\n")
+
+
+def _offer_downloads(pages, settings, current, target, extra):
+    folder = target / "downloads"
+    folder.mkdir()
+    offered = []
+    for title, path in extra:
+        shutil.copy(path, folder)
+        offered.append((title, path.name))
+    for page in pages:
+        if page.is_chapter and page.name in current:
+            shutil.copy(target / f"{page.document}.ipynb", folder / f"{page.name}.ipynb")
+            shutil.copy(settings.finished / page.name / "products" / "results.json", folder / f"{page.name}.json")
+            offered += [("executed notebook", f"{page.name}.ipynb"), ("results", f"{page.name}.json")]
+    return offered
+
+
+def _write_configuration(root, target):
+    configuration = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    configuration.setdefault("execute", {})["execute_notebooks"] = "off"
+    extensions = configuration.setdefault("sphinx", {}).get("local_extensions", {})
+    configuration["sphinx"]["local_extensions"] = {name: str(_MACHINERY) for name in extensions}
+    (target / "_config.yml").write_text(yaml.safe_dump(configuration, allow_unicode=True), encoding="utf-8")
+
+
+def _copy(source, target):
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        shutil.copy(source, target)
+
+
+def _tree_digest(folder):
+    digest = hashlib.sha256()
+    for base in (folder, _MACHINERY / "machinery"):
+        for path in sorted(base.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                digest.update(str(path.relative_to(base)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
