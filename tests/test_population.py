@@ -1,0 +1,126 @@
+"""The stars of the synthetic survey against the facts they were drawn from."""
+
+import numpy as np
+import pytest
+
+from lux.observation import draw_label_errors
+from lux.population import (
+    ELEMENTS,
+    LOGG_LIMITS,
+    POPULATIONS,
+    TEFF_LIMITS,
+    disc_moments,
+    draw_stars,
+    expected_europium,
+)
+
+MANY = 20_000
+
+
+@pytest.fixture(scope="module")
+def disc():
+    return draw_stars(MANY, 1, r_enhanced_fraction=0.0)
+
+
+def explained(stars, target):
+    columns = np.column_stack([np.ones(len(stars)), stars.fe_h, stars.alpha_fe])
+    residual = target - columns @ np.linalg.lstsq(columns, target, rcond=None)[0]
+    return 1 - np.var(residual) / np.var(target)
+
+
+def test_a_perfect_shortcut_explains_most_of_europium(disc):
+    """At tau = 0.06: 0.84 of the true variance and 0.67 of the catalogue's, to within 0.03."""
+    true = disc.label("eu_fe")
+    errors, _ = draw_label_errors(MANY, ("eu_fe",), 1)
+    noisy = true + errors[:, 0] * np.random.default_rng(0).standard_normal(MANY)
+    assert explained(disc, true) == pytest.approx(0.84, abs=0.03)
+    assert explained(disc, noisy) == pytest.approx(0.67, abs=0.03)
+
+
+@pytest.mark.parametrize("tau", [0.03, 0.06, 0.10])
+def test_analytic_moments_agree_with_a_large_draw(tau):
+    stars = draw_stars(MANY, 2, tau=tau, r_enhanced_fraction=0.0)
+    moments = disc_moments(tau)
+    assert np.mean(stars.label("eu_fe")) == pytest.approx(moments["eu_fe_mean"], abs=0.005)
+    assert np.std(stars.label("eu_fe")) == pytest.approx(moments["eu_fe_std"], rel=0.03)
+    assert explained(stars, stars.label("eu_fe")) == pytest.approx(moments["explained"], abs=0.02)
+    assert np.std(stars.label("eu_fe") - stars.eu_expected) == pytest.approx(tau, rel=0.03)
+
+
+def test_no_other_element_follows_europiums_own_scatter(disc):
+    residual = disc.label("eu_fe") - expected_europium(disc.fe_h, disc.alpha_fe)
+    for name in ("teff", "logg", "fe_h", "alpha_fe", *(f"{element.lower()}_fe" for element in ELEMENTS)):
+        assert abs(np.corrcoef(residual, disc.label(name))[0, 1]) < 4.5 / np.sqrt(MANY), name
+
+
+def test_stars_lie_on_a_red_giant_branch_that_is_cooler_where_metal_rich(disc):
+    assert np.all((disc.teff >= TEFF_LIMITS[0]) & (disc.teff <= TEFF_LIMITS[1]))
+    assert np.all((disc.logg >= LOGG_LIMITS[0]) & (disc.logg <= LOGG_LIMITS[1]))
+    columns = np.column_stack([np.ones(MANY), disc.logg, disc.fe_h])
+    _, along, across = np.linalg.lstsq(columns, disc.teff, rcond=None)[0]
+    assert 350 < along < 550
+    assert -320 < across < -180
+
+
+def test_the_dredge_up_lowers_carbon_and_raises_nitrogen(disc):
+    assert np.median(disc.label("c_fe") - disc.label("n_fe")) < -0.3
+
+
+@pytest.mark.parametrize("population", ["r-I", "r-II", "decorrelated"])
+def test_out_of_distribution_sets_differ_from_the_disc_in_europium_alone(disc, population):
+    other = draw_stars(MANY, 1, population=population)
+    for name in ("teff", "logg", "fe_h", "alpha_fe", "mg_fe", "ce_fe"):
+        assert np.array_equal(other.label(name), disc.label(name)), name
+    eu_fe = other.label("eu_fe")
+    if population == "decorrelated":
+        assert explained(other, eu_fe) < 1e-3
+        assert np.std(eu_fe) == pytest.approx(disc_moments(0.06)["eu_fe_std"], rel=0.03)
+    else:
+        low, high = {"r-I": (0.3, 1.0), "r-II": (1.0, 1.8)}[population]
+        assert eu_fe.min() >= low
+        assert eu_fe.max() <= high
+        assert np.all(other.r_enhanced)
+
+
+def test_accreted_stars_are_metal_poor_and_rich_in_europium_over_magnesium():
+    stars = draw_stars(MANY, 1, population="gse")
+    assert np.mean(stars.fe_h) == pytest.approx(-1.15, abs=0.01)
+    assert np.mean(stars.label("eu_fe") - stars.label("mg_fe")) == pytest.approx(0.2, abs=0.01)
+
+
+def test_the_tail_of_enhanced_stars_has_the_fraction_asked_for():
+    stars = draw_stars(MANY, 1, r_enhanced_fraction=0.01)
+    assert np.mean(stars.r_enhanced) == pytest.approx(0.01, abs=0.003)
+    assert stars.label("eu_fe")[stars.r_enhanced].min() >= 0.3
+
+
+@pytest.mark.parametrize("population", POPULATIONS)
+def test_the_first_stars_of_a_larger_draw_are_the_same(population):
+    few, many = (draw_stars(n, 3, population=population) for n in (50, 500))
+    for name in ("teff", "logg", "eu_fe", "c_fe"):
+        assert np.array_equal(few.label(name), many.label(name)[:50])
+    assert np.array_equal(few.observed_velocity, many.observed_velocity[:50])
+
+
+def test_a_europium_seed_changes_europium_alone(disc):
+    other = draw_stars(MANY, 1, r_enhanced_fraction=0.0, europium_seed=2)
+    assert np.array_equal(other.label("yb_fe"), disc.label("yb_fe"))
+    assert np.array_equal(other.eu_expected, disc.eu_expected)
+    difference = (other.label("eu_fe") - disc.label("eu_fe")) / 0.06
+    assert np.std(difference) == pytest.approx(np.sqrt(2), rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"population": "halo"}, r"unknown population 'halo'; choose one of disc, gse, r-I, r-II, decorrelated"),
+        ({"tau": -0.1}, "tau"),
+        ({"tau": float("nan")}, "tau"),
+        ({"r_enhanced_fraction": 1.5}, "r_enhanced_fraction"),
+    ],
+)
+def test_bad_input_is_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        draw_stars(10, 0, **options)
+    with pytest.raises(ValueError, match="n_stars"):
+        draw_stars(0, 0)
