@@ -12,7 +12,7 @@ _EXPORTS = {
     "load": "lux.sources",
     "World": "lux.synthetic",
     "Lux": "lux.model",
-    "Prediction": "lux.model",
+    "Prediction": "lux.prediction",
 }
 
 __version__ = "0.1.0"

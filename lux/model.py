@@ -10,68 +10,28 @@ Rubin & Wu 1998, Biometrika 85, 755). ``algorithm="als"`` leaves out the posteri
 is the alternating least squares of the published study.
 """
 
-import dataclasses
 import json
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from tqdm import tqdm
 
-from lux.inference import LatentPosterior, Statistics, infer, pixel_sums, project, statistics, total_weight
-from lux.normal_equations import unpack_symmetric
+from lux.fitting import Fit, blocks, on_device, principal_axes
+from lux.inference import infer, total_weight
+from lux.prediction import Prediction
 from lux.storage import atomic_write
 from lux.survey import Survey
 
 FORMAT = "lux-model-1"
 STARTS = ("pca", "labels", "random")
 ALGORITHMS = ("em", "als")
-_RIDGE = 1e-3
 _FITTED = (
     "wavelength_", "label_names_", "label_units_", "label_center_", "label_scale_", "A_", "a_", "B_", "b_", "scatter_",
     "weight_", "prior_precision_", "label_coefficient_covariance_", "latents_", "history_", "converged_",
 )  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Prediction:
-    """Labels inferred from flux.
-
-    Parameters
-    ----------
-    names : tuple of M str
-    labels, err : (N, M) arrays
-        Posterior mean and standard deviation, in the labels' units.
-    covariance : (N, M, M) array or None
-        Posterior covariance between the labels.
-    """
-
-    names: tuple[str, ...]
-    labels: np.ndarray
-    err: np.ndarray
-    covariance: np.ndarray | None = None
-
-    def label(self, name: str) -> np.ndarray:
-        """Return one predicted label of every star, (N,)."""
-        if name not in self.names:
-            raise ValueError(f"unknown label {name!r}; predicted are {', '.join(self.names)}")
-        return self.labels[:, self.names.index(name)]
-
-
-class _Block(NamedTuple):
-    """A run of stars on the device, padded to a fixed length with stars of zero weight."""
-
-    rows: slice
-    flux: jax.Array
-    ivar: jax.Array
-    labels: jax.Array
-    label_weight: jax.Array
 
 
 class Lux:
@@ -178,7 +138,7 @@ class Lux:
             survey.wavelength, survey.label_names, survey.label_units,
         )  # fmt: skip
         self.label_center_, self.label_scale_ = _center_and_scale(survey)
-        fit = _Fit(self, survey)
+        fit = Fit(self, survey)
         fit.run()
         fit.hand_over(self)
         if self.algorithm == "em":
@@ -278,7 +238,7 @@ class Lux:
         """
         self._require_fitted()
         model = self.rotate(self.omega * np.linalg.cholesky(self.prior_precision_).T)
-        return model.rotate(_principal_axes(model.A_ / self.label_scale_[:, None], model.B_, self.weight_))
+        return model.rotate(principal_axes(model.A_ / self.label_scale_[:, None], model.B_, self.weight_))
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted model to one file (NumPy archive without pickle), whole or not at all."""
@@ -351,253 +311,16 @@ class Lux:
     def _infer(self, survey: Survey) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield mean and covariance of the latents given flux alone, block by block, in double precision."""
         self._require_grid(survey)
-        linear = _on_device((self.b_, self.B_))
-        prior, variance = _on_device((self.prior_precision_, self.scatter_**2))
-        for block in _blocks(survey, self.block_size):
+        linear = on_device((self.b_, self.B_))
+        prior, variance = on_device((self.prior_precision_, self.scatter_**2))
+        for block in blocks(survey, self.block_size):
             posterior = infer(((block.flux, total_weight(block.ivar, variance), linear),), prior)
             count = block.rows.stop - block.rows.start
             yield np.asarray(posterior.mean, float)[:count], np.asarray(posterior.covariance, float)[:count]
 
 
-class _Fit:
-    """The state of one fit: coefficients in double precision, on standardised labels, and the cycle that moves them."""
-
-    def __init__(self, settings: Lux, survey: Survey):
-        self.settings, self.survey = settings, survey
-        self.center, self.scale = settings.label_center_, settings.label_scale_
-        size = settings.n_latents
-        self.prior_precision = np.eye(size) / settings.omega**2
-        mean_flux, self.weight = _pixel_means(survey, settings.block_size)
-        self.linear = [
-            (np.zeros(survey.n_labels), np.zeros((survey.n_labels, size))),
-            (mean_flux, np.zeros((survey.n_pixels, size))),
-        ]
-        self.scatter_variance = np.zeros(survey.n_pixels)
-        self.latents = np.zeros((survey.n_stars, size))
-        self.history: list[float] = []
-        self.movement = np.inf
-
-    def run(self) -> None:
-        """Cycle until the labels read off the training latents stand still."""
-        self._update(_start_latents(self.settings, self.survey, self.linear[1][0], np.sqrt(self.weight)))
-        before = None
-        bar = tqdm(total=self.settings.max_cycles, desc="Lux", unit="cycle", disable=_disabled(self.settings.progress))
-        with bar:
-            for _ in range(self.settings.max_cycles):
-                self._update()
-                labels = self._training_labels()
-                self.movement = np.inf if before is None else self._label_distance(labels, before)
-                before = labels
-                bar.update()
-                bar.set_postfix_str(f"labels move {self.movement:.1e} of their errors")
-                if self.movement < self.settings.tolerance:
-                    break
-        self._finish()
-
-    def hand_over(self, model: Lux) -> None:
-        """Set the fitted attributes of the model, in label units."""
-        (offset, loadings), (model.b_, model.B_) = self.linear
-        model.a_, model.A_ = self.center + self.scale * offset, self.scale[:, None] * loadings
-        model.scatter_ = np.sqrt(self.scatter_variance)
-        model.weight_ = self.weight
-        model.prior_precision_ = self.prior_precision
-        model.label_coefficient_covariance_ = self.label_coefficient_covariance * self.scale[:, None, None] ** 2
-        model.latents_ = self.latents
-        model.history_ = np.array(self.history)
-        model.converged_ = bool(self.movement < self.settings.tolerance)
-
-    def _update(self, start: np.ndarray | None = None) -> None:
-        """Do one cycle: the latents given the coefficients (or `start`), then the coefficients given the latents."""
-        size = self.settings.n_latents
-        sums, likelihood, second_moment = None, 0.0, np.zeros((size, size))
-        for block, parts, prior in self._staged():
-            count = block.rows.stop - block.rows.start
-            posterior = infer(parts, prior) if start is None else _fixed(start[block.rows], len(block.flux))
-            if self.settings.algorithm == "als":
-                posterior = posterior._replace(covariance=jnp.zeros_like(posterior.covariance))
-            block_sums = [statistics(part, posterior.mean, posterior.covariance) for part in parts]
-            likelihood += self._log_likelihood(posterior, block_sums, count)
-            block_sums = [part._replace(log_density=None) for part in block_sums]
-            sums = block_sums if sums is None else jax.tree.map(jnp.add, sums, block_sums)
-            self.latents[block.rows] = posterior.mean[:count]
-            second_moment += np.asarray(posterior.covariance[:count], float).sum(axis=0)
-        self.weight = np.asarray(sums[1].normal[:, 0], float) / self.survey.n_stars
-        self.linear = [_solve(part, linear) for part, linear in zip(sums, self.linear, strict=True)]
-        if start is None:
-            self.history.append(likelihood)
-            if self.settings.fit_scatter:
-                self._update_scatter(sums[1])
-        if self.settings.algorithm == "em":
-            self._whiten((second_moment + self.latents.T @ self.latents) / self.survey.n_stars)
-
-    def _log_likelihood(self, posterior: LatentPosterior, parts: list[Statistics], count: int) -> float:
-        """Return the block's share of the objective; constants in the number of data are left out."""
-        mean = np.asarray(posterior.mean, float)[:count]
-        value = sum(float(np.asarray(part.log_density, float)[:count].sum()) for part in parts)
-        value -= 0.5 * float(np.sum((mean @ self.prior_precision) * mean))
-        if self.settings.algorithm == "em":
-            value -= 0.5 * float(np.asarray(posterior.log_determinant, float)[:count].sum())
-            value += 0.5 * count * np.linalg.slogdet(self.prior_precision)[1]
-        return value
-
-    def _update_scatter(self, flux_sums) -> None:
-        """Take one Fisher-scoring step of the scatter variance of each pixel, not below zero."""
-        score, information = (np.asarray(array, float) for array in (flux_sums.score, flux_sums.information))
-        self.scatter_variance = np.maximum(0, self.scatter_variance + score / information)
-
-    def _whiten(self, second_moment: np.ndarray) -> None:
-        """Change the gauge so that the latents have zero mean and covariance omega^2 I along principal axes."""
-        mean = self.latents.mean(axis=0)
-        factor = np.linalg.cholesky(second_moment - np.outer(mean, mean)) / self.settings.omega
-        loadings = [loadings @ factor for _, loadings in self.linear]
-        axes = _principal_axes(*loadings, self.weight)
-        self.linear = [
-            (offset + old @ mean, new @ axes.T) for (offset, old), new in zip(self.linear, loadings, strict=True)
-        ]
-        self.latents = np.linalg.solve(factor, (self.latents - mean).T).T @ axes.T
-
-    def _finish(self) -> None:
-        """Infer the training latents at the final coefficients, and how well these fix the label coefficients."""
-        normal = 0.0
-        for block, parts, prior in self._staged():
-            posterior = infer(parts, prior)
-            self.latents[block.rows] = posterior.mean[: block.rows.stop - block.rows.start]
-            normal += np.asarray(statistics(parts[0], posterior.mean, posterior.covariance).normal, float)
-        self.label_coefficient_covariance = np.linalg.inv(_normal_matrices(normal, self.settings.n_latents + 1))
-
-    def _staged(self):
-        """Yield each block with its two parts and the prior on the device."""
-        labels, flux = _on_device(tuple(self.linear))
-        prior, variance = _on_device((self.prior_precision, self.scatter_variance))
-        for block in _blocks(self.survey, self.settings.block_size, self.center, self.scale):
-            weight = total_weight(block.ivar, variance)
-            yield block, ((block.labels, block.label_weight, labels), (block.flux, weight, flux)), prior
-
-    def _training_labels(self) -> np.ndarray:
-        offset, loadings = self.linear[0]
-        return offset + self.latents @ loadings.T
-
-    def _label_distance(self, labels: np.ndarray, others: np.ndarray) -> float:
-        change = (labels - others) * self.scale / self.survey.label_err
-        return float(np.sqrt(np.mean(change[~np.isnan(self.survey.labels)] ** 2)))
-
-
-def _solve(sums, linear: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the offset and loadings that solve the normal equations of one part."""
-    offset, loadings = linear
-    normal = _normal_matrices(np.asarray(sums.normal, float), loadings.shape[1] + 1)
-    solution = np.linalg.solve(normal, np.asarray(sums.moment, float)[..., None])[..., 0]
-    return offset + solution[:, 0], solution[:, 1:]
-
-
-def _normal_matrices(packed: np.ndarray, size: int) -> np.ndarray:
-    """Return normal matrices (K, size, size) with the weak ridge on the loadings.
-
-    The ridge only decides where a pixel is unmasked in fewer stars than there are latents.
-    """
-    normal = unpack_symmetric(packed, size)
-    normal[:, np.arange(1, size), np.arange(1, size)] += _RIDGE
-    return normal
-
-
-def _principal_axes(label_loadings: np.ndarray, flux_loadings: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return the rotation (P, P) onto the eigenvectors of the flux information, strongest first, signs by labels."""
-    information = (flux_loadings * weight[:, None]).T @ flux_loadings
-    axes = np.linalg.eigh(information)[1][:, ::-1].T
-    loadings = label_loadings @ axes.T
-    signs = np.sign(loadings[np.argmax(np.abs(loadings), axis=0), np.arange(len(axes))])
-    return axes * np.where(signs == 0, 1, signs)[:, None]
-
-
-def _start_latents(settings: Lux, survey: Survey, offset: np.ndarray, root_weight: np.ndarray) -> np.ndarray:
-    """Return the latents (N, P) at which the fit begins."""
-    generator = np.random.default_rng(settings.seed)
-    noise = generator.normal(size=(survey.n_stars, settings.n_latents))
-    if settings.start == "random":
-        return noise
-    if settings.start == "pca":
-        return _principal_components(settings, survey, offset, root_weight)
-    count = min(survey.n_labels, settings.n_latents)
-    spread = (np.nanpercentile(survey.labels, 97.5, axis=0) - np.nanpercentile(survey.labels, 2.5, axis=0)) / 4
-    scaled = (survey.labels - np.nanmedian(survey.labels, axis=0)) / np.where(spread > 0, spread, 1)
-    latents = 1e-3 * noise
-    latents[:, :count] = np.nan_to_num(scaled[:, :count])
-    return latents
-
-
-def _principal_components(
-    settings: Lux, survey: Survey, offset: np.ndarray, root_weight: np.ndarray
-) -> np.ndarray:
-    """Return the scores (N, P) of the weighted principal components of the flux, with unit variance.
-
-    Randomised subspace iteration (Halko, Martinsson & Tropp 2011, SIAM Review 53, 217), a block of stars at a time.
-    """
-    extra = min(settings.n_latents + 8, survey.n_pixels, survey.n_stars)
-    generator = np.random.default_rng(settings.seed)
-    directions = generator.normal(size=(survey.n_pixels, extra))
-    scores = np.zeros((survey.n_stars, extra))
-    for _ in range(3):
-        basis = _orthonormal(directions)
-        device = _on_device((offset, root_weight, basis))
-        directions = np.zeros_like(basis)
-        for block in _blocks(survey, settings.block_size):
-            block_scores, back = project(block.flux, block.ivar, *device)
-            scores[block.rows] = block_scores[: block.rows.stop - block.rows.start]
-            directions += np.asarray(back, float)
-    values, vectors = np.linalg.eigh(scores.T @ scores / survey.n_stars)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    kept = min(settings.n_latents, int(np.sum(values > 1e-10 * values[0])))
-    latents = 1e-3 * generator.normal(size=(survey.n_stars, settings.n_latents))
-    latents[:, :kept] = scores @ vectors[:, :kept] / np.sqrt(values[:kept])
-    return latents
-
-
-def _orthonormal(directions: np.ndarray) -> np.ndarray:
-    """Return an orthonormal basis (K, Q) of the span of `directions`, from their small Gram matrix."""
-    values, vectors = np.linalg.eigh(directions.T @ directions)
-    return directions @ (vectors / np.sqrt(np.maximum(values, 1e-14 * values[-1])))
-
-
-def _pixel_means(survey: Survey, block_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted mean flux and the mean ivar of each pixel."""
-    weight, weighted = np.zeros(survey.n_pixels), np.zeros(survey.n_pixels)
-    for block in _blocks(survey, block_size):
-        block_weight, block_weighted = pixel_sums(block.flux, block.ivar)
-        weight += block_weight
-        weighted += block_weighted
-    return weighted / weight, weight / survey.n_stars
-
-
 def _center_and_scale(survey: Survey) -> tuple[np.ndarray, np.ndarray]:
     return np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
-
-
-def _fixed(latents: np.ndarray, length: int) -> LatentPosterior:
-    """Return latents as if they were known exactly, padded to the length of a block."""
-    mean = np.zeros((length, latents.shape[1]), np.float32)
-    mean[: len(latents)] = latents
-    size = latents.shape[1]
-    return LatentPosterior(jnp.asarray(mean), jnp.zeros((length, size, size)), jnp.zeros(length))
-
-
-def _blocks(survey: Survey, block_size: int, center=0.0, scale=1.0) -> Iterator[_Block]:
-    """Yield the survey in blocks of one shape, so that nothing compiles twice."""
-    length = min(block_size, 64 * -(-survey.n_stars // 64))
-    labels = (survey.labels - center) / scale
-    weight = np.where(np.isnan(labels), 0, (scale / survey.label_err) ** 2)
-    arrays = (survey.flux, survey.ivar, np.nan_to_num(labels), np.nan_to_num(weight))
-    for start in range(0, survey.n_stars, length):
-        rows = slice(start, min(start + length, survey.n_stars))
-        padding = ((0, length - (rows.stop - rows.start)), (0, 0))
-        yield _Block(rows, *(jnp.asarray(np.pad(array[rows], padding), jnp.float32) for array in arrays))
-
-
-def _on_device(tree):
-    return jax.tree.map(lambda array: jnp.asarray(array, jnp.float32), tree)
-
-
-def _disabled(progress: bool | None) -> bool | None:
-    return None if progress is None else not progress
 
 
 def _require_trainable(survey: Survey, n_latents: int) -> None:
