@@ -124,14 +124,14 @@ def make_environment(python: str) -> str | None:
 
 
 def run(side: Side, problem: Path, n_latents: int) -> dict:
-    """Return the measurements of one fit in a fresh process, with the machine's load as it starts."""
+    """Return the measurements of one fit in a fresh process, with the higher load of its start and its end."""
     load = os.getloadavg()[0]
     result = problem.with_suffix(".json")
     command = [*side.command, str(problem), str(result), "--latents", str(n_latents), "--fits", str(side.fits)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{side.name} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}")
-    return {**json.loads(result.read_text()), "load": load}
+    return {**json.loads(result.read_text()), "load": max(load, os.getloadavg()[0])}
 
 
 def compare(sides: tuple[Side, ...], problem: Path, options: argparse.Namespace) -> list[dict]:
