@@ -1,180 +1,59 @@
-"""Synthetic APOGEE spectra of red giants: a grey-like atmosphere in hydrostatic equilibrium, LTE, a few depth points.
+"""Synthetic APOGEE spectra of red giants: LTE line formation in a few layers, instrument profile, pseudo-continuum.
 
-The depth variable is the continuous optical depth at 1.6 micron. NumPy computes the structure and the populations at
-the depth points (small); JAX computes line opacities, the emergent flux and the instrument profile (large), in
-blocks of stars so that memory stays bounded.
+Line opacities at the depth points are laid on a velocity grid three times finer than the pixels, added up into optical
+depth, and integrated along one ray; the emergent flux is convolved with the instrument profile and normalised as a
+pipeline would. JAX does this in blocks of stars, so that memory stays bounded. The layers come from `lux.structure`.
 """
 
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.interpolate import interp1d
 
-from lux.equilibrium import (
-    ALPHA_ELEMENTS,
-    ATOMIC_MASS_UNIT,
-    BOLTZMANN,
-    BOLTZMANN_EV,
-    ELEMENTS,
-    electron_density,
-    h_minus_opacity,
-    hydrogen_atoms,
-    molecular_equilibrium,
-    molecular_partition_function,
-    partition_function,
-    rosseland_to_h_band,
-    saha,
-)
-from lux.instrument import N_PIXELS, PIXEL_KMS, LineSpreadFunction, pixel_of
+from lux.equilibrium import ATOMIC_MASS_UNIT, BOLTZMANN, BOLTZMANN_EV
+from lux.instrument import N_PIXELS, PIXEL_KMS, LineSpreadFunction, chip_ranges, pixel_of
 from lux.lines import load_lines
+from lux.structure import DEFAULT_PHYSICS, composition, populations, structure
 
-
-@dataclass(frozen=True, kw_only=True)
-class Physics:
-    """Global constants of the model atmosphere; those marked (c) were calibrated on half of the DR10 giants."""
-
-    log_tau: tuple = (-4.0, -3.2, -2.5, -1.9, -1.3, -0.8, -0.35, 0.1, 0.6)
-    surface_cooling: float = 0.05
-    cooling_onset: float = -1.0
-    rosseland_scale: float = 0.6
-    microturbulence_scale: float = 1.0
-    macroturbulence_kms: float = 3.0
-    carbon_isotope_ratio: float = 15.0
-    damping_scale: float = 1.0
-
-
-DEFAULT_PHYSICS = Physics()
 ISOTOPE_FRACTION = {"17O": 1 / 2700, "18O": 1 / 500, "15N": 1 / 270}
 
 OVERSAMPLING = 3
 STEP_KMS = PIXEL_KMS / OVERSAMPLING
-_MARGIN = 24
+BLOCK = 64
+
+_MARGIN = 192
 _GRID_SIZE = OVERSAMPLING * N_PIXELS + 2 * _MARGIN
-_DOPPLER_TAPS = 6
+_DOPPLER_TAPS = 5
+_WING_REACH = 150
+_WING_CORE = 3.0
+_N_WINGED = 150
 _PHOTON_TEMPERATURE = 1.4388e4 / 1.6
+# Integrated absorption pi e^2 / (m c) times lambda, per (km/s): cm^2 for lambda in Angstrom.
 _LINE_ABSORPTION = 0.026540 * 1e-5 * 1e-8
 _RAY = 2.0 / 3.0
+_THERMAL_MASS = 35.0
+_CONTINUUM_ORDER, _CONTINUUM_ITERATIONS, _CONTINUUM_CLIP_ABOVE = 4, 10, 3.0
 
 
-def default_microturbulence(logg):
-    """Microturbulence in km/s of giants, 2.24 - 0.3 logg (Meszaros et al. 2013), kept between 0.8 and 2.6."""
-    return np.clip(2.24 - 0.3 * np.asarray(logg, dtype=float), 0.8, 2.6)
-
-
-def composition(m_h, alpha_m=0.0, abundances=None):
-    """Number of atoms per hydrogen nucleus of every element, a dict symbol -> (N,).
-
-    Solar (Asplund et al. 2009) shifted by `m_h`, the alpha elements also by `alpha_m`; `abundances` gives [X/M] of
-    single elements, which replaces what alpha_m would give. Raises ValueError for an unknown element.
-    """
-    m_h = np.asarray(m_h, dtype=float)
-    overrides = dict(abundances or {})
-    if unknown := sorted(set(overrides) - set(ELEMENTS) - {"Eu"}):
-        raise ValueError(f"abundances of {', '.join(unknown)} given, but the model knows only {', '.join(ELEMENTS)}")
-    numbers = {}
-    for symbol, element in ELEMENTS.items():
-        pattern = overrides.get(symbol, alpha_m if symbol in ALPHA_ELEMENTS else 0.0)
-        shift = 0.0 if symbol in ("H", "He") else m_h + pattern
-        numbers[symbol] = 10.0 ** (element.abundance - 12.0 + np.broadcast_to(shift, m_h.shape))
-    return numbers
-
-
-def temperature_structure(teff, rosseland_tau, physics=DEFAULT_PHYSICS):
-    """Temperature in K at a Rosseland optical depth: grey with an approximate Hopf function, cooled at the surface."""
-    hopf = 0.7104 - 0.1331 * np.exp(-3.4488 * rosseland_tau)
-    grey = teff * (0.75 * (rosseland_tau + hopf)) ** 0.25
-    above_onset = np.logaddexp(0.0, 3.0 * (physics.cooling_onset - np.log10(rosseland_tau))) / 3.0
-    return grey * (1.0 - physics.surface_cooling * above_onset)
-
-
-@dataclass(frozen=True)
-class Structure:
-    """Atmospheres of N stars at K depths, arrays (N, K) in cgs units.
-
-    `tau` continuous optical depth at 1.6 micron, `temperature`, `hydrogen` nuclei and `electrons` per cm^3, `opacity`
-    continuous absorption per hydrogen nucleus in cm^2.
-    """
-
-    tau: np.ndarray
-    temperature: np.ndarray
-    hydrogen: np.ndarray
-    electrons: np.ndarray
-    opacity: np.ndarray
-
-
-def _gas(temperature, pressure, abundances):
-    """Hydrogen nuclei, electrons (cm^-3) and 1.6 micron opacity per nucleus (cm^2) of gas at a pressure (dyn cm^-2)."""
-    per_nucleus = sum(abundances.values())
-    molecular_fraction = 0.0
-    for _ in range(3):
-        hydrogen = pressure / (BOLTZMANN * temperature) / (per_nucleus - 0.5 * molecular_fraction)
-        atoms = hydrogen_atoms(temperature, hydrogen)
-        molecular_fraction = 1.0 - atoms / hydrogen
-    electrons = electron_density(temperature, hydrogen, abundances)
-    opacity = h_minus_opacity(1.6, temperature) * electrons * BOLTZMANN * temperature * atoms / hydrogen
-    return hydrogen, electrons, opacity
-
-
-def structure(teff, logg, abundances, physics=DEFAULT_PHYSICS, step=0.2):
-    """Integrate hydrostatic equilibrium inwards on a grid of log tau with spacing `step`: the Structure of N stars.
-
-    dP / dtau = g / kappa, with the Rosseland depth that sets the temperature integrated alongside.
-    """
-    log_tau = np.arange(-5.0, physics.log_tau[-1] + step, step)
-    gravity = 10.0 ** np.asarray(logg, dtype=float)
-    mass_per_nucleus = sum(abundances[e] * ELEMENTS[e].mass for e in abundances) * ATOMIC_MASS_UNIT
-    rosseland = np.full_like(gravity, 10.0 ** log_tau[0])
-    temperature = temperature_structure(teff, rosseland, physics)
-    pressure = np.ones_like(gravity)
-    for _ in range(20):
-        opacity = _gas(temperature, pressure, abundances)[2]
-        pressure = np.sqrt(pressure * gravity * mass_per_nucleus * 10.0 ** log_tau[0] / opacity)
-    columns = []
-    for growth in np.diff(10.0**log_tau, append=0.0):
-        temperature = temperature_structure(teff, rosseland, physics)
-        hydrogen, electrons, opacity = _gas(temperature, pressure, abundances)
-        columns.append(np.log([temperature, hydrogen, electrons, opacity]))
-        pressure = pressure + growth * gravity * mass_per_nucleus / opacity
-        rosseland = rosseland + growth * physics.rosseland_scale * rosseland_to_h_band(temperature)
-    at_nodes = interp1d(log_tau, np.stack(columns, axis=-1), axis=-1)(np.array(physics.log_tau))
-    return Structure(10.0 ** np.array(physics.log_tau), *np.exp(at_nodes))
-
-
-def populations(layers, abundances, species):
-    """ln of absorbers per hydrogen nucleus and unit partition function, shape (S, N, K), for S species.
-
-    Atoms follow the Saha equation; carbon, nitrogen, oxygen and the molecules CO, CN, OH, C2 chemical equilibrium.
-    """
-    temperature = layers.temperature
-    columns = {element: number[:, None] for element, number in abundances.items()}
-    free_or_bound = molecular_equilibrium(temperature, layers.hydrogen, columns)
-    result = []
-    for name in species:
-        element, _, stage = name.partition(" ")
-        if not stage:
-            number = free_or_bound[name] / layers.hydrogen
-            result.append(np.log(number / molecular_partition_function(name, temperature)))
-            continue
-        ion = {"I": 0, "II": 1}[stage]
-        ratio = saha(element, temperature) / layers.electrons
-        neutral = free_or_bound[element] / layers.hydrogen if element in "CNO" else columns[element] / (1.0 + ratio)
-        result.append(np.log(neutral * ratio**ion / partition_function(element, ion, temperature)))
-    return np.stack(result)
+def default_microturbulence(logg, m_h, physics=DEFAULT_PHYSICS):
+    """Microturbulence in km/s, linear in logg and [M/H], kept between 0.3 and 4."""
+    constant, with_logg, with_m_h = physics.microturbulence
+    return np.clip(constant + with_logg * np.asarray(logg) + with_m_h * np.asarray(m_h), 0.3, 4.0)
 
 
 @dataclass(frozen=True)
 class _LineData:
-    """Lines prepared for the fine velocity grid: species index, ln strength constant, excitation, cells, weights."""
+    """Lines laid on the velocity grid: ln strength, excitation, species, cell and share of the next cell.
 
-    species_names: tuple
-    species: np.ndarray
-    constant: np.ndarray
-    excitation: np.ndarray
-    cell: np.ndarray
-    weight: np.ndarray
+    The lines with wings come again, with a kernel (M, 2 reach + 1) each and ln of their damping width (0 for hydrogen,
+    whose kernel is the whole profile).
+    """
+
+    names: tuple
+    narrow: dict
+    winged: dict
 
 
 def _isotope_fraction(isotope, physics):
@@ -191,83 +70,188 @@ def _line_constant(lines, physics):
     """ln of the absorption per absorber and unit partition function at zero excitation, spread over a velocity cell."""
     names, index = np.unique(lines.isotope, return_inverse=True)
     fraction = np.array([_isotope_fraction(str(name), physics) for name in names])[index]
-    return np.log(_LINE_ABSORPTION * lines.wavelength * fraction / STEP_KMS) + np.log(10.0) * lines.log_gf
+    offsets = dict(physics.strength_offset)
+    offset = np.array([offsets.get(str(element), offsets["atoms"]) for element in lines.element])
+    return np.log(_LINE_ABSORPTION * lines.wavelength * fraction / STEP_KMS) + np.log(10.0) * (lines.log_gf + offset)
+
+
+def _wing_kernel(lines, cells):
+    """Wing profiles (M, 2 reach + 1) per cell: Lorentzian wings outside a soft core; Stark-broadened for hydrogen.
+
+    The Stark width grows as n^2, 27 km/s for Brackett 11-4 at the electron density of a giant's line-forming layer.
+    """
+    offset = np.arange(-_WING_REACH, _WING_REACH + 1) - cells[:, None]
+    upper_level = 1.0 / np.sqrt(1.0 / 16.0 - 911.763 / lines.wavelength)
+    stark = np.where(lines.element == "H", 27.0 * (upper_level / 11.0) ** 2 / STEP_KMS, 1.0)[:, None]
+    hydrogen = stark / np.pi / (offset**2 + stark**2)
+    return np.where(lines.element[:, None] == "H", hydrogen, 1.0 / np.pi / (offset**2 + _WING_CORE**2))
+
+
+def _winged_lines(lines):
+    """Indices of hydrogen and of the strongest atomic lines with a known van der Waals width."""
+    reference = line_strength([4300.0, 4700.0], [1.7, 2.5], [0.0, 0.3], lines=lines).max(axis=0)
+    reference = np.where((lines.damping < 0) & (lines.element != "H"), reference, 0.0)
+    strongest = np.argsort(reference)[::-1][: min(_N_WINGED, np.count_nonzero(reference > 1.0))]
+    return np.sort(np.concatenate([np.flatnonzero(lines.element == "H"), strongest]))
 
 
 def _prepare(lines, physics):
-    usable = lines[np.isfinite(lines.log_gf) & (lines.element != "H")]
-    names, species = np.unique(usable.species, return_inverse=True)
-    position = OVERSAMPLING * pixel_of(usable.wavelength) + _MARGIN
-    cell = np.floor(position).astype(int)
-    inside = (cell >= 0) & (cell < _GRID_SIZE - 1)
-    constant = _line_constant(usable, physics)
+    """The _LineData of a LineList; lines without log_gf or off the grid are left out."""
+    position = OVERSAMPLING * pixel_of(lines.wavelength) + _MARGIN
+    usable = np.isfinite(lines.log_gf) & (position > _WING_REACH) & (position < _GRID_SIZE - _WING_REACH - 2)
+    lines, position = lines[usable], position[usable]
+    names, species = np.unique(lines.species, return_inverse=True)
+    cell = np.floor(position).astype(np.int32)
+    constant = _line_constant(lines, physics)
+    winged = _winged_lines(lines)
+    damping = lines.damping + np.log10(physics.damping_scale * lines.wavelength * 1e-13 / (4.0 * np.pi * STEP_KMS))
+    damping = np.where(lines.element == "H", 0.0, np.log(10.0) * damping)
+    narrow = np.flatnonzero(lines.element != "H")
+
+    def part(chosen, **extra):
+        columns = {"constant": constant, "excitation": lines.excitation} | extra
+        columns = {name: np.float32(values[chosen]) for name, values in columns.items()}
+        return columns | {"species": np.int32(species[chosen]), "cell": cell[chosen]}
+
     return _LineData(
-        tuple(str(name) for name in names), species[inside], constant[inside].astype(np.float32),
-        usable.excitation[inside].astype(np.float32), cell[inside], (position - cell)[inside].astype(np.float32),
+        tuple(str(name) for name in names),
+        part(narrow, share=position - cell),
+        part(winged, damping=damping, broadened=lines.element != "H")
+        | {"kernel": np.float32(_wing_kernel(lines[winged], (position - cell)[winged]))},
     )
 
 
 def _depth_weights(log_tau):
-    """Weights (K, 2) that add opacity ratios at the two ends of each interval into optical depth, linear in ln tau."""
-    tau, ln_tau = 10.0**log_tau, np.log(10.0) * log_tau
-    spacing = np.diff(ln_tau)
-    upper = np.diff(tau) / spacing
-    weights = np.stack([upper - tau[:-1], tau[1:] - upper], axis=1)
+    """Weights (K, 2) that turn the opacity ratios at both ends of an interval into optical depth, linear in ln tau."""
+    tau = 10.0**log_tau
+    mean = np.diff(tau) / (np.log(10.0) * np.diff(log_tau))
+    weights = np.stack([mean - tau[:-1], tau[1:] - mean], axis=1)
     return np.concatenate([[[0.0, tau[0]]], weights]).astype(np.float32)
 
 
-@partial(jax.jit, static_argnames=("n_taps",))
-def _flux_block(constant, excitation, cell, weight, species, population, beta, doppler, source, depth, lsf, n_taps):
-    """Normalised flux (8575, B) of B stars; population (S, B, K), beta (B, K) = 1/kT, doppler (B, K) in cells."""
-    n_stars, n_depths = beta.shape
-    strength = jnp.exp(constant[:, None, None] + population[species] - excitation[:, None, None] * beta)
-    cells = jnp.zeros((_GRID_SIZE, n_stars, n_depths), dtype=strength.dtype)
-    cells = cells.at[cell].add(strength * (1.0 - weight)[:, None, None], indices_are_sorted=True)
-    cells = cells.at[cell + 1].add(strength * weight[:, None, None], indices_are_sorted=True)
-    taps = jnp.arange(-_DOPPLER_TAPS, _DOPPLER_TAPS + 1, dtype=strength.dtype)[:, None, None]
+def _strength(part, population, beta):
+    """Line strengths (L, B) in continuous opacities times cells."""
+    return jnp.exp(part["constant"][:, None] + population[part["species"]] - part["excitation"][:, None] * beta)
+
+
+def _layer_opacity(narrow, winged, population, beta, doppler, perturbers):
+    """Total over continuous opacity (G, B) at one depth: Doppler cores of all lines and wings of the strong ones."""
+    strength = _strength(narrow, population, beta)
+    cells = jnp.zeros((_GRID_SIZE, beta.shape[0]), dtype=strength.dtype)
+    for share, cell in ((1.0 - narrow["share"], narrow["cell"]), (narrow["share"], narrow["cell"] + 1)):
+        cells = cells.at[cell].add(strength * share[:, None], indices_are_sorted=True)
+    taps = jnp.arange(-_DOPPLER_TAPS, _DOPPLER_TAPS + 1, dtype=strength.dtype)[:, None]
     profile = jnp.exp(-((taps / doppler) ** 2))
-    profile = profile / profile.sum(0)
-    padded = jnp.pad(cells, ((_DOPPLER_TAPS, _DOPPLER_TAPS), (0, 0), (0, 0)))
-    opacity = 1.0
-    for tap in range(2 * _DOPPLER_TAPS + 1):
-        opacity = opacity + profile[tap] * jax.lax.slice_in_dim(padded, tap, tap + _GRID_SIZE, axis=0)
-    emergent = _emergent(opacity, source, depth)
-    continuum = _emergent(jnp.ones((1, n_stars, n_depths), dtype=strength.dtype), source, depth)
-    residual = emergent / continuum
-    start = _MARGIN - n_taps
-    flux = 0.0
-    for tap in range(2 * n_taps + 1):
-        sample = jax.lax.slice_in_dim(residual, start + tap, start + tap + OVERSAMPLING * N_PIXELS - 2, OVERSAMPLING)
-        flux = flux + lsf[tap][:, None] * sample
-    return flux
+    profile = profile / profile.sum(axis=0)
+    padded = jnp.pad(cells, ((_DOPPLER_TAPS, _DOPPLER_TAPS), (0, 0)))
+    opacity = 1.0 + sum(
+        profile[tap] * jax.lax.slice_in_dim(padded, tap, tap + _GRID_SIZE) for tap in range(2 * _DOPPLER_TAPS + 1)
+    )
+    width = jnp.exp(winged["damping"][:, None] + winged["broadened"][:, None] * perturbers)
+    wings = _strength(winged, population, beta) * width
+
+    def add_wing(line, total):
+        first = (winged["cell"][line] - _WING_REACH, 0)
+        window = jax.lax.dynamic_slice(total, first, (2 * _WING_REACH + 1, total.shape[1]))
+        window = window + winged["kernel"][line][:, None] * wings[line]
+        return jax.lax.dynamic_update_slice(total, window, first)
+
+    return jax.lax.fori_loop(0, wings.shape[0], add_wing, opacity)
 
 
-def _emergent(opacity, source, depth):
-    """Flux along one ray at mu = 2/3 through layers whose source function is linear in optical depth between nodes."""
-    tau = depth[0, 1] * opacity[..., 0]
-    transmission = jnp.exp(-tau / _RAY)
-    flux = source[..., 0]
-    for index in range(1, opacity.shape[-1]):
-        growth = depth[index, 0] * opacity[..., index - 1] + depth[index, 1] * opacity[..., index]
+def _emergent(opacities, source, weights, shape):
+    """Flux along one ray at mu = 2/3, the source function linear in optical depth between the depth points.
+
+    `opacities` is a function of the index of the depth point, scanned from the surface inwards.
+    """
+
+    def deepen(state, index):
+        tau, transmission, flux, opacity_above, source_above = state
+        opacity = opacities(index)
+        growth = weights[index, 0] * opacity_above + weights[index, 1] * opacity
         tau = tau + growth
         deeper = jnp.exp(-tau / _RAY)
         mean = jnp.where(growth < 1e-3, deeper, (transmission - deeper) * _RAY / jnp.maximum(growth, 1e-3))
-        flux = flux + (source[..., index] - source[..., index - 1]) * mean
-        transmission = deeper
-    return flux
+        flux = flux + (source[index] - source_above) * mean
+        return (tau, deeper, flux, opacity, source[index]), None
+
+    zeros = jnp.zeros(shape, dtype=source.dtype)
+    # Above the first point the source function is constant: it enters whole, not as a difference.
+    start = (zeros, zeros + 1.0, zeros + source[0], zeros, source[0])
+    return jax.lax.scan(deepen, start, jnp.arange(source.shape[0]))[0][2]
 
 
-def _lsf_kernel(spread, macroturbulence_kms):
-    """Gaussian kernels (2 T + 1, 8575) on the fine grid with unit sum, macroturbulence added in quadrature; and T."""
-    sigma = np.hypot(spread.sigma_kms(), macroturbulence_kms) / STEP_KMS
-    n_taps = min(int(np.ceil(3.5 * sigma.max())), _MARGIN)
-    kernel = np.exp(-0.5 * (np.arange(-n_taps, n_taps + 1)[:, None] / sigma) ** 2)
-    return (kernel / kernel.sum(0)).astype(np.float32), n_taps
+def _pseudo_continuum(flux, basis, chips, clip_below):
+    """Pseudo-continuum (8575, B): per chip a polynomial through the pixels that survive asymmetric sigma clipping."""
+    order = _CONTINUUM_ORDER + 1
+    pieces = []
+    for first, last, inner_first, inner_last in chips:
+        values, terms = flux[inner_first:inner_last], basis[inner_first:inner_last]
+        products = (terms[:, :, None] * terms[:, None, :]).reshape(-1, order * order)
+
+        def refit(_, weight, values=values, terms=terms, products=products):
+            residual = values - terms @ _solve(weight, values, terms, products)
+            spread = jnp.sqrt((weight * residual**2).sum(0) / weight.sum(0))
+            kept = (residual > -clip_below * spread) & (residual < _CONTINUUM_CLIP_ABOVE * spread)
+            return kept.astype(values.dtype)
+
+        weight = jax.lax.fori_loop(0, _CONTINUUM_ITERATIONS - 1, refit, jnp.ones_like(values))
+        pieces.append(basis[first:last] @ _solve(weight, values, terms, products))
+    return jnp.concatenate(pieces)
 
 
-@cache
-def _default_lines():
-    return load_lines()
+def _solve(weight, values, terms, products):
+    """Coefficients (order, B) of the weighted polynomial fit."""
+    order = terms.shape[1]
+    normal = (weight.T @ products).reshape(-1, order, order)
+    return jnp.linalg.solve(normal, ((weight * values).T @ terms)[..., None])[..., 0].T
+
+
+def _continuum_basis(release):
+    """Chebyshev polynomials (8575, order + 1) per chip, and per chip (first, last, first and last lit pixel).
+
+    Pixels in a gap belong to the nearer chip and take the value at its edge.
+    """
+    ranges = list(chip_ranges(release).values())
+    edges = [0, *((ranges[i][1] + ranges[i + 1][0]) // 2 for i in range(2)), N_PIXELS]
+    pixel = np.arange(N_PIXELS)
+    position = np.concatenate(
+        [
+            np.clip(2.0 * (pixel[edges[i] : edges[i + 1]] - first) / (last - 1 - first) - 1.0, -1.0, 1.0)
+            for i, (first, last) in enumerate(ranges)
+        ]
+    )
+    basis = np.polynomial.chebyshev.chebvander(position, _CONTINUUM_ORDER).astype(np.float32)
+    return basis, tuple((edges[i], edges[i + 1], *ranges[i]) for i in range(3))
+
+
+@partial(jax.jit, static_argnames=("chips",))
+def _flux_block(narrow, winged, stars, weights, kernel, basis, clip_below, chips):
+    """Flux (8575, B) of the B stars of a block; the arrays of `stars` are (K, B), its populations (K, S, B)."""
+    shape = (_GRID_SIZE, stars["beta"].shape[1])
+
+    def opacity(index):
+        columns = (stars[name][index] for name in ("population", "beta", "doppler", "perturbers"))
+        return _layer_opacity(narrow, winged, *columns)
+
+    emergent = _emergent(opacity, stars["source"], weights, shape)
+    continuum = _emergent(lambda index: jnp.ones((1, shape[1]), jnp.float32), stars["source"], weights, (1, shape[1]))
+    residual = emergent / continuum
+    reach = kernel.shape[0] // 2
+    flux = 0.0
+    for tap in range(kernel.shape[0]):
+        start = _MARGIN - reach + tap
+        sample = jax.lax.slice_in_dim(residual, start, start + OVERSAMPLING * (N_PIXELS - 1) + 1, OVERSAMPLING)
+        flux = flux + kernel[tap][:, None] * sample
+    return flux / _pseudo_continuum(flux, basis, chips, clip_below) if chips else flux
+
+
+def _lsf_kernel(spread, macroturbulence, release):
+    """Gaussian kernels (2 T + 1, 8575) on the fine grid with unit sum, macroturbulence added in quadrature."""
+    sigma = np.hypot(spread.sigma_kms(release), macroturbulence) / STEP_KMS
+    reach = min(int(np.ceil(3.5 * sigma.max())), _MARGIN)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1)[:, None] / sigma) ** 2)
+    return (kernel / kernel.sum(0)).astype(np.float32)
 
 
 def line_strength(teff, logg, m_h, alpha_m=0.0, lines=None, physics=DEFAULT_PHYSICS):
@@ -292,34 +276,91 @@ def line_strength(teff, logg, m_h, alpha_m=0.0, lines=None, physics=DEFAULT_PHYS
     return best
 
 
-def synthesize(
-    teff, logg, m_h, alpha_m=0.0, abundances=None, microturbulence=None, *,
-    lines=None, spread=None, physics=DEFAULT_PHYSICS, block=32,
-):
-    """Continuum-normalised spectra of N stars on the APOGEE grid, shape (N, 8575), float32."""
-    teff, logg, m_h = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, dtype=float)) for x in (teff, logg, m_h)))
-    alpha_m = np.broadcast_to(np.asarray(alpha_m, dtype=float), teff.shape)
+def _star_columns(teff, logg, m_h, alpha_m, abundances, microturbulence, names, physics):
+    """What the line formation needs of every star at every depth: float32 arrays (K, N), populations (K, S, N)."""
     numbers = composition(m_h, alpha_m, abundances)
-    if microturbulence is None:
-        microturbulence = default_microturbulence(logg) * physics.microturbulence_scale
-    turbulence = np.broadcast_to(np.asarray(microturbulence, dtype=float), teff.shape)
-    data = _prepare(_default_lines() if lines is None else lines, physics)
     layers = structure(teff, logg, numbers, physics)
-    population = populations(layers, numbers, data.species_names)
-    emission = np.log(-np.expm1(-_PHOTON_TEMPERATURE / layers.temperature) / layers.opacity)
-    population = (population + emission).astype(np.float32)
-    beta = (1.0 / (BOLTZMANN_EV * layers.temperature)).astype(np.float32)
-    thermal = 2.0 * BOLTZMANN * layers.temperature / (35.0 * ATOMIC_MASS_UNIT) * 1e-10
-    doppler = (np.sqrt(thermal + turbulence[:, None] ** 2) / STEP_KMS).astype(np.float32)
-    source = (1.0 / np.expm1(_PHOTON_TEMPERATURE / layers.temperature)).astype(np.float32)
-    depth = _depth_weights(np.array(physics.log_tau))
-    kernel, n_taps = _lsf_kernel(spread or LineSpreadFunction(), physics.macroturbulence_kms)
+    temperature = layers.temperature
+    emission = np.log(-np.expm1(-_PHOTON_TEMPERATURE / temperature) / layers.opacity)
+    thermal = 2.0 * BOLTZMANN * temperature / (_THERMAL_MASS * ATOMIC_MASS_UNIT) * 1e-10
+    columns = {
+        "population": np.transpose(populations(layers, numbers, names) + emission, (2, 0, 1)),
+        "beta": (1.0 / (BOLTZMANN_EV * temperature)).T,
+        "doppler": (np.sqrt(thermal + microturbulence[:, None] ** 2) / STEP_KMS).T,
+        "perturbers": (np.log(layers.hydrogen) + 0.3 * np.log(temperature / 1e4)).T,
+        "source": (1.0 / np.expm1(_PHOTON_TEMPERATURE / temperature)).T,
+    }
+    return {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in columns.items()}
+
+
+def synthesize(
+    teff,
+    logg,
+    m_h,
+    alpha_m=0.0,
+    abundances=None,
+    microturbulence=None,
+    *,
+    lines=None,
+    spread=None,
+    release="dr17",
+    pseudo_continuum=True,
+    physics=DEFAULT_PHYSICS,
+    block=BLOCK,
+):
+    """Continuum-normalised spectra of N giants on the APOGEE grid: flux (N, 8575), float32.
+
+    Parameters
+    ----------
+    teff, logg, m_h, alpha_m : (N,) or scalar
+        Effective temperature (K), log10 of gravity (cm s^-2), [M/H], and [alpha/M] of O, Mg, Si, S, Ca, Ti.
+    abundances : dict element -> (N,) or scalar, optional
+        [X/M] of single elements, in place of 0 or `alpha_m`. Eu is accepted and changes nothing: it has no line here.
+    microturbulence : (N,) or scalar, optional
+        km/s; by default linear in logg and [M/H].
+    lines : LineList, optional
+        Other lines than `load_lines()`; a planted line is a line in this list.
+    spread : LineSpreadFunction, optional
+    release : str
+        Whose chip limits to use.
+    pseudo_continuum : bool
+        Divide by a clipped polynomial per chip as ASPCAP does, which lifts the spectra of metal-rich stars above their
+        true continuum; False gives flux over true continuum, at most 1.
+    physics : Physics
+    block : int
+        Stars per JAX call: bounds the memory, does not change the result.
+
+    Raises ValueError for an unknown element, shapes that do not match, or labels outside 3000-6500 K, -1 to 5 dex.
+    """
+    columns = (teff, logg, m_h, alpha_m)
+    teff, logg, m_h, alpha_m = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, dtype=float)) for x in columns))
+    _check_range("teff", teff, 3000.0, 6500.0)
+    _check_range("logg", logg, -1.0, 5.0)
+    _check_range("m_h", m_h, -5.0, 1.5)
+    if microturbulence is None:
+        microturbulence = default_microturbulence(logg, m_h, physics)
+    microturbulence = np.broadcast_to(np.asarray(microturbulence, dtype=float), teff.shape)
+    data = _prepare(load_lines() if lines is None else lines, physics)
+    stars = _star_columns(teff, logg, m_h, alpha_m, abundances, microturbulence, data.names, physics)
+    weights = _depth_weights(np.array(physics.log_tau))
+    kernel = _lsf_kernel(spread or LineSpreadFunction(), physics.macroturbulence, release)
+    basis, chips = _continuum_basis(release)
     flux = np.empty((len(teff), N_PIXELS), dtype=np.float32)
     for first in range(0, len(teff), block):
+        # The last block repeats its last star, so that every block has one shape and is compiled once.
         chosen = np.minimum(np.arange(first, first + block), len(teff) - 1)
-        part = _flux_block(
-            data.constant, data.excitation, data.cell, data.weight, data.species, population[:, chosen],
-            beta[chosen], doppler[chosen], source[chosen], depth, kernel, n_taps=n_taps,
-        )
-        flux[first : first + block] = np.asarray(part).T[: len(teff) - first]
+        part = {name: values[..., chosen] for name, values in stars.items()}
+        spectra = _flux_block(
+            data.narrow, data.winged, part, weights, kernel, basis, np.float32(physics.continuum_clip),
+            chips=chips if pseudo_continuum else (),
+        )  # fmt: skip
+        flux[first : first + block] = np.asarray(spectra).T[: len(teff) - first]
     return flux
+
+
+def _check_range(name, values, lowest, highest):
+    """Raise ValueError unless every value is finite and in range."""
+    wrong = ~((values >= lowest) & (values <= highest))
+    if wrong.any():
+        star = int(np.argmax(wrong))
+        raise ValueError(f"{name} of star {star} is {values[star]}; the model holds from {lowest} to {highest}")

@@ -167,7 +167,7 @@ def hydroxyl_levels():
 
 
 def hydroxyl_transitions():
-    """Main-branch dv = 2 transitions: lower energy, transition energy, upper rotation and origin (eV), upper v, label."""
+    """Main-branch dv = 2 transitions: lower energy, transition, upper rotation and origin (eV), upper v, label."""
     energy, v, component, n = hydroxyl_levels()
     upper, lower = np.nonzero(
         (v[:, None] - v == 2) & (np.abs(n[:, None] - n) <= 1) & (component[:, None] == component)
@@ -219,7 +219,7 @@ def airglow(lines):
     merged = []
     for label, members in strongest:
         wavelength, weight = np.array(members).T
-        pair = np.abs(wavelength - wavelength[weight.argmax()]) < 6.0
+        pair = (np.abs(wavelength - wavelength[weight.argmax()]) < 6.0) & (weight > 0.5 * weight.max())
         wavelength, weight = wavelength[pair], weight[pair]
         merged.append((wavelength @ weight / weight.sum(), str(label), np.ptp(wavelength), weight.sum() / scale))
     return sorted(merged)
@@ -233,7 +233,7 @@ def write_airglow_lines(lines):
             f"OH airglow: the {N_AIRGLOW} strongest, {AIRGLOW_FIRST:.0f}-{AIRGLOW_LAST:.0f} A, as observed.",
             f"Positions: OH lines of the {SOURCE}.",
             "Lambda doublets merged (mean and separation in A). strength: computed photon rate, strongest = 1,",
-            f"temperatures {OH_ROTATION_KELVIN:.0f} K, {OH_VIBRATION_KELVIN:.0f} K of Rousselot et al. 2000; indicative.",
+            f"at {OH_ROTATION_KELVIN:.0f} K and {OH_VIBRATION_KELVIN:.0f} K (Rousselot et al. 2000); indicative.",
         ],
         ("wavelength", "transition", "separation", "strength"),
         [(f"{w:.3f}", label, f"{gap:.3f}", f"{strength:.4f}") for w, label, gap, strength in airglow(lines)],
