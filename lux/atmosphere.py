@@ -12,10 +12,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lux.equilibrium import ATOMIC_MASS_UNIT, BOLTZMANN, BOLTZMANN_EV
+from lux.equilibrium import ATOMIC_MASS_UNIT, BOLTZMANN, BOLTZMANN_EV, ELEMENTS
 from lux.instrument import N_PIXELS, PIXEL_KMS, LineSpreadFunction, chip_ranges, pixel_of
 from lux.lines import load_lines
 from lux.structure import DEFAULT_PHYSICS, composition, populations, structure
+
+__all__ = ["ELEMENTS", "default_microturbulence", "line_strength", "synthesize"]
 
 ISOTOPE_FRACTION = {"17O": 1 / 2700, "18O": 1 / 500, "15N": 1 / 270}
 
@@ -75,14 +77,14 @@ def _line_constant(lines, physics):
     return np.log(_LINE_ABSORPTION * lines.wavelength * fraction / STEP_KMS) + np.log(10.0) * (lines.log_gf + offset)
 
 
-def _wing_kernel(lines, cells):
-    """Wing profiles (M, 2 reach + 1) per cell: Lorentzian wings outside a soft core; Stark-broadened for hydrogen.
+def _wing_kernel(lines, cells, stark_width):
+    """Wing profiles (M, 2 reach + 1) per cell: Lorentzian wings outside a soft core; the whole profile for hydrogen.
 
-    The Stark width grows as n^2, 27 km/s for Brackett 11-4 at the electron density of a giant's line-forming layer.
+    Hydrogen has a Lorentzian of half width growing as n^2 (linear Stark effect), `stark_width` km/s at Brackett 11-4.
     """
     offset = np.arange(-_WING_REACH, _WING_REACH + 1) - cells[:, None]
     upper_level = 1.0 / np.sqrt(1.0 / 16.0 - 911.763 / lines.wavelength)
-    stark = np.where(lines.element == "H", 27.0 * (upper_level / 11.0) ** 2 / STEP_KMS, 1.0)[:, None]
+    stark = np.where(lines.element == "H", stark_width * (upper_level / 11.0) ** 2 / STEP_KMS, 1.0)[:, None]
     hydrogen = stark / np.pi / (offset**2 + stark**2)
     return np.where(lines.element[:, None] == "H", hydrogen, 1.0 / np.pi / (offset**2 + _WING_CORE**2))
 
@@ -117,7 +119,7 @@ def _prepare(lines, physics):
         tuple(str(name) for name in names),
         part(narrow, share=position - cell),
         part(winged, damping=damping, broadened=lines.element != "H")
-        | {"kernel": np.float32(_wing_kernel(lines[winged], (position - cell)[winged]))},
+        | {"kernel": np.float32(_wing_kernel(lines[winged], (position - cell)[winged], physics.stark_width))},
     )
 
 

@@ -33,7 +33,8 @@ class Physics:
     `rosseland_scale` multiplies the H- Rosseland opacity (line blanketing); `microturbulence` coefficients of 1, logg,
     [M/H] in km/s; `macroturbulence` km/s (Gaussian sigma); `carbon_isotope_ratio` 12C/13C; `strength_offset` dex added
     to log gf by element or molecule, "atoms" for all others; `continuum_clip` lower clipping limit of the
-    pseudo-continuum in standard deviations; `damping_scale` multiplies the van der Waals widths.
+    pseudo-continuum in standard deviations; `damping_scale` multiplies the van der Waals widths;
+    `stark_width` half width of Brackett 11-4 in km/s.
     """
 
     log_tau: tuple = (-4.0, -3.2, -2.5, -1.9, -1.3, -0.8, -0.35, 0.1, 0.6)
@@ -46,6 +47,7 @@ class Physics:
     strength_offset: tuple = (("CN", -0.165), ("CO", -0.27), ("OH", -0.13), ("C2", -0.165), ("atoms", -0.08))
     continuum_clip: float = 1.4
     damping_scale: float = 1.0
+    stark_width: float = 27.0
 
 
 DEFAULT_PHYSICS = Physics()
