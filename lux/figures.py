@@ -29,7 +29,7 @@ _LABEL_TEXT = {
     "alpha_m": ("[$\\alpha$/M]", "dex"),
 }
 
-FULL_WIDTH = 7.2
+FULL_WIDTH = 6.4
 
 
 def label_text(name, with_unit=True):

@@ -58,9 +58,9 @@ def _versions_table(settings):
 
 
 def _hashes_table(settings):
-    rows = [("requirements.lock", _short(_read(settings.root / "requirements.lock").encode()))]
+    rows = [("`requirements.lock`", _short(_read(settings.root / "requirements.lock").encode()))]
     for path in sorted((settings.root / "lux").rglob("*.py")):
-        rows.append((str(path.relative_to(settings.root)), _short(path.read_bytes())))
+        rows.append((f"`{path.relative_to(settings.root)}`", _short(path.read_bytes())))
     rows.append(("tables and figure style of lux", data_files_digest(settings.root / "lux")[:16]))
     rows += [("source of the paper (git)", _commit(settings.root))]
     pinned = re.search(r'sha256="([0-9a-f]{64})"', _read(settings.root / "lux" / "apogee.py"))

@@ -55,6 +55,13 @@ class RecordedRole(SphinxRole):
         return [_missing(self, f"chapter {products.chapter} has no result {products.name!r}")], []
 
 
+class ChosenRole(SphinxRole):
+    """``{chosen}`5 %```: a number of the prose that is a choice of the authors, not a result; shown as it stands."""
+
+    def run(self):
+        return [nodes.Text(self.text)], []
+
+
 class RecordedFigure(SphinxDirective):
     """A figure that a chapter recorded, numbered, with its alt text, caption and downloads."""
 
@@ -197,6 +204,7 @@ def _point_to_local_mathjax(app, config):
 def setup(app):
     """Register the book's directives, role and mathematics."""
     app.add_role("recorded", RecordedRole())
+    app.add_role("chosen", ChosenRole())
     app.add_directive("recorded-figure", RecordedFigure)
     app.add_directive("recorded-table", RecordedTable)
     app.add_directive("claim", Claim)

@@ -1,0 +1,94 @@
+# The commands of the paper; `make help` lists them. Needs Python 3.11 or newer and make; everything else is installed
+# into .venv from requirements.lock.
+
+PYTHON ?= python3
+VENV := .venv
+PROFILE ?= paper
+DATASET ?= synthetic
+CHAPTERS ?=
+SEED ?= 0
+BUILD_OPTIONS ?=
+TEST_OPTIONS ?=
+PORT ?= 8000
+
+RUN := $(VENV)/bin/python
+# The name of the stamp holds what the environment was made from, and it is written last: another lock, or a killed
+# installation, has no stamp and the environment is made anew.
+FINGERPRINT := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
+STAMP := $(VENV)/.complete-$(FINGERPRINT)
+
+KNOWN := PYTHON PROFILE DATASET CHAPTERS SEED BUILD_OPTIONS TEST_OPTIONS PORT
+MISSPELT := $(filter-out $(KNOWN) MAKEFLAGS MFLAGS,$(foreach override,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(override)))))
+ifneq ($(strip $(MISSPELT)),)
+$(error unknown variable $(MISSPELT); there are: $(KNOWN))
+endif
+
+BUILD := $(RUN) book/build.py --profile "$(PROFILE)" --dataset "$(DATASET)" --seed "$(SEED)" \
+	$(if $(strip $(CHAPTERS)),--chapters $(CHAPTERS)) $(BUILD_OPTIONS)
+
+.DEFAULT_GOAL := help
+.PHONY: help paper test notebooks pdf serve check-results accept-results lint bench lock clean environment
+
+help:
+	@echo "make paper           execute the chapters and build the website; prints its path"
+	@echo "                     PROFILE=paper|quick  DATASET=synthetic|apogee-dr10|apogee-galah|file.h5"
+	@echo "                     CHAPTERS=\"01_data 02_lux\"  SEED=0  BUILD_OPTIONS=\"--set n_stars=800 --fresh\""
+	@echo "make test            run the tests (TEST_OPTIONS=\"-k name\")"
+	@echo "make notebooks       write plain .ipynb copies of the chapters, for Jupyter or Colab, to _build/plain"
+	@echo "make pdf             the paper as one PDF, _build/paper.pdf (needs Chromium)"
+	@echo "make serve           build, then serve the website on http://localhost:8000 (PORT=8000)"
+	@echo "make check-results   compare the last build with the committed reference results"
+	@echo "make accept-results  make the last build the reference"
+	@echo "make lint            check code style and the text of the book"
+	@echo "make bench           run the benchmarks"
+	@echo "make lock            write requirements.lock anew from pyproject.toml"
+	@echo "make clean           remove what was built (keeps .venv and downloaded data)"
+
+paper: $(STAMP)
+	@$(BUILD)
+
+test: $(STAMP)
+	@$(RUN) -m pytest $(TEST_OPTIONS)
+
+notebooks: $(STAMP)
+	@$(RUN) tools/write_notebooks.py
+
+pdf: $(STAMP)
+	@$(BUILD) --pdf
+
+serve: paper
+	@$(RUN) -m http.server $(PORT) --bind localhost --directory _build/html
+
+check-results: $(STAMP)
+	@$(RUN) tools/check_results.py
+
+accept-results: $(STAMP)
+	@$(RUN) tools/check_results.py --accept
+
+lint: $(STAMP)
+	@$(RUN) -m ruff check
+	@$(RUN) tools/lint_book.py
+
+bench: $(STAMP)
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(RUN) $$benchmark || exit 1; done
+
+lock: $(STAMP)
+	@command -v uv >/dev/null || $(RUN) -m pip install --quiet uv
+	PATH="$$PATH:$(VENV)/bin" uv pip compile pyproject.toml --extra book --extra test --universal \
+		--python-version 3.11 --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url \
+		--no-emit-find-links --no-annotate --quiet --output-file requirements.lock
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+
+environment: $(STAMP)
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@echo "Installing the environment into $(VENV); this takes some minutes, once."
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(STAMP)

@@ -1,0 +1,234 @@
+"""Check the text of the book: nothing typed that must be computed, nothing shown that not everybody can read.
+
+    python tools/lint_book.py [PAGE ...]
+
+A number in the prose counts as a result if it has a decimal point or an exponent, a percent sign or a unit, or three
+or more digits (a year apart). It may stand there if it is recorded (``{glue:text}``, ``{recorded}``), if its sentence
+cites where it comes from (``{cite:p}`` and the like), if it is part of a formula or code, or if it is a choice of ours
+and says so: ``{chosen}`5 %```.
+"""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_UNITS = (
+    r"K|dex|Å|mÅ|Angstroms?|Ångstr[öo]ms?|nm|µm|μm|um|microns?|km/s|km s|m/s|s|ms|seconds?|minutes?|hours?|MB|GB"
+    r"|MiB|GiB|σ|sigmas?|stars?|giants?|dwarfs?|spectra|pixels?|lines?|percent|per cent|times|cycles?|nats?|bits?"
+)
+_RESULT = re.compile(
+    rf"""(?<![\w.{{}}-])[-−+±~≈]?(?:
+        \d[\d,]*\.\d+(?:[eE][-+−]?\d+)?          # decimal
+      | \d+[eE][-+−]?\d+                         # exponent
+      | \d[\d,]*\s?(?:×|x)\s?10\b                # power of ten
+      | \d[\d,]*\s?%                             # percentage
+      | \d[\d,]*[\s-]?(?:{_UNITS})\b             # with a unit
+      | \d{{1,3}}(?:,\d{{3}})+                   # thousands
+      | (?!(?:19|20)\d\d\b)\d{{3,}}              # three digits or more, a year apart
+    )(?!\w)""",
+    re.VERBOSE,
+)
+_CITATION = "\x01"
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})(?P<head>[^\n]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.DOTALL | re.MULTILINE)
+_PROSE_DIRECTIVES = {
+    "claim", "agreement", "recorded-figure", "recorded-table", "note", "warning", "tip", "important", "admonition",
+    "margin", "sidebar", "dropdown", "grid", "grid-item-card", "card", "div", "seealso", "figure", "tab-set",
+    "tab-item",
+}  # fmt: skip
+_BLANKED = (
+    re.compile(r"^%.*$", re.MULTILINE),
+    re.compile(r"<!--.*?-->", re.DOTALL),
+    re.compile(r"\$\$.*?\$\$", re.DOTALL),
+    # A formula, but not a bare number dressed up as one.
+    re.compile(r"(?<![\\$])\$(?!(?:[\d\s.,+±%~-]|\\pm|\\,|\\%)+\$)[^$\n]+(?:\n[^$\n]+)?\$"),
+)
+_ROLE = re.compile(r"\{([\w:.-]+)\}(`+)(.+?)\2", re.DOTALL)
+_CODE = re.compile(r"(`+)(?!`).+?\1", re.DOTALL)
+_LINK_TARGET = re.compile(r"\]\([^)\s]*\)|<[a-zA-Z/][^>]*>|https?://\S+")
+_OPTION = re.compile(r"^:[\w-]+:.*$", re.MULTILINE)
+_SENTENCE_END = re.compile(r"(?<=[.!?;])[\"')\]]*\s+(?=[^a-z])|\n\s*\n|\n(?=\s*(?:[|#*+-]|\d+\.)\s?)|\|\s*\n")
+_ABBREVIATION = re.compile(r"\b(?:Figs?|Eqs?|Sect|Tab|et al|vs|cf|e\.g|i\.e|no|approx)\.$")
+_CITED = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
+
+
+def lint_page(text, name, bibliography):
+    """Return complaints about one page as a list of (line, message).
+
+    Parameters
+    ----------
+    text : str
+        Source of the page.
+    name : str
+        Name of the page; "index" must open with a claim like a chapter.
+    bibliography : set of str
+        Known citation keys.
+    """
+    cells = [(fence.start("body"), fence["body"]) for fence in _fences(text) if "{code-cell}" in fence["head"]]
+    complaints = _typed_results(text) + _unknown_citations(text, bibliography) + _figures(text)
+    if cells or name == "index":
+        complaints += _opening(text)
+    if cells:
+        complaints += _chapter(text, cells)
+    return sorted(set(complaints))
+
+
+def prose(text):
+    """Return `text` of the same length with all that is not prose blanked and each citation replaced by one mark."""
+    text = _FRONT_MATTER.sub(_blank, text)
+    text = _blank_fences(text)
+    for pattern in _BLANKED:
+        text = pattern.sub(_blank, text)
+    text = _ROLE.sub(_blank_role, text)
+    text = _CODE.sub(_blank, text)
+    return _LINK_TARGET.sub(_blank, text)
+
+
+def _typed_results(text):
+    cleaned, complaints = prose(text), []
+    for sentence, offset in _sentences(cleaned):
+        if _CITATION in sentence:
+            continue
+        for found in _RESULT.finditer(sentence):
+            line = cleaned.count("\n", 0, offset + found.start()) + 1
+            message = f"result typed by hand: {found[0].strip()!r}; record it, cite it, or mark it {{chosen}}"
+            complaints.append((line, message))
+    return complaints
+
+
+def _sentences(text):
+    start = 0
+    for end in _SENTENCE_END.finditer(text):
+        if _ABBREVIATION.search(text[start : end.start()]):
+            continue
+        yield text[start : end.start()], start
+        start = end.end()
+    yield text[start:], start
+
+
+def _unknown_citations(text, bibliography):
+    complaints = []
+    for found in _CITED.finditer(text):
+        for key in re.split(r"\s*,\s*", found[1].strip()):
+            if key not in bibliography:
+                complaints.append((_line(text, found.start()), f"citation key {key!r} is not in references.bib"))
+    return complaints
+
+
+def _figures(text):
+    complaints = []
+    for found in re.finditer(r"!\[([^\]]*)\]\(", text):
+        complaints.append((_line(text, found.start()), "image without caption and number; record it as a figure"))
+    for fence in _fences(text):
+        directive = re.match(r"\{([\w:-]+)\}", fence["head"].strip())
+        kind, line = directive and directive[1], _line(text, fence.start())
+        caption = _OPTION.sub("", fence["body"]).strip()
+        if kind in ("recorded-figure", "recorded-table") and not caption:
+            complaints.append((line, f"{kind} without caption"))
+        if kind in ("figure", "image", "glue:figure") and not re.search(r"^:alt:\s*\S", fence["body"], re.MULTILINE):
+            complaints.append((line, f"{kind} without alt text"))
+        if kind in ("figure", "glue:figure") and not caption:
+            complaints.append((line, f"{kind} without caption"))
+    return complaints
+
+
+def _opening(text):
+    heading = re.search(r"^## ", text, re.MULTILINE)
+    claim = re.search(r"^(?:`{3,}|:{3,})\{claim\}", text, re.MULTILINE)
+    if not claim or (heading and claim.start() > heading.start()):
+        return [(1, "no opening claim: a {claim} must stand before the first second-level heading")]
+    return []
+
+
+def _chapter(text, cells):
+    complaints = []
+    if "record.provenance(" not in cells[-1][1]:
+        complaints.append((_line(text, cells[-1][0]), "the last code cell must end with record.provenance(...)"))
+    if not re.search(r"^(?:`{3,}|:{3,})\{agreement\}", text, re.MULTILINE):
+        complaints.append((text.count("\n"), "no {agreement} with the published study at the end"))
+    recorded = {"figure": [], "table": []}
+    for start, code in cells:
+        complaints += _recording_calls(code, _line(text, start) - 1, recorded)
+    for kind, names in recorded.items():
+        placed = re.findall(rf"^(?:`{{3,}}|:{{3,}})\{{recorded-{kind}\}}[ \t]+(\w+)[ \t]*$", text, re.MULTILINE)
+        for name, line in names:
+            if name not in placed:
+                complaints.append((line, f"{kind} {name!r} is recorded but never placed with {{recorded-{kind}}}"))
+    return complaints
+
+
+def _recording_calls(code, first_line, recorded):
+    complaints = []
+    # The options of the cell, at its head, are not Python.
+    body = re.sub(r"\A(?::[^\n]*\n)+", _blank, code)
+    for call in ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "", body, flags=re.MULTILINE))):
+        kind = isinstance(call, ast.Call) and getattr(call.func, "attr", None)
+        if kind not in ("figure", "table") or getattr(call.func.value, "id", None) != "record":
+            continue
+        position = 1 if kind == "figure" else 0
+        line = first_line + call.lineno
+        if len(call.args) > position and isinstance(call.args[position], ast.Constant):
+            recorded[kind].append((call.args[position].value, line))
+        alt = [keyword.value for keyword in call.keywords if keyword.arg == "alt"]
+        if kind == "figure" and not alt:
+            complaints.append((line, "record.figure without alt text"))
+        for part in ast.walk(alt[0]) if alt else ():
+            typed = isinstance(part, ast.Constant) and isinstance(part.value, str) and _RESULT.search(part.value)
+            if typed:
+                complaints.append((line, f"result typed by hand in alt text: {typed[0].strip()!r}; compute it"))
+    return complaints
+
+
+def _fences(text):
+    return _FENCE.finditer(_FRONT_MATTER.sub(_blank, text))
+
+
+def _blank_fences(text):
+    def replace(fence):
+        directive = re.match(r"\{([\w:-]+)\}", fence["head"].strip())
+        if not directive or directive[1] not in _PROSE_DIRECTIVES:
+            return _blank(fence)
+        head = " " * len(fence["mark"] + fence["head"]) + "\n"
+        body = _blank_fences(_OPTION.sub(_blank, fence["body"]))
+        return head + body + " " * (len(fence[0]) - len(head) - len(body))
+
+    return _FENCE.sub(replace, text)
+
+
+def _blank_role(role):
+    blanked = re.sub(r"\S", " ", role[0])
+    return _CITATION + blanked[1:] if role[1].startswith("cite") else blanked
+
+
+def _blank(found):
+    return re.sub(r"[^\n]", " ", found[0])
+
+
+def _line(text, offset):
+    return text.count("\n", 0, offset) + 1
+
+
+def bibliography_keys(path):
+    """Return the citation keys of a BibTeX file."""
+    return set(re.findall(r"^@\w+\{([^,\s]+),", path.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def main(arguments):
+    """Lint the given pages, or all pages of the book; return the number of complaints as exit status, 1 at most."""
+    book = ROOT / "book"
+    pages = [Path(name) for name in arguments] or sorted(set(book.glob("*.md")) - {book / "AUTHORS.md"})
+    keys = bibliography_keys(book / "references.bib")
+    count = 0
+    for page in pages:
+        for line, message in lint_page(page.read_text(encoding="utf-8"), page.stem, keys):
+            print(f"{page}:{line}: {message}")
+            count += 1
+    print(f"{len(pages)} pages, {count} complaints")
+    return int(count > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,31 @@
+"""Photograph every page of the built site, wide and narrow, light and dark: ``python tools/screenshots.py FOLDER``."""
+
+import sys
+from pathlib import Path
+
+from machinery.site import chromium
+from playwright.sync_api import sync_playwright
+
+SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
+WIDTHS = (1280, 390)
+
+
+def main(folder):
+    """Write one png per page, width and theme to `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        for theme in ("light", "dark"):
+            for width in WIDTHS:
+                tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
+                for page in sorted((SITE / "book").glob("*.html")):
+                    tab.goto(page.as_uri())
+                    tab.wait_for_load_state("networkidle")
+                    tab.evaluate("() => window.MathJax ? MathJax.startup.promise : null")
+                    tab.screenshot(path=str(folder / f"{page.stem}-{width}-{theme}.png"), full_page=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(SITE.parents[1] / "book"))
+    main(Path(sys.argv[1]))
