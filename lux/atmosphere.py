@@ -149,6 +149,8 @@ def _layer_opacity(narrow, winged, population, beta, doppler, perturbers):
     opacity = 1.0 + sum(
         profile[tap] * jax.lax.slice_in_dim(padded, tap, tap + _GRID_SIZE) for tap in range(2 * _DOPPLER_TAPS + 1)
     )
+    if winged["cell"].size == 0:
+        return opacity
     width = jnp.exp(winged["damping"][:, None] + winged["broadened"][:, None] * perturbers)
     wings = _strength(winged, population, beta) * width
 

@@ -28,26 +28,30 @@ from lux.equilibrium import (
 class Physics:
     """Global constants of the model; all but the depth points were calibrated on half of the DR10 giants.
 
-    The calibration is benchmarks/realism.py --calibrate: no constant belongs to one line or one pixel.
-    `log_tau` depth points; `surface_cooling` relative drop of the temperature per dex above log tau = `cooling_onset`;
-    `rosseland_scale` multiplies the H- Rosseland opacity (line blanketing); `microturbulence` coefficients of 1, logg,
-    [M/H] in km/s; `macroturbulence` km/s (Gaussian sigma); `carbon_isotope_ratio` 12C/13C; `strength_offset` dex added
-    to log gf by element or molecule, "atoms" for all others; `continuum_clip` lower clipping limit of the
-    pseudo-continuum in standard deviations; `damping_scale` multiplies the van der Waals widths;
-    `stark_width` half width of Brackett 11-4 in km/s.
+    The calibration is `benchmarks/realism.py --calibrate`; no constant belongs to one line or one pixel.
+    `log_tau` depth points; `rosseland_scale` multiplies the H- Rosseland opacity; `microturbulence` coefficients of 1,
+    logg and [M/H] in km/s; `macroturbulence` km/s (Gaussian sigma); `carbon_isotope_ratio` 12C/13C; `strength_offset`
+    dex added to log gf by element or molecule, "atoms" for all others; `continuum_clip` lower clipping limit of the
+    pseudo-continuum in standard deviations; `damping_scale` multiplies the van der Waals widths; `stark_width` half
+    width of Brackett 11-4 in km/s.
     """
 
     log_tau: tuple = (-4.0, -3.2, -2.5, -1.9, -1.3, -0.8, -0.35, 0.1, 0.6)
-    surface_cooling: float = 0.05
-    cooling_onset: float = -2.15
-    rosseland_scale: float = 1.06
-    microturbulence: tuple = (2.33, -0.18, -0.31)
-    macroturbulence: float = 4.0
-    carbon_isotope_ratio: float = 20.0
-    strength_offset: tuple = (("CN", -0.165), ("CO", -0.27), ("OH", -0.13), ("C2", -0.165), ("atoms", -0.08))
-    continuum_clip: float = 1.4
-    damping_scale: float = 1.0
-    stark_width: float = 27.0
+    rosseland_scale: float = 0.655
+    microturbulence: tuple = (2.53, -0.186, -0.169)
+    macroturbulence: float = 2.5
+    carbon_isotope_ratio: float = 30.0
+    strength_offset: tuple = (
+        ("atoms", -0.15),
+        ("H", -0.09),
+        ("CN", -0.25),
+        ("CO", -0.32),
+        ("OH", -0.275),
+        ("C2", -0.29),
+    )
+    continuum_clip: float = 1.566
+    damping_scale: float = 0.82
+    stark_width: float = 19.7
 
 
 DEFAULT_PHYSICS = Physics()
@@ -71,12 +75,10 @@ def composition(m_h, alpha_m=0.0, abundances=None):
     return numbers
 
 
-def temperature_structure(teff, rosseland_tau, physics=DEFAULT_PHYSICS):
-    """Temperature in K at a Rosseland optical depth: grey with an approximate Hopf function, cooled at the surface."""
+def temperature_structure(teff, rosseland_tau):
+    """Temperature in K at a Rosseland optical depth: grey, with an approximation to Hopf's function (Gray 2005)."""
     hopf = 0.7104 - 0.1331 * np.exp(-3.4488 * rosseland_tau)
-    grey = teff * (0.75 * (rosseland_tau + hopf)) ** 0.25
-    above_onset = np.logaddexp(0.0, 3.0 * (physics.cooling_onset - np.log10(rosseland_tau))) / 3.0
-    return grey * (1.0 - physics.surface_cooling * above_onset)
+    return teff * (0.75 * (rosseland_tau + hopf)) ** 0.25
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,14 @@ def structure(teff, logg, abundances, physics=DEFAULT_PHYSICS, step=0.2):
     gravity = 10.0 ** np.asarray(logg, dtype=float)
     mass_per_nucleus = sum(abundances[e] * ELEMENTS[e].mass for e in abundances) * ATOMIC_MASS_UNIT
     rosseland = np.full_like(gravity, 10.0 ** log_tau[0])
-    temperature = temperature_structure(teff, rosseland, physics)
+    temperature = temperature_structure(teff, rosseland)
     pressure = np.ones_like(gravity)
     for _ in range(20):
         opacity = _gas(temperature, pressure, abundances)[2]
         pressure = np.sqrt(pressure * gravity * mass_per_nucleus * 10.0 ** log_tau[0] / opacity)
     columns = []
     for growth in np.diff(10.0**log_tau, append=0.0):
-        temperature = temperature_structure(teff, rosseland, physics)
+        temperature = temperature_structure(teff, rosseland)
         hydrogen, electrons, opacity = _gas(temperature, pressure, abundances)
         columns.append(np.log([temperature, hydrogen, electrons, opacity]))
         pressure = pressure + growth * gravity * mass_per_nucleus / opacity

@@ -1,0 +1,152 @@
+"""The line lists: published positions, conversions, look-ups, and the lines that are not there."""
+
+import numpy as np
+import pytest
+
+from lux.instrument import PIXEL_KMS, LineSpreadFunction, chip_ranges, on_chip, pixel_of, wavelength_grid
+from lux.lines import (
+    R_PROCESS_FRACTION,
+    S_PROCESS_FRACTION,
+    LineList,
+    air_to_vacuum,
+    airglow_lines,
+    combine,
+    heavy_element_lines,
+    lines_near,
+    lines_of,
+    load_lines,
+    vacuum_to_air,
+)
+
+
+@pytest.mark.parametrize(
+    ("air", "vacuum"),
+    [
+        (15237.77, 15241.93),  # Fe I, APOGEE
+        (15241.69, 15245.85),  # Cs I
+        (16536.438, 16540.955),  # Cs I: VALD in air, APOGEE in vacuum
+        (16498.396, 16502.902),  # Yb II: VALD in air, APOGEE in vacuum
+        (15289.480, 15293.658),  # Rb I: VALD in air, APOGEE in vacuum
+        (6562.79, 6564.60),  # H alpha
+        (5889.951, 5891.583),  # Na D2
+    ],
+)
+def test_air_and_vacuum_agree_with_published_pairs(air, vacuum):
+    assert air_to_vacuum(air) == pytest.approx(vacuum, abs=0.011)
+    assert vacuum_to_air(vacuum) == pytest.approx(air, abs=0.011)
+
+
+def test_air_to_vacuum_inverts_vacuum_to_air():
+    grid = wavelength_grid()
+    np.testing.assert_allclose(air_to_vacuum(vacuum_to_air(grid)), grid, rtol=1e-12)
+
+
+def test_no_europium_line_in_the_band():
+    assert len(lines_of("Eu")) == 0
+    assert "Eu" in R_PROCESS_FRACTION
+    assert not any(name.startswith("Eu") for name in load_lines().species)
+
+
+def test_the_list_holds_thousands_of_lines_of_the_species_that_shape_giants():
+    lines = load_lines()
+    assert len(lines) > 5000
+    assert np.all(np.diff(lines.wavelength) >= 0)
+    for name in ("CO", "CN", "OH"):
+        assert len(lines_of(name, lines)) > 500
+    for name in ("C", "Na", "Mg", "Al", "Si", "S", "K", "Ca", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu"):
+        assert len(lines_of(name, lines)) >= 5
+
+
+def test_heavy_lines_stand_in_the_windows_of_the_apogee_pipeline():
+    windows = {"Ce II": [(15786.8, 15792.0), (16378.7, 16383.3), (16597.3, 16602.3)], "Nd II": [(16057.1, 16060.0)],
+               "Yb II": [(16501.1, 16505.3)], "Rb I": [(15291.7, 15295.2)]}  # fmt: skip
+    heavy = heavy_element_lines()
+    for species, ranges in windows.items():
+        for first, last in ranges:
+            assert species in heavy.within(first, last).species
+
+
+def test_the_line_once_called_yttrium_is_ytterbium():
+    assert list(lines_near(16502.90, 0.05, species="Yb").species) == ["Yb II"]
+    assert len(lines_of("Y")) == 0
+
+
+def test_caesium_matches_the_eu_spike_only_if_an_air_wavelength_is_laid_on_a_vacuum_grid():
+    spike = 15241.5
+    assert len(lines_near(spike, 1.0, species="Cs")) == 0
+    assert "Fe I" in lines_near(spike, 1.0).species
+    sky = airglow_lines()
+    assert "3-1 P1(2)" in sky.transition[np.abs(sky.wavelength - spike) < 1.0]
+    caesium = lines_of("Cs").wavelength
+    assert np.abs(vacuum_to_air(caesium) - spike).min() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("transition", "wavelength"),
+    [
+        # Positions measured in APOGEE sky spectra with the instrument's own wavelength solution.
+        ("3-1 P2(2)", 15187.134), ("3-1 P1(2)", 15240.957), ("3-1 P2(3)", 15287.792), ("3-1 P1(3)", 15332.404),
+        ("4-2 P1(2)", 16030.844), ("5-3 P2(2)", 16840.504), ("5-3 P1(2)", 16903.682),
+    ],
+)  # fmt: skip
+def test_airglow_positions_agree_with_apogee_sky_spectra(transition, wavelength):
+    sky = airglow_lines()
+    assert sky.wavelength[sky.transition == transition] == pytest.approx(wavelength, abs=0.03)
+
+
+def test_airglow_strengths_are_relative_to_the_strongest():
+    sky = airglow_lines()
+    assert sky.strength.max() == pytest.approx(1.0, abs=1e-3)
+    assert len(sky) >= 50
+    assert len(np.unique(sky.transition)) == len(sky)
+
+
+def test_lines_near_sorts_by_distance_and_filters_by_species():
+    found = lines_near(15753.0, 5.0)
+    assert np.all(np.diff(np.abs(found.wavelength - 15753.0)) >= 0)
+    magnesium = lines_near(15753.0, 5.0, species="Mg I")
+    assert set(magnesium.species) == {"Mg I"}
+    assert len(lines_near(15753.0, 5.0, species="Mg")) == len(magnesium)
+    assert len(lines_near(12000.0, 1.0)) == 0
+
+
+def test_r_and_s_fractions_add_up():
+    for element, fraction in R_PROCESS_FRACTION.items():
+        assert fraction + S_PROCESS_FRACTION[element] == pytest.approx(1.0)
+
+
+def test_combine_keeps_every_line_in_order():
+    first, second = lines_of("Fe"), lines_of("Mg")
+    both = combine(first, second)
+    assert len(both) == len(first) + len(second)
+    assert np.all(np.diff(both.wavelength) >= 0)
+
+
+def test_columns_of_unequal_length_are_refused():
+    columns = {name: getattr(lines_of("K"), name) for name in LineList.__dataclass_fields__}
+    columns["log_gf"] = columns["log_gf"][:-1]
+    with pytest.raises(ValueError, match="equally long"):
+        LineList(**columns)
+
+
+def test_the_grid_is_the_published_one():
+    grid = wavelength_grid()
+    assert grid.shape == (8575,)
+    assert grid[0] == pytest.approx(15100.802, abs=1e-3)
+    np.testing.assert_allclose(np.diff(np.log10(grid)), 6e-6, rtol=1e-6)
+    np.testing.assert_allclose(pixel_of(grid), np.arange(8575), atol=1e-6)
+    assert pytest.approx(4.1418, abs=1e-3) == PIXEL_KMS
+
+
+def test_chips_differ_between_releases_and_unknown_releases_are_refused():
+    assert on_chip("dr10").sum() == 2920 + 2400 + 1894
+    assert on_chip("dr17").sum() > on_chip("dr10").sum()
+    assert chip_ranges("dr12") == chip_ranges("dr10")
+    with pytest.raises(ValueError, match="dr99"):
+        chip_ranges("dr99")
+
+
+def test_the_line_spread_function_has_the_stated_resolution():
+    sigma = LineSpreadFunction(blue=20_000.0).sigma_kms()
+    assert sigma[1000] * 2.3548 == pytest.approx(299792.458 / 20_000.0, rel=1e-4)
+    assert sigma[7000] * 2.3548 == pytest.approx(299792.458 / 22_500.0, rel=1e-4)
