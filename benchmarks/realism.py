@@ -40,7 +40,7 @@ FREE = [
     ("microturbulence", 0, 0.2), ("microturbulence", 1, 0.1), ("microturbulence", 2, 0.1),
     ("macroturbulence", None, 1.0), ("carbon_isotope_ratio", None, 5.0), ("continuum_clip", None, 0.05),
     ("damping_scale", None, 0.5), ("stark_width", None, 5.0),
-    *(("strength_offset", name, 0.08) for name in ("CN", "CO", "OH", "C2", "H", "atoms")),
+    *(("strength_offset", name, 0.08) for name in ("CN", "CO", "OH", "C2", "Ce", "H", "atoms")),
 ]  # fmt: skip
 
 
@@ -120,7 +120,8 @@ def changed(physics, name, part, step):
         return replace(physics, **{name: value + step})
     if isinstance(part, int):
         return replace(physics, **{name: tuple(v + step * (i == part) for i, v in enumerate(value))})
-    offsets = {part: 0.0} | dict(value)
+    # A species without an offset of its own starts from that of the atoms.
+    offsets = {part: dict(value)["atoms"]} | dict(value)
     offsets[part] += step
     return replace(physics, **{name: tuple(offsets.items())})
 

@@ -48,6 +48,7 @@ class Physics:
         ("CO", -0.32),
         ("OH", -0.275),
         ("C2", -0.29),
+        ("Ce", -0.4),
     )
     continuum_clip: float = 1.566
     damping_scale: float = 0.82
