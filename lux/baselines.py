@@ -174,9 +174,9 @@ class Cannon:
         variance = np.zeros(survey.n_pixels)
         for cycle in range(self.n_cycles):
             sums = self._sums(survey, terms, offset, coefficients, variance)
-            normal = unpack_symmetric(np.asarray(sums.normal, float), n_terms)
+            normal = unpack_symmetric(np.asarray(sums.normal, float).T, n_terms)
             normal[:, np.arange(n_terms), np.arange(n_terms)] += 1e-3
-            solution = np.linalg.solve(normal, np.asarray(sums.moment, float)[..., None])[..., 0]
+            solution = np.linalg.solve(normal, np.asarray(sums.moment, float).T[..., None])[..., 0]
             if cycle:
                 information = np.maximum(np.asarray(sums.information, float), 1e-30)
                 variance = np.maximum(0, variance + np.asarray(sums.score, float) / information)
@@ -209,7 +209,7 @@ class Cannon:
             rows = slice(start, start + self.block_size)
             weight = total_weight(jnp.asarray(survey.ivar[rows]), jnp.asarray(variance, jnp.float32))
             spread = jnp.zeros((len(terms[rows]), terms.shape[1], terms.shape[1]))
-            sums = statistics((jnp.asarray(survey.flux[rows]), weight, linear), terms[rows], spread)
+            sums = statistics((jnp.asarray(survey.flux[rows]), weight, linear), terms[rows], spread, False)
             sums = sums._replace(log_density=None)
             total = sums if total is None else jax.tree.map(jnp.add, total, sums)
         return total

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lux.inference import LatentPosterior, Statistics, infer, pixel_sums, project, statistics, total_weight
-from lux.normal_equations import unpack_symmetric
+from lux.normal_equations import double_off_diagonal, packed_products, unpack_symmetric
 from lux.survey import Survey
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ class Block(NamedTuple):
     ivar: jax.Array
     labels: jax.Array
     label_weight: jax.Array
+
+    def real(self, array) -> np.ndarray:
+        """Return the rows of a device array (length, ...) that belong to stars, in double precision."""
+        return as_double(array)[: self.rows.stop - self.rows.start]
 
 
 class Fit:
@@ -83,39 +87,41 @@ class Fit:
         size = self.settings.n_latents
         sums, likelihood, second_moment = None, 0.0, np.zeros((size, size))
         for block, parts, prior in self._staged():
-            count = block.rows.stop - block.rows.start
             posterior = infer(parts, prior) if start is None else _fixed(start[block.rows], len(block.flux))
             if self.settings.algorithm == "als":
-                posterior = posterior._replace(covariance=jnp.zeros_like(posterior.covariance))
-            block_sums = [statistics(part, posterior.mean, posterior.covariance) for part in parts]
-            likelihood += self._log_likelihood(posterior, block_sums, count)
-            block_sums = [part._replace(log_density=None) for part in block_sums]
-            sums = block_sums if sums is None else jax.tree.map(jnp.add, sums, block_sums)
-            self.latents[block.rows] = posterior.mean[:count]
-            second_moment += np.asarray(posterior.covariance[:count], float).sum(axis=0)
-        self.weight = np.asarray(sums[1].normal[:, 0], float) / self.survey.n_stars
-        self.linear = [_solve(part, linear) for part, linear in zip(sums, self.linear, strict=True)]
+                posterior = posterior._replace(covariance=np.zeros(posterior.covariance.shape, np.float32))
+            block_sums = [
+                statistics(part, posterior.mean, posterior.covariance, with_scatter)
+                for part, with_scatter in zip(parts, (False, self.settings.fit_scatter and start is None), strict=True)
+            ]
+            mean, covariance = block.real(posterior.mean), block.real(posterior.covariance)
+            self.latents[block.rows] = mean
+            second_moment += covariance.sum(axis=0)
+            likelihood += self._log_likelihood(mean, block.real(posterior.log_determinant))
+            likelihood += sum(block.real(part.log_density).sum() for part in block_sums)
+            block_sums = [jax.tree.map(as_double, part._replace(log_density=None)) for part in block_sums]
+            sums = block_sums if sums is None else jax.tree.map(np.add, sums, block_sums)
+        self.weight = sums[1].normal[0] / self.survey.n_stars
         if start is None:
             self.history.append(likelihood)
             if self.settings.fit_scatter:
                 self._update_scatter(sums[1])
+        self.linear = [_solve(part, linear) for part, linear in zip(sums, self.linear, strict=True)]
         if self.settings.algorithm == "em":
             self._whiten((second_moment + self.latents.T @ self.latents) / self.survey.n_stars)
 
-    def _log_likelihood(self, posterior: LatentPosterior, parts: list[Statistics], count: int) -> float:
-        """Return the block's share of the objective; constants in the number of data are left out."""
-        mean = np.asarray(posterior.mean, float)[:count]
-        value = sum(float(np.asarray(part.log_density, float)[:count].sum()) for part in parts)
-        value -= 0.5 * float(np.sum((mean @ self.prior_precision) * mean))
+    def _log_likelihood(self, mean: np.ndarray, log_determinant: np.ndarray) -> float:
+        """Return what the latents of a block add to the objective, constants left out."""
+        value = -0.5 * np.sum((mean @ self.prior_precision) * mean)
         if self.settings.algorithm == "em":
-            value -= 0.5 * float(np.asarray(posterior.log_determinant, float)[:count].sum())
-            value += 0.5 * count * np.linalg.slogdet(self.prior_precision)[1]
-        return value
+            value += 0.5 * (len(mean) * np.linalg.slogdet(self.prior_precision)[1] - log_determinant.sum())
+        return float(value)
 
-    def _update_scatter(self, flux_sums) -> None:
+    def _update_scatter(self, flux_sums: Statistics) -> None:
         """Take one Fisher-scoring step of the scatter variance of each pixel, not below zero."""
-        score, information = (np.asarray(array, float) for array in (flux_sums.score, flux_sums.information))
-        self.scatter_variance = np.maximum(0, self.scatter_variance + score / information)
+        products = double_off_diagonal(packed_products(self.linear[1][1]))
+        score = flux_sums.score + np.sum(flux_sums.leverage * products.T, axis=0)
+        self.scatter_variance = np.maximum(0, self.scatter_variance + score / flux_sums.information)
 
     def _whiten(self, second_moment: np.ndarray) -> None:
         """Change the gauge so that the latents have zero mean and covariance omega^2 I along principal axes."""
@@ -133,8 +139,8 @@ class Fit:
         normal = 0.0
         for block, parts, prior in self._staged():
             posterior = infer(parts, prior)
-            self.latents[block.rows] = posterior.mean[: block.rows.stop - block.rows.start]
-            normal += np.asarray(statistics(parts[0], posterior.mean, posterior.covariance).normal, float)
+            self.latents[block.rows] = block.real(posterior.mean)
+            normal += as_double(statistics(parts[0], posterior.mean, posterior.covariance, False).normal)
         self.label_coefficient_covariance = np.linalg.inv(_normal_matrices(normal, self.settings.n_latents + 1))
 
     def _staged(self):
@@ -157,17 +163,17 @@ class Fit:
 def _solve(sums, linear: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return the offset and loadings that solve the normal equations of one part."""
     offset, loadings = linear
-    normal = _normal_matrices(np.asarray(sums.normal, float), loadings.shape[1] + 1)
-    solution = np.linalg.solve(normal, np.asarray(sums.moment, float)[..., None])[..., 0]
+    normal = _normal_matrices(sums.normal, loadings.shape[1] + 1)
+    solution = np.linalg.solve(normal, sums.moment.T[..., None])[..., 0]
     return offset + solution[:, 0], solution[:, 1:]
 
 
 def _normal_matrices(packed: np.ndarray, size: int) -> np.ndarray:
-    """Return normal matrices (K, size, size) with the weak ridge on the loadings.
+    """Return normal matrices (K, size, size) from packed ones, with the weak ridge on the loadings.
 
     The ridge only decides where a pixel is unmasked in fewer stars than there are latents.
     """
-    normal = unpack_symmetric(packed, size)
+    normal = unpack_symmetric(packed.T, size)
     normal[:, np.arange(1, size), np.arange(1, size)] += _RIDGE
     return normal
 
@@ -208,14 +214,14 @@ def _principal_components(
     generator = np.random.default_rng(settings.seed)
     directions = generator.normal(size=(survey.n_pixels, extra))
     scores = np.zeros((survey.n_stars, extra))
-    for _ in range(3):
+    for _ in range(2):
         basis = _orthonormal(directions)
         device = on_device((offset, root_weight, basis))
         directions = np.zeros_like(basis)
         for block in blocks(survey, settings.block_size):
             block_scores, back = project(block.flux, block.ivar, *device)
-            scores[block.rows] = block_scores[: block.rows.stop - block.rows.start]
-            directions += np.asarray(back, float)
+            scores[block.rows] = block.real(block_scores)
+            directions += as_double(back)
     values, vectors = np.linalg.eigh(scores.T @ scores / survey.n_stars)
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = min(settings.n_latents, int(np.sum(values > 1e-10 * values[0])))
@@ -235,17 +241,16 @@ def _pixel_means(survey: Survey, block_size: int) -> tuple[np.ndarray, np.ndarra
     weight, weighted = np.zeros(survey.n_pixels), np.zeros(survey.n_pixels)
     for block in blocks(survey, block_size):
         block_weight, block_weighted = pixel_sums(block.flux, block.ivar)
-        weight += block_weight
-        weighted += block_weighted
+        weight += as_double(block_weight)
+        weighted += as_double(block_weighted)
     return weighted / weight, weight / survey.n_stars
 
 
 def _fixed(latents: np.ndarray, length: int) -> LatentPosterior:
     """Return latents as if they were known exactly, padded to the length of a block."""
-    mean = np.zeros((length, latents.shape[1]), np.float32)
-    mean[: len(latents)] = latents
     size = latents.shape[1]
-    return LatentPosterior(jnp.asarray(mean), jnp.zeros((length, size, size)), jnp.zeros(length))
+    mean = _padded(latents.astype(np.float32), length)
+    return LatentPosterior(mean, np.zeros((length, size, size), np.float32), np.zeros(length, np.float32))
 
 
 def blocks(survey: Survey, block_size: int, center=0.0, scale=1.0) -> Iterator[Block]:
@@ -256,12 +261,23 @@ def blocks(survey: Survey, block_size: int, center=0.0, scale=1.0) -> Iterator[B
     arrays = (survey.flux, survey.ivar, np.nan_to_num(labels), np.nan_to_num(weight))
     for start in range(0, survey.n_stars, length):
         rows = slice(start, min(start + length, survey.n_stars))
-        padding = ((0, length - (rows.stop - rows.start)), (0, 0))
-        yield Block(rows, *(jnp.asarray(np.pad(array[rows], padding), jnp.float32) for array in arrays))
+        yield Block(rows, *on_device(tuple(_padded(array[rows], length) for array in arrays)))
+
+
+def _padded(array: np.ndarray, length: int) -> np.ndarray:
+    if len(array) == length:
+        return array
+    return np.concatenate([array, np.zeros((length - len(array), *array.shape[1:]), array.dtype)])
 
 
 def on_device(tree):
-    return jax.tree.map(lambda array: jnp.asarray(array, jnp.float32), tree)
+    """Return the arrays of a tree on the device, in single precision."""
+    return jax.tree.map(lambda array: jnp.asarray(np.asarray(array, np.float32)), tree)
+
+
+def as_double(array) -> np.ndarray:
+    """Return an array from the device on the host, in double precision."""
+    return np.asarray(array, np.float64)
 
 
 def _disabled(progress: bool | None) -> bool | None:

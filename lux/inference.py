@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from lux.normal_equations import (
-    double_off_diagonal,
     pack_symmetric,
     packed_products,
     scaled_cholesky,
@@ -34,14 +34,16 @@ class LatentPosterior(NamedTuple):
 class Statistics(NamedTuple):
     """What the update of one part needs of the stars, summed over them unless said otherwise.
 
-    `normal` (K, (P+1)(P+2)/2) are packed normal matrices of the factors [1, z]; `moment` (K, P+1) goes with the
-    residual from the old offset; `score` (K,) and `information` (K,) are the gradient and the Fisher information of the
-    log-evidence with respect to the scatter variance, each times two; `log_density` (n,), per star, is the log-density
-    of the values at the mean latents, without the term in the number of values.
+    `normal` ((P+1)(P+2)/2, K) are packed normal matrices of the factors [1, z]; `moment` (P+1, K) goes with the
+    residual from the old offset; `leverage` (P(P+1)/2, K) is the packed covariance of the latents, weighted by squared
+    weights; `score` (K,) and `information` (K,) are the gradient (at exact latents) and the Fisher information of the
+    log-likelihood with respect to the scatter variance, each times two; `log_density` (n,), per star, is the
+    log-density of the values at the mean latents, without the term in the number of values.
     """
 
     normal: jax.Array
     moment: jax.Array
+    leverage: jax.Array
     score: jax.Array
     information: jax.Array
     log_density: jax.Array
@@ -83,8 +85,7 @@ def infer(parts, prior_precision) -> LatentPosterior:
     return LatentPosterior(mean, covariance, 2 * jnp.sum(log_diagonal, axis=1))
 
 
-@jax.jit
-def statistics(part, mean, covariance) -> Statistics:
+def statistics(part, mean, covariance, with_scatter: bool) -> Statistics:
     """Return the sums over the block's stars that update the offset, loadings and scatter of one part.
 
     Parameters
@@ -93,21 +94,53 @@ def statistics(part, mean, covariance) -> Statistics:
         Values, weights and (offset, loadings), see the module.
     mean, covariance : (n, P), (n, P, P) arrays
         Posterior of the latents; a zero covariance gives plain alternating least squares.
+    with_scatter : bool
+        Whether the part has a scatter; otherwise `leverage` is zero.
+
+    Notes
+    -----
+    The sums are compiled apart: in one program the compiler lays out the weights for one of them and is slow in the
+    others.
     """
-    values, weight, (offset, loadings) = part
-    size = mean.shape[1]
+    weight = part[1]
+    factors, second, spread = _products(mean, covariance)
+    return Statistics(
+        _weighted(second, weight),
+        _moment(part, factors),
+        _weighted(spread, _square(weight)) if with_scatter else np.zeros((spread.shape[1], weight.shape[1])),
+        *_residual_sums(part, mean),
+    )
+
+
+@jax.jit
+def _products(mean, covariance):
     factors = jnp.concatenate([jnp.ones((len(mean), 1), mean.dtype), mean], axis=1)
     spread = pack_symmetric(covariance)
-    second = packed_products(factors).at[:, size + 1 :].add(spread)
-    variance = double_off_diagonal(spread, size) @ packed_products(loadings).T
-    squared = _residual(part, mean) ** 2
-    return Statistics(
-        normal=weight.T @ second,
-        moment=(weight * (values - offset)).T @ factors,
-        score=jnp.sum(weight * (weight * (squared + variance) - 1), axis=0),
-        information=jnp.sum(weight**2, axis=0),
-        log_density=0.5 * jnp.sum(jnp.log(jnp.where(weight > 0, weight, 1)) - weight * squared, axis=1),
-    )
+    return factors, packed_products(factors).at[:, mean.shape[1] + 1 :].add(spread), spread
+
+
+@jax.jit
+def _weighted(factors, weight):
+    return factors.T @ weight
+
+
+@jax.jit
+def _square(weight):
+    return weight**2
+
+
+@jax.jit
+def _moment(part, factors):
+    values, weight, (offset, _) = part
+    return factors.T @ (weight * (values - offset))
+
+
+@jax.jit
+def _residual_sums(part, mean):
+    weight = part[1]
+    chi = weight * _residual(part, mean) ** 2
+    score, information = jnp.sum(weight * (chi - 1), axis=0), jnp.sum(weight**2, axis=0)
+    return score, information, 0.5 * jnp.sum(jnp.log(jnp.where(weight > 0, weight, 1)) - chi, axis=1)
 
 
 @jax.jit

@@ -92,7 +92,7 @@ class Lux:
 
     def __init__(
         self, n_latents: int = 21, start: str = "pca", omega: float = 1.0, *, algorithm: str = "em",
-        fit_scatter: bool = True, max_cycles: int = 60, tolerance: float = 1e-3, block_size: int = 512, seed: int = 0,
+        fit_scatter: bool = True, max_cycles: int = 100, tolerance: float = 5e-3, block_size: int = 512, seed: int = 0,
         progress: bool | None = None,
     ):  # fmt: skip
         if start not in STARTS:
@@ -315,8 +315,7 @@ class Lux:
         prior, variance = on_device((self.prior_precision_, self.scatter_**2))
         for block in blocks(survey, self.block_size):
             posterior = infer(((block.flux, total_weight(block.ivar, variance), linear),), prior)
-            count = block.rows.stop - block.rows.start
-            yield np.asarray(posterior.mean, float)[:count], np.asarray(posterior.covariance, float)[:count]
+            yield block.real(posterior.mean), block.real(posterior.covariance)
 
 
 def _center_and_scale(survey: Survey) -> tuple[np.ndarray, np.ndarray]:

@@ -30,10 +30,11 @@ def unpack_symmetric(packed, size: int):
     return packed[..., place]
 
 
-def double_off_diagonal(packed, size: int):
-    """Return packed triangles weighted so that the dot product with another is the trace of the matrix product."""
+def double_off_diagonal(packed):
+    """Return packed triangles whose plain dot product with another is the trace of the product of the matrices."""
+    size = int(np.sqrt(2 * packed.shape[-1]))
     rows, columns = np.triu_indices(size)
-    return packed * np.where(rows == columns, 1, 2).astype(np.float32)
+    return packed * np.where(rows == columns, 1, 2)
 
 
 def scaled_cholesky(matrices):

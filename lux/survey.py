@@ -210,7 +210,8 @@ class Survey:
         """Write everything to one HDF5 file, whole or not at all."""
         with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
             for name in ("wavelength", "labels", "label_err"):
-                file.create_dataset(name, data=getattr(self, name))
+                array = getattr(self, name)
+                file.create_dataset(name, data=array, fletcher32=array.size > 0)
             for name in ("flux", "ivar"):
                 rows = max(1, min(self.n_stars, (1 << 20) // (4 * self.n_pixels)))
                 file.create_dataset(name, data=getattr(self, name), chunks=(rows, self.n_pixels), shuffle=True,

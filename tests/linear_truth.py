@@ -1,0 +1,37 @@
+"""Surveys drawn from the Lux model itself, for tests against mathematics."""
+
+import numpy as np
+
+import lux
+
+
+def linear_survey(
+    n_stars=400, n_pixels=300, n_latents=4, n_labels=3, seed=0, masked=0.05, missing=0.0, noise=0.02, scatter=None
+):
+    """Return a survey drawn from a random linear latent-variable model, with its truth."""
+    generator = np.random.default_rng(seed)
+    latents = generator.normal(size=(n_stars, n_latents))
+    loadings = generator.normal(size=(n_pixels, n_latents)) * 0.05
+    label_loadings = generator.normal(size=(n_labels, n_latents))
+    scatter = np.zeros(n_pixels) if scatter is None else scatter
+    sigma = noise * generator.uniform(0.5, 1.5, size=(n_stars, 1)) * np.ones((1, n_pixels))
+    flux = 1 + latents @ loadings.T + generator.normal(size=sigma.shape) * np.sqrt(sigma**2 + scatter**2)
+    ivar = sigma**-2.0
+    ivar[generator.random(ivar.shape) < masked] = 0
+    true_labels = 10 + latents @ label_loadings.T
+    label_err = generator.uniform(0.1, 0.3, size=true_labels.shape)
+    labels = true_labels + label_err * generator.normal(size=true_labels.shape)
+    labels[generator.random(labels.shape) < missing] = np.nan
+    return lux.Survey(
+        wavelength=15100 + 0.2 * np.arange(n_pixels),
+        flux=flux,
+        ivar=ivar,
+        labels=labels,
+        label_err=label_err,
+        label_names=[f"label_{number}" for number in range(n_labels)],
+        label_units=["dex"] * n_labels,
+        star_id=[f"star-{number}" for number in range(n_stars)],
+        truth=lux.Truth(true_labels, {"name": "linear"}, {"latents_0": latents[:, 0]}),
+        provenance={"source": "linear truth", "seed": seed},
+        catalogue={"group": np.array(list("abcd"))[np.arange(n_stars) % 4]},
+    )
