@@ -20,22 +20,24 @@ from lux.population import ELEMENTS, Stars, decorrelated_europium, disc_moments,
 # Fictitious europium lines stand where the spectra of giants are nearly free of lines, of known heavy species and of
 # strong airglow at rest: vacuum Angstrom, one in each chip first.
 PLANTED_WAVELENGTHS = (15448.4, 16117.0, 16739.0, 15951.1, 15551.6, 16578.4, 15351.5, 16806.2, 16643.3)
-LEAK_WAVELENGTHS = (15692.9,)
-# OH 3-1 P1(2), observed vacuum wavelength.
-ARTEFACT_WAVELENGTHS = (15240.952,)
+LEAK_WAVELENGTHS = (15692.9, 16578.4, 16806.2)
+# Six of the strongest airglow lines, observed vacuum wavelengths; the first is OH 3-1 P1(2).
+ARTEFACT_WAVELENGTHS = (15240.952, 15332.401, 15833.273, 16030.832, 16128.517, 16692.381)
 # Half width in pixels of a planted profile: more than five standard deviations, beyond which it is exactly zero.
 PROFILE_REACH = 8
 # The star by which line strengths are stated: the disc's mean abundances, on the red clump.
 REFERENCE_TEFF, REFERENCE_LOGG, REFERENCE_ALPHA_FE = 4750.0, 2.5, 0.12
 MOST_SCATTERS = 5.0
 
+# Default strengths are such that a Lux model of 21 latents trained on 2000 stars takes up what is planted. That is why
+# the proxy's line is boosted: then it carries about as much as the three lines of the default signal.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "shortcut": {},
     "signal": {"depth": 0.03, "n_lines": 3, "wavelengths": None},
-    "proxy": {"species": "Yb II", "scatter": 0.03, "boost": 1.0},
+    "proxy": {"species": "Yb II", "scatter": 0.03, "boost": 40.0},
     "decorrelated": {},
-    "leak": {"amplitude": 0.01, "wavelengths": LEAK_WAVELENGTHS},
-    "artefact": {"amplitude": 0.02, "wavelengths": ARTEFACT_WAVELENGTHS},
+    "leak": {"amplitude": 0.02, "wavelengths": LEAK_WAVELENGTHS},
+    "artefact": {"amplitude": 0.1, "wavelengths": ARTEFACT_WAVELENGTHS},
 }
 WORLDS = tuple(_DEFAULTS)
 _PLANTED = {
@@ -58,7 +60,7 @@ class World:
         - "shortcut": nothing. [Eu/Fe] follows [Fe/H] and [alpha/Fe] up to its own scatter and has no line.
         - "signal": `n_lines` fictitious Eu lines (the first of `PLANTED_WAVELENGTHS`) or lines at `wavelengths`.
         - "proxy": the abundance of `species` is [Eu/Fe] + N(0, `scatter`), seen in that species' real lines, whose
-          strength is multiplied by `boost` (1 = natural).
+          strength is multiplied by `boost` (1 = natural; 40 by default).
         - "decorrelated": [Eu/Fe] is drawn regardless of all other labels and has no line.
         - "leak": the noise of the catalogue's [Eu/Fe], in units of its error, lowers the flux by `amplitude` at
           `wavelengths`.
