@@ -5,8 +5,8 @@
 
 The reference of the default paper is in results/, that of any other data set or profile in a folder
 results/<data set>-<profile>/. Numbers may differ by a relative 1e-3 (other machines round differently), or by what
-results/tolerances.json allows for a key: {"03_label_transfer": {"eu_rmse": 0.02}}, relative again; text and truth values
-must be equal.
+results/tolerances.json allows for a key: {"03_label_transfer": {"eu_rmse": 0.02}}, relative again; text and truth
+values must be equal.
 """
 
 import argparse

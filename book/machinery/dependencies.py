@@ -46,6 +46,9 @@ class Package:
         tree = ast.parse(code)
         aliases, imported = self._imports(tree, self.name)
         waiting = [(module, "") for module in imported] + self._references(tree, aliases)
+        for source, name in aliases.values():
+            if name and f"{source}.{name}" not in self.modules:
+                waiting += self._resolve(source, name, [])
         found = {}
         while waiting:
             module, symbol = waiting.pop()

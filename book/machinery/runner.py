@@ -238,7 +238,17 @@ def _difference(old, new):
 
 
 def _plain_python(code):
-    return "\n".join("pass" if line.lstrip().startswith(("%", "!")) else line for line in code.splitlines())
+    """Make code with IPython magics readable for the parser; what a magic runs is unknown, so it counts as anything."""
+    lines = []
+    for line in code.splitlines():
+        command = line.lstrip()
+        indent = line[: len(line) - len(command)]
+        if command.startswith(("%matplotlib", "%config")):
+            line = f"{indent}pass"
+        elif command.startswith(("%", "!")):
+            line = f"{indent}globals()"
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def _as_json(content):

@@ -75,6 +75,8 @@ def _jupyter_book(staged, settings, builder, strict):
     log.write_text(_COLOUR.sub("", result.stdout) + complaints, encoding="utf-8")
     if result.returncode:
         lines = [line for line in complaints.splitlines() if "WARNING" in line or "ERROR" in line]
+        if not lines:
+            lines = [line for line in complaints.splitlines() if re.match(r"\w+(?:Error|Exception)\b|Exception", line)]
         shown = "\n".join(_at_source(line, staged) for line in lines or complaints.splitlines()[-20:])
         raise BuildError(f"jupyter-book failed; its whole output is in {log}\n{shown}")
     return work / "_build" / builder

@@ -201,6 +201,24 @@ def _point_to_local_mathjax(app, config):
     config.mathjax_path = f"mathjax/{MATHJAX_FILE}"
 
 
+def _drop_live_cells(app, config):
+    """Silence sphinx-thebe, which Jupyter Book loads always: it writes the address of another host into every page."""
+    for event, listeners in app.events.listeners.items():
+        # Its style sheet is linked already and must be found.
+        app.events.listeners[event] = [each for each in listeners if not _is_live_cells(each.handler)]
+
+
+def _is_live_cells(handler):
+    names = getattr(handler, "__module__", ""), getattr(handler, "__name__", "")
+    return names[0] == "sphinx_thebe" and names[1] != "st_static_path"
+
+
+def _mend_roles(app, page, template, context, doctree):
+    """Give references the role that their list requires; the one that docutils gives is deprecated."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def setup(app):
     """Register the book's directives, role and mathematics."""
     app.add_role("recorded", RecordedRole())
@@ -211,5 +229,7 @@ def setup(app):
     app.add_directive("agreement", Agreement)
     app.add_directive("build-report", BuildReport)
     app.connect("config-inited", _point_to_local_mathjax)
+    app.connect("config-inited", _drop_live_cells)
+    app.connect("html-page-context", _mend_roles)
     app.connect("build-finished", _copy_mathjax)
     return {"parallel_read_safe": True}

@@ -1,0 +1,291 @@
+"""The book as text and as a website: its lint, the comparison of results, every page in a browser without a network."""
+
+import copy
+import functools
+import http.server
+import json
+import os
+import re
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import check_results
+import lint_book
+import pytest
+from machinery.chapters import read_pages
+from machinery.site import chromium
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE = ROOT / "_build" / "html"
+
+CLEAN_CHAPTER = """\
+# Title
+
+:::{claim}
+The RMSE is {glue:text}`rmse` dex at {chosen}`5 %` false positives.
+:::
+
+```{recorded-figure} headline
+Caption with {glue:text}`rmse`.
+```
+
+```{code-cell} ipython3
+:tags: [hide-input]
+record("rmse", 0.107)
+record.figure(fig, "headline", alt=f"The points scatter by {rmse} about the line of equality.")
+```
+
+## Agreement
+
+:::{agreement} yes
+The study finds 0.107 dex {cite:p}`horta2026`. It trains on DR17 (2022) with $P = 4M + 1 = 21$ and $0.5\\sigma$.
+:::
+
+```{code-cell} ipython3
+record.provenance()
+```
+"""
+
+
+def lint(text, name="01_test"):
+    return [message for _, message in lint_book.lint_page(text, name, {"horta2026"})]
+
+
+def test_the_book_passes_its_lint(capsys):
+    assert lint_book.main([]) == 0, capsys.readouterr().out
+
+
+def test_a_clean_chapter_passes_the_lint():
+    assert lint(CLEAN_CHAPTER) == []
+
+
+@pytest.mark.parametrize("sentence", [
+    "The RMSE is 0.107.",
+    "It explains 67 % of the variance.",
+    "It explains 67% of the variance.",
+    "We used 4,000 of them.",
+    "It was trained on 1600 spectra.",
+    "The fit takes 12 s.",
+    "The offset is 95 K.",
+    "The line lies at 15241 Å.",
+    "The p-value is 1e-5.",
+    "The loss fell to $0.107$.",
+    "The error is $0.107 \\pm 0.004$ dex.",
+    "Horta says so {cite:p}`horta2026`. We find 0.11.",
+    "| RMSE | 0.107 |",
+    "- a list item with −0.02 in it",
+])  # fmt: skip
+def test_a_result_typed_by_hand_fails_the_lint(sentence):
+    text = CLEAN_CHAPTER.replace("## Agreement", f"{sentence}\n\n## Agreement")
+    assert any("typed by hand" in message for message in lint(text))
+
+
+def test_a_result_typed_into_a_caption_or_alt_text_fails_the_lint():
+    assert lint(CLEAN_CHAPTER.replace("Caption with", "Caption with 0.1 and"))
+    assert lint(CLEAN_CHAPTER.replace("The points scatter by {rmse}", "The points scatter by 0.107 dex"))
+
+
+@pytest.mark.parametrize(("old", "new", "complaint"), [
+    ("Caption with {glue:text}`rmse`.\n", "", "recorded-figure without caption"),
+    (', alt=f"The points scatter by {rmse} about the line of equality."', "", "without alt text"),
+    ("{cite:p}`horta2026`", "{cite:p}`horta2026,nobody1999`", "'nobody1999' is not in references.bib"),
+    (":::{claim}", ":::{note}", "no opening claim"),
+    ("# Title\n", "# Title\n\n## Too early\n", "no opening claim"),
+    ("record.provenance()", "pass", "record.provenance"),
+    (":::{agreement} yes", ":::{note}", "no {agreement}"),
+    ("{recorded-figure} headline", "{recorded-figure} other", "recorded but never placed"),
+    ("## Agreement", "![a plot](plot.png)\n\n## Agreement", "image without caption"),
+])  # fmt: skip
+def test_what_a_chapter_lacks_fails_the_lint(old, new, complaint):
+    assert old in CLEAN_CHAPTER
+    assert any(complaint in message for message in lint(CLEAN_CHAPTER.replace(old, new)))
+
+
+def test_a_complaint_names_the_line():
+    text = CLEAN_CHAPTER.replace("## Agreement", "We find 0.11.\n\n## Agreement")
+    line = text.split("We find")[0].count("\n") + 1
+    assert lint_book.lint_page(text, "01_test", {"horta2026"})[0][0] == line
+
+
+REFERENCE = {
+    "chapter": "03_label_transfer",
+    "parameters": {"seed": 0},
+    "results": {"rmse": {"value": 0.1, "unit": "dex", "text": "0.1 dex"}, "verdict": {"value": "guessed", "unit": ""}},
+    "tables": {"rmse_table": {"label": ["fe_h"], "RMSE": [0.09]}},
+    "figures": {},
+}
+
+
+def moved(change, tolerances=None):
+    fresh = copy.deepcopy(REFERENCE)
+    change(fresh)
+    return check_results.compare(REFERENCE, fresh, tolerances or {})
+
+
+def test_results_within_tolerance_have_not_moved():
+    assert moved(lambda fresh: fresh["results"]["rmse"].update(value=0.10005)) == []
+
+
+def test_results_beyond_tolerance_are_listed_unless_their_key_is_allowed_more():
+    def change(fresh):
+        fresh["results"]["rmse"].update(value=0.101)
+
+    assert moved(change) == ["rmse: value 0.1 -> 0.101 (+1.00%, allowed 0.10%)"]
+    assert moved(change, {"rmse": 0.02}) == []
+
+
+@pytest.mark.parametrize("change", [
+    lambda fresh: fresh["results"].pop("rmse"),
+    lambda fresh: fresh["results"].update(extra={"value": 1, "unit": ""}),
+    lambda fresh: fresh["results"]["verdict"].update(value="known"),
+    lambda fresh: fresh["results"]["rmse"].update(unit="K"),
+    lambda fresh: fresh["tables"]["rmse_table"].update(RMSE=[0.10]),
+    lambda fresh: fresh["tables"]["rmse_table"].update(label=["eu_fe"]),
+    lambda fresh: fresh["parameters"].update(seed=1),
+])  # fmt: skip
+def test_whatever_else_changes_is_listed(change):
+    assert len(moved(change)) == 1
+
+
+# Violations of the theme's own markup that no page of ours causes; everything else fails.
+KNOWN_OF_THE_THEME = {
+    # The title in the sidebar stands outside the navigation.
+    "region": [r'^<div class="sidebar-primary-item">\s*<a class="navbar-brand logo"'],
+}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; in CI its absence, or that of the site, is a failure and no reason to skip."""
+    missing = []
+    if chromium() is None:
+        missing.append("Chromium is not installed (Debian: apt-get install chromium)")
+    if not (SITE / "index.html").exists():
+        missing.append("there is no built site (make paper)")
+    if missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("; ".join(missing))
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def address():
+    """The site served on this machine alone, as a host would."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            """Say nothing: a missing file shows as a failed request."""
+
+    handler = functools.partial(Quiet, directory=str(SITE))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def site_pages():
+    return [*(f"{page.document}.html" for page in read_pages(ROOT)), "search.html", "genindex.html"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", site_pages())
+def test_a_page_is_whole_and_readable_for_all_without_a_network(browser, address, name, theme):
+    tab, trouble = open_page(browser, address, name, theme)
+    trouble += broken_images(tab) + broken_links(tab, address) + broken_mathematics(tab) + inaccessible(tab)
+    tab.set_viewport_size({"width": 390, "height": 800})
+    width = tab.evaluate("() => document.documentElement.scrollWidth")
+    if width > 391:
+        trouble.append(f"is {width} pixels wide on a screen of 390")
+    tab.close()
+    assert not trouble, "\n".join(trouble)
+
+
+def test_a_chapter_opened_from_the_disk_shows_its_figures_and_formulas(browser):
+    chapter = next(page for page in read_pages(ROOT) if page.is_chapter)
+    tab, trouble = open_page(browser, f"{SITE.as_uri()}/", f"{chapter.document}.html", "light")
+    trouble += broken_images(tab) + broken_mathematics(tab)
+    tab.close()
+    assert not trouble, "\n".join(trouble)
+
+
+def open_page(browser, address, name, theme):
+    """Open a page that may ask for nothing beyond `address`; return its tab and a growing list of what went wrong."""
+    trouble = []
+    tab = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=theme)
+
+    def only_this_site(route):
+        if route.request.url.startswith((address, "data:", "blob:")):
+            route.continue_()
+        else:
+            trouble.append(f"asks for {route.request.url}")
+            route.abort()
+
+    tab.route("**/*", only_this_site)
+    tab.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: trouble.append(str(error)))
+    tab.on("response", lambda reply: trouble.append(f"{reply.url}: {reply.status}") if reply.status >= 400 else None)
+    tab.on("requestfailed", lambda request: trouble.append(f"could not load {request.url}"))
+    tab.goto(address + name)
+    tab.wait_for_load_state("networkidle")
+    tab.evaluate("() => window.MathJax ? MathJax.startup.promise : null")
+    return tab, trouble
+
+
+def inaccessible(tab):
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = []
+    # What is folded away is read too, and not while it fades in; nothing is preloaded, for axe would look for style
+    # sheets in wrong places.
+    tab.add_style_tag(content="* { animation: none !important; transition: none !important; }")
+    tab.evaluate("() => document.querySelectorAll('details').forEach(details => { details.open = true })")
+    for violation in Axe().run(tab, options={"preload": False}).response["violations"]:
+        for node in violation["nodes"]:
+            if not any(re.search(known, node["html"]) for known in KNOWN_OF_THE_THEME.get(violation["id"], ())):
+                html = " ".join(node["html"].split())[:300]
+                found.append(f"axe {violation['id']}: {violation['help']}: {html}")
+    return found
+
+
+def broken_images(tab):
+    images = tab.evaluate("""() => [...document.images].map(image => ({
+        source: image.src, alt: image.alt, whole: image.complete && image.naturalWidth > 0, loading: image.loading,
+    }))""")
+    missing = [f"broken image {image['source']}" for image in images if not image["whole"]]
+    return missing + [f"no alt text: {image['source']}" for image in images if not image["alt"].strip()]
+
+
+def broken_links(tab, address):
+    targets = tab.evaluate("() => [...document.querySelectorAll('a[href]')].map(link => link.href)")
+    broken = []
+    for target in sorted(set(targets)):
+        if target.startswith(address):
+            fragment = unquote(urlsplit(target).fragment)
+            file = SITE / unquote(urlsplit(target).path).lstrip("/")
+            if not file.is_file():
+                broken.append(f"link to nothing: {target}")
+            elif fragment and not re.search(rf'(?:id|name)="{re.escape(fragment)}"', file.read_text(encoding="utf-8")):
+                broken.append(f"link to no such place: {target}")
+    return broken
+
+
+def broken_mathematics(tab):
+    formulas, set_in_type, errors = tab.evaluate("""() => [
+        document.querySelectorAll('.math').length, document.querySelectorAll('mjx-container').length,
+        [...document.querySelectorAll('mjx-merror, [data-mjx-error], mjx-container [fill="red"]')].map(e => e.outerHTML)
+    ]""")
+    trouble = [f"formula with an error: {error[:200]}" for error in errors]
+    return trouble + (["formulas are not set"] if formulas and not set_in_type else [])
+
+
+def test_results_json_of_the_site_is_that_of_the_build():
+    if not (SITE / "index.html").exists():
+        pytest.skip("there is no built site (make paper)")
+    for path in (ROOT / "_build" / "results").glob("*.json"):
+        offered = SITE / "downloads" / path.name
+        assert json.loads(offered.read_text()) == json.loads(path.read_text())

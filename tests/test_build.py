@@ -1,0 +1,329 @@
+"""The build: it executes what must be executed, says what failed, and never leaves an old or half-made number."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import build
+import pytest
+from machinery.dependencies import Package
+
+ROOT = Path(__file__).resolve().parents[1]
+
+CHAPTER = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+kernelspec:
+  name: python3
+  display_name: Python 3
+---
+
+# {title}
+
+:::{{claim}}
+The value is {{glue:text}}`value`.
+:::
+
+```{{code-cell}} ipython3
+:tags: [parameters]
+
+dataset = "synthetic"
+profile = "paper"
+seed = 0
+n_stars = 4000
+```
+
+```{{code-cell}} ipython3
+{code}
+```
+
+{placed}
+
+```{{code-cell}} ipython3
+record.provenance()
+```
+"""
+START = """\
+import lux
+from lux.record import Record
+record = Record("{name}", parameters=dict(dataset=dataset, profile=profile, seed=seed, n_stars=n_stars))
+"""
+PHYSICS = """\
+SPEED = 299.5
+
+def travelled(seconds):
+    return SPEED * seconds
+
+def unused():
+    return 1
+"""
+
+
+def write_chapter(root, name, code, placed=""):
+    text = CHAPTER.format(title=name, code=START.format(name=name) + code, placed=placed)
+    (root / "book" / f"{name}.md").write_text(text)
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def run_build(root, capsys, *options):
+    """Build in this process and return (status, what it printed)."""
+    status = build.main(["--root", str(root), "--profile", "quick", "--jobs", "2", *options])
+    printed = capsys.readouterr()
+    return status, printed.out + printed.err
+
+
+def executed(output):
+    return {line.split()[1] for line in output.splitlines() if " executed: " in line}
+
+
+def results(root, name):
+    return json.loads((root / "_build" / "results" / f"{name}.json").read_text())
+
+
+def page(root, name):
+    return (root / "_build" / "html" / "book" / f"{name}.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def built_book(tmp_path_factory):
+    """A book of two chapters on a `lux` of its own, built once; tests work on copies."""
+    root = tmp_path_factory.mktemp("book")
+    for folder in ("lux", "book/_static"):
+        (root / folder).mkdir(parents=True)
+    for module in ("record", "storage"):
+        shutil.copy(ROOT / "lux" / f"{module}.py", root / "lux")
+    (root / "lux" / "__init__.py").write_text((ROOT / "lux" / "__init__.py").read_text().replace(
+        '"Survey": "lux.survey"', '"travelled": "lux.physics"'))  # fmt: skip
+    (root / "lux" / "physics.py").write_text(PHYSICS)
+    (root / "lux" / "geometry.py").write_text("def area(side):\n    return side * side\n")
+    (root / "requirements.lock").write_text("")
+    shutil.copy(ROOT / "_config.yml", root)
+    shutil.copy(ROOT / "book" / "references.bib", root / "book")
+    shutil.copytree(ROOT / "book" / "_static", root / "book" / "_static", dirs_exist_ok=True)
+    (root / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/index\nchapters:\n  - file: book/01_first\n  - file: book/02_second\n"
+    )
+    (root / "book" / "index.md").write_text("# Index\n\nThe first value is {recorded}`01_first::value`.\n")
+    write_chapter(root, "01_first", 'record("value", lux.travelled(2), unit="m")')
+    write_chapter(
+        root,
+        "02_second",
+        'from lux import geometry\nrecord("value", geometry.area(n_stars))\nrecord.table("squares", {"side": [1, 2]})',
+        "```{recorded-table} squares\nTwo sides.\n```",
+    )
+    assert build.main(["--root", str(root), "--profile", "quick"]) == 0
+    return root
+
+
+@pytest.fixture
+def book(built_book, tmp_path):
+    return Path(shutil.copytree(built_book, tmp_path / "copy"))
+
+
+def test_a_number_goes_from_the_module_to_its_page_to_other_pages_and_to_json(built_book):
+    assert results(built_book, "01_first")["results"]["value"] == {"value": 599.0, "unit": "m", "text": "599 m"}
+    assert results(built_book, "01_first")["parameters"]["n_stars"] == 600
+    assert "599 m" in page(built_book, "01_first")
+    assert "599 m" in page(built_book, "index")
+
+
+def test_the_page_shows_the_parameters_used_and_not_contradicting_defaults(built_book):
+    notebook = json.loads((built_book / "_build" / "notebooks" / "01_first.ipynb").read_text())
+    sources = "".join("".join(cell["source"]) for cell in notebook["cells"])
+    assert "n_stars = 600" in sources
+    assert "n_stars = 4000" not in sources
+
+
+def test_with_nothing_changed_nothing_is_executed_or_rendered(book, capsys):
+    started = time.monotonic()
+    status, output = run_build(book, capsys)
+    assert status == 0
+    assert executed(output) == set()
+    assert "up to date" in output
+    assert time.monotonic() - started < 20
+
+
+def test_a_changed_constant_reexecutes_exactly_its_chapter_and_no_old_number_survives(book, capsys):
+    edit(book / "lux" / "physics.py", "SPEED = 299.5", "SPEED = 300.5")
+    status, output = run_build(book, capsys)
+    assert status == 0
+    assert executed(output) == {"01_first"}
+    assert "lux.physics.SPEED changed" in output
+    for name in ("01_first", "index"):
+        assert "601 m" in page(book, name)
+        assert "599 m" not in page(book, name)
+    assert results(book, "01_first")["results"]["value"]["value"] == 601.0
+
+
+def test_changed_prose_and_unused_functions_are_no_reason_to_execute(book, capsys):
+    edit(book / "book" / "01_first.md", "The value is", "The measured value is")
+    edit(book / "lux" / "physics.py", "return 1", "return 2")
+    status, output = run_build(book, capsys)
+    assert status == 0
+    assert executed(output) == set()
+    assert "The measured value is" in page(book, "01_first")
+
+
+def test_a_failing_cell_is_named_and_what_finished_is_kept(book, capsys):
+    edit(book / "lux" / "physics.py", "SPEED = 299.5", "SPEED = 300.5")
+    edit(book / "book" / "02_second.md", 'record("value"', 'raise RuntimeError("no such luck")\nrecord("value"')
+    status, output = run_build(book, capsys)
+    assert status == 1
+    line = 1 + (book / "book" / "02_second.md").read_text().split("import lux")[0].count("\n") - 1
+    assert f"02_second: code cell 2 (line {line} of book/02_second.md) failed with RuntimeError: no such luck" in output
+    assert executed(output) == {"01_first"}
+    assert not (book / "_build" / "chapters" / "synthetic-quick" / "02_second").exists()
+    edit(book / "book" / "02_second.md", 'raise RuntimeError("no such luck")\n', "")
+    status, output = run_build(book, capsys, "--only-chapters")
+    assert status == 0
+    assert executed(output) == {"02_second"}
+
+
+def test_a_misspelt_parameter_is_an_error_that_names_the_right_ones(book, capsys):
+    status, output = run_build(book, capsys, "--set", "n_star=5")
+    assert status == 1
+    assert "no parameter n_star" in output
+    assert "dataset, n_stars, profile, seed" in output
+
+
+def test_an_unknown_chapter_is_an_error_that_names_the_chapters(book, capsys):
+    status, output = run_build(book, capsys, "--chapters", "03_third")
+    assert status == 1
+    assert "03_third" in output
+    assert "01_first, 02_second" in output
+
+
+def test_a_product_that_no_cell_records_is_an_error(book, capsys):
+    edit(book / "book" / "02_second.md", "{recorded-table} squares", "{recorded-table} cubes")
+    edit(book / "book" / "02_second.md", "geometry.area(n_stars)", "geometry.area(2 * n_stars)")
+    status, output = run_build(book, capsys)
+    assert status == 1
+    assert "02_second: the page shows what no cell recorded: table cubes" in output
+
+
+def test_two_builds_give_identical_results(book, capsys):
+    before = {path.name: path.read_bytes() for path in (book / "_build" / "results").glob("*.json")}
+    status, output = run_build(book, capsys, "--fresh", "--only-chapters")
+    assert status == 0
+    assert executed(output) == {"01_first", "02_second"}
+    assert {path.name: path.read_bytes() for path in (book / "_build" / "results").glob("*.json")} == before
+
+
+def test_a_second_build_at_the_same_time_is_refused(book, capsys):
+    import fcntl
+
+    with open(book / "_build" / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        status, output = run_build(book, capsys)
+    assert status == 1
+    assert "another build" in output
+
+
+KILLING_POINTS = {
+    "before the first chapter ran": lambda root: next((root / "_build/chapters/synthetic-quick").glob(".01*"), None),
+    "while the second chapter runs": lambda root: (root / "second_started").exists(),
+    "while the site is made": lambda root: next((root / "_build/sphinx/html").rglob("*.html"), None),
+}
+
+
+@pytest.mark.parametrize("point", KILLING_POINTS)
+def test_a_build_killed_leaves_nothing_half_made_and_the_next_one_completes(book, capsys, point):
+    edit(book / "lux" / "physics.py", "SPEED = 299.5", "SPEED = 300.5")
+    marker = f'import pathlib, time; pathlib.Path(r"{book}", "second_started").touch(); time.sleep(0.5)\n'
+    edit(book / "book" / "02_second.md", "from lux import geometry", marker + "from lux import geometry")
+    shutil.rmtree(book / "_build" / "sphinx")
+    kill_at(book, KILLING_POINTS[point])
+    chapters = book / "_build" / "chapters" / "synthetic-quick"
+    for name in ("01_first", "02_second"):
+        assert not (chapters / name).exists() or (chapters / name / "stamp.json").exists()
+    status, _ = run_build(book, capsys)
+    assert status == 0
+    assert "601 m" in page(book, "01_first")
+    assert "599 m" not in page(book, "index")
+    assert not list(chapters.glob(".*"))
+
+
+def kill_at(root, reached):
+    command = [sys.executable, str(ROOT / "book" / "build.py"), "--root", str(root), "--profile=quick", "--jobs=1"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 60
+    while not reached(root):
+        assert process.poll() is None, "the build ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@pytest.fixture
+def package(tmp_path):
+    sources = {
+        "__init__": 'import importlib\n_EXPORTS = {"load": "lux.sources"}\n'
+        "def __getattr__(name):\n    return getattr(importlib.import_module(_EXPORTS[name]), name)\n",
+        "sources": "def load():\n    from lux.deep import TABLE\n    return TABLE\n",
+        "deep": "from . import base\nTABLE = base.scale(3)\nOTHER = 1\n",
+        "base": "FACTOR = 2\ndef scale(x):\n    return FACTOR * x\ndef idle():\n    return 0\nprint('imported')\n",
+        "registry": "from lux import base\nfound = {}\ndef register(f):\n    found[f.__name__] = f\n    return f\n"
+        "@register\ndef plugin():\n    return base.idle()\ndef use():\n    return found\n",
+        "dynamic": "import importlib\ndef any_module(name):\n    return importlib.import_module(name)\n",
+    }
+    folder = tmp_path / "lux"
+    folder.mkdir()
+    for name, text in sources.items():
+        (folder / f"{name}.py").write_text(text)
+    return Package(folder)
+
+
+@pytest.mark.parametrize("code", [
+    "import lux\nlux.load()",
+    "from lux import load\nload()",
+    "from lux import sources as s\ns.load()",
+    "import lux.sources\nlux.sources.load()",
+    "def later():\n    from lux.sources import load\n    return load()",
+])  # fmt: skip
+def test_every_way_of_importing_leads_to_what_it_uses_and_not_further(package, code):
+    found = package.dependencies(code)
+    used = {("lux.sources", "load"), ("lux.deep", "TABLE"), ("lux.base", "scale"), ("lux.base", "FACTOR")}
+    assert used <= found.keys()
+    assert ("lux.base", "") in found
+    assert not {("lux.base", "idle"), ("lux.deep", "OTHER")} & found.keys()
+
+
+def test_a_module_imported_whole_counts_only_for_what_is_used_of_it(package):
+    found = package.dependencies("from lux import base as b\nb.scale(2)")
+    assert ("lux.base", "scale") in found
+    assert ("lux.base", "idle") not in found
+
+
+def test_what_a_decorator_registers_counts_as_run_on_import(package):
+    assert ("lux.base", "idle") in package.dependencies("from lux.registry import use")
+
+
+def test_an_import_by_computed_name_depends_on_the_whole_package(package):
+    everything = {(name, symbol) for name, module in package.modules.items() for symbol in module.symbols}
+    assert everything <= package.dependencies("from lux.dynamic import any_module\nany_module('lux.base')").keys()
+
+
+def test_docstrings_and_comments_do_not_change_a_definition(tmp_path):
+    digests = []
+    versions = ('"""One."""\ndef f():\n    """Old."""\n    return 1\n', "# two\ndef f():\n    return 1\n")
+    for number, text in enumerate(versions):
+        folder = tmp_path / str(number) / "lux"
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("")
+        (folder / "m.py").write_text(text)
+        digests.append(Package(folder).dependencies("from lux.m import f")["lux.m", "f"])
+    assert digests[0] == digests[1]
