@@ -27,7 +27,7 @@ MASKED_AIRGLOW, MASKED_REACH = 0.05, 8
 BAD_COLUMN_REACH = 1
 BLOCK = 256
 
-GALAH_SNR_MEDIAN, GALAH_SNR_SCATTER, GALAH_SNR_MINIMUM = 95.0, 0.5, 30.0
+GALAH_SNR_MEDIAN, GALAH_SNR_SCATTER, GALAH_SNR_MINIMUM = 80.0, 0.5, 30.0
 # Upper limit of the class of GALAH signal-to-noise ratio, and the error of [Eu/Fe] in dex there.
 EU_ERROR_BY_SNR = ((40.0, 0.118), (60.0, 0.107), (100.0, 0.083), (np.inf, 0.051))
 LABEL_ERRORS = {"teff": 86.0, "logg": 0.22, "fe_h": 0.06, "alpha_fe": 0.045, "li_fe": 0.08, "na_fe": 0.04,
