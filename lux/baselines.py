@@ -11,8 +11,8 @@ from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-from lux.inference import statistics, total_weight
-from lux.normal_equations import packed_products, unpack_symmetric
+from lux.inference import add, statistics, total_weight
+from lux.normal_equations import packed_products, unpack_columns, unpack_symmetric
 from lux.prediction import Prediction
 from lux.survey import Survey
 
@@ -174,7 +174,7 @@ class Cannon:
         variance = np.zeros(survey.n_pixels)
         for cycle in range(self.n_cycles):
             sums = self._sums(survey, terms, offset, coefficients, variance)
-            normal = unpack_symmetric(np.asarray(sums.normal, float).T, n_terms)
+            normal = unpack_columns(np.asarray(sums.normal, float), n_terms)
             normal[:, np.arange(n_terms), np.arange(n_terms)] += 1e-3
             solution = np.linalg.solve(normal, np.asarray(sums.moment, float).T[..., None])[..., 0]
             if cycle:
@@ -211,7 +211,7 @@ class Cannon:
             spread = jnp.zeros((len(terms[rows]), terms.shape[1], terms.shape[1]))
             sums = statistics((jnp.asarray(survey.flux[rows]), weight, linear), terms[rows], spread, False)
             sums = sums._replace(log_density=None)
-            total = sums if total is None else jax.tree.map(jnp.add, total, sums)
+            total = sums if total is None else add(total, sums)
         return total
 
 

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from lux.inference import LatentPosterior, Statistics, infer, pixel_sums, project, statistics, total_weight
-from lux.normal_equations import double_off_diagonal, packed_products, unpack_symmetric
+from lux.inference import LatentPosterior, Statistics, add, infer, pixel_sums, project, statistics, total_weight
+from lux.normal_equations import double_off_diagonal, packed_products, unpack_columns
 from lux.survey import Survey
 
 if TYPE_CHECKING:
@@ -99,8 +99,9 @@ class Fit:
             second_moment += covariance.sum(axis=0)
             likelihood += self._log_likelihood(mean, block.real(posterior.log_determinant))
             likelihood += sum(block.real(part.log_density).sum() for part in block_sums)
-            block_sums = [jax.tree.map(as_double, part._replace(log_density=None)) for part in block_sums]
-            sums = block_sums if sums is None else jax.tree.map(np.add, sums, block_sums)
+            block_sums = [part._replace(log_density=None) for part in block_sums]
+            sums = block_sums if sums is None else add(sums, block_sums)
+        sums = jax.tree.map(as_double, sums)
         self.weight = sums[1].normal[0] / self.survey.n_stars
         if start is None:
             self.history.append(likelihood)
@@ -173,7 +174,7 @@ def _normal_matrices(packed: np.ndarray, size: int) -> np.ndarray:
 
     The ridge only decides where a pixel is unmasked in fewer stars than there are latents.
     """
-    normal = unpack_symmetric(packed.T, size)
+    normal = unpack_columns(packed, size)
     normal[:, np.arange(1, size), np.arange(1, size)] += _RIDGE
     return normal
 

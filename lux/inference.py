@@ -144,6 +144,12 @@ def _residual_sums(part, mean):
 
 
 @jax.jit
+def add(total, other):
+    """Return the sums of the arrays of two equal trees."""
+    return jax.tree.map(jnp.add, total, other)
+
+
+@jax.jit
 def pixel_sums(values, weight):
     """Return the sums over the block's stars of the weights and of the weighted values, (K,) each."""
     return jnp.sum(weight, axis=0), jnp.sum(weight * values, axis=0)

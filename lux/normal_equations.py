@@ -24,10 +24,20 @@ def pack_symmetric(matrices):
 
 def unpack_symmetric(packed, size: int):
     """Return symmetric matrices (..., P, P) from their packed upper triangles (..., P (P + 1) / 2)."""
+    return packed[..., _places(size)]
+
+
+def unpack_columns(packed: np.ndarray, size: int) -> np.ndarray:
+    """Return symmetric matrices (K, P, P) from packed triangles standing in columns (P (P + 1) / 2, K)."""
+    return np.moveaxis(packed[_places(size)], -1, 0)
+
+
+def _places(size: int) -> np.ndarray:
+    """Return where each element of a symmetric matrix (P, P) stands in its packed upper triangle."""
     rows, columns = np.triu_indices(size)
-    place = np.zeros((size, size), int)
-    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
-    return packed[..., place]
+    places = np.zeros((size, size), int)
+    places[rows, columns] = places[columns, rows] = np.arange(len(rows))
+    return places
 
 
 def double_off_diagonal(packed):
