@@ -281,7 +281,9 @@ def package(tmp_path):
         "dynamic": "import importlib\ndef any_module(name):\n    return importlib.import_module(name)\n",
     }
     folder = tmp_path / "lux"
-    folder.mkdir()
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures" / "__init__.py").write_text("from . import panels\ndef draw():\n    return panels.panel()\n")
+    (folder / "figures" / "panels.py").write_text("from ..base import scale\ndef panel():\n    return scale(1)\n")
     for name, text in sources.items():
         (folder / f"{name}.py").write_text(text)
     return Package(folder)
@@ -306,6 +308,11 @@ def test_a_module_imported_whole_counts_only_for_what_is_used_of_it(package):
     found = package.dependencies("from lux import base as b\nb.scale(2)")
     assert ("lux.base", "scale") in found
     assert ("lux.base", "idle") not in found
+
+
+def test_relative_imports_in_subpackages_are_followed(package):
+    found = package.dependencies("from lux import figures\nfigures.draw()")
+    assert {("lux.figures", "draw"), ("lux.figures.panels", "panel"), ("lux.base", "FACTOR")} <= found.keys()
 
 
 def test_what_a_decorator_registers_counts_as_run_on_import(package):

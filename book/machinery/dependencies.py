@@ -30,10 +30,11 @@ class Package:
     def __init__(self, folder):
         self.name = folder.name
         self.folder = folder
-        self.modules = {}
+        self.modules, self.files = {}, {}
         for path in sorted(folder.rglob("*.py")):
             parts = [self.name, *path.relative_to(folder).with_suffix("").parts]
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            self.files[name] = path
             self.modules[name] = _parse(ast.parse(path.read_text(encoding="utf-8"), str(path)))
         self.exports = self._lazy_exports()
         self._texts = {}
@@ -58,6 +59,10 @@ class Package:
             found[module, symbol] = self._digest(module, symbol, nodes)
             waiting += references
         return found
+
+    def aliases(self, tree):
+        """Return what names imported by a chapter stand for, name -> (module, symbol or None)."""
+        return self._imports(tree, self.name)[0]
 
     def _expand(self, name, symbol):
         module = self.modules[name]
@@ -119,7 +124,8 @@ class Package:
     def _absolute(self, node, importer):
         if not node.level:
             return node.module or ""
-        parent = importer.split(".")[: len(importer.split(".")) - node.level + (importer == self.name)]
+        is_package = self.files[importer].name == "__init__.py"
+        parent = importer.split(".")[: len(importer.split(".")) - node.level + is_package]
         return ".".join([*parent, node.module] if node.module else parent)
 
     def _with_parents(self, name):

@@ -77,7 +77,7 @@ def figures_table(chapters, root, package):
         drawn = drawing_functions(page, package)
         for name in page.placed("figure"):
             module, function = drawn.get(name, (None, None))
-            file = f"`{module.replace('.', '/')}.py`" if module else f"`{page.document}.md`"
+            file = f"`{package.files[module].relative_to(root)}`" if module else f"`{page.document}.md`"
             shown = f"`{module}.{function}`" if module else "in the chapter"
             tests = ", ".join(f"`{test}`" for test in _tests_naming(root, function)) if function else ""
             lines.append(f"| {name} | [{page.name}]({page.name}) | {shown} | {file} | {tests or '–'} |")
@@ -87,7 +87,7 @@ def figures_table(chapters, root, package):
 def drawing_functions(page, package):
     """Return figure name -> (module, function) for figures whose drawing is one call of a function of the package."""
     tree = ast.parse("\n".join(cell.source for cell in page.code_cells))
-    aliases, _ = package._imports(tree, package.name)
+    aliases = package.aliases(tree)
     assigned, drawn = {}, {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign):

@@ -84,8 +84,10 @@ def key_parts(page, settings, package, data):
     }
 
 
-def build_chapters(chapters, settings, say=print):
+def build_chapters(chapters, all_names, settings, say=print):
     """Execute what must be executed, `settings.jobs` chapters at a time, and report each in a line.
+
+    Products of chapters whose names are not among `all_names`, those of the book, are removed.
 
     Raises
     ------
@@ -99,6 +101,8 @@ def build_chapters(chapters, settings, say=print):
     settings.finished.mkdir(parents=True, exist_ok=True)
     for left_over in settings.finished.glob(".*"):
         shutil.rmtree(left_over)
+    for abandoned in {folder.name for folder in settings.finished.iterdir()} - set(all_names):
+        shutil.rmtree(settings.finished / abandoned)
     progress = iter(range(1, len(chapters) + 1))
 
     def build(page):

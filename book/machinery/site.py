@@ -41,7 +41,8 @@ def build_pdf(staged, digest, settings, say):
         return pdf
     stamp.unlink(missing_ok=True)
     built = _jupyter_book(staged, settings, "singlehtml", strict=False)
-    page = next(path for path in built.rglob("index.html") if path.stat().st_size > 10_000)
+    # Sphinx writes this page for the root of the site but puts it into the folder of the first document.
+    page = (built / "book" / "index.html").rename(built / "paper.html")
     temporary = pdf.with_suffix(".part")
     _print(page, temporary)
     os.replace(temporary, pdf)
