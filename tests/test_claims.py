@@ -1,0 +1,55 @@
+"""The claims that the paper stands on, each on a small synthetic survey: three windows around the planted lines."""
+
+import numpy as np
+import pytest
+
+import lux
+from lux import baselines, transfer
+
+WINDOWS = [(15360, 15540), (16020, 16210), (16650, 16830)]
+OPTIONS = {"seed": 3, "wavelength_range": WINDOWS}
+
+
+@pytest.fixture(scope="module", params=["shortcut", "signal"])
+def world(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def transferred(world):
+    """A world's test survey, its predictions by Lux and by labels only, and r-process-enhanced stars with theirs."""
+    train, test = lux.load("synthetic", n_stars=2000, world=world, **OPTIONS).split(0.25)
+    model = lux.Lux(15).fit(train)
+    enhanced = lux.load("synthetic", n_stars=200, world=world, population="r-I", **OPTIONS)
+    labels_only = baselines.LabelsOnly(model).fit(train).predict_labels(test)
+    return test, model.predict_labels(test), labels_only, enhanced, model.predict_labels(enhanced)
+
+
+def test_europium_is_predicted_nearly_to_its_catalogue_error_with_or_without_a_line(transferred):
+    test, prediction, *_ = transferred
+    score = transfer.score(prediction, test)["eu_fe"]
+    assert score.rmse.value < 1.3 * score.catalogue_error
+
+
+def test_labels_alone_do_as_well_without_a_line_and_not_with_one(transferred, world):
+    test, prediction, labels_only, *_ = transferred
+    difference = transfer.paired_difference(prediction, labels_only, test, "eu_fe")
+    if world == "shortcut":
+        assert difference.low < 0.001
+        assert abs(difference.value) < 0.01 * transfer.score(labels_only, test)["eu_fe"].rmse.value
+    else:
+        assert difference.high < -0.005
+
+
+def test_enhanced_stars_are_missed_by_most_of_their_enhancement_only_without_a_line(transferred, world):
+    *_, enhanced, prediction = transferred
+    true = enhanced.truth.labels[:, enhanced.label_index("eu_fe")]
+    expected = true - enhanced.truth.columns["eu_residual"]
+    missed = np.mean(true - prediction.label("eu_fe")) / np.mean(true - expected)
+    slope = transfer.response_slope(prediction, true, "eu_fe")
+    if world == "shortcut":
+        assert missed > 0.8
+        assert abs(slope.value) < 0.2
+    else:
+        assert missed < 0.3
+        assert slope.value > 0.7
