@@ -11,7 +11,7 @@ from html import escape
 from importlib import metadata
 
 from machinery.dependencies import data_files_digest
-from machinery.runner import stamp_of
+from machinery.runner import PROFILES, stamp_of
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9_.-]+)==\S+", re.MULTILINE)
 _SHOWN = ("numpy", "scipy", "jax", "astropy", "scikit-learn", "shap", "matplotlib")
@@ -24,6 +24,7 @@ def build_report(pages, settings, package, current, downloads):
     return {
         "partial": any(page.name not in current for page in chapters),
         "chapters": _chapters_table([page for page in chapters if page.name in current], settings),
+        "parameters": _parameters_table(settings),
         "versions": _versions_table(settings),
         "hashes": _hashes_table(settings),
         "figures": figures_table(chapters, settings.root, package),
@@ -34,18 +35,23 @@ def build_report(pages, settings, package, current, downloads):
 
 
 def _chapters_table(pages, settings):
-    lines = ["| chapter | run time (s) | peak memory (MB) | numbers | figures | parameters | results sha256 |"]
-    lines += ["|:---|---:|---:|---:|---:|:---|:---|"]
+    lines = ["| chapter | run time (s) | peak memory (MB) | numbers | figures | results sha256 |"]
+    lines += ["|:---|---:|---:|---:|---:|:---|"]
     for page in pages:
         stamp = stamp_of(page, settings)
         results = (settings.finished / page.name / "products" / "results.json").read_bytes()
         content = json.loads(results)
-        parameters = ", ".join(f"{name} = {value}" for name, value in stamp["key_parts"]["parameters"].items())
         lines.append(
             f"| [{page.name}]({page.name}) | {stamp['seconds']:.1f} | {stamp['peak_memory_mb']} "
-            f"| {len(content['results'])} | {len(content['figures'])} | {parameters} | `{_short(results)}` |"
+            f"| {len(content['results'])} | {len(content['figures'])} | `{_short(results)}` |"
         )
     return "\n".join(lines)
+
+
+def _parameters_table(settings):
+    rows = {"dataset": settings.dataset, "profile": settings.profile, "seed": settings.seed}
+    rows |= PROFILES[settings.profile] | settings.parameters
+    return "\n".join(["| parameter | value |", "|:---|:---|", *(f"| {name} | `{value}` |" for name, value in rows.items())])
 
 
 def _versions_table(settings):
