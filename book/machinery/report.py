@@ -51,7 +51,8 @@ def _chapters_table(pages, settings):
 def _parameters_table(settings):
     rows = {"dataset": settings.dataset, "profile": settings.profile, "seed": settings.seed}
     rows |= PROFILES[settings.profile] | settings.parameters
-    return "\n".join(["| parameter | value |", "|:---|:---|", *(f"| {name} | `{value}` |" for name, value in rows.items())])
+    lines = ["| parameter | value |", "|:---|:---|"]
+    return "\n".join(lines + [f"| {name} | `{value}` |" for name, value in rows.items()])
 
 
 def _versions_table(settings):
