@@ -209,7 +209,7 @@ class Cannon:
             rows = slice(start, start + self.block_size)
             weight = total_weight(jnp.asarray(survey.ivar[rows]), jnp.asarray(variance, jnp.float32))
             spread = jnp.zeros((len(terms[rows]), terms.shape[1], terms.shape[1]))
-            sums = statistics((jnp.asarray(survey.flux[rows]), weight, linear), terms[rows], spread, False)
+            sums = statistics(jnp.asarray(survey.flux[rows]), weight, linear, terms[rows], spread)
             sums = sums._replace(log_density=None)
             total = sums if total is None else add(total, sums)
         return total

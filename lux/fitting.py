@@ -22,32 +22,37 @@ _RIDGE = 1e-3
 
 
 class Block(NamedTuple):
-    """A run of stars on the device, padded to a fixed length with stars of zero weight."""
+    """The flux of a run of stars on the device, padded to a fixed length with stars of zero weight."""
 
     rows: slice
     flux: jax.Array
     ivar: jax.Array
-    labels: jax.Array
-    label_weight: jax.Array
 
     def real(self, array) -> np.ndarray:
         """Return the rows of a device array (length, ...) that belong to stars, in double precision."""
         return as_double(array)[: self.rows.stop - self.rows.start]
 
+    def padded(self, array: np.ndarray) -> np.ndarray:
+        """Return an array with a row for each star, padded with zeros to the block's length, in single precision."""
+        return _padded(np.asarray(array, np.float32), len(self.flux))
+
 
 class Fit:
-    """The state of one fit: coefficients in double precision, on standardised labels, and the cycle that moves them."""
+    """The state of one fit: coefficients in double precision, on standardised labels, and the cycle that moves them.
+
+    The few labels are handled on the host; to the flux of a star they are one more Gaussian prior of its latents.
+    """
 
     def __init__(self, settings: "Lux", survey: Survey):
         self.settings, self.survey = settings, survey
         self.center, self.scale = settings.label_center_, settings.label_scale_
         size = settings.n_latents
         self.prior_precision = np.eye(size) / settings.omega**2
+        self.labels = np.nan_to_num((survey.labels - self.center) / self.scale)
+        self.label_weight = np.where(np.isnan(survey.labels), 0, (self.scale / survey.label_err) ** 2)
+        self.label_linear = np.zeros(survey.n_labels), np.zeros((survey.n_labels, size))
         mean_flux, self.weight = _pixel_means(survey, settings.block_size)
-        self.linear = [
-            (np.zeros(survey.n_labels), np.zeros((survey.n_labels, size))),
-            (mean_flux, np.zeros((survey.n_pixels, size))),
-        ]
+        self.flux_linear = mean_flux, np.zeros((survey.n_pixels, size))
         self.scatter_variance = np.zeros(survey.n_pixels)
         self.latents = np.zeros((survey.n_stars, size))
         self.history: list[float] = []
@@ -55,7 +60,7 @@ class Fit:
 
     def run(self) -> None:
         """Cycle until the labels read off the training latents stand still."""
-        self._update(_start_latents(self.settings, self.survey, self.linear[1][0], np.sqrt(self.weight)))
+        self._update(_start_latents(self.settings, self.survey, self.flux_linear[0], np.sqrt(self.weight)))
         before = None
         bar = tqdm(total=self.settings.max_cycles, desc="Lux", unit="cycle", disable=_disabled(self.settings.progress))
         with bar:
@@ -72,7 +77,8 @@ class Fit:
 
     def hand_over(self, model: "Lux") -> None:
         """Set the fitted attributes of the model, in label units."""
-        (offset, loadings), (model.b_, model.B_) = self.linear
+        offset, loadings = self.label_linear
+        model.b_, model.B_ = self.flux_linear
         model.a_, model.A_ = self.center + self.scale * offset, self.scale[:, None] * loadings
         model.scatter_ = np.sqrt(self.scatter_variance)
         model.weight_ = self.weight
@@ -84,43 +90,69 @@ class Fit:
 
     def _update(self, start: np.ndarray | None = None) -> None:
         """Do one cycle: the latents given the coefficients (or `start`), then the coefficients given the latents."""
-        size = self.settings.n_latents
-        sums, likelihood, second_moment = None, 0.0, np.zeros((size, size))
-        for block, parts, prior in self._staged():
-            posterior = infer(parts, prior) if start is None else _fixed(start[block.rows], len(block.flux))
+        size, flux_sums, likelihood = self.settings.n_latents, None, 0.0
+        label_normal, label_moment, second_moment = 0.0, 0.0, np.zeros((size, size))
+        for block, weight, linear in self._staged():
+            posterior = self._infer(block, weight, linear) if start is None else _fixed(block, start)
             if self.settings.algorithm == "als":
                 posterior = posterior._replace(covariance=np.zeros(posterior.covariance.shape, np.float32))
-            block_sums = [
-                statistics(part, posterior.mean, posterior.covariance, with_scatter)
-                for part, with_scatter in zip(parts, (False, self.settings.fit_scatter and start is None), strict=True)
-            ]
+            block_sums = statistics(block.flux, weight, linear, posterior.mean, posterior.covariance)
             mean, covariance = block.real(posterior.mean), block.real(posterior.covariance)
             self.latents[block.rows] = mean
             second_moment += covariance.sum(axis=0)
-            likelihood += self._log_likelihood(mean, block.real(posterior.log_determinant))
-            likelihood += sum(block.real(part.log_density).sum() for part in block_sums)
-            block_sums = [part._replace(log_density=None) for part in block_sums]
-            sums = block_sums if sums is None else add(sums, block_sums)
-        sums = jax.tree.map(as_double, sums)
-        self.weight = sums[1].normal[0] / self.survey.n_stars
+            likelihood += self._log_likelihood(block, mean, block.real(posterior.log_determinant))
+            likelihood += block.real(block_sums.log_density).sum()
+            normal, moment = self._label_sums(block, mean, covariance)
+            label_normal, label_moment = label_normal + normal, label_moment + moment
+            block_sums = block_sums._replace(log_density=None)
+            flux_sums = block_sums if flux_sums is None else add(flux_sums, block_sums)
+        flux_sums = jax.tree.map(as_double, flux_sums)
+        self.weight = flux_sums.normal[0] / self.survey.n_stars
         if start is None:
             self.history.append(likelihood)
             if self.settings.fit_scatter:
-                self._update_scatter(sums[1])
-        self.linear = [_solve(part, linear) for part, linear in zip(sums, self.linear, strict=True)]
+                self._update_scatter(flux_sums)
+        self.label_linear = _solve(label_normal, label_moment, self.label_linear)
+        self.flux_linear = _solve(unpack_columns(flux_sums.normal, size + 1), flux_sums.moment.T, self.flux_linear)
         if self.settings.algorithm == "em":
             self._whiten((second_moment + self.latents.T @ self.latents) / self.survey.n_stars)
 
-    def _log_likelihood(self, mean: np.ndarray, log_determinant: np.ndarray) -> float:
-        """Return what the latents of a block add to the objective, constants left out."""
-        value = -0.5 * np.sum((mean @ self.prior_precision) * mean)
+    def _staged(self):
+        """Yield each block with its weights and the flux coefficients on the device."""
+        linear, variance = on_device((self.flux_linear, self.scatter_variance))
+        for block in blocks(self.survey, self.settings.block_size):
+            yield block, total_weight(block.ivar, variance), linear
+
+    def _infer(self, block: Block, weight, linear) -> LatentPosterior:
+        """Return the posterior of the latents of a block given flux, labels and prior."""
+        offset, loadings = self.label_linear
+        label_weight = self.label_weight[block.rows]
+        precision = np.einsum("nm,mi,mj->nij", label_weight, loadings, loadings, optimize=True) + self.prior_precision
+        moment = (label_weight * (self.labels[block.rows] - offset)) @ loadings
+        return infer(block.flux, weight, linear, *known(block, precision, moment))
+
+    def _label_sums(self, block: Block, mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the normal matrices (M, P + 1, P + 1) and moments (M, P + 1) of the labels, as of the pixels."""
+        weight = self.label_weight[block.rows]
+        factors = np.concatenate([np.ones((len(mean), 1)), mean], axis=1)
+        second = factors[:, :, None] * factors[:, None, :]
+        second[:, 1:, 1:] += covariance
+        moment = (weight * (self.labels[block.rows] - self.label_linear[0])).T @ factors
+        return np.tensordot(weight, second, axes=(0, 0)), moment
+
+    def _log_likelihood(self, block: Block, mean: np.ndarray, log_determinant: np.ndarray) -> float:
+        """Return what the labels and latents of a block add to the objective, constants left out."""
+        offset, loadings = self.label_linear
+        residual = self.labels[block.rows] - offset - mean @ loadings.T
+        value = -0.5 * np.sum(self.label_weight[block.rows] * residual**2)
+        value -= 0.5 * np.sum((mean @ self.prior_precision) * mean)
         if self.settings.algorithm == "em":
             value += 0.5 * (len(mean) * np.linalg.slogdet(self.prior_precision)[1] - log_determinant.sum())
         return float(value)
 
     def _update_scatter(self, flux_sums: Statistics) -> None:
         """Take one Fisher-scoring step of the scatter variance of each pixel, not below zero."""
-        products = double_off_diagonal(packed_products(self.linear[1][1]))
+        products = double_off_diagonal(packed_products(self.flux_linear[1]))
         score = flux_sums.score + np.sum(flux_sums.leverage * products.T, axis=0)
         self.scatter_variance = np.maximum(0, self.scatter_variance + score / flux_sums.information)
 
@@ -128,32 +160,25 @@ class Fit:
         """Change the gauge so that the latents have zero mean and covariance omega^2 I along principal axes."""
         mean = self.latents.mean(axis=0)
         factor = np.linalg.cholesky(second_moment - np.outer(mean, mean)) / self.settings.omega
-        loadings = [loadings @ factor for _, loadings in self.linear]
-        axes = principal_axes(*loadings, self.weight)
-        self.linear = [
-            (offset + old @ mean, new @ axes.T) for (offset, old), new in zip(self.linear, loadings, strict=True)
-        ]
+        axes = principal_axes(self.label_linear[1] @ factor, self.flux_linear[1] @ factor, self.weight)
+        self.label_linear, self.flux_linear = (
+            (offset + loadings @ mean, loadings @ factor @ axes.T)
+            for offset, loadings in (self.label_linear, self.flux_linear)
+        )
         self.latents = np.linalg.solve(factor, (self.latents - mean).T).T @ axes.T
 
     def _finish(self) -> None:
         """Infer the training latents at the final coefficients, and how well these fix the label coefficients."""
         normal = 0.0
-        for block, parts, prior in self._staged():
-            posterior = infer(parts, prior)
-            self.latents[block.rows] = block.real(posterior.mean)
-            normal += as_double(statistics(parts[0], posterior.mean, posterior.covariance, False).normal)
-        self.label_coefficient_covariance = np.linalg.inv(_normal_matrices(normal, self.settings.n_latents + 1))
-
-    def _staged(self):
-        """Yield each block with its two parts and the prior on the device."""
-        labels, flux = on_device(tuple(self.linear))
-        prior, variance = on_device((self.prior_precision, self.scatter_variance))
-        for block in blocks(self.survey, self.settings.block_size, self.center, self.scale):
-            weight = total_weight(block.ivar, variance)
-            yield block, ((block.labels, block.label_weight, labels), (block.flux, weight, flux)), prior
+        for block, weight, linear in self._staged():
+            posterior = self._infer(block, weight, linear)
+            mean = block.real(posterior.mean)
+            self.latents[block.rows] = mean
+            normal += self._label_sums(block, mean, block.real(posterior.covariance))[0]
+        self.label_coefficient_covariance = np.linalg.inv(_with_ridge(normal))
 
     def _training_labels(self) -> np.ndarray:
-        offset, loadings = self.linear[0]
+        offset, loadings = self.label_linear
         return offset + self.latents @ loadings.T
 
     def _label_distance(self, labels: np.ndarray, others: np.ndarray) -> float:
@@ -161,22 +186,20 @@ class Fit:
         return float(np.sqrt(np.mean(change[~np.isnan(self.survey.labels)] ** 2)))
 
 
-def _solve(sums, linear: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the offset and loadings that solve the normal equations of one part."""
-    offset, loadings = linear
-    normal = _normal_matrices(sums.normal, loadings.shape[1] + 1)
-    solution = np.linalg.solve(normal, sums.moment.T[..., None])[..., 0]
-    return offset + solution[:, 0], solution[:, 1:]
+def _solve(
+    normal: np.ndarray, moment: np.ndarray, linear: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the offset and loadings that solve normal equations (K, P + 1, P + 1) of residuals from the old offset."""
+    solution = np.linalg.solve(_with_ridge(normal), moment[..., None])[..., 0]
+    return linear[0] + solution[:, 0], solution[:, 1:]
 
 
-def _normal_matrices(packed: np.ndarray, size: int) -> np.ndarray:
-    """Return normal matrices (K, size, size) from packed ones, with the weak ridge on the loadings.
+def _with_ridge(normal: np.ndarray) -> np.ndarray:
+    """Return normal matrices with a weak ridge on the loadings.
 
-    The ridge only decides where a pixel is unmasked in fewer stars than there are latents.
+    It only decides where a pixel is unmasked in fewer stars than there are latents.
     """
-    normal = unpack_columns(packed, size)
-    normal[:, np.arange(1, size), np.arange(1, size)] += _RIDGE
-    return normal
+    return normal + _RIDGE * np.diag(np.arange(normal.shape[-1]) > 0)
 
 
 def principal_axes(label_loadings: np.ndarray, flux_loadings: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -247,22 +270,26 @@ def _pixel_means(survey: Survey, block_size: int) -> tuple[np.ndarray, np.ndarra
     return weighted / weight, weight / survey.n_stars
 
 
-def _fixed(latents: np.ndarray, length: int) -> LatentPosterior:
-    """Return latents as if they were known exactly, padded to the length of a block."""
-    size = latents.shape[1]
-    mean = _padded(latents.astype(np.float32), length)
+def _fixed(block: Block, latents: np.ndarray) -> LatentPosterior:
+    """Return the latents of a block's stars as if they were known exactly."""
+    length, size = len(block.flux), latents.shape[1]
+    mean = block.padded(latents[block.rows])
     return LatentPosterior(mean, np.zeros((length, size, size), np.float32), np.zeros(length, np.float32))
 
 
-def blocks(survey: Survey, block_size: int, center=0.0, scale=1.0) -> Iterator[Block]:
-    """Yield the survey in blocks of one shape, so that nothing compiles twice."""
+def known(block: Block, precision: np.ndarray, moment: np.ndarray):
+    """Return what is known of the latents of a block's stars on the device; padding gets the first star's precision."""
+    padded = block.padded(precision)
+    padded[len(precision) :] = padded[0]
+    return on_device((padded, block.padded(moment)))
+
+
+def blocks(survey: Survey, block_size: int) -> Iterator[Block]:
+    """Yield the survey's flux in blocks of one shape, so that nothing compiles twice."""
     length = min(block_size, 64 * -(-survey.n_stars // 64))
-    labels = (survey.labels - center) / scale
-    weight = np.where(np.isnan(labels), 0, (scale / survey.label_err) ** 2)
-    arrays = (survey.flux, survey.ivar, np.nan_to_num(labels), np.nan_to_num(weight))
     for start in range(0, survey.n_stars, length):
         rows = slice(start, min(start + length, survey.n_stars))
-        yield Block(rows, *on_device(tuple(_padded(array[rows], length) for array in arrays)))
+        yield Block(rows, *on_device((_padded(survey.flux[rows], length), _padded(survey.ivar[rows], length))))
 
 
 def _padded(array: np.ndarray, length: int) -> np.ndarray:

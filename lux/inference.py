@@ -1,8 +1,8 @@
-r"""The numerical steps of Lux on one block of stars, in JAX, in single precision.
+r"""The numerical steps of Lux on the flux of one block of stars, in JAX, in single precision.
 
-The data of a star come in two parts, its labels and its flux. A part is the triple ``(values, weight, linear)`` with
-values and weights (n, K) and ``linear = (offset (K,), loadings (K, P))``: values ~ N(offset + loadings z, 1 / weight),
-where a weight of zero means no datum. The prior is z ~ N(0, prior_precision^-1).
+Throughout, `flux` and `weight` are (n, D), a weight of zero meaning no datum, and `linear` is the pair of offset (D,)
+and loadings (D, P): flux ~ N(offset + loadings z, 1 / weight). What else is known of the latents z of a star, from their
+prior and from its labels, comes as a Gaussian: a precision (n, P, P) and precision times mean, the moment (n, P).
 """
 
 from typing import NamedTuple
@@ -32,13 +32,13 @@ class LatentPosterior(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What the update of one part needs of the stars, summed over them unless said otherwise.
+    """What the update of offset, loadings and scatter needs of the stars, summed over them unless said otherwise.
 
-    `normal` ((P+1)(P+2)/2, K) are packed normal matrices of the factors [1, z]; `moment` (P+1, K) goes with the
-    residual from the old offset; `leverage` (P(P+1)/2, K) is the packed covariance of the latents, weighted by squared
-    weights; `score` (K,) and `information` (K,) are the gradient (at exact latents) and the Fisher information of the
+    `normal` ((P+1)(P+2)/2, D) are packed normal matrices of the factors [1, z]; `moment` (P+1, D) goes with the
+    residual from the old offset; `leverage` (P(P+1)/2, D) is the packed covariance of the latents, weighted by squared
+    weights; `score` (D,) and `information` (D,) are the gradient (at exact latents) and the Fisher information of the
     log-likelihood with respect to the scatter variance, each times two; `log_density` (n,), per star, is the
-    log-density of the values at the mean latents, without the term in the number of values.
+    log-density of the flux at the mean latents, without the term in the number of pixels.
     """
 
     normal: jax.Array
@@ -55,68 +55,63 @@ def total_weight(ivar, scatter_variance):
     return ivar / (1 + ivar * scatter_variance)
 
 
-def _residual(part, latents):
-    values, _, (offset, loadings) = part
-    return values - offset - latents @ loadings.T
+def _residual(flux, linear, latents):
+    offset, loadings = linear
+    return flux - offset - latents @ loadings.T
 
 
 @jax.jit
-def infer(parts, prior_precision) -> LatentPosterior:
-    """Return the posterior of the latents given the parts: weighted least squares, solved exactly and refined once.
+def infer(flux, weight, linear, precision, moment) -> LatentPosterior:
+    """Return the posterior of the latents: weighted least squares, solved exactly and refined once.
 
     The refinement takes the gradient at the first solution, where the residuals are small, which removes the rounding
     error that single precision leaves in the normal matrices.
     """
-    size = prior_precision.shape[0]
-    precision = prior_precision + sum(
-        unpack_symmetric(weight @ packed_products(loadings), size) for _, weight, (_, loadings) in parts
-    )
-    factor, scale = scaled_cholesky(precision)
+    loadings = linear[1]
+    total = precision + unpack_symmetric(weight @ packed_products(loadings), loadings.shape[1])
+    factor, scale = scaled_cholesky(total)
     covariance = scaled_inverse(factor, scale)
 
-    def step(latents):
-        gradient = -latents @ prior_precision
-        for part in parts:
-            gradient += (part[1] * _residual(part, latents)) @ part[2][1]
+    def step(_, latents):
+        gradient = moment - jnp.einsum("nij,nj->ni", precision, latents)
+        gradient += (weight * _residual(flux, linear, latents)) @ loadings
         return latents + jnp.einsum("nij,nj->ni", covariance, gradient)
 
-    mean = step(step(jnp.zeros(covariance.shape[:2], covariance.dtype)))
+    mean = jax.lax.fori_loop(0, 2, step, jnp.zeros_like(moment))
     log_diagonal = jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)) - jnp.log(scale)
     return LatentPosterior(mean, covariance, 2 * jnp.sum(log_diagonal, axis=1))
 
 
-def statistics(part, mean, covariance, with_scatter: bool) -> Statistics:
-    """Return the sums over the block's stars that update the offset, loadings and scatter of one part.
+def statistics(flux, weight, linear, mean, covariance) -> Statistics:
+    """Return the sums over the block's stars that update the offset, loadings and scatter.
 
     Parameters
     ----------
-    part : tuple
-        Values, weights and (offset, loadings), see the module.
     mean, covariance : (n, P), (n, P, P) arrays
         Posterior of the latents; a zero covariance gives plain alternating least squares.
-    with_scatter : bool
-        Whether the part has a scatter; otherwise `leverage` is zero.
 
     Notes
     -----
     The sums are compiled apart: in one program the compiler lays out the weights for one of them and is slow in the
     others.
     """
-    weight = part[1]
     factors, second, spread = _products(mean, covariance)
     return Statistics(
         _weighted(second, weight),
-        _moment(part, factors),
-        _weighted(spread, _square(weight)) if with_scatter else np.zeros((spread.shape[1], weight.shape[1])),
-        *_residual_sums(part, mean),
+        _moment(flux, weight, linear, factors),
+        _weighted(spread, _square(weight)),
+        *_residual_sums(flux, weight, linear, mean),
     )
 
 
-@jax.jit
-def _products(mean, covariance):
-    factors = jnp.concatenate([jnp.ones((len(mean), 1), mean.dtype), mean], axis=1)
-    spread = pack_symmetric(covariance)
-    return factors, packed_products(factors).at[:, mean.shape[1] + 1 :].add(spread), spread
+def _products(mean, covariance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the factors [1, z], their packed second moments and the packed covariances; small, so on the host."""
+    mean = np.asarray(mean)
+    factors = np.concatenate([np.ones((len(mean), 1), mean.dtype), mean], axis=1)
+    spread = pack_symmetric(np.asarray(covariance))
+    second = packed_products(factors)
+    second[:, mean.shape[1] + 1 :] += spread
+    return factors, second, spread
 
 
 @jax.jit
@@ -130,15 +125,13 @@ def _square(weight):
 
 
 @jax.jit
-def _moment(part, factors):
-    values, weight, (offset, _) = part
-    return factors.T @ (weight * (values - offset))
+def _moment(flux, weight, linear, factors):
+    return factors.T @ (weight * (flux - linear[0]))
 
 
 @jax.jit
-def _residual_sums(part, mean):
-    weight = part[1]
-    chi = weight * _residual(part, mean) ** 2
+def _residual_sums(flux, weight, linear, mean):
+    chi = weight * _residual(flux, linear, mean) ** 2
     score, information = jnp.sum(weight * (chi - 1), axis=0), jnp.sum(weight**2, axis=0)
     return score, information, 0.5 * jnp.sum(jnp.log(jnp.where(weight > 0, weight, 1)) - chi, axis=1)
 
@@ -150,14 +143,14 @@ def add(total, other):
 
 
 @jax.jit
-def pixel_sums(values, weight):
-    """Return the sums over the block's stars of the weights and of the weighted values, (K,) each."""
-    return jnp.sum(weight, axis=0), jnp.sum(weight * values, axis=0)
+def pixel_sums(flux, weight):
+    """Return the sums over the block's stars of the weights and of the weighted flux, (D,) each."""
+    return jnp.sum(weight, axis=0), jnp.sum(weight * flux, axis=0)
 
 
 @jax.jit
-def project(values, weight, offset, root_weight, directions):
-    """Return the projections (n, Q) of weighted, masked deviations on `directions` (K, Q), and their transpose."""
-    deviation = (values - offset) * root_weight * (weight > 0)
+def project(flux, weight, offset, root_weight, directions):
+    """Return the projections (n, Q) of weighted, masked deviations on `directions` (D, Q), and their transpose."""
+    deviation = (flux - offset) * root_weight * (weight > 0)
     scores = deviation @ directions
     return scores, deviation.T @ scores

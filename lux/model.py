@@ -311,10 +311,12 @@ class Lux:
     def _infer(self, survey: Survey) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield mean and covariance of the latents given flux alone, block by block, in double precision."""
         self._require_grid(survey)
-        linear = on_device((self.b_, self.B_))
-        prior, variance = on_device((self.prior_precision_, self.scatter_**2))
+        linear, variance = on_device(((self.b_, self.B_), self.scatter_**2))
         for block in blocks(survey, self.block_size):
-            posterior = infer(((block.flux, total_weight(block.ivar, variance), linear),), prior)
+            prior = np.broadcast_to(self.prior_precision_, (len(block.flux), *self.prior_precision_.shape))
+            moment = np.zeros((len(block.flux), self.n_latents))
+            weight = total_weight(block.ivar, variance)
+            posterior = infer(block.flux, weight, linear, *on_device((prior, moment)))
             yield block.real(posterior.mean), block.real(posterior.covariance)
 
 

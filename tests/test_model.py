@@ -202,8 +202,9 @@ def test_the_jacobian_equals_autodiff_and_finite_differences(surveys, model):
 
     def labels(flux):
         linear = (jnp.asarray(model.b_, jnp.float32), jnp.asarray(model.B_, jnp.float32))
-        part = (flux[None], jnp.asarray(weight[None], jnp.float32), linear)
-        mean = inference.infer((part,), jnp.asarray(model.prior_precision_, jnp.float32)).mean
+        prior = jnp.asarray(model.prior_precision_[None], jnp.float32)
+        pixel_weight = jnp.asarray(weight[None], jnp.float32)
+        mean = inference.infer(flux[None], pixel_weight, linear, prior, jnp.zeros((1, 4))).mean
         return jnp.asarray(model.a_, jnp.float32) + mean[0] @ jnp.asarray(model.A_, jnp.float32).T
 
     scale = np.abs(jacobian).max()
