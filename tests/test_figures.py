@@ -1,0 +1,60 @@
+"""Drawing: spectra break where there is no spectrum, labels read as spectroscopists write them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lux import figures
+
+
+@pytest.fixture
+def axis():
+    fig, axis = figures.new_figure()
+    yield axis
+    plt.close(fig)
+
+
+def test_a_spectrum_breaks_at_chip_gaps_and_masked_pixels():
+    wavelength = np.array([1.0, 2.0, 3.0, 10.0, 11.0, 12.0])
+    x, y = figures.with_gaps(wavelength, np.ones(6), good=np.array([True, True, True, True, False, True]))
+    assert np.isnan(y[3])
+    assert 3.0 < x[3] < 10.0
+    assert np.isnan(y[x == 11.0]).all()
+    assert np.isfinite(y[x == 12.0]).all()
+    assert len(x) == 7
+
+
+def test_the_error_band_is_one_standard_error_wide(axis):
+    wavelength = np.arange(100.0)
+    figures.spectrum_panel(axis, wavelength, np.ones(100), ivar=np.full(100, 25.0))
+    heights = axis.collections[0].get_paths()[0].vertices[:, 1]
+    assert heights.min() == pytest.approx(0.8)
+    assert heights.max() == pytest.approx(1.2)
+    assert axis.get_xlabel() == "vacuum wavelength (Å)"
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("teff", "$T_\\mathrm{eff}$ (K)"),
+    ("eu_fe", "[Eu/Fe] (dex)"),
+    ("m_h", "[M/H] (dex)"),
+    ("alpha_fe", "[$\\alpha$/Fe] (dex)"),
+    ("snr", "snr"),
+])  # fmt: skip
+def test_labels_read_as_spectroscopists_write_them(name, text):
+    assert figures.label_text(name) == text
+
+
+def test_marks_stand_at_their_lines_inside_the_panel_and_neighbours_do_not_collide(axis):
+    axis.set_xlim(15000, 15100)
+    figures.mark_lines(axis, [(15050.0, "Ce II"), (15051.0, "Fe I"), (15090.0, "Si I"), (15500.0, "Yb II")])
+    assert [text.get_text() for text in axis.texts] == ["Ce II", "Fe I", "Si I"]
+    heights = [text.get_position()[1] for text in axis.texts]
+    assert heights[0] != heights[1]
+    assert heights[0] == heights[2]
+
+
+def test_one_to_one_has_equal_axes_and_leaves_out_missing_labels(axis):
+    figures.one_to_one(axis, [0.0, 1.0, np.nan], [0.1, 0.9, 0.5], name="eu_fe")
+    assert axis.get_xlim() == axis.get_ylim()
+    assert len(axis.collections[0].get_offsets()) == 2
+    assert axis.get_ylabel() == "predicted [Eu/Fe] (dex)"
