@@ -107,6 +107,8 @@ def _check(built, reference, tolerances_path):
         total += len(moved)
         for line in moved:
             print(f"{old['chapter']}: {line}")
+    for name in sorted({path.name for path in reference.glob("*.json")} - {*names, "tolerances.json"}):
+        print(f"{name}: has a reference but is not in this build")
     print(f"{len(names)} chapters, {compared} numbers and tables compared, {total} moved")
     return int(total > 0 or not names)
 
