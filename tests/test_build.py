@@ -192,6 +192,14 @@ def test_a_failing_cell_is_named_and_what_finished_is_kept(book, capsys):
     assert executed(output) == {"02_second"}
 
 
+def test_a_kernel_that_dies_is_reported_with_its_chapter_and_cell(book, capsys):
+    edit(book / "book" / "02_second.md", 'record("value"', 'import os\nos._exit(9)\nrecord("value"')
+    status, output = run_build(book, capsys, "--only-chapters")
+    assert status == 1
+    assert "02_second: code cell 2 (line" in output
+    assert "DeadKernelError" in output
+
+
 def test_a_misspelt_parameter_is_an_error_that_names_the_right_ones(book, capsys):
     status, output = run_build(book, capsys, "--set", "n_star=5")
     assert status == 1

@@ -71,7 +71,7 @@ def _last_started_cell(path):
         return None
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     started = [
-        cell["metadata"].get("papermill", {}).get("status") not in (None, "pending")
+        cell["metadata"].get("papermill", {}).get("start_time") is not None
         for cell in cells
         if cell["cell_type"] == "code" and not _injected(cell)
     ]
