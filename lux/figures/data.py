@@ -1,0 +1,146 @@
+"""Figures of the chapter on the data: genuine and synthetic spectra, populations, worlds, the sky."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lux.figures import COLOURS, chip_panels, label_text, mark_lines, new_figure, spectrum_panel
+from lux.instrument import SPEED_OF_LIGHT_KMS
+
+_POPULATION_STYLE = {
+    "gse": (COLOURS["proxy"], "D", "accreted, GSE-like"),
+    "r-I": (COLOURS["model"], "^", "r-process-enhanced, r-I"),
+    "r-II": (COLOURS["highlight"], "v", "r-process-enhanced, r-II"),
+    "decorrelated": (COLOURS["known"], "x", "Eu drawn at random"),
+}
+_OFFSET = 0.35
+
+
+def spectrum_pair(wavelength, observed, ivar, synthetic, chips, lines):
+    """Draw an observed spectrum (D,) and, shifted down, a synthetic one (D,), a panel per chip, with lines marked.
+
+    `chips` are (first, last) wavelengths in Angstrom, `lines` pairs of wavelength and species.
+    """
+    figure, axes = chip_panels(chips, height=7.4)
+    for axis, limits in zip(axes, chips, strict=True):
+        options = {"limits": limits, "linewidth": 0.6}
+        spectrum_panel(axis, wavelength, observed, ivar=ivar, label="observed, APOGEE DR10", **options)
+        spectrum_panel(
+            axis, wavelength, synthetic - _OFFSET, colour=COLOURS["model"],
+            label=f"synthetic, same labels (− {_OFFSET})", **options,
+        )  # fmt: skip
+        axis.set_ylim(0.12, 1.36)
+        axis.set_xlabel("")
+        mark_lines(axis, lines)
+    axes[-1].set_xlabel("vacuum wavelength (Å)")
+    axes[-1].legend(loc="lower center", ncols=2, borderpad=0.1)
+    return figure
+
+
+def strongest_lines(lines, strength, window, *, count=9, apart=1.4):
+    """Return (wavelength, species) of up to `count` lines of a `LineList`, the strongest within (low, high) first.
+
+    Of two lines nearer than `apart` Angstrom only the stronger is kept; `strength` (L,) orders them.
+    """
+    low, high = window[0] + apart / 2, window[1] - apart / 2
+    chosen = []
+    for number in np.argsort(strength)[::-1]:
+        wavelength = float(lines.wavelength[number])
+        if low < wavelength < high and all(abs(wavelength - other) > apart for other, _ in chosen):
+            chosen.append((wavelength, str(lines.species[number])))
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def spectrum_details(wavelength, observed, ivar, synthetic, windows, lines, heavy):
+    """Draw observed over synthetic spectra (D,) in narrow windows, (low, high) in Angstrom.
+
+    `lines` and `heavy` are pairs of wavelength and species, the heavy elements marked in the colour of a highlight.
+    """
+    figure, axes = new_figure(len(windows), height=2.5 * len(windows))
+    for axis, limits in zip(np.atleast_1d(axes), windows, strict=True):
+        near = (wavelength > limits[0]) & (wavelength < limits[1])
+        spectrum_panel(axis, wavelength, synthetic, colour=COLOURS["model"], label="synthetic", limits=limits)
+        spectrum_panel(axis, wavelength, observed, ivar=ivar, label="observed", limits=limits)
+        bottom = min(observed[near].min(), synthetic[near].min())
+        axis.set_ylim(bottom - 0.04, 1.05 + 0.35 * (1.08 - bottom))
+        mark_lines(axis, lines, colour=COLOURS["observed"])
+        mark_lines(axis, heavy, top=0.72)
+    np.atleast_1d(axes)[0].legend(loc="lower right", ncols=2)
+    return figure
+
+
+def population_planes(disc, others):
+    """Draw `Stars` of the disc as a cloud and a dict population -> `Stars` over it, in three planes."""
+    figure, axes = new_figure(2, 2, height=6.2)
+    planes = [
+        (lambda s: s.fe_h, lambda s: s.alpha_fe, label_text("fe_h"), label_text("alpha_fe")),
+        (lambda s: s.fe_h, lambda s: s.label("eu_fe"), label_text("fe_h"), label_text("eu_fe")),
+        (lambda s: s.eu_expected, lambda s: s.label("eu_fe"), "[Eu/Fe] expected (dex)", label_text("eu_fe")),
+    ]
+    for axis, (x, y, x_text, y_text) in zip(axes.flat, planes, strict=False):
+        axis.scatter(
+            x(disc), y(disc), s=4, color=COLOURS["observed"], alpha=0.25, linewidths=0, rasterized=True,
+            label="disc, on which models are trained",
+        )  # fmt: skip
+        for name, stars in others.items():
+            colour, marker, text = _POPULATION_STYLE[name]
+            axis.scatter(x(stars), y(stars), s=14, color=colour, marker=marker, alpha=0.8, linewidths=0.7, label=text)
+        axis.set(xlabel=x_text, ylabel=y_text)
+    ends = np.array(axes[1, 0].get_xlim())
+    axes[1, 0].plot(ends, ends, color="black", linewidth=0.8)
+    axes[1, 1].axis("off")
+    handles, texts = axes[0, 0].get_legend_handles_labels()
+    legend = axes[1, 1].legend(handles, texts, loc="center", markerscale=1.8, title="synthetic stars")
+    for handle in legend.legend_handles:
+        handle.set_alpha(1.0)
+    return figure
+
+
+def planted_differences(panels, *, reach=6.0):
+    """Draw what worlds change in the flux of single stars, one panel per world.
+
+    `panels` is a dict title -> (wavelength (D,), difference of flux (N, D), driver (N,) in standard deviations, centre
+    in Angstrom): the driver colours the lines.
+    """
+    figure, axes = new_figure(2, 2, height=5.4)
+    colours, limit = plt.get_cmap("cividis"), 2.0
+    for axis, (title, (wavelength, difference, driver, centre)) in zip(axes.flat, panels.items(), strict=True):
+        near = np.abs(wavelength - centre) < reach
+        for flux, value in zip(difference[:, near], driver, strict=True):
+            axis.plot(wavelength[near] - centre, flux, linewidth=0.7, color=colours(0.5 + 0.5 * value / limit))
+        axis.axhline(0.0, color="black", linewidth=0.6)
+        axis.set_xlim(-reach, reach)
+        axis.set_title(title)
+        axis.set_xlabel(f"wavelength − {centre:,.1f} Å")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("flux − flux in “shortcut”")
+    mappable = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), colours)
+    figure.colorbar(mappable, ax=axes, shrink=0.6, label="what is planted (standard deviations)", extend="both")
+    return figure
+
+
+def sky_tracks(panels, line, *, reach=9.0):
+    """Draw images of stars (rows, by velocity) against rest wavelength, with the track of one sky line.
+
+    `panels` is a dict title -> (wavelength (D,), image (N, D), velocity (N,) in km/s, largest value of the image);
+    `line` is the observed wavelength of the sky line in Angstrom.
+    """
+    figure, axes = new_figure(1, len(panels), height=4.2)
+    for axis, (title, (wavelength, image, velocity, largest)) in zip(axes, panels.items(), strict=True):
+        order = np.argsort(velocity)
+        near = np.abs(wavelength - line) < reach
+        rank = np.arange(len(order))
+        axis.pcolormesh(
+            wavelength[near], rank, image[np.ix_(order, near)], cmap="cividis", vmin=-largest, vmax=largest,
+            shading="nearest", rasterized=True,
+        )  # fmt: skip
+        axis.plot(line / (1 + velocity[order] / SPEED_OF_LIGHT_KMS), rank, color="white", linewidth=2.0)
+        axis.plot(line / (1 + velocity[order] / SPEED_OF_LIGHT_KMS), rank, color=COLOURS["highlight"], linewidth=1.0)
+        shown = np.array([tick for tick in (-200, -100, -50, 0, 50, 100) if velocity.min() < tick < velocity.max()])
+        axis.set_yticks(np.searchsorted(velocity[order], shown), [f"{tick:d}".replace("-", "−") for tick in shown])
+        axis.yaxis.minorticks_off()
+        axis.set_xlim(wavelength[near][0], wavelength[near][-1])
+        axis.set(title=title, xlabel="vacuum rest wavelength (Å)")
+    axes[0].set_ylabel("velocity of the star (km/s)")
+    return figure
