@@ -3,10 +3,14 @@
 import sys
 from pathlib import Path
 
-from machinery.site import chromium
 from playwright.sync_api import sync_playwright
 
-SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book"))
+
+from machinery.site import chromium  # noqa: E402
+
+SITE = ROOT / "_build" / "html"
 WIDTHS = (1280, 390)
 
 
@@ -27,5 +31,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(SITE.parents[1] / "book"))
     main(Path(sys.argv[1]))
