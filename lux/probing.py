@@ -1,0 +1,353 @@
+"""Probing: what can be read from the latents of a model about each label.
+
+Probes are fitted to some stars and judged on others. Probe latents that were inferred from flux alone
+(`Lux.infer_latents`): the training latents were fitted with the labels and know them (`circularity` shows how much).
+"""
+
+import dataclasses
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import KFold
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+KINDS = ("linear", "mlp")
+_RANK_TOLERANCE = 1e-9
+_INTERVAL = (16, 84)
+# Weight decay of the perceptron per star, by which linear and curved relations of a few hundred stars are both learnt.
+_DECAY = 0.075
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Probe:
+    """What a probe reads about one label of stars that it was not fitted to.
+
+    Parameters
+    ----------
+    label, kind : str
+    target, predicted : (n,) arrays
+        The label of the stars that have it, and as read by the probe fitted to the other folds.
+    r2 : float
+        Fraction of the label's variance that the probe reads, over all folds.
+    interval : (float, float)
+        68 % bootstrap interval of `r2` over stars.
+    ceiling : float
+        Largest `r2` that the label's catalogue errors leave to a perfect probe; NaN where the errors are not known.
+    fitted_r2 : float
+        The same as `r2` for the very stars that the probe was fitted to, mean over folds.
+    control : (n_control,) array
+        `r2` of the same probe asked for the label of another star, drawn at random (Hewitt & Liang 2019).
+    fitted_control : (n_control,) array
+        `fitted_r2` of the control: what the probe can memorise.
+    """
+
+    label: str
+    kind: str
+    target: np.ndarray
+    predicted: np.ndarray
+    r2: float
+    interval: tuple[float, float]
+    ceiling: float
+    fitted_r2: float
+    control: np.ndarray
+    fitted_control: np.ndarray
+
+    @property
+    def selectivity(self) -> float:
+        """`r2` minus its mean over the control tasks."""
+        return self.r2 - float(np.mean(self.control))
+
+    @property
+    def p_value(self) -> float:
+        """Fraction of control tasks that do as well, the real one counted among them."""
+        return float((1 + np.sum(self.control >= self.r2)) / (1 + len(self.control)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InformationGain:
+    """What latents tell about a label, in nats per star, beyond what is given.
+
+    Parameters
+    ----------
+    label : str
+    r2_given, r2 : float
+        Fraction of the label's variance read from what is given, and from it and the latents, out of sample.
+    nats : float
+        Half the logarithm of the ratio of the two mean squared errors. Out of sample: below zero where the latents add
+        nothing, since a useless coefficient costs half a nat over the number of stars.
+    interval : (float, float)
+        68 % bootstrap interval of `nats` over stars.
+    null : (n_permutations,) array
+        `nats` with the part of the label that the given does not explain permuted among the stars.
+    p_value : float
+    """
+
+    label: str
+    r2_given: float
+    r2: float
+    nats: float
+    interval: tuple[float, float]
+    null: np.ndarray
+    p_value: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Circularity:
+    """How much more latents tell about a label that they were fitted with.
+
+    Parameters
+    ----------
+    circular, flux_only : Probe
+        Linear probes of the two kinds of latents of the same stars.
+    interval : (float, float)
+        68 % bootstrap interval of `inflation` over stars.
+    """
+
+    circular: Probe
+    flux_only: Probe
+    interval: tuple[float, float]
+
+    @property
+    def inflation(self) -> float:
+        """R^2 of the circular probe minus that of the honest one."""
+        return self.circular.r2 - self.flux_only.r2
+
+
+def latent_label_correlations(latents: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return Pearson's correlation (M, P) of labels (N, M; NaN = missing) with latents (N, P)."""
+    rows = []
+    for values in labels.T:
+        present = ~np.isnan(values)
+        rows.append(_standardised(values[present, None]).T @ _standardised(latents[present]) / present.sum())
+    return np.concatenate(rows)
+
+
+def noise_ceiling(labels: np.ndarray, label_err: np.ndarray) -> np.ndarray:
+    """Return the largest R^2 (M,) that label errors leave, 1 - mean squared error over variance, not below 0."""
+    present = ~np.isnan(labels)
+    noise = np.array([np.mean(err[there] ** 2) for err, there in zip(label_err.T, present.T, strict=True)])
+    return np.maximum(0, 1 - noise / np.nanvar(labels, axis=0))
+
+
+def probe(
+    features: np.ndarray,
+    target: np.ndarray,
+    *,
+    label: str = "",
+    kind: str = "linear",
+    label_err: np.ndarray | None = None,
+    n_folds: int = 5,
+    n_control: int = 20,
+    seed: int = 0,
+) -> Probe:
+    """Fit a probe for one label and judge it by cross-validation.
+
+    Parameters
+    ----------
+    features : (N, P) array
+        Latents, or anything else to be probed.
+    target : (N,) array
+        The label; stars where it is NaN are left out.
+    label : str
+        Its name.
+    kind : {"linear", "mlp"}
+        Least squares, or a perceptron with one hidden layer of 32 units and weight decay.
+    label_err : (N,) array, optional
+        Errors of the label, for the ceiling.
+    n_folds, n_control, seed : int
+        Folds, control tasks, and the seed of both and of the perceptron.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, the numbers of stars differ, or a fold would have less than two stars.
+    """
+    features, target, present = _checked(features, target, kind, n_folds)
+    generator = np.random.default_rng(seed)
+    targets = np.stack([target, *(generator.permutation(target) for _ in range(n_control))], axis=1)
+    predict = _predict_linear if kind == "linear" else _predict_perceptron
+    predicted, fitted = np.empty_like(targets), []
+    for train, test in _folds(len(target), n_folds, seed):
+        on_train, predicted[test] = predict(features, targets, train, test, seed)
+        fitted.append(_r2(targets[train], on_train))
+    r2, fitted = _r2(targets, predicted), np.mean(fitted, axis=0)
+    ceiling = np.nan
+    if label_err is not None:
+        ceiling = float(noise_ceiling(target[:, None], np.asarray(label_err)[present, None])[0])
+    picks = generator.integers(len(target), size=(500, len(target)))
+    draws = _r2(target[picks].T, predicted[picks, 0].T)
+    return Probe(
+        label=label, kind=kind, target=target, predicted=predicted[:, 0], r2=float(r2[0]), interval=_interval(draws),
+        ceiling=ceiling, fitted_r2=float(fitted[0]), control=r2[1:], fitted_control=fitted[1:],
+    )  # fmt: skip
+
+
+def probe_labels(
+    features: np.ndarray, labels: np.ndarray, label_err: np.ndarray, names: Sequence[str], **options
+) -> dict[str, Probe]:
+    """Probe every label (N, M) and return the probes by name; the options are those of `probe`."""
+    return {
+        name: probe(features, labels[:, column], label=name, label_err=label_err[:, column], **options)
+        for column, name in enumerate(names)
+    }
+
+
+def information_gain(
+    latents: np.ndarray,
+    target: np.ndarray,
+    given: np.ndarray | None = None,
+    *,
+    label: str = "",
+    n_permutations: int = 200,
+    n_folds: int = 5,
+    seed: int = 0,
+) -> InformationGain:
+    """Return what the latents tell about a label beyond what is given, and beyond chance.
+
+    Give the other labels *as inferred from the flux*: given noisy catalogue labels instead, latents that only know the
+    true values of those labels seem to tell something new (errors in variables). The null permutes the residual of the
+    label on what is given (Freedman & Lane 1983, J. Bus. Econ. Stat. 1, 292). Rotating the latents changes nothing.
+
+    Parameters
+    ----------
+    latents : (N, P) array
+    target : (N,) array
+        The label; stars where it is NaN are left out.
+    given : (N, K) array, optional
+        Enters with its squares and products. Nothing by default: then the gain is all that the latents tell.
+    label : str
+        Its name.
+    n_permutations, n_folds, seed : int
+
+    Raises
+    ------
+    ValueError
+        As `probe`.
+    """
+    latents, target, present = _checked(latents, target, "linear", n_folds)
+    known = np.zeros((len(target), 0)) if given is None else quadratic_features(np.asarray(given)[present])
+    everything = np.concatenate([known, _standardised(latents)], axis=1)
+    rest = target - _fitted(known, target)
+    generator = np.random.default_rng(seed)
+    permuted = [target - rest + generator.permutation(rest) for _ in range(n_permutations)]
+    targets = np.stack([target, *permuted], axis=1)
+    squares = [(targets - _out_of_fold(features, targets, n_folds, seed)) ** 2 for features in (known, everything)]
+    nats = _nats(*squares)
+    picks = generator.integers(len(target), size=(500, len(target)))
+    draws = _nats(*(square[picks, 0].T for square in squares))
+    r2 = [1 - float(square[:, 0].mean() / target.var()) for square in squares]
+    p_value = (1 + np.sum(nats[1:] >= nats[0])) / (1 + n_permutations)
+    return InformationGain(label, r2[0], r2[1], float(nats[0]), _interval(draws), nats[1:], float(p_value))
+
+
+def circularity(
+    fitted_latents: np.ndarray, flux_latents: np.ndarray, labels: np.ndarray, names: Sequence[str], seed: int = 0
+) -> dict[str, Circularity]:
+    """Probe latents that were fitted with the labels, and the flux-only latents of the same stars; by label.
+
+    Parameters
+    ----------
+    fitted_latents, flux_latents : (N, P) arrays
+        `Lux.latents_` and `Lux.infer_latents(train)`.
+    labels : (N, M) array
+        NaN where missing.
+    """
+    compared = {}
+    for name, values in zip(names, labels.T, strict=True):
+        both = [
+            probe(latents, values, label=name, n_control=0, seed=seed) for latents in (fitted_latents, flux_latents)
+        ]
+        n_stars = len(both[0].target)
+        picks = np.random.default_rng(seed).integers(n_stars, size=(500, n_stars))
+        draws = [_r2(each.target[picks].T, each.predicted[picks].T) for each in both]
+        compared[name] = Circularity(*both, _interval(draws[0] - draws[1]))
+    return compared
+
+
+def quadratic_features(values: np.ndarray) -> np.ndarray:
+    """Return standardised columns (N, K) followed by their squares and products, (N, K + K (K + 1) / 2)."""
+    values = _standardised(values)
+    rows, columns = np.triu_indices(values.shape[1])
+    return np.concatenate([values, values[:, rows] * values[:, columns]], axis=1)
+
+
+def _checked(features, target, kind: str, n_folds: int):
+    """Return features and target of the stars that have the target, and the mask of these."""
+    if kind not in KINDS:
+        raise ValueError(f"unknown probe {kind!r}; expected one of {', '.join(KINDS)}")
+    features, target = np.asarray(features, float), np.asarray(target, float)
+    if len(features) != len(target):
+        raise ValueError(f"{len(features)} stars have latents, {len(target)} have labels; give the same stars")
+    present = ~np.isnan(target)
+    if present.sum() < 2 * n_folds:
+        raise ValueError(f"{present.sum()} stars have the label; {n_folds} folds need at least {2 * n_folds}")
+    return features[present], target[present], present
+
+
+def _folds(n_stars: int, n_folds: int, seed: int):
+    return KFold(n_folds, shuffle=True, random_state=seed).split(np.zeros(n_stars))
+
+
+def _predict_linear(features, targets, train, test, seed):
+    regressor = make_pipeline(StandardScaler(), LinearRegression()).fit(features[train], targets[train])
+    return regressor.predict(features[train]), regressor.predict(features[test])
+
+
+def _predict_perceptron(features, targets, train, test, seed):
+    """Return what perceptrons, one for each column of targets, predict of training and test stars."""
+    center, scale = targets[train].mean(axis=0), targets[train].std(axis=0)
+    inputs, outputs = StandardScaler().fit(features[train]).transform(features), (targets[train] - center) / scale
+    predicted = np.empty_like(targets)
+    for column in range(targets.shape[1]):
+        network = MLPRegressor(
+            hidden_layer_sizes=(32,), solver="lbfgs", alpha=_DECAY * len(train), max_iter=30, random_state=seed
+        )
+        with warnings.catch_warnings():
+            # Stopping early is part of the regularisation; the probe is judged on other stars.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            network.fit(inputs[train], outputs[:, column])
+        predicted[:, column] = center[column] + scale[column] * network.predict(inputs)
+    return predicted[train], predicted[test]
+
+
+def _design(features: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.ones((len(features), 1)), features], axis=1)
+
+
+def _fitted(features: np.ndarray, target: np.ndarray) -> np.ndarray:
+    design = _design(features)
+    return design @ np.linalg.lstsq(design, target, rcond=_RANK_TOLERANCE)[0]
+
+
+def _out_of_fold(features: np.ndarray, targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
+    """Return the least-squares predictions (n, T) of targets by regressions fitted to the other folds."""
+    design, predicted = _design(features), np.empty_like(targets)
+    for train, test in _folds(len(design), n_folds, seed):
+        solution = np.linalg.lstsq(design[train], targets[train], rcond=_RANK_TOLERANCE)[0]
+        predicted[test] = design[test] @ solution
+    return predicted
+
+
+def _nats(given: np.ndarray, everything: np.ndarray) -> np.ndarray:
+    """Return half the log ratio of the mean squared errors from squared errors (n, T)."""
+    return 0.5 * np.log(given.mean(axis=0) / everything.mean(axis=0))
+
+
+def _r2(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return R^2 (T,) of predictions (n, T)."""
+    return 1 - np.mean((target - predicted) ** 2, axis=0) / np.var(target, axis=0)
+
+
+def _interval(draws: np.ndarray) -> tuple[float, float]:
+    low, high = np.percentile(draws, _INTERVAL)
+    return float(low), float(high)
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    spread = values.std(axis=0)
+    return (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)

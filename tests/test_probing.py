@@ -1,0 +1,263 @@
+"""Information, probes, erasure and gauge: against closed forms, exact nulls and random rotations."""
+
+import numpy as np
+import pytest
+from linear_truth import linear_survey
+from scipy import stats
+
+import lux
+from lux import erasure, gauge, information, probing
+
+
+@pytest.fixture(scope="module")
+def surveys():
+    return linear_survey(n_stars=700, n_latents=5, n_labels=4, missing=0.05, seed=3).split(0.4, seed=0)
+
+
+@pytest.fixture(scope="module")
+def model(surveys):
+    return lux.Lux(5, tolerance=1e-3).fit(surveys[0])
+
+
+def correlated(rho, n_stars, seed=0):
+    x, noise = np.random.default_rng(seed).normal(size=(2, n_stars))
+    return x, rho * x + np.sqrt(1 - rho**2) * noise
+
+
+def in_sample_r2(features, target):
+    design = np.column_stack([np.ones(len(features)), features])
+    return 1 - np.var(target - design @ np.linalg.lstsq(design, target, rcond=1e-9)[0]) / np.var(target)
+
+
+@pytest.mark.parametrize(("rho", "nats"), [(0.84, 0.611), (0.5, 0.144), (0.0, 0.0)])
+def test_mutual_information_of_gaussians_is_the_known_one(rho, nats):
+    assert information.gaussian_information(rho**2) == pytest.approx(nats, abs=5e-4)
+    x, y = correlated(rho, 400_000)
+    for binning in information.BINNINGS:
+        assert information.mutual_information(x, y, 40, binning) == pytest.approx(nats, abs=0.012)
+
+
+def test_the_plug_in_bias_of_independent_variables_follows_the_formula():
+    x, y = np.random.default_rng(1).normal(size=(2, 5000, 60))
+    found = [information.mutual_information(a, b, 20, "frequency") for a, b in zip(x.T, y.T, strict=True)]
+    expected = information.plug_in_bias(20, 5000)
+    assert expected == pytest.approx(0.0361)
+    assert np.mean(found) == pytest.approx(expected, abs=0.1 * expected)
+    gap = information.mutual_information_gap(x, y[:, :1], ("y",), 20, "frequency")
+    np.testing.assert_allclose(gap.bias, expected, rtol=1e-6)
+    assert abs(np.mean(gap.information - gap.bias)) < 0.1 * expected
+
+
+def test_mutual_information_of_a_variable_with_itself_is_its_entropy():
+    x = np.random.default_rng(0).uniform(size=4000)
+    gap = information.mutual_information_gap(np.column_stack([x, x**3]), x[:, None], ("x",), 20, "frequency")
+    assert gap.entropy[0] == pytest.approx(np.log(20), abs=1e-9)
+    np.testing.assert_allclose(gap.information, np.log(20), atol=1e-9)
+    assert gap.gap[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_gap_is_that_of_the_known_informations():
+    generator = np.random.default_rng(2)
+    latents = generator.normal(size=(200_000, 3))
+    labels = latents @ np.array([[0.84], [0.5], [0.2]]) + generator.normal(size=(200_000, 1)) * 0.1
+    r2 = np.array([0.84, 0.5]) ** 2 / (0.84**2 + 0.5**2 + 0.2**2 + 0.1**2)
+    gap = information.mutual_information_gap(latents, labels, ("label",), 30, "frequency")
+    assert gap.order[0].tolist() == [0, 1, 2]
+    expected = -np.diff(information.gaussian_information(r2))[0] / np.log(30)
+    assert gap.gap[0] == pytest.approx(expected, abs=0.005)
+    assert gap.corrected_gap[0] == pytest.approx(expected, abs=0.005)
+
+
+def test_rotations_are_uniform_orthogonal_and_seeded():
+    rotations = gauge.random_rotations(6, 500, seed=4)
+    identities = np.broadcast_to(np.eye(6), (500, 6, 6))
+    np.testing.assert_allclose(rotations @ np.swapaxes(rotations, 1, 2), identities, atol=1e-12)
+    assert np.array_equal(rotations, gauge.random_rotations(6, 500, seed=4))
+    assert stats.kstest(rotations[:, 0, 0] ** 2, stats.beta(0.5, 2.5).cdf).pvalue > 0.01
+
+
+def test_the_gap_depends_on_the_basis_although_predictions_do_not(surveys, model):
+    test = surveys[1]
+    gaps = information.gap_over_rotations(model.infer_latents(test), test.labels, test.label_names, 50, n_bins=10)
+    values = np.array([gap.gap for gap in gaps])
+    assert np.all(values.max(axis=0) > 3 * values.min(axis=0))
+
+
+def test_what_is_claimed_free_of_the_gauge_is_constant_under_twenty_rotations(surveys, model):
+    test = surveys[1]
+    target = test.labels[:, 0]
+
+    def statistics(rotated):
+        latents, inferred = rotated.infer_latents(test), rotated.predict_labels(test).labels
+        read = probing.probe(latents, target, n_control=3)
+        gain = probing.information_gain(latents, target, inferred[:, 1:], n_permutations=20)
+        complete = np.all(np.isfinite(test.labels), axis=1)
+        eraser = erasure.fit_eraser(latents[complete], test.labels[complete, 1:])
+        erased = probing.probe(eraser.apply(latents), target, n_control=0)
+        angles = [gauge.label_angles(rotated, metric, test).cosine.ravel() for metric in ("prior", "posterior")]
+        return np.concatenate([
+            [read.r2, read.selectivity, read.fitted_r2, erased.r2, gain.r2_given, gain.nats, gain.p_value],
+            *angles, [gauge.outside_span(rotated, name, 10).fraction for name in rotated.label_names_], gain.null,
+        ])  # fmt: skip
+
+    expected = statistics(model)
+    for rotation in gauge.random_rotations(5, 20, seed=1):
+        np.testing.assert_allclose(statistics(model.rotate(rotation)), expected, atol=1e-5)
+
+
+def test_correlations_are_pearsons_with_missing_labels_left_out(surveys, model):
+    test = surveys[1]
+    latents = model.infer_latents(test)
+    table = probing.latent_label_correlations(latents, test.labels)
+    present = ~np.isnan(test.labels[:, 1])
+    assert table.shape == (4, 5)
+    assert table[1, 2] == pytest.approx(stats.pearsonr(test.labels[present, 1], latents[present, 2]).statistic)
+
+
+def test_a_linear_probe_reaches_the_noise_ceiling_of_a_linear_label():
+    generator = np.random.default_rng(0)
+    latents = generator.normal(size=(4000, 6))
+    clean = latents @ generator.normal(size=6)
+    target = clean + 0.8 * generator.normal(size=4000)
+    for kind in probing.KINDS:
+        read = probing.probe(latents, target, kind=kind, label_err=np.full(4000, 0.8), n_control=2, n_folds=3)
+        assert read.r2 == pytest.approx(read.ceiling, abs=0.03)
+        assert read.interval[0] < read.r2 < read.interval[1]
+        assert np.all(read.control < 0.01)
+        assert read.selectivity > 0.5
+    assert read.ceiling == pytest.approx(1 - 0.64 / np.var(target))
+
+
+def test_a_perceptron_reads_what_a_line_cannot():
+    generator = np.random.default_rng(0)
+    latents = generator.normal(size=(1500, 3))
+    target = latents[:, 0] ** 2 + 0.1 * generator.normal(size=1500)
+    linear, mlp = (probing.probe(latents, target, kind=kind, n_control=1, n_folds=3).r2 for kind in probing.KINDS)
+    assert linear < 0.1
+    assert mlp > 0.75
+
+
+def test_the_p_values_of_unique_information_are_uniform_where_there_is_none():
+    p_values = []
+    for seed in range(200):
+        generator = np.random.default_rng(seed)
+        given = generator.normal(size=(120, 2))
+        latents = np.column_stack([given, generator.normal(size=(120, 3))])
+        target = given @ [1.0, -0.5] + generator.normal(size=120)
+        p_values.append(probing.information_gain(latents, target, given, n_permutations=59, seed=seed).p_value)
+    assert stats.kstest(np.array(p_values) - 0.5 / 60, "uniform").pvalue > 0.01
+
+
+def test_unique_information_is_the_known_one_where_there_is_some():
+    generator = np.random.default_rng(5)
+    given, own, noise = generator.normal(size=(3, 20_000))
+    target = given + 0.5 * own + 0.5 * noise
+    gain = probing.information_gain(np.column_stack([given, own]), target, given[:, None], n_permutations=20)
+    assert gain.nats == pytest.approx(information.gaussian_information(0.5), abs=0.02)
+    assert gain.p_value == pytest.approx(1 / 21)
+    total = probing.information_gain(np.column_stack([given, own]), target, n_permutations=0)
+    assert total.nats == pytest.approx(information.gaussian_information(1.25 / 1.5), abs=0.03)
+
+
+def test_noisy_given_labels_manufacture_information():
+    generator = np.random.default_rng(6)
+    true, noise, target_noise = generator.normal(size=(3, 3000))
+    latents = true[:, None]
+    target = true + 0.3 * target_noise
+    honest = probing.information_gain(latents, target, latents, n_permutations=50)
+    misled = probing.information_gain(latents, target, (true + 0.5 * noise)[:, None], n_permutations=50)
+    assert honest.p_value > 0.05
+    assert misled.p_value < 0.05
+    assert misled.nats > 0.3
+
+
+def test_erasure_leaves_no_linear_trace():
+    generator = np.random.default_rng(1)
+    latents = generator.normal(size=(500, 8)) @ generator.normal(size=(8, 8))
+    concepts = latents[:, :3] @ generator.normal(size=(3, 2)) + generator.normal(size=(500, 2))
+    concepts *= [1.0, 1e4]
+    erased = erasure.fit_eraser(latents, concepts).apply(latents)
+    assert max(in_sample_r2(latents, concept) for concept in concepts.T) > 0.3
+    assert max(abs(in_sample_r2(erased, concept)) for concept in concepts.T) < 1e-8
+    np.testing.assert_allclose(erasure.fit_eraser(erased, concepts).apply(erased), erased, atol=1e-8)
+    np.testing.assert_allclose(erased.mean(axis=0), latents.mean(axis=0), atol=1e-10)
+
+
+def test_erasure_keeps_what_has_nothing_to_do_with_the_concepts():
+    generator = np.random.default_rng(2)
+    latents = np.linalg.qr(generator.normal(size=(400, 5)))[0]
+    latents -= latents.mean(axis=0)
+    latents = np.linalg.qr(latents)[0]
+    erased = erasure.fit_eraser(latents, latents[:, :1]).apply(latents)
+    np.testing.assert_allclose(erased[:, 0], 0, atol=1e-10)
+    np.testing.assert_allclose(erased[:, 1:], latents[:, 1:], atol=1e-10)
+
+
+def test_erasing_changes_the_latents_least_of_all_erasers():
+    generator = np.random.default_rng(3)
+    latents = generator.normal(size=(600, 4)) * [1, 2, 3, 4]
+    concept = latents @ [1.0, 1, 0, 0] + generator.normal(size=600)
+    erased = erasure.fit_eraser(latents, concept[:, None]).apply(latents)
+    centred = latents - latents.mean(axis=0)
+    direction = centred.T @ (concept - concept.mean())
+    orthogonal = latents - np.outer(centred @ direction, direction) / (direction @ direction)
+    assert abs(in_sample_r2(orthogonal, concept)) < 1e-8
+    assert np.sum((erased - latents) ** 2) < 0.99 * np.sum((orthogonal - latents) ** 2)
+
+
+def test_a_label_that_is_a_combination_of_others_lies_in_their_span():
+    generator = np.random.default_rng(0)
+    latents = generator.normal(size=(900, 4))
+    clean = latents @ np.array([[1.0, 0.3, 0], [0, 1.0, 0], [0, 0, 0], [0, 0, 1.0]])
+    follower, free = clean[:, 0] - 0.5 * clean[:, 1], clean[:, 0] + 1.0 * latents[:, 2]
+    survey = linear_survey(n_stars=900)
+    labels = np.column_stack([clean, follower, free]) + 0.1 * generator.normal(size=(900, 5))
+    flux = 1 + latents @ generator.normal(size=(4, 300)) * 0.05 + 0.01 * generator.normal(size=(900, 300))
+    survey = survey.replace(labels=labels, label_err=np.full((900, 5), 0.1), label_names=tuple("abcde"), flux=flux,
+                            ivar=np.full((900, 300), 1e4), label_units=None, truth=None)  # fmt: skip
+    model = lux.Lux(4).fit(survey.select_labels(list("abcd")))
+    inside = gauge.outside_span(model, "d")
+    assert inside.p_value > 0.01
+    assert inside.angle < 3
+    np.testing.assert_allclose(inside.coefficients, [1, -0.5, 0], atol=0.03)
+    outside = gauge.outside_span(lux.Lux(4).fit(survey.select_labels(list("abce"))), "e")
+    assert outside.p_value < 0.001
+    assert outside.angle == pytest.approx(np.degrees(np.arctan2(1, np.hypot(1, 0.3))), abs=2)
+
+
+def test_angles_in_the_prior_metric_are_those_between_predicted_labels(surveys, model):
+    angles = gauge.label_angles(model)
+    assert np.allclose(np.diag(angles.cosine), 1)
+    covariance = model.A_ @ np.linalg.inv(model.prior_precision_) @ model.A_.T
+    np.testing.assert_allclose(angles.cosine[0, 1], covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
+    assert angles.degrees[0, 1] == pytest.approx(np.degrees(np.arccos(angles.cosine[0, 1])))
+
+
+def test_latents_fitted_with_the_labels_read_more_of_them_than_their_noise_allows():
+    survey = linear_survey(n_stars=300, n_pixels=40, n_latents=6, n_labels=3, noise=0.1)
+    fitted = lux.Lux(6).fit(survey)
+    read = probing.circularity(fitted.latents_, fitted.infer_latents(survey), survey.labels, survey.label_names)
+    ceiling = probing.noise_ceiling(survey.labels, survey.label_err)
+    for name, best in zip(survey.label_names, ceiling, strict=True):
+        assert read[name].circular.r2 > best > read[name].flux_only.r2
+        assert read[name].inflation > 0.05
+        assert read[name].interval[0] > 0
+
+
+def test_what_cannot_be_measured_is_refused(surveys, model):
+    z, labels, names = np.zeros((50, 2)), np.zeros((50, 1)), ("eu_fe",)
+    for call, message in (
+        (lambda: information.mutual_information_gap(z[:20], labels, names), "20 stars have latents, 50 have labels"),
+        (lambda: information.mutual_information_gap(z, labels, names, 50), "'eu_fe' has 50 stars for 50 bins"),
+        (lambda: information.mutual_information_gap(z, labels, names, 5, "equal"), "unknown binning 'equal'"),
+        (lambda: information.mutual_information_gap(z[:, :1], labels, names, 5).gap, "there is one latent only"),
+        (lambda: probing.probe(z, labels[:, 0], kind="tree"), "unknown probe 'tree'"),
+        (lambda: probing.probe(z[:3], labels[:, 0]), "3 stars have latents"),
+        (lambda: probing.probe(z, np.full(50, np.nan)), "0 stars have the label; 5 folds need at least 10"),
+        (lambda: erasure.fit_eraser(z, labels[:9]), "50 stars have latents, 9 have concepts"),
+        (lambda: erasure.fit_eraser(z, labels * np.nan), "must be finite"),
+        (lambda: gauge.label_angles(model, "flat"), "unknown metric 'flat'"),
+        (lambda: gauge.outside_span(model, "eu_fe"), "'eu_fe' must be one of several"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
