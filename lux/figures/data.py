@@ -66,7 +66,7 @@ def spectrum_details(wavelength, observed, ivar, synthetic, windows, lines, heav
         axis.set_ylim(bottom - 0.04, 1.05 + 0.35 * (1.08 - bottom))
         mark_lines(axis, lines, colour=COLOURS["observed"])
         mark_lines(axis, heavy, top=0.72)
-    np.atleast_1d(axes)[0].legend(loc="lower right", ncols=2)
+    figure.legend(*np.atleast_1d(axes)[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
