@@ -13,6 +13,8 @@ _EXPORTS = {
     "World": "lux.synthetic",
     "Lux": "lux.model",
     "Prediction": "lux.prediction",
+    "audit": "lux.verdict",
+    "audit_all": "lux.verdict",
 }
 
 __version__ = "0.1.0"

@@ -23,9 +23,9 @@ FLOORS = [
     {"synthetic", "apogee"},
     {"sources", "fitting"},
     {"model", "baselines"},
-    {"transfer", "realism", "information", "erasure", "detection"},
+    {"transfer", "realism", "information", "erasure", "detection", "evidence"},
     {"counterfactuals", "saliency", "probing", "attribution"},
-    {"audit"},
+    {"verdict"},
 ]
 
 

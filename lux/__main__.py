@@ -1,0 +1,49 @@
+"""The command line: ``python -m lux audit SURVEY.h5 --label eu_fe``."""
+
+import argparse
+import sys
+
+from lux.model import Lux
+from lux.sources import load
+from lux.verdict import audit, audit_all
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return 0, or 2 with a message on standard error if the input is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        survey = load(options.survey).drop_masked_pixels()
+        train, test = survey.split(options.test_fraction, options.seed)
+        model = Lux(options.latents).fit(train) if options.model is None else Lux.load(options.model)
+        if options.label is None:
+            reports = list(audit_all(model, train, test, seed=options.seed).values())
+        else:
+            reports = [audit(model, train, test, options.label, options.own_lines, seed=options.seed)]
+    except (ValueError, FileNotFoundError) as error:
+        print(f"lux: {error}", file=sys.stderr)
+        return 2
+    if options.json:
+        print("[" + ",\n".join(report.to_json() for report in reports) + "]")
+    else:
+        print("\n\n".join(str(report) for report in reports))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lux", description="Known or guessed?")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    audit_parser = commands.add_parser("audit", help="tell whether a label is known from the flux or guessed")
+    audit_parser.add_argument("survey", help="HDF5 survey, or the name of a data set such as apogee-dr10")
+    audit_parser.add_argument("--label", help="label to audit; all of them by default")
+    audit_parser.add_argument("--own-lines", type=float, nargs="*", metavar="ANGSTROM",
+                              help="vacuum wavelengths of the label's own lines; none given: it has none")  # fmt: skip
+    audit_parser.add_argument("--model", help="fitted Lux model (.npz); one is fitted by default")
+    audit_parser.add_argument("--latents", type=int, default=21, help="latents of the model that is fitted (21)")
+    audit_parser.add_argument("--test-fraction", type=float, default=0.3, help="share of stars held out (0.3)")
+    audit_parser.add_argument("--seed", type=int, default=0)
+    audit_parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,391 @@
+"""The audit: is a label that a spectral model predicts *known* or *guessed*?
+
+`audit` puts the measurements of `lux.evidence` to the survey and to the model and reads a verdict off them. Every
+threshold is a p-value under a null distribution made for the survey at hand.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from lux import evidence
+from lux.evidence import Design, Readings
+from lux.lines import lines_of
+from lux.storage import atomic_write
+from lux.survey import Survey
+
+VERDICTS = ("known", "proxy", "guessed", "leaked", "undecided")
+# A verdict of knowledge needs a p-value below this, and so each of the tests that can give one: three of them together
+# stay below the five per cent at which a shortcut may be called something else.
+SIGNIFICANT = 0.005
+# A label is called guessed only if a feature that carries this share of the label's own variance would have been found.
+SHARE_TO_FIND = 0.25
+POWER = 0.95
+FEWEST_STARS = 100
+N_SURROGATES = 200
+N_MOVED = 2000
+MOST_OWN_LINES = 30
+_ALPHA_ELEMENTS = ("O", "Mg", "Si", "S", "Ca", "Ti")
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """One measurement and what chance makes of it.
+
+    Parameters
+    ----------
+    name : str
+    question : str
+        What it asks, in words.
+    statistic : float
+    null_center, null_spread : float
+        Of the statistic under the null hypothesis, from this survey.
+    p_value : float
+        One-sided.
+    """
+
+    name: str
+    question: str
+    statistic: float
+    null_center: float
+    null_spread: float
+    p_value: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the p-value lies below `SIGNIFICANT`."""
+        return self.p_value < SIGNIFICANT
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Report:
+    """What an audit found about one label.
+
+    Parameters
+    ----------
+    label : str
+    verdict : {"known", "proxy", "guessed", "leaked", "undecided"}
+    reason : str
+        One sentence.
+    evidence : tuple of Evidence
+    n_stars, n_test : int
+        Stars that have the label in all, and in the test survey.
+    own_lines : tuple of float
+        Vacuum wavelengths of the label's own lines, Angstrom.
+    own_scatter : float
+        Scatter of the label beyond the other labels that catalogue errors do not explain, in the label's unit.
+    strongest : float
+        Wavelength of the most significant line outside the own lines, Angstrom.
+    stars_needed : int or None
+        How many stars would decide, where the verdict is "undecided" for want of stars.
+    """
+
+    label: str
+    verdict: str
+    reason: str
+    evidence: tuple[Evidence, ...] = ()
+    n_stars: int = 0
+    n_test: int = 0
+    own_lines: tuple[float, ...] = ()
+    own_scatter: float = float("nan")
+    strongest: float = float("nan")
+    stars_needed: int | None = None
+
+    @property
+    def table(self) -> list[dict]:
+        """The evidence as rows with the columns of `Evidence`."""
+        return [dataclasses.asdict(each) for each in self.evidence]
+
+    def __getitem__(self, name: str) -> Evidence:
+        """Return the evidence of a name; KeyError if it was not taken."""
+        return next((each for each in self.evidence if each.name == name), None) or _no_evidence(name, self)
+
+    def __str__(self) -> str:
+        lines = [f"{self.label}: {self.verdict}", f"  {self.reason}"]
+        if self.evidence:
+            lines.append(f"  {'evidence':<22}{'statistic':>11}{'by chance':>19}{'p':>11}")
+        for each in self.evidence:
+            chance = f"{each.null_center:.2f} +- {each.null_spread:.2f}"
+            lines.append(f"  {each.name:<22}{each.statistic:>11.2f}{chance:>19}{each.p_value:>11.2g}")
+        return "\n".join(lines)
+
+    def to_json(self, path: str | os.PathLike | None = None) -> str:
+        """Return the report as JSON, and write it to a file if a path is given."""
+        text = json.dumps(_plain(dataclasses.asdict(self)), indent=2, allow_nan=False)
+        if path is not None:
+            with atomic_write(path) as temporary:
+                temporary.write_text(text)
+        return text
+
+
+def audit(
+    model, train: Survey, test: Survey, label: str, own_lines: Sequence[float] | None = None, *, seed: int = 0
+) -> Report:
+    """Tell whether a label is known from the flux or guessed from the other labels.
+
+    Parameters
+    ----------
+    model : object with ``predict_labels(survey)``
+        Fitted. Where it has ``label_jacobian(survey)``, its gradient at the own lines is added to the evidence.
+    train, test : Survey
+        On one grid; the flux of both is read, the model is asked about the test stars.
+    label : str
+    own_lines : sequence of float, optional
+        Vacuum wavelengths (Angstrom) of the label's own lines. By default what the survey's world planted, else the
+        strongest lines of the label's element in the line list (none for europium). Empty: it has none.
+    seed : int
+        Of the folds and the null distributions.
+
+    Returns
+    -------
+    Report
+        "known": the flux speaks of the label at its own lines (or anywhere, for a label such as teff that belongs to no
+        element). "proxy": the flux says more than the other labels do, but elsewhere. "guessed": it says nothing more,
+        although it would have been noticed. "leaked": what is known is the catalogue's noise. "undecided": too little
+        power.
+
+    Raises
+    ------
+    ValueError
+        If the label is unknown, missing in every star or constant, the grids differ, or an own line is off the grid.
+    """
+    _check(train, test, label)
+    column = test.label_index(label)
+    n_test = int(np.sum(~np.isnan(test.labels[:, column])))
+    lines = default_lines(train, label) if own_lines is None else tuple(float(line) for line in own_lines)
+    evidence.locate(test.wavelength, lines)
+    if n_test < FEWEST_STARS:
+        reason = f"only {n_test} test stars have the label; {FEWEST_STARS} are needed"
+        return Report(label, "undecided", reason, n_test=n_test, own_lines=lines, stars_needed=FEWEST_STARS)
+    design = evidence.prepare(_join(train, test), label, lines, seed)
+    found = evidence.read(design, design.labels[:, None])
+    chance = evidence.read(design, evidence.surrogates(design, N_SURROGATES, seed))
+    taken = [*_flux_evidence(design, found, chance, seed), *_noise_evidence(design, found)]
+    changed = _canary(model, test, seed)
+    taken.append(changed)
+    taken.extend(_model_evidence(model, test, label, design, seed))
+    out = np.where(design.near_own, 0, np.abs(found.lines[0]))
+    verdict, reason, needed = _judge(label, design, found, {each.name: each for each in taken})
+    return Report(
+        label, verdict, reason, tuple(taken), design.n_stars, n_test, lines,
+        float(np.sqrt(max(0.0, evidence.own_variance(design, found.residual[:, 0])))),
+        float(design.wavelength[np.argmax(out)]), needed,
+    )  # fmt: skip
+
+
+def audit_all(model, train: Survey, test: Survey, *, seed: int = 0) -> dict[str, Report]:
+    """Audit every label of the test survey with its default lines; return reports by label."""
+    return {label: audit(model, train, test, label, seed=seed) for label in test.label_names}
+
+
+def default_lines(survey: Survey, label: str) -> tuple[float, ...]:
+    """Return the own lines of a label: those that the survey's world planted, else the strongest of its element.
+
+    A label that belongs to no element, such as teff, has none.
+    """
+    if survey.truth is not None and survey.truth.world.get("label") == label:
+        return tuple(survey.truth.world.get("own_lines", ()))
+    places = [
+        (strength, wavelength)
+        for element in _elements(label)
+        for wavelength, strength in _strengths(element)
+        if np.min(np.abs(survey.wavelength / wavelength - 1)) < 1e-5
+    ]
+    return tuple(sorted(wavelength for _, wavelength in sorted(places, reverse=True)[:MOST_OWN_LINES]))
+
+
+def _elements(label: str) -> tuple[str, ...]:
+    if label in ("alpha_fe", "alpha_m"):
+        return _ALPHA_ELEMENTS
+    if label == "m_h":
+        return ("Fe",)
+    element, _, reference = label.partition("_")
+    return (element.capitalize(),) if reference in ("h", "fe", "m") else ()
+
+
+def _strengths(element: str) -> list[tuple[float, float]]:
+    """Return wavelength and relative strength in a red giant of an element's lines of known strength."""
+    found = lines_of(element)
+    known = np.isfinite(found.log_gf) & np.isfinite(found.excitation)
+    strength = found.log_gf[known] - 5040 / 4500 * found.excitation[known]
+    return list(zip(found.wavelength[known].tolist(), strength.tolist(), strict=True))
+
+
+def _flux_evidence(design: Design, found: Readings, chance: Readings, seed: int) -> list[Evidence]:
+    """Return the evidence that the flux speaks of the label: at its own lines, in strong features, in any one line."""
+    taken = []
+    if len(design.own_pixels):
+        taken.append(_own_line_evidence(design, found.lines[0], seed))
+    center, spread = chance.strong.mean(), chance.strong.std()
+    taken.append(
+        Evidence(
+            "strong features", "does the label beyond the others go with strong features of the flux?",
+            float(found.strong[0]), float(center), float(spread),
+            float(stats.t.sf((found.strong[0] - center) / spread, N_SURROGATES - 1)),
+        )
+    )  # fmt: skip
+    elsewhere = ~design.near_own
+    if not np.any(elsewhere):
+        return taken
+    largest, null = np.abs(found.lines[0, elsewhere]).max(), np.abs(chance.lines[:, elsewhere]).max(axis=1)
+    taken.append(
+        Evidence(
+            "any one line", "does it go with absorption at any one place outside its own lines?",
+            float(largest), float(null.mean()), float(null.std()), float(stats.gumbel_r.sf(largest, *_gumbel(null))),
+        )
+    )  # fmt: skip
+    return taken
+
+
+def _own_line_evidence(design: Design, lines: np.ndarray, seed: int) -> Evidence:
+    """Return the evidence at the own lines together, against the same list moved in wavelength."""
+    root = np.sqrt(len(design.own_pixels))
+    statistic = lines[design.own_pixels].sum() / root
+    moved = lines[evidence.moved_lines(design, N_MOVED, seed)].sum(axis=1) / root
+    center = float(np.median(moved)) if len(moved) else 0.0
+    spread = max(1.0, float(np.std(moved))) if len(moved) else 1.0
+    tail = stats.norm.sf((statistic - center) / spread)
+    rank = (1 + np.sum(moved >= statistic)) / (1 + len(moved))
+    p_value = max(tail, rank) if rank > 2 / (1 + len(moved)) else tail
+    return Evidence("own lines", "does the label beyond the others go with absorption at its own lines?",
+                    float(statistic), center, spread, float(p_value))  # fmt: skip
+
+
+def _noise_evidence(design: Design, found: Readings) -> list[Evidence]:
+    """Return the evidence that what is known is the catalogue's noise, in strong features or at the strongest line."""
+    residual, predicted = found.residual[:, 0], found.predicted[:, 0]
+    best = int(np.argmax(np.abs(found.lines[0])))
+    line = design.line_scores[:, best] * np.sign(found.lines[0, best])
+    growth = max(evidence.noise_growth(design, channel, residual) for channel in (predicted, line))
+    left, error = evidence.unexplained(design, residual, predicted)
+    return [
+        Evidence("grows with noise", "does the agreement grow with the catalogue's error?",
+                 growth, 0.0, 1.0, float(min(1.0, 2 * stats.norm.sf(growth)))),
+        Evidence("closer than noise", "does the flux predict the catalogue better than its errors allow?",
+                 left, 1.0, error, float(stats.norm.cdf((left - 1) / error))),
+    ]  # fmt: skip
+
+
+def _canary(model, test: Survey, seed: int) -> Evidence:
+    """Return the evidence that predictions change when only the test stars' labels are dealt out anew."""
+    order = np.random.default_rng(seed).permutation(test.n_stars)
+    dealt = test.replace(labels=test.labels[order], label_err=test.label_err[order])
+    before, after = (np.asarray(model.predict_labels(each).labels) for each in (test, dealt))
+    moved = float(np.max(np.abs(after - before) / np.maximum(np.std(before, axis=0), 1e-30)))
+    return Evidence("label canary", "do predictions move when only the test labels do?",
+                    moved, 0.0, 0.0, 0.0 if moved > 1e-3 else 1.0)  # fmt: skip
+
+
+def _model_evidence(model, test: Survey, label: str, design: Design, seed: int) -> list[Evidence]:
+    """Return whether the model uses what the flux says: its response, and its gradient where it has one."""
+    test = test[~np.isnan(test.label(label))]
+    prediction = model.predict_labels(test)
+    predicted = np.asarray(prediction.labels)
+    column = prediction.names.index(label)
+    others = np.delete(predicted, column, axis=1)
+    scaled = (others - others.mean(axis=0)) / np.maximum(others.std(axis=0), 1e-30)
+    rows, columns = np.triu_indices(others.shape[1])
+    terms = np.column_stack([np.ones(len(others)), scaled, scaled[:, rows] * scaled[:, columns]])
+    basis = np.linalg.qr(terms)[0]
+    used, wanted = (each - basis @ (basis.T @ each) for each in (predicted[:, column], test.label(label)))
+    statistic = np.sqrt(test.n_stars) * np.corrcoef(used, wanted)[0, 1] if np.std(used) > 0 else 0.0
+    taken = [
+        Evidence("model uses it", "does the prediction beyond the other predictions go with the label?",
+                 float(statistic), 0.0, 1.0, float(stats.norm.sf(statistic))),
+    ]  # fmt: skip
+    moved = evidence.moved_lines(design, N_MOVED, seed)
+    if hasattr(model, "label_jacobian") and moved.size:
+        taken.append(_gradient_evidence(model.label_jacobian(test)[column], design.own_pixels, moved))
+    return taken
+
+
+def _gradient_evidence(jacobian: np.ndarray, own_pixels: np.ndarray, moved_pixels: np.ndarray) -> Evidence:
+    """Return the model's gradient at the own lines, downwards, against the same list moved in wavelength."""
+    statistic, moved = -jacobian[own_pixels].sum(), -jacobian[moved_pixels].sum(axis=1)
+    rank = (1 + np.sum(moved >= statistic)) / (1 + len(moved))
+    return Evidence("gradient at own lines", "does the model read the label from its own lines?",
+                    float(statistic), float(np.median(moved)), float(np.std(moved)), float(rank))  # fmt: skip
+
+
+def _judge(label: str, design: Design, found: Readings, taken: dict[str, Evidence]) -> tuple[str, str, int | None]:
+    """Return verdict, reason and the number of stars needed, from the evidence."""
+    own = "own lines" in taken and taken["own lines"].significant
+    elsewhere = [name for name in ("strong features", "any one line") if name in taken and taken[name].significant]
+    if taken["label canary"].significant:
+        return "leaked", "predictions move when only the test stars' labels do", None
+    if (own or elsewhere) and taken["grows with noise"].significant:
+        return "leaked", "what the flux says of the label grows with the catalogue's error: it is the error", None
+    if taken["closer than noise"].significant:
+        return "leaked", "the flux predicts the catalogue better than the catalogue's errors allow", None
+    if own:
+        return "known", "the label beyond the other labels goes with absorption at its own lines", None
+    if elsewhere and not _elements(label):
+        return "known", f"the flux says more of it than the other labels do ({' and '.join(elsewhere)})", None
+    if elsewhere:
+        place = "but not at lines of its own" if len(design.own_pixels) else "and it has no line of its own"
+        return "proxy", f"the flux says more than the other labels do ({' and '.join(elsewhere)}), {place}", None
+    return _guessed_or_undecided(design, found, taken["strong features"])
+
+
+def _guessed_or_undecided(design: Design, found: Readings, strong: Evidence) -> tuple[str, str, int | None]:
+    residual = found.residual[:, 0]
+    own = evidence.own_variance(design, residual)
+    noise = np.sqrt(2 / design.n_stars) * np.var(residual)
+    if own < 2 * noise:
+        return "undecided", "beyond the other labels it has no scatter but its catalogue errors: nothing to know", None
+    needed = stats.norm.isf(SIGNIFICANT) + stats.norm.isf(1 - POWER)
+    correlation = np.sqrt(SHARE_TO_FIND * own / np.var(residual))
+    stars = int(np.ceil((needed * strong.null_spread / correlation) ** 2))
+    if stars > design.n_stars:
+        reason = f"a feature with {SHARE_TO_FIND:.0%} of its own variance could be missed; {stars} stars would decide"
+        return "undecided", reason, stars
+    return "guessed", "the flux says nothing of it beyond what it says of the other labels", None
+
+
+def _gumbel(values: np.ndarray) -> tuple[float, float]:
+    """Return location and scale of the Gumbel distribution with the mean and spread of the values."""
+    scale = np.sqrt(6) / np.pi * np.std(values)
+    return float(np.mean(values) - np.euler_gamma * scale), float(scale)
+
+
+def _join(train: Survey, test: Survey) -> Survey:
+    """Return the stars of both surveys, with what an audit reads of them."""
+    test = test.select_labels(train.label_names)
+    return Survey(
+        wavelength=train.wavelength,
+        flux=np.concatenate([train.flux, test.flux]),
+        ivar=np.concatenate([train.ivar, test.ivar]),
+        labels=np.concatenate([train.labels, test.labels]),
+        label_err=np.concatenate([train.label_err, test.label_err]),
+        label_names=train.label_names,
+        label_units=train.label_units,
+    )
+
+
+def _check(train: Survey, test: Survey, label: str) -> None:
+    if train.n_pixels != test.n_pixels or np.any(np.abs(train.wavelength / test.wavelength - 1) > 1e-6):
+        raise ValueError("training and test survey have different wavelength grids; resample the spectra to one grid")
+    for name, survey in (("training", train), ("test", test)):
+        values = survey.label(label)
+        present = values[~np.isnan(values)]
+        if present.size == 0:
+            raise ValueError(f"label {label!r} is missing in every star of the {name} survey; nothing can be audited")
+        if np.all(present == present[0]):
+            raise ValueError(f"label {label!r} is {present[0]} in every star of the {name} survey; it has no variance")
+
+
+def _no_evidence(name: str, report: Report):
+    raise KeyError(f"no evidence {name!r} was taken; there are {', '.join(each.name for each in report.evidence)}")
+
+
+def _plain(value):
+    """Return nested values with NaN and infinity as None, as JSON wants."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

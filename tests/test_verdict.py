@@ -1,0 +1,138 @@
+"""The audit tells knowledge, proxies, guesses and leaks apart, and says so when it cannot."""
+
+import json
+
+import numpy as np
+import pytest
+from linear_truth import linear_survey
+
+import lux
+from lux import baselines, evidence
+from lux.__main__ import main
+from lux.verdict import default_lines
+
+WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
+OPTIONS = {"n_stars": 1200, "seed": 11, "star_seed": 2, "wavelength_range": WINDOWS}
+EXPECTED = {"shortcut": "guessed", "signal": "known", "proxy": "proxy", "leak": "leaked", "decorrelated": "guessed"}
+
+
+def world(name, **options):
+    return lux.load("synthetic", world=lux.World(name, **options), **OPTIONS).split(0.3)
+
+
+@pytest.fixture(scope="module")
+def shortcut():
+    train, test = world("shortcut")
+    return lux.Lux(10).fit(train), train, test
+
+
+@pytest.mark.parametrize(("name", "expected"), EXPECTED.items())
+def test_each_world_gets_its_verdict(name, expected):
+    train, test = world(name)
+    report = lux.audit(baselines.FluxRegression.pls(8).fit(train), train, test, "eu_fe")
+    assert report.verdict == expected, str(report)
+
+
+def test_a_line_of_half_a_per_cent_is_known_though_the_model_does_not_use_it():
+    train, test = world("signal", depth=0.005)
+    model = lux.Lux(10).fit(train)
+    report = lux.audit(model, train, test, "eu_fe")
+    assert report.verdict == "known"
+    assert report["own lines"].statistic > 5
+    assert not report["model uses it"].significant
+    blind = lux.audit(model, train, test, "eu_fe", own_lines=())
+    assert blind.verdict in ("guessed", "proxy")
+
+
+def test_a_model_that_reads_the_test_labels_is_caught(shortcut):
+    model, train, test = shortcut
+
+    class Cheat:
+        """Predicts with a little of the catalogue's own label."""
+
+        def predict_labels(self, survey):
+            honest = model.predict_labels(survey)
+            return lux.Prediction(honest.names, 0.9 * honest.labels + 0.1 * survey.labels, honest.err)
+
+    report = lux.audit(Cheat(), train, test, "eu_fe")
+    assert report.verdict == "leaked"
+    assert report["label canary"].statistic > 0.01
+
+
+def test_labels_with_many_lines_are_known(shortcut):
+    model, train, test = shortcut
+    for label in ("teff", "fe_h", "alpha_fe"):
+        assert lux.audit(model, train, test, label).verdict == "known"
+
+
+def test_own_line_significance_is_standard_normal_without_a_line():
+    values = []
+    generator = np.random.default_rng(0)
+    survey = linear_survey(n_stars=300, n_pixels=600, n_latents=3, n_labels=3)
+    for _ in range(15):
+        lines = 15100 + generator.uniform(5, 115, size=2)
+        design = evidence.prepare(survey, "label_0", lines)
+        values.append(evidence.read(design, design.labels[:, None]).lines[0, design.own_pixels].sum() / np.sqrt(2))
+    assert abs(np.mean(values)) < 0.6
+    assert 0.6 < np.std(values) < 1.5
+
+
+def test_covariance_with_noise_grows_with_the_error_and_with_truth_it_does_not():
+    survey = linear_survey(n_stars=4000, n_pixels=30, n_latents=2, n_labels=2)
+    design = evidence.prepare(survey, "label_0", ())
+    generator = np.random.default_rng(0)
+    own, noise = generator.normal(size=4000) * 0.2, design.errors * generator.normal(size=4000)
+    assert evidence.noise_growth(design, noise, own + noise) > 4
+    assert abs(evidence.noise_growth(design, own, own + noise)) < 3
+
+
+def test_default_lines_are_what_the_world_planted_or_what_the_element_has(shortcut):
+    _, train, _ = shortcut
+    assert default_lines(train, "eu_fe") == ()
+    assert default_lines(world("signal")[0], "eu_fe") == (15448.4, 16117.0, 16739.0)
+    iron = default_lines(train, "fe_h")
+    assert 10 < len(iron) <= 30
+    assert default_lines(train, "teff") == ()
+
+
+def test_too_little_data_is_undecided(shortcut):
+    model, train, test = shortcut
+    report = lux.audit(model, train, test[:99], "eu_fe")
+    assert report.verdict == "undecided"
+    assert "99 test stars" in report.reason
+    noisy = [each.replace(label_err=each.label_err * np.where(np.arange(5) == 4, 30, 1)) for each in (train, test)]
+    report = lux.audit(model, *noisy, "eu_fe")
+    assert report.verdict in ("undecided", "leaked")
+
+
+def test_what_cannot_be_audited_is_refused(shortcut):
+    model, train, test = shortcut
+    constant, missing = np.array(test.labels), np.array(test.labels)
+    constant[:, 4], missing[:, 4] = 0.1, np.nan
+    for changed, label, lines, message in (
+        (test.replace(labels=constant), "eu_fe", None, "no variance"),
+        (test.replace(labels=missing), "eu_fe", None, "missing in every star"),
+        (test, "eu_fe", (14000.0,), r"own line 14000.00 A is not on the survey's grid"),
+        (test, "eu_fe", (16250.0,), r"own line 16250.00 A is not on the survey's grid"),
+        (test, "gold", None, "unknown label 'gold'"),
+        (test.select_pixels(np.arange(test.n_pixels) > 3), "eu_fe", None, "different wavelength grids"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            lux.audit(model, train, changed, label, lines)
+
+
+def test_a_report_is_read_by_people_and_machines(shortcut, tmp_path, capsys):
+    model, train, test = shortcut
+    report = lux.audit(model, train, test, "eu_fe")
+    assert str(report).startswith("eu_fe: guessed")
+    report.to_json(tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["verdict"] == "guessed"
+    assert {row["name"] for row in content["evidence"]} == {row["name"] for row in report.table}
+    with pytest.raises(KeyError, match="no evidence 'magic'"):
+        report["magic"]
+    train.save(tmp_path / "survey.h5")
+    assert main(["audit", str(tmp_path / "survey.h5"), "--label", "eu_fe", "--latents", "8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["label"] == "eu_fe"
+    assert main(["audit", str(tmp_path / "absent.h5")]) == 2
+    assert "no survey file" in capsys.readouterr().err
