@@ -1,0 +1,36 @@
+"""The night sky stands still in the observer's frame, and the error spectrum says how fast that frame moves."""
+
+import numpy as np
+import pytest
+
+import lux
+from lux import airglow
+from lux.instrument import SPEED_OF_LIGHT_KMS
+
+
+@pytest.fixture(scope="module")
+def survey():
+    return lux.load("synthetic", n_stars=60, seed=3, wavelength_range=(15_145, 15_810))
+
+
+def test_the_error_spectrum_gives_the_velocity_towards_the_telescope(survey):
+    found = airglow.observed_velocity(survey)
+    truth = survey.truth.columns["observed_velocity"]
+    assert np.median(np.abs(found - truth)) < 1
+    assert np.mean(np.abs(found - truth) < 3) > 0.95
+    assert np.std(survey.catalogue["radial_velocity"] - truth) > 10
+
+
+def test_airglow_moves_in_the_rest_frame_by_the_velocity_of_the_star(survey):
+    velocity = np.array([-50.0, 0.0, 50.0])
+    places = airglow.rest_wavelengths(velocity)
+    np.testing.assert_allclose(places[0] - places[1], places[1] * 50 / SPEED_OF_LIGHT_KMS, rtol=1e-3)
+    near = airglow.near_airglow(survey.wavelength, velocity)
+    for star in range(3):
+        distance = np.abs(survey.wavelength[:, None] / places[star] - 1).min(axis=1) * SPEED_OF_LIGHT_KMS
+        np.testing.assert_array_equal(near[star], distance <= airglow.REACH)
+
+
+def test_airglow_cannot_be_placed_without_velocities(survey):
+    with pytest.raises(ValueError, match="radial_velocity"):
+        airglow.observed_velocity(survey.replace(catalogue={}))

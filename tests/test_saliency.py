@@ -1,0 +1,212 @@
+"""Each map is what its formula says, no gauge moves it, and spikes match lines by chance as often as computed."""
+
+import numpy as np
+import pytest
+from linear_truth import linear_survey
+from scipy.stats import kstest, ortho_group
+
+import lux
+from lux import detection, saliency
+from lux.instrument import on_chip, wavelength_grid
+
+TIGHT = {"tolerance": 1e-4, "max_cycles": 300}
+
+
+@pytest.fixture(scope="module")
+def survey():
+    return linear_survey(n_stars=900, n_pixels=200, n_latents=4, n_labels=3, seed=2)
+
+
+@pytest.fixture(scope="module")
+def model(survey):
+    return lux.Lux(4, **TIGHT).fit(survey)
+
+
+def dense_response(model, survey):
+    """Return d latents / d flux from dense matrices: Cov(z, f) Cov(f)^-1, nothing shared with lux."""
+    ivar = survey.ivar.astype(float)
+    weight = np.mean(ivar / (1 + ivar * model.scatter_**2), axis=0)
+    prior = np.linalg.inv(model.prior_precision_)
+    covariance = model.B_ @ prior @ model.B_.T + np.diag(1 / weight)
+    return prior @ model.B_.T @ np.linalg.inv(covariance), covariance
+
+
+def test_the_backward_map_is_the_best_linear_predictor(model, survey):
+    response, _ = dense_response(model, survey)
+    found = saliency.backward_map(model, survey).values
+    np.testing.assert_allclose(found, model.A_ @ response, atol=1e-8 * np.abs(found).max())
+
+
+def test_the_pattern_is_the_covariance_of_flux_and_inferred_label_over_its_variance(model, survey):
+    response, covariance = dense_response(model, survey)
+    jacobian = model.A_ @ response
+    expected = (covariance @ jacobian.T / np.diagonal(jacobian @ covariance @ jacobian.T)).T
+    found = saliency.pattern_map(model, survey).values
+    np.testing.assert_allclose(found, expected, atol=1e-8 * np.abs(found).max())
+
+
+def test_the_forward_map_is_the_derivative_at_fixed_other_labels_though_the_labels_are_noisy():
+    survey = linear_survey(n_stars=6000, n_pixels=60, n_latents=3, n_labels=3, seed=5, masked=0.05, noise=0.01)
+    # As many labels as latents: the flux is a function of the true labels.
+    design, good = np.column_stack([np.ones(survey.n_stars), survey.truth.labels]), survey.ivar > 0
+    fits = [np.linalg.lstsq(design[good[:, pixel]], survey.flux[good[:, pixel], pixel])[0] for pixel in range(60)]
+    expected = np.stack(fits, axis=1)[1:]
+    found = saliency.forward_map(survey)
+    z = (found.values - expected) / found.err
+    assert np.sqrt(np.mean(z**2)) == pytest.approx(1, abs=0.35)
+    assert np.median(found.err) < 0.1 * np.std(expected)
+
+
+def test_the_error_of_the_forward_map_is_the_scatter_over_repeated_surveys():
+    survey = linear_survey(n_stars=40_000, n_pixels=20, n_latents=2, n_labels=2)
+    maps = [saliency.forward_map(survey[np.arange(survey.n_stars) % 40 == part]) for part in range(40)]
+    scatter = np.std([part.values for part in maps], axis=0, ddof=1)
+    claimed = np.mean([part.err for part in maps], axis=0)
+    assert np.median(scatter / claimed) == pytest.approx(1, abs=0.15)
+
+
+def test_labels_that_their_errors_explain_have_no_forward_map(survey):
+    with pytest.raises(ValueError, match="errors of the labels exceed"):
+        saliency.forward_map(survey.replace(label_err=np.full(survey.labels.shape, 30.0)))
+
+
+def test_the_error_of_the_backward_map_is_the_scatter_of_a_bootstrap_of_stars():
+    survey = linear_survey(n_stars=500, n_pixels=80, n_latents=3, masked=0.0, seed=4)
+    claimed = saliency.backward_map(lux.Lux(3, **TIGHT).fit(survey), survey).err
+    generator = np.random.default_rng(0)
+    maps = []
+    for _ in range(16):
+        rows = generator.integers(survey.n_stars, size=survey.n_stars)
+        picks = survey.replace(
+            flux=survey.flux[rows], ivar=survey.ivar[rows], labels=survey.labels[rows],
+            label_err=survey.label_err[rows], truth=None, catalogue=None,
+        )  # fmt: skip
+        maps.append(lux.Lux(3).fit(picks).label_jacobian(survey))
+    assert np.median(np.std(maps, axis=0, ddof=1) / claimed) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("statistic", ["backward", "backward error", "pattern", "similarity", "excess", "permuted"])
+def test_no_rotation_of_the_latents_moves_a_map(model, survey, statistic):
+    def value(each):
+        backward = saliency.backward_map(each, survey)
+        return {
+            "backward": lambda: backward.values,
+            "backward error": lambda: backward.err,
+            "pattern": lambda: saliency.pattern_map(each, survey).values,
+            "similarity": lambda: saliency.similarity(backward),
+            "excess": lambda: saliency.excess_map(each, survey, "label_2", n_permutations=5).largest.null,
+            "permuted": lambda: saliency.permuted_label_maps(each, survey, "label_2", n_permutations=3),
+        }[statistic]()
+
+    expected = value(model)
+    for seed in range(20):
+        rotated = value(model.rotate(ortho_group.rvs(4, random_state=seed)))
+        np.testing.assert_allclose(rotated, expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_the_excess_map_finds_what_the_other_labels_do_not_hold_and_only_that():
+    survey = linear_survey(n_stars=900, n_pixels=120, n_latents=3, n_labels=3, seed=7)
+    generator = np.random.default_rng(0)
+    # A label that the others determine, and one that has a line of its own at pixel 60.
+    own = generator.normal(size=survey.n_stars)
+    profile = np.exp(-0.5 * ((np.arange(120) - 60) / 1.4) ** 2)
+    flux = survey.flux - (0.05 * own[:, None] * profile).astype(np.float32)
+    guessed = survey.truth.labels[:, :2] @ [0.5, -0.4] + 0.5 * generator.normal(size=survey.n_stars)
+    for label, real in ((guessed, False), (guessed + own, True)):
+        labels = np.column_stack([survey.labels[:, :3], label])
+        made = survey.replace(flux=flux, labels=labels, label_err=np.full(labels.shape, 0.2), truth=None,
+                              label_names=(*survey.label_names, "eu_fe"), label_units=("dex",) * 4)  # fmt: skip
+        found = saliency.excess_map(lux.Lux(4).fit(made), made, "eu_fe", n_permutations=199)
+        assert (found.largest.p_value < 0.01) == real
+        if real:
+            assert abs(int(np.argmax(np.abs(found.z))) - 60) <= 1
+
+
+def test_p_values_of_the_excess_are_uniform_where_nothing_is_planted(model, survey):
+    generator = np.random.default_rng(1)
+    p_values = []
+    for seed in range(200):
+        labels = survey.labels.copy()
+        labels[:, 2] = survey.truth.labels[:, :2] @ [0.3, 0.2] + generator.normal(size=survey.n_stars)
+        made = survey.replace(labels=labels)[:300]
+        p_values.append(saliency.excess_map(model, made, "label_2", n_permutations=99, seed=seed).largest.p_value)
+    assert kstest(p_values, "uniform").pvalue > 0.05
+
+
+def test_a_map_that_is_a_sum_of_others_is_said_to_be_one():
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(3, 500)) * [[1.0], [100.0], [1.0]]
+    values[2] = 2 * values[0] - 0.01 * values[1]
+    made = saliency.SaliencyMap(np.arange(500.0), ("a", "b", "c"), values, np.ones(values.shape))
+    combined, fraction = saliency.made_of_others(made, "c")
+    np.testing.assert_allclose(combined, values[2], atol=1e-10)
+    assert fraction == pytest.approx(1)
+    assert saliency.made_of_others(made, "a")[1] == pytest.approx(1)
+    np.testing.assert_allclose(np.diag(saliency.similarity(made)), 1)
+
+
+def test_spikes_are_found_where_they_were_put_and_half_of_a_flat_map_is_half_of_its_pixels():
+    wavelength = wavelength_grid()[on_chip()]
+    values = 0.01 * np.random.default_rng(0).normal(size=len(wavelength))
+    values[[500, 3000, 3001, 6000]] = [1.0, -2.0, -1.5, 0.5]
+    spikes = saliency.find_spikes(wavelength, values, height=10)
+    np.testing.assert_array_equal(spikes.columns, [3000, 500, 6000])
+    np.testing.assert_array_equal(np.sign(spikes.height), [-1, 1, 1])
+    assert saliency.half_of_map(np.ones(1000)) == pytest.approx(0.5, abs=0.002)
+    assert saliency.half_of_map(np.eye(1000)[3]) == pytest.approx(0.001)
+
+
+def made_spikes(wavelength, columns):
+    columns = np.asarray(columns)
+    return saliency.Spikes(columns, wavelength[columns], np.ones(len(columns)))
+
+
+def test_chance_matches_are_as_many_as_the_lines_cover():
+    wavelength = wavelength_grid()[on_chip()]
+    generator = np.random.default_rng(0)
+    spikes = made_spikes(wavelength, generator.permutation(len(wavelength))[:60])
+    lines = np.sort(generator.choice(wavelength, 30, replace=False))
+    match = saliency.match_lines(spikes, lines, wavelength)
+    reach = saliency.TOLERANCE_KMS / 299792.458 / np.median(np.diff(np.log(wavelength)))
+    expected = 60 * 30 * (2 * np.floor(reach) + 1) / len(wavelength)
+    assert match.expected == pytest.approx(expected, rel=0.15)
+    assert match.test.p_value > 0.05
+
+
+def test_spikes_at_the_lines_are_matched_with_the_right_ones():
+    wavelength = wavelength_grid()[on_chip()]
+    columns = np.arange(200, 7000, 300)
+    lines = np.append(wavelength[columns[::-1]] + 0.1, 15_830.0)
+    match = saliency.match_lines(made_spikes(wavelength, columns), lines, wavelength)
+    assert match.n_matched == len(columns)
+    np.testing.assert_array_equal(match.line, np.arange(len(columns))[::-1])
+    assert match.test.p_value < 0.001
+    assert saliency.match_lines(made_spikes(wavelength, columns), lines + 5, wavelength).n_matched == 0
+    assert saliency.match_lines(made_spikes(wavelength, columns), [], wavelength).n_matched == 0
+
+
+def test_p_values_of_line_matches_are_not_too_small_under_the_null():
+    wavelength = wavelength_grid()[on_chip()]
+    generator = np.random.default_rng(3)
+    lines = np.sort(generator.choice(wavelength, 300, replace=False))
+    p_values = np.array([
+        saliency.match_lines(made_spikes(wavelength, np.sort(generator.permutation(len(wavelength))[:80])), lines,
+                             wavelength, n_shifts=199, seed=seed).test.p_value
+        for seed in range(300)
+    ])  # fmt: skip
+    for level in (0.05, 0.2, 0.5):
+        assert np.mean(p_values <= level) <= level + 3 * np.sqrt(level * (1 - level) / 300)
+
+
+def test_cesium_lies_at_15241_in_air_and_airglow_and_iron_in_vacuum():
+    found = {(each.kind, each.name): each for each in saliency.neighbours(15241.0, within=1.5)}
+    cesium = found["air wavelength", "Cs I"]
+    assert cesium.wavelength == pytest.approx(15245.85, abs=0.02)
+    assert cesium.wavelength - 4.16 == pytest.approx(15241.0 + cesium.distance, abs=0.02)
+    assert found["night sky", "OH 3-1 P1(2)"].wavelength == pytest.approx(15240.95, abs=0.02)
+    assert found["stellar line", "Fe I"].wavelength == pytest.approx(15241.93, abs=0.02)
+    assert ("stellar line", "Cs I") not in found
+
+
+def test_the_tolerance_is_half_the_width_of_an_unresolved_line():
+    assert saliency.TOLERANCE_KMS == pytest.approx(0.5 * 299792.458 / detection.RESOLUTION)
