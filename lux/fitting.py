@@ -286,7 +286,8 @@ def known(block: Block, precision: np.ndarray, moment: np.ndarray):
 
 def blocks(survey: Survey, block_size: int) -> Iterator[Block]:
     """Yield the survey's flux in blocks of one shape, so that nothing compiles twice."""
-    length = min(block_size, 64 * -(-survey.n_stars // 64))
+    n_blocks = -(-survey.n_stars // block_size)
+    length = 16 * -(-survey.n_stars // (16 * n_blocks))
     for start in range(0, survey.n_stars, length):
         rows = slice(start, min(start + length, survey.n_stars))
         yield Block(rows, *on_device((_padded(survey.flux[rows], length), _padded(survey.ivar[rows], length))))
