@@ -1,0 +1,127 @@
+"""Drawings of the chapter on SHAP: shares over latents and how they depend on the basis; over labels and lines."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from lux.attribution import LatentAttribution, Shapley
+from lux.figures import COLOURS, label_text, new_figure
+
+_WORLD_COLOURS = ("guessed", "known")
+
+
+def share_matrices(attributions: Mapping[str, LatentAttribution], names: Sequence[str], first: int = 2) -> plt.Figure:
+    """Draw the shares of latents (labels by latents) for several fits, the largest of each label framed.
+
+    `first` is the number of the first latent; rows are in the order of `names` whatever the order of a fit's labels.
+    """
+    figure, axes = new_figure(len(attributions), height=1.5 * len(attributions) + 0.6, sharex=True)
+    for axis, (title, attribution) in zip(axes, attributions.items(), strict=True):
+        share = attribution.share[[attribution.names.index(name) for name in names]]
+        image = axis.imshow(share, cmap="cividis", vmin=0, vmax=0.5, aspect="auto")
+        for row, best in enumerate(share.argmax(axis=1)):
+            axis.add_patch(
+                plt.Rectangle((best - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=COLOURS["highlight"], lw=2)
+            )
+        axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names], fontsize=9)
+        axis.set_title(title, fontsize=10.5)
+        axis.minorticks_off()
+        axis.tick_params(length=0)
+    axes[-1].set_xticks(range(share.shape[1]), [f"$z_{{{first + k}}}$" for k in range(share.shape[1])], fontsize=8)
+    figure.colorbar(image, ax=axes, label="share of mean |SHAP|", pad=0.02, extend="max")
+    return figure
+
+
+def beeswarm(attribution: LatentAttribution, label: str, count: int = 8, first: int = 2) -> plt.Figure:
+    """Draw the SHAP values of one label over its leading latents, one point a star, coloured by the latent's value."""
+    row = attribution.names.index(label)
+    order = np.argsort(-attribution.share[row])[:count]
+    figure, axis = new_figure(height=0.42 * count + 0.9)
+    for height, latent in enumerate(order[::-1]):
+        values, colour = attribution.values[:, row, latent], attribution.latents[:, latent]
+        low, high = np.percentile(colour, [5, 95])
+        points = axis.scatter(values, height + _swarm(values), c=np.clip((colour - low) / (high - low), 0, 1), s=3,
+                              cmap="cividis", linewidths=0, rasterized=True)  # fmt: skip
+    axis.axvline(0, color="black", linewidth=0.6)
+    axis.set_yticks(range(count), [f"$z_{{{first + latent}}}$" for latent in order[::-1]])
+    axis.set_xlabel(f"SHAP value for {label_text(label)}")
+    axis.minorticks_off()
+    bar = figure.colorbar(points, ticks=[0, 1], label="value of the latent", pad=0.02)
+    bar.set_ticklabels(["low", "high"])
+    bar.ax.minorticks_off()
+    return figure
+
+
+def spread_over_bases(participation: Mapping[str, np.ndarray], single: Mapping[str, float]) -> plt.Figure:
+    """Draw, for several worlds, over how many latents a label is spread in rotated bases (K,), and in single bases."""
+    figure, axis = new_figure(height=3.0)
+    everything = np.concatenate(list(participation.values()))
+    edges = np.linspace(everything.min(), everything.max(), 25)
+    for (name, values), colour, hatch in zip(participation.items(), _WORLD_COLOURS, ("//", ""), strict=True):
+        axis.hist(values, edges, color=COLOURS[colour], alpha=0.5, hatch=hatch, label=name)
+    for (name, value), style in zip(single.items(), ("-", "--", ":", "-."), strict=False):
+        axis.axvline(value, color="black", linestyle=style, label=name)
+    axis.set(xlabel="latents over which Eu is spread (participation ratio)", ylabel="bases")
+    axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    return figure
+
+
+def label_shares(explained: Mapping[str, Mapping[str, Shapley]], names: Sequence[str]) -> plt.Figure:
+    """Draw, for several worlds, how the variance of each predicted label is shared among the other predicted labels."""
+    figure, axes = new_figure(len(explained), height=2.3 * len(explained) + 0.7, sharex=True)
+    palette = dict(zip(names, ("model", "leaked", "highlight", "proxy", "guessed"), strict=False))
+    hatches = dict(zip(names, ("", "//", "", "..", ""), strict=False))
+    for axis, (world, labels) in zip(np.atleast_1d(axes), explained.items(), strict=True):
+        for row, name in enumerate(names):
+            left = 0.0
+            for player, value in zip(labels[name].players, labels[name].values, strict=True):
+                axis.barh(row, value, left=left, color=COLOURS[palette[player]], hatch=hatches[player],
+                          edgecolor="white", linewidth=0.5)  # fmt: skip
+                left += value
+            axis.barh(row, 1 - left, left=left, color="white", edgecolor="black", linewidth=0.8)
+        axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
+        axis.invert_yaxis()
+        axis.minorticks_off()
+        axis.set_title(world, fontsize=10.5)
+    np.atleast_1d(axes)[-1].set(xlabel="share of the variance of the predicted label", xlim=(0, 1))
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, facecolor=COLOURS[palette[name]], hatch=hatches[name], edgecolor="white",
+                      label=label_text(name, with_unit=False)) for name in names
+    ]  # fmt: skip
+    handles.append(plt.Rectangle((0, 0), 1, 1, facecolor="white", edgecolor="black", label="none of them"))
+    figure.legend(handles=handles, ncols=3, loc="outside upper center")
+    return figure
+
+
+def line_shares(explained: Mapping[str, Shapley]) -> plt.Figure:
+    """Draw, for several labels, what each group of lines explains alone, on average, and when it comes last."""
+    figure, axes = new_figure(1, len(explained), height=3.2, sharey=True)
+    for axis, (label, shares) in zip(np.atleast_1d(axes), explained.items(), strict=True):
+        rows = np.arange(len(shares.players))[::-1]
+        axis.plot(shares.alone, rows, "o", color=COLOURS["model"], label="alone")
+        error = np.abs(shares.intervals.T - shares.values)
+        axis.errorbar(
+            shares.values, rows, xerr=error, fmt="s", color=COLOURS["highlight"], capsize=2, label="on average"
+        )
+        axis.plot(shares.last, rows, "D", color=COLOURS["known"], label="when last")
+        axis.axvline(shares.total, color="black", linewidth=0.8, label="all pixels")
+        axis.set_title(label_text(label, with_unit=False))
+        axis.set_xlim(-0.05, 1)
+        axis.set_yticks(rows, shares.players)
+        axis.tick_params(axis="y", which="minor", left=False)
+    figure.supxlabel("$R^2$ of the catalogue label", fontsize=12)
+    figure.legend(*np.atleast_1d(axes)[0].get_legend_handles_labels(), ncols=4, loc="outside upper center")
+    return figure
+
+
+def _swarm(values: np.ndarray, n_bins: int = 60, width: float = 0.38) -> np.ndarray:
+    """Return vertical places of points that stand in a row, wider where points are dense."""
+    spread = np.ptp(values)
+    bins = ((values - values.min()) / (spread if spread > 0 else 1) * (n_bins - 1)).astype(int)
+    counts = np.bincount(bins, minlength=n_bins)
+    order = np.argsort(bins, kind="stable")
+    rank = np.empty(len(values), int)
+    rank[order] = np.arange(len(values)) - (np.cumsum(counts) - counts)[bins[order]]
+    side = np.where(rank % 2 == 0, 1, -1)
+    return width * side * ((rank + 1) // 2) / max(1, counts.max() / 2)
