@@ -11,25 +11,33 @@ from lux.survey import Survey
 
 # Name, place in the drawing, whether observed.
 _NODES = (
-    ("$\\Omega$", (0.6, 3.0), False), ("$z_n$", (2.7, 3.0), False), ("$l_{nm}$", (4.9, 4.15), True),
-    ("$f_{n\\lambda}$", (4.9, 1.75), True), ("$\\sigma_{nm}$", (2.7, 4.75), True),
-    ("$\\sigma_{n\\lambda}$", (2.7, 1.15), True), ("$A_m, a_m$", (7.6, 4.15), False),
-    ("$B_\\lambda, b_\\lambda$", (7.6, 2.25), False), ("$s_\\lambda$", (7.6, 1.15), False),
+    ("$\\Omega$", (0.6, 3.2), False), ("$z_n$", (2.7, 3.2), False), ("$l_{nm}$", (4.9, 4.6), True),
+    ("$f_{n\\lambda}$", (4.9, 1.6), True), ("$\\sigma_{nm}$", (2.7, 4.95), True),
+    ("$\\sigma_{n\\lambda}$", (2.7, 1.1), True), ("$A_m, a_m$", (7.6, 4.6), False),
+    ("$B_\\lambda, b_\\lambda$", (7.6, 2.05), False), ("$s_\\lambda$", (7.6, 0.95), False),
 )  # fmt: skip
 _EDGES = ((0, 1), (1, 2), (1, 3), (4, 2), (5, 3), (6, 2), (7, 3), (8, 3))
 # Lower left corner, width, height, text, and where the text stands.
 _PLATES = (
-    ((1.85, 0.35), 4.0, 5.05, "stars $n = 1 \\ldots N$", (3.9, 0.12)),
-    ((2.05, 3.55), 6.75, 1.75, "labels $m = 1 \\ldots M$", (7.55, 5.05)),
-    ((2.05, 0.55), 6.75, 2.25, "pixels $\\lambda = 1 \\ldots D$", (7.55, 2.98)),
+    ((1.85, 0.1), 4.0, 5.7, "stars $n = 1 \\ldots N$", (3.85, -0.13)),
+    ((2.05, 3.85), 6.75, 1.75, "labels $m = 1 \\ldots M$", (7.55, 5.35)),
+    ((2.05, 0.35), 6.75, 2.3, "pixels $\\lambda = 1 \\ldots D$", (7.55, 2.85)),
 )
 _RADIUS = 0.5
 
 
+def plain_label(name: str) -> str:
+    """Return the name of a label for running text, without mathematics: "alpha_fe" gives "[α/Fe]"."""
+    text = label_text(name, with_unit=False)
+    for formula, plain in (("$T_\\mathrm{eff}$", "Teff"), ("$\\log g$", "log g"), ("$\\alpha$", "α")):
+        text = text.replace(formula, plain)
+    return text
+
+
 def graphical_model() -> plt.Figure:
     """Draw which quantity of Lux depends on which: data shaded, fixed or fitted quantities open, plates repeated."""
-    figure, axis = new_figure(height=4.0)
-    axis.set(xlim=(0, 8.9), ylim=(-0.1, 5.6), aspect="equal")
+    figure, axis = new_figure(height=4.3)
+    axis.set(xlim=(0, 8.9), ylim=(-0.3, 5.85), aspect="equal")
     axis.axis("off")
     for corner, width, height, text, place in _PLATES:
         box = FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=0.15", fill=False, lw=0.9)
@@ -91,6 +99,8 @@ def latent_numbers(scores: Mapping[int, np.ndarray], label_names: Sequence[str],
         axis.plot(numbers, values, marker=marker, label=label_text(name, with_unit=False))
     axis.axhline(1, color="black", lw=0.8)
     axis.axvline(chosen, color=COLOURS["undecided"], lw=0.8, ls="--")
+    axis.set_xticks(numbers)
+    axis.tick_params(axis="x", which="minor", length=0)
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter("{x:.3g}")
     axis.yaxis.set_minor_formatter("{x:.3g}")

@@ -69,7 +69,7 @@ def error_ratios(ratios: Mapping[str, float], seen: Mapping[str, bool]) -> plt.F
     axis.tick_params(axis="y", which="both", length=0)
     axis.set_xlabel("RMSE over catalogue error")
     axis.set_xlim(0, 1.12 * max(ratios.values()))
-    axis.legend(loc="lower right")
+    axis.legend(loc="upper right")
     return figure
 
 
