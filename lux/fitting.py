@@ -66,6 +66,7 @@ class Fit:
         with bar:
             for _ in range(self.settings.max_cycles):
                 self._update()
+                self._require_finite()
                 labels = self._training_labels()
                 self.movement = np.inf if before is None else self._label_distance(labels, before)
                 before = labels
@@ -74,6 +75,14 @@ class Fit:
                 if self.movement < self.settings.tolerance:
                     break
         self._finish()
+
+    def _require_finite(self) -> None:
+        """Stop a fit that single precision cannot carry."""
+        if not (np.isfinite(self.history[-1]) and np.all(np.isfinite(self.latents))):
+            raise ValueError(
+                f"the fit broke down in cycle {len(self.history)}: its least-squares problems are singular in single "
+                "precision; use fewer latents, a smaller omega, or the start 'pca' with the algorithm 'em'"
+            )
 
     def hand_over(self, model: "Lux") -> None:
         """Set the fitted attributes of the model, in label units."""

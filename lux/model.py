@@ -125,8 +125,8 @@ class Lux:
         Raises
         ------
         ValueError
-            If there are fewer stars than latents, a label is constant or missing everywhere, or a pixel is masked
-            in every star.
+            If there are fewer stars than latents, a label is constant or missing everywhere, a pixel is masked in
+            every star, or the fit breaks down in single precision.
 
         Warns
         -----

@@ -59,10 +59,12 @@ def scaled_cholesky(matrices):
 
     Notes
     -----
-    The scaling keeps single precision sufficient where the diagonal spans many orders of magnitude.
+    The scaling keeps single precision sufficient where the diagonal spans many orders of magnitude. A millionth is
+    added to the scaled diagonal, so that rounding cannot make a nearly singular matrix indefinite.
     """
     scale = 1 / jnp.sqrt(jnp.diagonal(matrices, axis1=-2, axis2=-1))
-    return jnp.linalg.cholesky(matrices * scale[..., :, None] * scale[..., None, :]), scale
+    scaled = matrices * scale[..., :, None] * scale[..., None, :]
+    return jnp.linalg.cholesky(scaled + 1e-6 * jnp.eye(matrices.shape[-1], dtype=matrices.dtype)), scale
 
 
 def scaled_inverse(factor, scale):
