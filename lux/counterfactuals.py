@@ -199,6 +199,29 @@ def freed(values, weight, nuisance) -> list[np.ndarray]:
     return [each - nuisance @ coefficients[:, :, number].T for number, each in enumerate(values)]
 
 
+def absorbers(survey: Survey, name: str, seed: int = 0) -> np.ndarray:
+    """Return how many absorbers of a label's element each star has relative to the mean star, (N,), for planting lines.
+
+    It is 10**([X/H] - mean), with the true labels where the survey has them; else with values drawn from what the
+    catalogue and its errors allow: shrunk towards the mean, and scattered by what the errors leave open.
+    """
+    column = survey.label_index(name)
+    if survey.truth is not None:
+        labels = survey.truth.labels
+        abundance = labels[:, column]
+    else:
+        labels = survey.labels
+        values, variance = labels[:, column], np.nanvar(labels[:, column])
+        reliable = max(0.0, 1 - np.nanmean(survey.label_err[:, column] ** 2) / variance)
+        noise = np.random.default_rng(seed).normal(size=len(values)) * np.sqrt(variance * reliable * (1 - reliable))
+        mean = np.nanmean(values)
+        abundance = mean + reliable * (np.where(np.isnan(values), mean, values) - mean) + noise
+    if name.endswith("_fe") and "fe_h" in survey.label_names:
+        iron = labels[:, survey.label_index("fe_h")]
+        abundance = abundance + np.where(np.isnan(iron), np.nanmean(iron), iron)
+    return 10 ** (abundance - abundance.mean())
+
+
 def planted_columns(wavelength, seed: int = 0) -> np.ndarray:
     """Return pixels (L,) for planted lines, `PLANTED_SPACING` apart from a random first one, none beside a gap."""
     index = pixel_index(wavelength)

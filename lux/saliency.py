@@ -161,22 +161,24 @@ def pattern_map(model, survey: Survey) -> SaliencyMap:
 def backward_map(model, survey: Survey) -> SaliencyMap:
     r"""Return the Jacobian of each label, (M, D), in label units per unit of flux, with its standard error.
 
-    The errors are those that the finite number N of training stars leaves: in A through its coefficient covariance, in
-    B through :math:`\mathrm{Cov}(B_d) = \Lambda / (N w_d)`, in the fitted scatter through
-    :math:`\mathrm{Var}(\ln w_d) = 2 / N`, carried to J to first order, the inverse held fixed.
+    The errors are those that the finite number N of training stars leaves: in A through its coefficient covariance,
+    raised where the survey's labels scatter about the prediction by more than their errors, in B through
+    :math:`\mathrm{Cov}(B_d) = \Lambda / (N w_d)`, in the fitted scatter through :math:`\mathrm{Var}(\ln w_d) = 2 / N`,
+    carried to J to first order, the inverse held fixed.
     """
     jacobian = model.label_jacobian(survey)
     response = latent_response(model, survey)
     weight = _mean_weight(model, survey)
     n_train = len(model.latents_)
     err = np.empty(jacobian.shape)
+    scatter = np.nanmean(((survey.labels - model.predict_labels(survey).labels) / survey.label_err) ** 2, axis=0)
     # A scatter that would as soon be negative is fitted as zero: of its variance a half minus 1 / (2 pi) is left.
     free = np.where(model.scatter_**2 * weight > np.sqrt(2 / n_train), 1, 0.5 - 0.5 / np.pi) * model.fit_scatter
     # J = A V with V = (B'WB + Lambda)^-1 B'W, and V_d = (...)^-1 B_d w_d.
     inverse = np.linalg.inv((model.B_ * weight[:, None]).T @ model.B_ + model.prior_precision_)
     for row, loading in enumerate(model.A_):
-        from_labels = np.einsum("pd,pq,qd->d", response, model.label_coefficient_covariance_[row, 1:, 1:], response,
-                                optimize=True)  # fmt: skip
+        coefficients = max(1.0, scatter[row]) * model.label_coefficient_covariance_[row, 1:, 1:]
+        from_labels = np.einsum("pd,pq,qd->d", response, coefficients, response, optimize=True)
         back = inverse @ loading
         from_flux = weight / n_train * (back @ model.prior_precision_ @ back)
         from_scatter = free * 2 / n_train * jacobian[row] ** 2
@@ -210,7 +212,8 @@ def excess_map(model, survey: Survey, name: str, *, n_permutations: int = 1000, 
     ----------
     model : lux.Lux
     survey : Survey
-        Stars with the label, such as those of training: their labels enter only through the regression.
+        Stars that the model was not trained on: the latents of training stars know a little of their labels' errors,
+        and p-values come out too small.
     name : str
     n_permutations, seed : int
     """
@@ -279,6 +282,12 @@ def made_of_others(saliency: SaliencyMap, name: str, weight=None) -> tuple[np.nd
     return combined, 1 - np.sum(root**2 * (target - combined) ** 2) / np.sum(root**2 * target**2)
 
 
+def noise_share(saliency: SaliencyMap, name: str, weight) -> float:
+    """Return the fraction of a label's squared map that its errors are expected to make, pixels weighed (D,)."""
+    row = saliency.label_names.index(name)
+    return float(np.sum(weight * saliency.err[row] ** 2) / np.sum(weight * saliency.of(name) ** 2))
+
+
 def half_of_map(values) -> float:
     """Return the smallest fraction of pixels that holds half of the sum of absolute values of a map (D,)."""
     sizes = np.sort(np.abs(values))[::-1]
@@ -339,8 +348,7 @@ def _nearest(values, ordered) -> tuple[np.ndarray, np.ndarray]:
     """Return the row of, and the distance to, the nearest of `ordered` values for each value."""
     if not len(ordered):
         return np.zeros(len(values), int), np.full(len(values), np.inf)
-    right = np.clip(np.searchsorted(ordered, values), 1, max(1, len(ordered) - 1))
-    right = np.minimum(right, len(ordered) - 1)
+    right = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
     left = np.maximum(right - 1, 0)
     nearest = np.where(np.abs(values - ordered[left]) <= np.abs(values - ordered[right]), left, right)
     return nearest, np.abs(values - ordered[nearest])
@@ -367,7 +375,7 @@ class Neighbour:
     distance: float
 
 
-def neighbours(wavelength: float, within: float = 1.5, species=("Fe I",)) -> list[Neighbour]:
+def neighbours(wavelength: float, within: float = 1.5, species=("Fe I", "OH")) -> list[Neighbour]:
     """Return what lies within some Angstrom of a vacuum wavelength, the nearest first.
 
     Lines of the named `species` and of heavy elements; airglow at rest; and lines of heavy elements that lie there only

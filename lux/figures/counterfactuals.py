@@ -1,0 +1,111 @@
+"""Figures of the chapter on counterfactual spectra."""
+
+import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from lux.figures import COLOURS, chip_panels, new_figure, with_gaps
+
+
+def significance_panels(panels, threshold_label="5 % anywhere"):
+    """Draw the significance of a line at every wavelength, one panel a stack.
+
+    `panels` are (title, wavelength (D,), z (D,), threshold, places): pixels beyond the threshold are highlighted, and
+    the vacuum wavelengths `places` in Angstrom are marked by a triangle.
+    """
+    figure, axes = new_figure(len(panels), height=1.95 * len(panels) + 0.5, sharex=True)
+    for axis, (title, wavelength, z, threshold, places) in zip(np.atleast_1d(axes), panels, strict=True):
+        x, y = with_gaps(wavelength, z)
+        axis.plot(x, y, color=COLOURS["observed"], linewidth=0.5)
+        beyond = np.abs(z) > threshold
+        axis.scatter(wavelength[beyond], z[beyond], s=7, color=COLOURS["highlight"], linewidths=0, zorder=3)
+        for sign in (-1, 1):
+            axis.axhline(sign * threshold, color=COLOURS["model"], linewidth=0.9, linestyle="--",
+                         label=threshold_label if sign > 0 else None)  # fmt: skip
+        reach = 1.25 * max(np.max(np.abs(z)), threshold)
+        axis.scatter(places, np.full(len(places), 0.93 * reach), marker="v", s=26, color=COLOURS["known"], zorder=3)
+        axis.set_ylim(-reach, reach)
+        axis.set_title(title)
+        axis.set_ylabel("line / error")
+    np.atleast_1d(axes)[0].legend(loc="lower right", bbox_to_anchor=(1, 0.97), borderaxespad=0)
+    np.atleast_1d(axes)[-1].set_xlabel("vacuum wavelength (Å)")
+    return figure
+
+
+def published_residuals(test, airglow, chips, *, reach=9.0):
+    """Draw star minus doppelganger in standard errors, a panel per chip, with the airglow of either star marked.
+
+    `test` is a `lux.counterfactuals.DoppelgangerTest`; `airglow` (T, D) marks its pixels for each twin; `chips` are
+    (first, last) wavelengths.
+    """
+    figure, axes = chip_panels(chips, height=6.8)
+    colours = (COLOURS["model"], COLOURS["proxy"])
+    for axis in axes:
+        for number, colour in enumerate(colours[: len(test.twins)]):
+            offset = -2 * reach * number
+            sigma = test.residual[number] / test.residual_err[number]
+            good = np.isfinite(test.residual_err[number])
+            x, y = with_gaps(test.wavelength, np.clip(np.where(good, sigma, np.nan), -reach, reach) + offset)
+            axis.plot(x, y, color=colour, linewidth=0.5)
+            x, sky = with_gaps(test.wavelength, np.where(airglow[number] & good, np.clip(sigma, -reach, reach), np.nan))
+            axis.plot(x, sky + offset, color=COLOURS["highlight"], linewidth=0.9)
+            axis.axhline(offset, color="black", linewidth=0.5)
+        axis.set_yticks([-2 * reach - 5, -2 * reach, -2 * reach + 5, -5, 0, 5], ["−5", "0", "5", "−5", "0", "5"])
+        axis.tick_params(axis="y", which="minor", left=False)
+    for text, colour in (("first doppelganger", colours[0]), ("second", colours[1]), ("airglow", COLOURS["highlight"])):
+        axes[0].plot([], [], color=colour, label=text)
+    axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
+    axes[1].set_ylabel("star minus doppelganger (standard errors)")
+    axes[-1].set_xlabel("vacuum wavelength (Å)")
+    return figure
+
+
+def limits_panel(tests, lines):
+    """Draw detection limits beside the strengths of real lines, in equivalent width on a logarithmic axis.
+
+    `tests` are (name, at a known place, anywhere) and `lines` (species, equivalent widths), all in milli-Angstrom.
+    """
+    figure, axis = new_figure(height=0.62 * (len(tests) + len(lines)) + 0.9)
+    rows = len(tests) + len(lines)
+    for row, (_, known, anywhere) in enumerate(tests):
+        y = rows - 1 - row
+        ends = [value for value in (known, anywhere) if np.isfinite(value)]
+        axis.plot(ends, [y] * len(ends), color=COLOURS["model"], linewidth=1.5, zorder=1)
+        axis.scatter(known, y, color=COLOURS["model"], s=45, label="at a known place" if row == 0 else None)
+        axis.scatter(anywhere, y, facecolor="white", edgecolor=COLOURS["model"], s=45, zorder=2,
+                     label="anywhere in the band" if row == 0 else None)  # fmt: skip
+    for row, (_, widths) in enumerate(lines):
+        y = len(lines) - 1 - row
+        axis.scatter(widths, np.full(len(widths), y), marker="|", s=160, color=COLOURS["known"],
+                     label="real line, mean giant" if row == 0 else None)  # fmt: skip
+    axis.set_yticks(range(rows), [name for name, *_ in (*tests, *lines)][::-1])
+    axis.tick_params(axis="y", which="minor", left=False)
+    axis.set_ylim(-0.6, rows - 0.4)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.xaxis.set_major_formatter(ScalarFormatter())
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlabel("equivalent width (mÅ)")
+    axis.legend(loc="lower center", bbox_to_anchor=(0.35, 1.0), ncols=3, columnspacing=1.2, handletextpad=0.3)
+    return figure
+
+
+def frames(panels):
+    """Draw |z| of airglow lines in the observer's frame beside the largest |z| of the rest frame.
+
+    `panels` are (title, wavelength (L,), z (L,), threshold, rest-frame maximum, its threshold).
+    """
+    figure, axes = new_figure(1, len(panels), height=3.0, sharey=True)
+    for axis, (title, wavelength, z, threshold, rest, rest_threshold) in zip(axes, panels, strict=True):
+        shown = z != 0
+        axis.vlines(wavelength[shown], 0, np.abs(z[shown]), color=COLOURS["highlight"], linewidth=1.6,
+                    label="at airglow, observer's frame")  # fmt: skip
+        axis.axhline(threshold, color=COLOURS["highlight"], linestyle="--", linewidth=0.9, label="its 5 % threshold")
+        axis.axhline(rest, color=COLOURS["model"], linewidth=1.4, label="largest, rest frame")
+        axis.axhline(rest_threshold, color=COLOURS["model"], linestyle="--", linewidth=0.9, label="its 5 % threshold")
+        axis.set_title(title)
+        axis.set_xlabel("vacuum wavelength (Å)")
+        axis.locator_params(axis="x", nbins=3)
+    axes[0].set_ylabel("|line / error|")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, fontsize=9.5)
+    return figure

@@ -1,0 +1,74 @@
+"""Figures of the chapter on saliency."""
+
+import numpy as np
+
+from lux.figures import COLOURS, label_text, mark_lines, new_figure, with_gaps
+
+
+def map_rows(rows, *, limits=None):
+    """Draw maps of one label above one another on a common wavelength axis.
+
+    Parameters
+    ----------
+    rows : sequence of (title, wavelength (D,), value (D,), overlay (D,) or None, threshold or None, places)
+        `overlay` is drawn over the map; plus and minus `threshold` as dashes; `places`, pairs of a vacuum wavelength in
+        Angstrom and a species, as lines with names.
+    limits : (float, float), optional
+        Wavelengths shown.
+    """
+    figure, axes = new_figure(len(rows), height=1.75 * len(rows) + 0.6, sharex=True)
+    for axis, (title, wavelength, value, overlay, threshold, places) in zip(np.atleast_1d(axes), rows, strict=True):
+        axis.plot(*with_gaps(wavelength, value), color=COLOURS["model"], linewidth=0.6)
+        if overlay is not None:
+            axis.plot(*with_gaps(wavelength, overlay), color=COLOURS["proxy"], linewidth=0.6)
+        for sign in (-1, 1) if threshold is not None else ():
+            axis.axhline(sign * threshold, color="black", linewidth=0.8, linestyle="--")
+        low, high = min(np.min(value), -(threshold or 0)), max(np.max(value), threshold or 0)
+        axis.set(ylim=(low - 0.08 * (high - low), high + (0.35 if places else 0.08) * (high - low)), xlim=limits)
+        axis.set_title(title)
+        mark_lines(axis, places)
+    np.atleast_1d(axes)[-1].set_xlabel("vacuum wavelength (Å)")
+    return figure
+
+
+def similarity_panels(panels, names):
+    """Draw matrices of cosines (M, M) between the maps of the labels `names`; `panels` are (title, matrix)."""
+    figure, axes = new_figure(1, len(panels), height=3.3, sharey=True)
+    for axis, (title, matrix) in zip(axes, panels, strict=True):
+        image = axis.imshow(matrix, vmin=-1, vmax=1, cmap="PuOr")
+        for row, column in np.ndindex(matrix.shape):
+            text = f"{matrix[row, column]:.1f}".replace("-", "−")
+            dark = abs(matrix[row, column]) > 0.6
+            axis.text(column, row, text, ha="center", va="center", fontsize=8.5, color="white" if dark else "black")
+        axis.set_xticks(range(len(names)), [label_text(name, False) for name in names], rotation=60)
+        axis.set_yticks(range(len(names)), [label_text(name, False) for name in names])
+        axis.tick_params(which="both", length=0)
+        axis.set_title(title)
+    figure.colorbar(image, ax=axes, label="cosine", shrink=0.8)
+    return figure
+
+
+def around(wavelength, backward, flux, limits, stellar, sky, air):
+    """Draw the mean flux and the backward map over its error around one place, with all that lies there.
+
+    `backward` are (name, z (D,)) of some labels; `stellar`, `sky` and `air` are pairs of wavelength and name: vacuum
+    wavelengths of stellar lines and airglow, and the place where a list of air wavelengths would put a line.
+    """
+    figure, (top, bottom) = new_figure(2, height=5.4, sharex=True, gridspec_kw={"height_ratios": (1, 1.3)})
+    shown = (wavelength >= limits[0]) & (wavelength <= limits[1])
+    top.step(wavelength[shown], flux[shown], where="mid", color=COLOURS["observed"])
+    top.set(ylabel="mean flux", xlim=limits)
+    low, high = flux[shown].min(), flux[shown].max()
+    top.set_ylim(low - 0.1 * (high - low), high + 0.9 * (high - low))
+    for places, colour in ((stellar, COLOURS["known"]), (sky, COLOURS["highlight"]), (air, COLOURS["guessed"])):
+        for place, name in places:
+            for axis in (top, bottom):
+                axis.axvline(place, color=colour, linewidth=0.9, linestyle="--" if places is air else "-", alpha=0.8)
+            side, height = ("right", 0.8) if places is sky else ("left", 0.7 if places is air else 0.92)
+            top.text(place, height, f" {name} ", color=colour, ha=side, transform=top.get_xaxis_transform())
+    for (name, z), colour in zip(backward, ("#0072B2", "#E69F00", "#4D4D4D"), strict=False):
+        bottom.step(wavelength[shown], z[shown], where="mid", color=colour, label=label_text(name, False))
+    bottom.axhline(0, color="black", linewidth=0.6)
+    bottom.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    bottom.set(xlabel="vacuum wavelength (Å)", ylabel="backward map / error")
+    return figure
