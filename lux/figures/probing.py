@@ -19,7 +19,7 @@ def gap_and_information(gaps: Mapping[str, np.ndarray], gains: Mapping[str, Info
     for (name, values), (colour, hatch) in zip(gaps.items(), WORLD_STYLE, strict=True):
         left.hist(values, edges, histtype="stepfilled", color=COLOURS[colour], alpha=0.5, hatch=hatch, label=name)
     left.set(xlabel="Mutual Information Gap of Eu", ylabel="bases of the latents")
-    left.legend(title="synthetic world", loc="upper right")
+    figure.legend(*left.get_legend_handles_labels(), ncols=2, loc="outside upper center")
     for row, ((_, gain), (colour, _)) in enumerate(zip(gains.items(), WORLD_STYLE, strict=True)):
         low, high = np.percentile(gain.null, [2.5, 97.5])
         right.plot([low, high], [row, row], color=COLOURS["observed"], linewidth=9, alpha=0.3, solid_capstyle="butt",
@@ -27,8 +27,9 @@ def gap_and_information(gaps: Mapping[str, np.ndarray], gains: Mapping[str, Info
         error = np.abs(np.array(gain.interval) - gain.nats)[:, None]
         right.errorbar(gain.nats, row, xerr=error, marker="o", color=COLOURS[colour], capsize=3)
     right.set_yticks(range(len(gains)), [name.replace(" ", "\n") for name in gains])
-    right.set(xlabel="unique information (nats)", ylim=(-0.7, len(gains) - 0.1))
-    right.legend(loc="lower right")
+    right.set(xlabel="unique information (nats)", ylim=(-0.6, len(gains) - 0.4))
+    right.tick_params(axis="y", which="minor", left=False)
+    right.legend(loc="center right")
     return figure
 
 
@@ -36,8 +37,8 @@ def correlation_matrix(correlations: np.ndarray, names: Sequence[str]) -> plt.Fi
     """Draw Pearson's correlations (M, P) of labels with latents as a matrix."""
     figure, axis = new_figure(height=2.5)
     image = axis.imshow(correlations, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-    _label_rows(axis, names)
     axis.set_xticks(range(correlations.shape[1]), range(1, correlations.shape[1] + 1), fontsize=8)
+    _label_rows(axis, names)
     axis.set_xlabel("latent, strongest in the flux first")
     figure.colorbar(image, label="correlation", pad=0.02)
     return figure
@@ -56,9 +57,9 @@ def probes(reads: Mapping[str, Mapping[str, Probe]], names: Sequence[str]) -> pl
     ceiling = [next(iter(reads.values()))[name].ceiling for name in names]
     axis.hlines(ceiling, np.arange(len(names)) - 0.42, np.arange(len(names)) + 0.42, color="black", linewidth=1,
                 label="noise ceiling")  # fmt: skip
-    axis.axhline(0, color="black", linewidth=0.5)
     axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
-    axis.set(ylabel="$R^2$, cross-validated", ylim=(min(-0.1, axis.get_ylim()[0]), 1.02))
+    axis.set(ylabel="$R^2$, cross-validated", ylim=(min(0, axis.get_ylim()[0]), 1.02))
+    axis.tick_params(axis="x", which="minor", bottom=False)
     axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
@@ -77,6 +78,7 @@ def gaps_over_bases(
         axis.plot(np.arange(len(names)) + offset, gap.gap, marker, color=COLOURS[colour], label=title)
     axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
     axis.set(ylabel="Mutual Information Gap", ylim=(0, None))
+    axis.tick_params(axis="x", which="minor", bottom=False)
     axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
@@ -114,11 +116,12 @@ def erasure(reads: Mapping[str, Mapping[str, Probe]]) -> plt.Figure:
     axis.axvline(0, color="black", linewidth=0.5)
     axis.set_yticks(range(len(reads)), [world.replace(" ", "\n") for world in reads])
     axis.set(xlabel="$R^2$ of [Eu/Fe], linear probe, cross-validated", ylim=(-0.6, len(reads) - 0.4))
+    axis.tick_params(axis="y", which="minor", left=False)
     axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 
 def _label_rows(axis, names):
     axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
-    axis.grid(False)
+    axis.minorticks_off()
     axis.tick_params(length=0)
