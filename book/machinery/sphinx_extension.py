@@ -7,6 +7,7 @@ Products are read from ``_products/`` beside the staged pages, or from ``_build/
 import importlib.util
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -171,12 +172,27 @@ def _inline_content(directive):
 
 
 def _named(directive, node, products, prefix):
-    label = directive.options.get("name") or (f"{prefix}-{products.name}".replace("_", "-") if products.own else None)
+    own = _label(prefix, directive.env.docname, products.name) if products.own else None
+    label = directive.options.get("name") or own
     if label:
         directive.options["name"] = label
         directive.add_name(node)
     directive.set_source_info(node)
     return node
+
+
+def _label(prefix, page, name):
+    """Return a label that no other page can have: "fig-02-lux-headline" for `fig-headline` of the page 02_lux."""
+    return f"{prefix}-{page.rpartition('/')[2]}-{name}".replace("_", "-")
+
+
+def _own_labels(app, page, source):
+    """Let authors write short labels, such as `fig-headline`, for figures and tables of their own page."""
+    source[0] = re.sub(
+        r"({numref}`|:name: )(fig|tab)-([\w-]+)",
+        lambda found: found[1] + _label(found[2], page, found[3]),
+        source[0],
+    )
 
 
 def _missing(place, message):
@@ -230,6 +246,7 @@ def setup(app):
     app.add_directive("build-report", BuildReport)
     app.connect("config-inited", _point_to_local_mathjax)
     app.connect("config-inited", _drop_live_cells)
+    app.connect("source-read", _own_labels)
     app.connect("html-page-context", _mend_roles)
     app.connect("build-finished", _copy_mathjax)
     return {"parallel_read_safe": True}
