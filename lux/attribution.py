@@ -8,6 +8,7 @@ Lee 2017), and depend on the basis of the latents. Over the other labels (`label
 import dataclasses
 import itertools
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -125,8 +126,10 @@ def latent_shap(model: "Lux", latents: np.ndarray, background: np.ndarray | None
 
 def shap_package(model: "Lux", latents: np.ndarray, background: np.ndarray | None = None) -> LatentAttribution:
     """Return the same as `latent_shap` by ``shap.LinearExplainer``, interventional; arguments as there."""
-    # shap compiles on import, which takes seconds that nobody else should wait for.
-    from shap import LinearExplainer, maskers
+    with warnings.catch_warnings():
+        # shap is slow to import, so nobody else should wait for it, and warns of progress bars that it does not draw.
+        warnings.simplefilter("ignore")
+        from shap import LinearExplainer, maskers
 
     background = latents if background is None else background
     # The masker would otherwise take a subsample of a hundred stars for the background.
