@@ -264,7 +264,7 @@ def _regressed(labels, latents, response) -> tuple[np.ndarray, np.ndarray]:
 def similarity(saliency: SaliencyMap, weight=None) -> np.ndarray:
     """Return the cosines (M, M) between the maps of the labels; `weight` (D,) of the pixels in the scalar product."""
     scaled = saliency.values * np.sqrt(1.0 if weight is None else weight)
-    scaled = scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
     return scaled @ scaled.T
 
 
@@ -285,7 +285,7 @@ def made_of_others(saliency: SaliencyMap, name: str, weight=None) -> tuple[np.nd
 def noise_share(saliency: SaliencyMap, name: str, weight) -> float:
     """Return the fraction of a label's squared map that its errors are expected to make, pixels weighed (D,)."""
     row = saliency.label_names.index(name)
-    return float(np.sum(weight * saliency.err[row] ** 2) / np.sum(weight * saliency.of(name) ** 2))
+    return float(weight @ saliency.err[row] ** 2 / (weight @ saliency.values[row] ** 2))
 
 
 def half_of_map(values) -> float:

@@ -155,3 +155,13 @@ def test_what_follows_the_label_at_fixed_observed_wavelength_is_found_in_the_obs
     assert observed.z[0] < -8
     assert abs(observed.z[1]) < 4
     assert observed.z[2] == 0
+
+
+def test_absorbers_are_counted_relative_to_the_mean_star_with_or_without_the_truth():
+    survey = made_survey(n_stars=4000)
+    known = np.log10(cf.absorbers(survey, "eu_fe"))
+    expected = survey.truth.labels[:, 2] + survey.truth.labels[:, 0]
+    np.testing.assert_allclose(known, expected - expected.mean(), atol=1e-12)
+    # Drawn from the catalogue, europium has the spread of the truth, not that of the noisy labels.
+    drawn = np.log10(cf.absorbers(survey.replace(truth=None), "eu_fe")) - survey.labels[:, 0]
+    assert np.std(drawn) == pytest.approx(np.std(survey.truth.labels[:, 2]), rel=0.05)

@@ -65,7 +65,8 @@ def around(wavelength, backward, flux, limits, stellar, sky, air):
             for axis in (top, bottom):
                 axis.axvline(place, color=colour, linewidth=0.9, linestyle="--" if places is air else "-", alpha=0.8)
             side, height = ("right", 0.8) if places is sky else ("left", 0.7 if places is air else 0.92)
-            top.text(place, height, f" {name} ", color=colour, ha=side, transform=top.get_xaxis_transform())
+            top.text(place, height, f" {name} ", color=colour, ha=side, transform=top.get_xaxis_transform(),
+                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
     for (name, z), colour in zip(backward, ("#0072B2", "#E69F00", "#4D4D4D"), strict=False):
         bottom.step(wavelength[shown], z[shown], where="mid", color=colour, label=label_text(name, False))
     bottom.axhline(0, color="black", linewidth=0.6)
