@@ -70,8 +70,8 @@ def spread_over_bases(participation: Mapping[str, np.ndarray], single: Mapping[s
 def label_shares(explained: Mapping[str, Mapping[str, Shapley]], names: Sequence[str]) -> plt.Figure:
     """Draw, for several worlds, how the variance of each predicted label is shared among the other predicted labels."""
     figure, axes = new_figure(len(explained), height=2.3 * len(explained) + 0.7, sharex=True)
-    palette = dict(zip(names, ("model", "leaked", "highlight", "proxy", "guessed"), strict=False))
-    hatches = dict(zip(names, ("", "//", "", "..", ""), strict=False))
+    palette = dict(zip(names, ("model", "leaked", "highlight", "proxy", "guessed", "known", "observed"), strict=False))
+    hatches = dict(zip(names, ("", "//", "", "..", "", "xx", ""), strict=False))
     for axis, (world, labels) in zip(np.atleast_1d(axes), explained.items(), strict=True):
         for row, name in enumerate(names):
             left = 0.0
