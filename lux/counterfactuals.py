@@ -213,7 +213,9 @@ def absorbers(survey: Survey, name: str, seed: int = 0) -> np.ndarray:
         labels = survey.labels
         values, variance = labels[:, column], np.nanvar(labels[:, column])
         reliable = max(0.0, 1 - np.nanmean(survey.label_err[:, column] ** 2) / variance)
-        noise = np.random.default_rng(seed).normal(size=len(values)) * np.sqrt(variance * reliable * (1 - reliable))
+        noise = np.random.default_rng([seed, column]).normal(size=len(values)) * np.sqrt(
+            variance * reliable * (1 - reliable)
+        )
         mean = np.nanmean(values)
         abundance = mean + reliable * (np.where(np.isnan(values), mean, values) - mean) + noise
     if name.endswith("_fe") and "fe_h" in survey.label_names:

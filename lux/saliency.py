@@ -274,8 +274,7 @@ def made_of_others(saliency: SaliencyMap, name: str, weight=None) -> tuple[np.nd
     The fraction is 1 minus squared residual over squared map, in the scalar product of `weight` (D,).
     """
     root = np.sqrt(np.ones(len(saliency.wavelength)) if weight is None else weight)
-    target = saliency.of(name)
-    others = np.delete(saliency.values, saliency.label_names.index(name), axis=0)
+    target, others = saliency.of(name), np.delete(saliency.values, saliency.label_names.index(name), axis=0)
     unit = np.linalg.norm(others * root, axis=1)
     coefficients = np.linalg.lstsq((others * root).T / unit, target * root)[0] / unit
     combined = coefficients @ others
