@@ -18,7 +18,8 @@ FINGERPRINT := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-'
 STAMP := $(VENV)/.complete-$(FINGERPRINT)
 
 KNOWN := PYTHON PROFILE DATASET CHAPTERS SEED BUILD_OPTIONS TEST_OPTIONS PORT
-MISSPELT := $(filter-out $(KNOWN) MAKEFLAGS MFLAGS,$(foreach override,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(override)))))
+GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
+MISSPELT := $(filter-out $(KNOWN) MAKEFLAGS MFLAGS MAKEOVERRIDES,$(GIVEN))
 ifneq ($(strip $(MISSPELT)),)
 $(error unknown variable $(MISSPELT); there are: $(KNOWN))
 endif
