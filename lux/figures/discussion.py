@@ -49,5 +49,5 @@ def where_it_breaks(stars: Mapping[str, tuple], slopes: Mapping[str, Mapping[str
         right.text(place, -0.75, text, ha="center", fontsize=10)
     right.set_yticks(np.arange(len(populations)), populations)
     right.set(ylim=(len(populations) - 0.5, -1.0), xlabel="slope of prediction against truth")
-    right.legend(loc="lower right", fontsize=10)
+    right.legend(loc="center", bbox_to_anchor=(0.52, 0.4), fontsize=10)
     return figure
