@@ -18,6 +18,9 @@ from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 MATHJAX_FILE = "tex-svg.js"
+FORMULA_HEADING = re.compile(
+    r'<th class="(head[^"]*)">(?=<p><span class="math[^"]*">\\\(([^<]*)\\\)</span></p></th>)(.*?)</th>', re.DOTALL
+)
 _AGREEMENT = {"yes": "They agree", "partly": "They agree in part", "no": "They disagree"}
 
 
@@ -230,9 +233,16 @@ def _is_live_cells(handler):
 
 
 def _mend_roles(app, page, template, context, doctree):
-    """Give references the role that their list requires; the one that docutils gives is deprecated."""
+    """Give references the role that their list requires, docutils' own being deprecated, and formulas a name."""
     if "body" in context:
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = FORMULA_HEADING.sub(_name_formula, body)
+
+
+def _name_formula(heading):
+    """Give a table heading that is a formula alone, which is drawn as a picture, a name that can be read aloud."""
+    name = re.sub(r"\\\w*rm|[{}_]", "", heading[2]).replace("\\", "").strip()
+    return f'<th class="{heading[1]} formula" aria-label="{name}">{heading[3]}</th>'
 
 
 def setup(app):
