@@ -287,9 +287,12 @@ def _fixed(block: Block, latents: np.ndarray) -> LatentPosterior:
 
 
 def known(block: Block, precision: np.ndarray, moment: np.ndarray):
-    """Return what is known of the latents of a block's stars on the device; padding gets the first star's precision."""
-    padded = block.padded(precision)
-    padded[len(precision) :] = padded[0]
+    """Return what is known of the latents of a block's stars on the device.
+
+    The padding is told a unit precision: a star without flux has to have a latent, whatever the prior.
+    """
+    padded = np.array(block.padded(precision))
+    padded[len(precision) :] = np.eye(precision.shape[-1])
     return on_device((padded, block.padded(moment)))
 
 

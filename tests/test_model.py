@@ -256,6 +256,19 @@ def test_the_size_of_the_blocks_does_not_matter(surveys, model):
     assert errors_apart(small.predict_labels(test), model.predict_labels(test), test) < 1e-3
 
 
+@pytest.mark.parametrize("settings_", [{}, {"algorithm": "als", "start": "labels", "omega": 1000.0}])
+def test_stars_that_do_not_fill_the_blocks_are_fitted_all_the_same(surveys, settings_):
+    train, test = surveys[0][:407], surveys[1]
+    fixed = {"max_cycles": 30, "tolerance": 1e-3} | settings_
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        whole = lux.Lux(4, block_size=407, **fixed).fit(train)
+        for block_size in (100, 406):
+            model = lux.Lux(4, block_size=block_size, **fixed).fit(train)
+            assert errors_apart(model.predict_labels(test), whole.predict_labels(test), test) < 1e-4
+            np.testing.assert_allclose(model.latents_, whole.latents_, atol=1e-3)
+
+
 def test_fits_of_one_shape_do_not_compile_again(surveys):
     train = surveys[0]
     lux.Lux(3, max_cycles=2, tolerance=1.0).fit(train)
