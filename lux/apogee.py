@@ -20,18 +20,16 @@ import csv
 import io
 import re
 import tarfile
-import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 from tqdm import tqdm
 
+from lux.aspcap import flux_and_ivar, read_aspcap_star
 from lux.download import SourceArchive, obtain_archive
-from lux.instrument import N_PIXELS, on_chip, wavelength_grid
+from lux.instrument import on_chip, wavelength_grid
 from lux.storage import cache_dir
 from lux.survey import Survey
 
@@ -58,8 +56,6 @@ CITATIONS = (
     "Ness et al. 2015, ApJ 808, 16 (The Cannon)",
 )
 
-# A pixel with a larger error carries no information; the pipeline's bad pixels have errors up to 100.
-LARGEST_ERROR = 0.1
 # A pixel column is dropped where fewer than this fraction of the stars has it unmasked.
 LEAST_GOOD_FRACTION = 0.05
 # Errors that the table does not give. These are the floors of PARAM_COV in the same files, which ASPCAP took from the
@@ -182,26 +178,21 @@ def _read_table(content: bytes) -> dict[str, dict[str, float]]:
 
 
 def _read_spectrum(filename: str, content: bytes) -> dict:
+    spectrum = read_aspcap_star(content, name=filename)
     try:
-        with warnings.catch_warnings(action="error", category=AstropyUserWarning), \
-                fits.open(io.BytesIO(content), memmap=False) as file:  # fmt: skip
-            header, row = file[0].header, file[4].data[0]
-            star = {
-                "flux": np.asarray(file[1].data, np.float32),
-                "error": np.asarray(file[2].data, np.float32),
-                "field": str(header["FIELD"]).strip(),
-                "snr": float(header["SNR"]),
-                "starflag": int(row["STARFLAG"]),
-                "aspcapflag": int(row["ASPCAPFLAG"]),
-            }
-            for name, place in _PARAMETERS.items():
-                bad = int(row["PARAMFLAG"][place]) & _PARAMETER_BAD or row["FPARAM"][place] < -100
-                star[name] = np.nan if bad else float(row["FPARAM"][place])
-    except Exception as error:
-        # astropy reports a broken file by many exception types, down to struct and zlib errors.
-        raise ValueError(f"{filename} cannot be read as an aspcapStar file: {error}") from error
-    if star["flux"].shape != (N_PIXELS,) or star["error"].shape != (N_PIXELS,):
-        raise ValueError(f"{filename} holds flux of shape {star['flux'].shape}, expected ({N_PIXELS},)")
+        star = {
+            "flux": spectrum.flux,
+            "error": spectrum.error,
+            "field": str(spectrum.header["FIELD"]).strip(),
+            "snr": float(spectrum.header["SNR"]),
+            "starflag": int(spectrum.row["STARFLAG"]),
+            "aspcapflag": int(spectrum.row["ASPCAPFLAG"]),
+        }
+        for name, place in _PARAMETERS.items():
+            fitted, flag = spectrum.row["FPARAM"][place], int(spectrum.row["PARAMFLAG"][place])
+            star[name] = np.nan if flag & _PARAMETER_BAD or fitted < -100 else float(fitted)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{filename} cannot be read as an aspcapStar file of DR10: {error}") from error
     return star
 
 
@@ -211,14 +202,12 @@ def _cluster(field: str) -> str:
 
 def _to_survey(stars: list[dict]) -> Survey:
     pixels = on_chip("dr10")
-    flux = np.stack([star["flux"][pixels] for star in stars])
-    error = np.stack([star["error"][pixels] for star in stars])
-    good = np.isfinite(flux) & (flux > 0) & np.isfinite(error) & (error > 0) & (error <= LARGEST_ERROR)
+    flux, ivar = flux_and_ivar(*(np.stack([star[name][pixels] for star in stars]) for name in ("flux", "error")))
     labels = np.array([[star[name] for name in LABEL_NAMES] for star in stars])
     return Survey(
         wavelength=wavelength_grid()[pixels],
-        flux=np.where(good, flux, np.float32(1)),
-        ivar=np.where(good, 1 / np.where(good, error, np.float32(1)) ** 2, np.float32(0)),
+        flux=flux,
+        ivar=ivar,
         labels=np.where(labels > -100, labels, np.nan),
         label_err=np.array([[_label_error(star, name) for name in LABEL_NAMES] for star in stars]),
         label_names=LABEL_NAMES,

@@ -36,7 +36,8 @@ def spectrum(star: str, field: str, n_flag: int = 0) -> bytes:
     row = np.zeros(1, [("STARFLAG", "i4"), ("ASPCAPFLAG", "i4"), ("FPARAM", "f4", 7), ("PARAMFLAG", "i4", 7)])
     row["FPARAM"][0], row["PARAMFLAG"][0, 5] = [5000, 2.5, 0.2, -2, 0.1, 0.9, 0.25], n_flag
     buffer = io.BytesIO()
-    hdus = [primary, fits.ImageHDU(flux), fits.ImageHDU(error), fits.ImageHDU(flux), fits.BinTableHDU(row)]
+    grid = fits.Header({"CRVAL1": 4.179, "CDELT1": 6e-6})
+    hdus = [primary, *(fits.ImageHDU(image, grid) for image in (flux, error, flux)), fits.BinTableHDU(row)]
     fits.HDUList(hdus).writeto(buffer)
     return buffer.getvalue()
 
