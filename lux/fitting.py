@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.optimize import brentq
 from tqdm import tqdm
 
 from lux.inference import LatentPosterior, Statistics, add, infer, pixel_sums, project, statistics, total_weight
@@ -284,6 +285,20 @@ def _fixed(block: Block, latents: np.ndarray) -> LatentPosterior:
     length, size = len(block.flux), latents.shape[1]
     mean = block.padded(latents[block.rows])
     return LatentPosterior(mean, np.zeros((length, size, size), np.float32), np.zeros(length, np.float32))
+
+
+def excess_scatter(residual: np.ndarray, variance: np.ndarray) -> float:
+    """Return the standard deviation that, added to known variances (n,), makes the mean of chi squared one, or zero.
+
+    The moment estimate of Paule & Mandel 1982 (J. Res. NBS 87, 377).
+    """
+
+    def surplus(extra: float) -> float:
+        return float(np.mean(residual**2 / (variance + extra)) - 1)
+
+    if surplus(0.0) <= 0:
+        return 0.0
+    return float(np.sqrt(brentq(surplus, 0.0, np.mean(residual**2) + variance.max(), xtol=1e-12 * variance.max())))
 
 
 def known(block: Block, precision: np.ndarray, moment: np.ndarray):

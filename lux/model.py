@@ -19,18 +19,19 @@ from pathlib import Path
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
-from lux.fitting import Fit, blocks, on_device, principal_axes
+from lux.fitting import Fit, blocks, excess_scatter, on_device, principal_axes
 from lux.inference import infer, total_weight
 from lux.prediction import Prediction
 from lux.storage import atomic_write
 from lux.survey import Survey
 
-FORMAT = "lux-model-1"
+FORMAT = "lux-model-2"
 STARTS = ("pca", "labels", "random")
 ALGORITHMS = ("em", "als")
 _FITTED = (
     "wavelength_", "label_names_", "label_units_", "label_center_", "label_scale_", "A_", "a_", "B_", "b_", "scatter_",
-    "weight_", "prior_precision_", "label_coefficient_covariance_", "latents_", "history_", "converged_",
+    "weight_", "prior_precision_", "label_coefficient_covariance_", "label_scatter_", "latents_", "history_",
+    "converged_",
 )  # fmt: skip
 
 
@@ -74,6 +75,9 @@ class Lux:
         Mean over the training stars of the weight of each pixel, 1 / (1 / ivar + s_lambda^2).
     label_coefficient_covariance_ : (M, P + 1, P + 1) array
         Covariance of each label's intercept and loadings, from the finite number of training stars.
+    label_scatter_ : (M,) array
+        What each label of the training stars does beyond its catalogue error and the errors of its prediction from
+        flux, as a standard deviation: what the latents do not know of it. It enters the predicted errors only.
     latents_ : (N, P) array
         Latents of the training stars given labels and flux.
     prior_precision_ : (P, P) array
@@ -143,6 +147,7 @@ class Lux:
         fit.hand_over(self)
         if self.algorithm == "em":
             self.__dict__.update(self.canonical().__dict__)
+        self.label_scatter_ = self._missing_label_scatter(survey)
         if not self.converged_:
             warnings.warn(
                 f"Lux did not converge: after {self.max_cycles} cycles the labels still move by {fit.movement:.2g} of "
@@ -165,20 +170,40 @@ class Lux:
     def predict_labels(self, survey: Survey) -> Prediction:
         """Return the labels given flux alone; labels of `survey` are not looked at.
 
-        The covariance is that of the latents' posterior and of the label coefficients, not of unmodelled physics.
+        The covariance is that of the latents' posterior and of the label coefficients, plus the label scatter. The
+        scatter is that of the training stars: for stars unlike them it may be too small.
 
         Raises
         ------
         ValueError
             As `infer_latents`.
         """
-        labels, covariances = [], []
-        for mean, covariance in self._infer(survey):
-            labels.append(self.a_ + mean @ self.A_.T)
-            covariances.append(self.A_ @ covariance @ self.A_.T + self._coefficient_variance(mean, covariance))
-        covariance = np.concatenate(covariances)
+        latents, covariance = self._label_covariance(survey)
+        covariance = covariance + np.diag(self.label_scatter_**2)
         err = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
-        return Prediction(self.label_names_, np.concatenate(labels), err, covariance)
+        return Prediction(self.label_names_, self.a_ + latents @ self.A_.T, err, covariance)
+
+    def _label_covariance(self, survey: Survey) -> tuple[np.ndarray, np.ndarray]:
+        """Return the latents (N, P) given flux alone, and the covariance (N, M, M) of labels without scatter."""
+        latents, covariances = [], []
+        for mean, covariance in self._infer(survey):
+            latents.append(mean)
+            covariances.append(self.A_ @ covariance @ self.A_.T + self._coefficient_variance(mean, covariance))
+        return np.concatenate(latents), np.concatenate(covariances)
+
+    def _missing_label_scatter(self, survey: Survey) -> np.ndarray:
+        """Return by how much (M,) labels of the training stars miss the prediction beyond all stated errors.
+
+        A star pulls the label coefficients towards its own label; its residual is taken without that pull.
+        """
+        latents, covariance = self._label_covariance(survey)
+        factors = np.concatenate([np.ones((survey.n_stars, 1)), latents], axis=1)
+        leverage = np.einsum("ni,mij,nj->nm", factors, self.label_coefficient_covariance_, factors, optimize=True)
+        pull = np.minimum(leverage / survey.label_err**2, 0.5)
+        residual = (survey.labels - self.a_ - latents @ self.A_.T) / (1 - pull)
+        variance = survey.label_err**2 + np.diagonal(covariance, axis1=1, axis2=2)
+        columns = zip(residual.T, variance.T, ~np.isnan(survey.labels.T), strict=True)
+        return np.array([excess_scatter(each[there], stated[there]) for each, stated, there in columns])
 
     def _coefficient_variance(self, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """Return what the errors of the label coefficients add to the label covariances, (n, M, M), diagonal."""
@@ -239,6 +264,21 @@ class Lux:
         self._require_fitted()
         model = self.rotate(self.omega * np.linalg.cholesky(self.prior_precision_).T)
         return model.rotate(principal_axes(model.A_ / self.label_scale_[:, None], model.B_, self.weight_))
+
+    def shrunk(self) -> "Lux":
+        """Return the model, in the canonical gauge, without the part of the flux loadings that is noise.
+
+        Loadings fitted to N stars carry noise that new spectra do not share, of information D / N per latent at unit
+        variance. Left in, it counts as signal of a new star and pulls weak latents to zero. Each latent's loadings are
+        multiplied by the fraction of their information that is not noise (James & Stein 1961; here the posterior mean
+        under a Gaussian prior fitted to the loadings). The result is no longer the maximum of the likelihood, but
+        predicts better where latents are weak and D is not small beside N.
+        """
+        model = self.canonical()
+        information = np.sum(model.B_**2 * model.weight_[:, None], axis=0)
+        noise = len(model.B_) / len(model.latents_) / self.omega**2
+        model.B_ = model.B_ * np.maximum(0, 1 - noise / np.maximum(information, noise))
+        return model
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted model to one file (NumPy archive without pickle), whole or not at all."""

@@ -147,6 +147,51 @@ def reference_predictions(model, survey, test, cycles=60):
     return a + mean @ A.T
 
 
+def held_out_chi(model, test):
+    """Return the root mean square of held-out labels in units of both errors, for each label."""
+    prediction = model.predict_labels(test)
+    return np.sqrt(np.nanmean((prediction.labels - test.labels) ** 2 / (prediction.err**2 + test.label_err**2), axis=0))
+
+
+def test_the_scatter_of_labels_that_the_flux_does_not_know_is_recovered():
+    survey = linear_survey(n_stars=4000, missing=0.1)
+    extra = np.array([0.0, 0.3, 0.6])
+    noise = np.random.default_rng(9).normal(size=survey.labels.shape)
+    train, test = survey.replace(labels=survey.labels + extra * noise).split(0.5)
+    model = lux.Lux(4).fit(train)
+    np.testing.assert_allclose(model.label_scatter_[1:], extra[1:], rtol=0.1)
+    assert model.label_scatter_[0] < 0.06
+    np.testing.assert_allclose(held_out_chi(model, test), 1, atol=0.1)
+    plain = model.predict_labels(test)
+    model.label_scatter_ = np.zeros(3)
+    assert np.array_equal(model.predict_labels(test).labels, plain.labels)
+    assert np.all(held_out_chi(model, test)[1:] > 1.4)
+
+
+def test_labels_drawn_from_the_model_need_no_scatter():
+    train, test = linear_survey(n_stars=4000, seed=3).split(0.5)
+    model = lux.Lux(4).fit(train)
+    noise_of_the_estimate = np.mean(train.label_err**2) * np.sqrt(2 / train.n_stars)
+    assert np.all(model.label_scatter_**2 < 3 * noise_of_the_estimate)
+    np.testing.assert_allclose(held_out_chi(model, test), 1, atol=0.1)
+
+
+def test_shrinking_noisy_loadings_predicts_new_stars_better_and_hardly_touches_strong_ones():
+    survey = linear_survey(n_stars=1100, n_pixels=2000, n_latents=6, noise=0.3)
+    train, test = survey[:100], survey[100:]
+    model = lux.Lux(6).fit(train)
+
+    def rmse(each):
+        return np.sqrt(np.mean((each.predict_labels(test).labels - test.truth.labels) ** 2))
+
+    assert rmse(model.shrunk()) < 0.97 * rmse(model)
+    turned = model.rotate(np.random.default_rng(3).normal(size=(6, 6)) + 3 * np.eye(6)).shrunk()
+    assert errors_apart(turned.predict_labels(test), model.shrunk().predict_labels(test), test) < 1e-3
+    strong = linear_survey(n_stars=600, n_pixels=100, n_latents=3).split(0.3)
+    fitted = lux.Lux(3).fit(strong[0])
+    assert errors_apart(fitted.shrunk().predict_labels(strong[1]), fitted.predict_labels(strong[1]), strong[1]) < 0.05
+
+
 def test_single_precision_agrees_with_a_double_precision_reference_to_a_thousandth_of_a_label_error(surveys, model):
     train, test = surveys
     reference = reference_predictions(model, train, test)
@@ -290,6 +335,7 @@ def test_a_model_survives_the_file(surveys, model, tmp_path):
     model.save(tmp_path / "model.npz")
     loaded = lux.Lux.load(tmp_path / "model.npz")
     assert np.array_equal(loaded.predict_labels(surveys[1]).labels, model.predict_labels(surveys[1]).labels)
+    assert np.array_equal(loaded.predict_labels(surveys[1]).err, model.predict_labels(surveys[1]).err)
     assert (loaded.label_names_, loaded.converged_, loaded.tolerance) == (model.label_names_, True, model.tolerance)
     whole = (tmp_path / "model.npz").read_bytes()
     (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
