@@ -235,8 +235,11 @@ def planted_pixels(world: World, wavelength, observed_velocity=None) -> np.ndarr
         return np.any(np.abs(pixels[:, None] - centres) <= PROFILE_REACH, axis=1)
     if observed_velocity is None:
         raise ValueError("the pixels of an artefact depend on the star: give observed_velocity (N,) in km/s")
-    centres = np.rint(rest_pixel(world.wavelengths, observed_velocity)).astype(int)
-    return np.any(np.abs(pixels[None, :, None] - centres[:, None, :]) <= PROFILE_REACH, axis=2)
+    _, columns = columns_near(rest_pixel(world.wavelengths, observed_velocity), pixels, PROFILE_REACH)
+    inside = columns >= 0
+    planted = np.zeros((len(columns), len(pixels)), bool)
+    planted[np.nonzero(inside)[0], columns[inside]] = True
+    return planted
 
 
 def rest_pixel(observed_wavelength, observed_velocity) -> np.ndarray:
