@@ -1,0 +1,119 @@
+"""How well a number tells two kinds of worlds apart: ROC, power at a fixed rate of false alarms, detection limits."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+
+from lux.transfer import Estimate
+
+FALSE_ALARMS = 0.05
+POWER = 0.95
+# Significance at which the optimal one-sided test has that power at that rate of false alarms.
+OPTIMAL_SIGNIFICANCE = 2 * 1.6448536
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """How a technique tells worlds with something planted from worlds without, with 68 % bootstrap intervals.
+
+    Parameters
+    ----------
+    auc : Estimate
+        Probability that a planted world scores higher than one without, ties counting half.
+    power : Estimate
+        Fraction of planted worlds above the 95th percentile of those without.
+    """
+
+    auc: Estimate
+    power: Estimate
+
+
+def score(planted, without, n_bootstrap: int = 500, seed: int = 0) -> Score:
+    """Score the numbers of planted worlds (P,) against those of worlds without (W,).
+
+    Raises
+    ------
+    ValueError
+        If there are less than two of either, or a number is not finite.
+    """
+    planted, without = np.asarray(planted, float), np.asarray(without, float)
+    for name, values in (("planted", planted), ("without", without)):
+        if len(values) < 2 or not np.all(np.isfinite(values)):
+            raise ValueError(f"{len(values)} worlds {name}, of which all must be finite, and two at least")
+    generator = np.random.default_rng(seed)
+    draws = _resample(planted, n_bootstrap, generator), _resample(without, n_bootstrap, generator)
+    return Score(
+        _with_interval(_auc(planted[None], without[None])[0], _auc(*draws)),
+        _with_interval(_power(planted[None], without[None])[0], _power(*draws)),
+    )
+
+
+def smallest_depth(
+    depths: Sequence[float], planted: Sequence, without, power: float = POWER, n_bootstrap: int = 500, seed: int = 0
+) -> Estimate:
+    """Return the depth from which on worlds are told from those without with a given power, and its interval.
+
+    Parameters
+    ----------
+    depths : sequence of K float
+        Increasing, positive.
+    planted : sequence of K arrays
+        The numbers of the worlds of each depth.
+    without : (W,) array
+    power : float
+
+    Returns
+    -------
+    Estimate
+        Interpolated in the logarithm of the depth between the last depth that falls short and the next; the first depth
+        if none falls short, infinite if the last one does.
+    """
+    generator = np.random.default_rng(seed)
+    planted, without = [np.asarray(each, float) for each in planted], np.asarray(without, float)
+    value = _crossing(depths, np.array([_power(each[None], without[None])[0] for each in planted]), power)
+    resampled = _resample(without, n_bootstrap, generator)
+    powers = np.stack([_power(_resample(each, n_bootstrap, generator), resampled) for each in planted], axis=1)
+    draws = [_crossing(depths, row, power) for row in powers]
+    low, high = np.quantile(draws, [0.16, 0.84], method="nearest")
+    return Estimate(value, float(low), float(high))
+
+
+def fraction(hits: int, total: int) -> Estimate:
+    """Return a fraction with its 68 % Wilson interval."""
+    share, z = hits / total, 1.0
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return Estimate(share, float(max(0.0, middle - half)), float(min(1.0, middle + half)))
+
+
+def _auc(planted: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Return the area under the ROC curve (R,) of rows of planted (R, P) and without (R, W): Mann and Whitney's U."""
+    count = planted.shape[1]
+    ranks = rankdata(np.concatenate([planted, without], axis=1), axis=1)
+    return (ranks[:, :count].sum(axis=1) - count * (count + 1) / 2) / (count * without.shape[1])
+
+
+def _power(planted: np.ndarray, without: np.ndarray) -> np.ndarray:
+    threshold = np.quantile(without, 1 - FALSE_ALARMS, axis=1, method="higher")
+    return np.mean(planted > threshold[:, None], axis=1)
+
+
+def _resample(values: np.ndarray, count: int, generator) -> np.ndarray:
+    return values[generator.integers(len(values), size=(count, len(values)))]
+
+
+def _with_interval(value: float, draws: np.ndarray) -> Estimate:
+    return Estimate(float(value), *map(float, np.percentile(draws, [16, 84])))
+
+
+def _crossing(depths: Sequence[float], powers: np.ndarray, wanted: float) -> float:
+    short = np.flatnonzero(powers < wanted)
+    if not len(short):
+        return float(depths[0])
+    last = short[-1]
+    if last == len(depths) - 1:
+        return float("inf")
+    share = (wanted - powers[last]) / (powers[last + 1] - powers[last])
+    return float(depths[last] * (depths[last + 1] / depths[last]) ** share)
