@@ -75,6 +75,11 @@ def equivalent_width(depth, wavelength, resolution: float = RESOLUTION):
     return np.asarray(depth) * np.sqrt(2 * np.pi) * np.asarray(wavelength) / (resolution * _FWHM) * 1e3
 
 
+def _closed_up(index: np.ndarray, reach: int) -> np.ndarray:
+    """Return the place of each pixel where gaps are no wider than what keeps their sides `reach` pixels apart."""
+    return np.concatenate([[0], np.cumsum(np.minimum(np.diff(index), reach + 1))])
+
+
 def spread(values: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Return values (K, D) on the gap-free grid of `pixel_index`, zero in the gaps."""
     grid = np.zeros((len(values), index[-1] + 1), values.dtype)
@@ -92,7 +97,7 @@ def autocorrelation(residual, weight, wavelength, n_lags: int = 2 * HALF_WIDTH, 
     residual, weight = residual[rows], weight[rows]
     scaled = residual * np.sqrt(weight)
     good = (weight > 0) & (np.abs(scaled) < clip)
-    index = pixel_index(wavelength)
+    index = _closed_up(pixel_index(wavelength), n_lags)
     scaled, good = spread(np.where(good, scaled, 0).astype(np.float32), index), spread(good.astype(np.float32), index)
     length = scaled.shape[1]
     covariance = [
@@ -122,7 +127,7 @@ def matched_filter(residual, weight, wavelength, correlation=None, resolution: f
     offset = np.arange(-HALF_WIDTH, HALF_WIDTH + 1)
     model = np.stack([-np.exp(-0.5 * (offset / line_sigma(wavelength, resolution)) ** 2), np.ones(len(offset))])
     instrument = _decorrelated(model, correlation)
-    index = pixel_index(wavelength)
+    index = _closed_up(pixel_index(wavelength), 2 * HALF_WIDTH)
     weighted = spread((residual * weight).astype(np.float32), index)
     weight = spread(np.asarray(weight, np.float32), index)
 
