@@ -1,32 +1,51 @@
-"""The command line: ``python -m lux audit SURVEY.h5 --label eu_fe``."""
+"""The command line: ``python -m lux audit SURVEY.h5 --label eu_fe``, ``python -m lux fetch apogee-galah``."""
 
 import argparse
 import sys
 
-from lux.model import Lux
-from lux.sources import load
-from lux.verdict import audit, audit_all
-
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; return 0, or 2 with a message on standard error if the input is wrong."""
+    """Run a command; return 0, or 2 with a message on standard error if the input is wrong or data cannot be had."""
     options = _parser().parse_args(arguments)
     try:
-        survey = load(options.survey).drop_masked_pixels()
-        train, test = survey.split(options.test_fraction, options.seed)
-        model = Lux(options.latents).fit(train) if options.model is None else Lux.load(options.model)
-        if options.label is None:
-            reports = list(audit_all(model, train, test, seed=options.seed).values())
-        else:
-            reports = [audit(model, train, test, options.label, options.own_lines, seed=options.seed)]
-    except (ValueError, FileNotFoundError) as error:
+        options.run(options)
+    except (ValueError, OSError) as error:
         print(f"lux: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _audit(options) -> None:
+    from lux.model import Lux
+    from lux.sources import load
+    from lux.verdict import audit, audit_all
+
+    survey = load(options.survey).drop_masked_pixels()
+    train, test = survey.split(options.test_fraction, options.seed)
+    model = Lux(options.latents).fit(train) if options.model is None else Lux.load(options.model)
+    if options.label is None:
+        reports = list(audit_all(model, train, test, seed=options.seed).values())
+    else:
+        reports = [audit(model, train, test, options.label, options.own_lines, seed=options.seed)]
     if options.json:
         print("[" + ",\n".join(report.to_json() for report in reports) + "]")
     else:
         print("\n\n".join(str(report) for report in reports))
-    return 0
+
+
+def _fetch(options) -> None:
+    from lux.apogee_galah import Request, describe, make_survey_file, plan_fetch
+    from lux.archive import Politeness
+
+    request = Request(
+        n_stars=options.stars, labels=tuple(options.labels), selection=options.selection,
+        complete=not options.incomplete, cache=options.cache,
+    )  # fmt: skip
+    if options.dry_run:
+        print(plan_fetch(request))
+        return
+    path = make_survey_file(request, politeness=Politeness(connections=options.connections))
+    print(describe(path))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     audit_parser.add_argument("--test-fraction", type=float, default=0.3, help="share of stars held out (0.3)")
     audit_parser.add_argument("--seed", type=int, default=0)
     audit_parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    audit_parser.set_defaults(run=_audit)
+    fetch_parser = commands.add_parser("fetch", help="fetch the spectra and labels of the published study")
+    fetch_parser.add_argument("dataset", choices=["apogee-galah"])
+    fetch_parser.add_argument("--stars", type=int, default=5000, help="most stars (5000)")
+    fetch_parser.add_argument("--labels", nargs="+", default=["teff", "logg", "fe_h", "alpha_fe", "eu_fe"],
+                              metavar="LABEL", help="labels of GALAH, such as eu_fe or ba_fe")  # fmt: skip
+    fetch_parser.add_argument("--selection", choices=["careful", "published"], default="careful")
+    fetch_parser.add_argument("--incomplete", action="store_true", help="keep stars that lack some of the labels")
+    fetch_parser.add_argument("--connections", type=int, default=4, help="most transfers at a time (4)")
+    fetch_parser.add_argument("--cache", help="folder for everything fetched")
+    fetch_parser.add_argument("--dry-run", action="store_true", help="say how much would be fetched, and stop")
+    fetch_parser.set_defaults(run=_fetch)
     return parser
 
 

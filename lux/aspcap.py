@@ -1,8 +1,8 @@
 """One ``aspcapStar`` file: the continuum-normalised spectrum of a star, as ASPCAP fitted it.
 
 The format is the same from DR10 to DR17: flux, error and best fit as images on the one logarithmic grid of
-`lux.instrument`, then a table of one row. The star is named in the primary header (``OBJ`` in DR10, ``OBJID`` later) and
-in the row (``OBJ``, later ``APOGEE_ID``). There is no mask: a bad pixel has an error up to 1e10, a pixel off the
+`lux.instrument`, then a table of one row. The star is named in the primary header (``OBJ`` in DR10, ``OBJID`` later)
+and in the row (``OBJ``, later ``APOGEE_ID``). There is no mask: a bad pixel has an error up to 1e10, a pixel off the
 detectors a flux of zero or NaN.
 """
 

@@ -170,6 +170,17 @@ def read_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> dict
     return {key: np.concatenate(parts) if parts else _empty(columns[key].kind) for key, parts in collected.items()}
 
 
+def check_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> None:
+    """Raise what `read_columns` would raise of a file, from its header and size, without reading its rows."""
+    path = Path(path)
+    table, start, n_rows = _open_table(path)
+    needed, size = start + n_rows * table.dtype.itemsize, path.stat().st_size
+    if size < needed:
+        raise ValueError(f"{path} is truncated: it has {size} bytes where its table ends at {needed}")
+    for column in columns.values():
+        _find(path, table, column)
+
+
 def _open_table(path: Path) -> tuple[fits.ColDefs, int, int]:
     """Return the column definitions of the first table, the byte where its rows start, and their number."""
     try:
@@ -210,7 +221,8 @@ def _find(path: Path, table: fits.ColDefs, column: Column) -> str:
 def _converted(path: Path, column: Column, definition: fits.Column, values: np.ndarray) -> np.ndarray:
     values = values.reshape(len(values))
     if column.kind == "text":
-        return np.char.strip(np.char.decode(np.char.partition(values, b"\0")[:, 0], "ascii", "replace"))
+        texts = (text.partition(b"\0")[0].decode("ascii", "replace").strip() for text in values.tolist())
+        return np.array(list(texts), dtype=f"U{values.dtype.itemsize}")
     missing = np.zeros(len(values), bool)
     if values.dtype.kind in "iu" and definition.null not in (None, ""):
         missing = values == definition.null

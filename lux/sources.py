@@ -5,7 +5,7 @@ from pathlib import Path
 
 from lux.survey import Survey
 
-NAMES = ("synthetic", "apogee-dr10")
+NAMES = ("synthetic", "apogee-dr10", "apogee-galah")
 
 
 def load(source: str | os.PathLike, **options) -> Survey:
@@ -15,14 +15,15 @@ def load(source: str | os.PathLike, **options) -> Survey:
     ----------
     source : str or path
         "synthetic" (options of `lux.synthetic.make_survey`: ``n_stars``, ``seed``, ``world``, ...), "apogee-dr10"
-        (options of `lux.apogee.load_dr10`), or the path of an HDF5 survey (no options).
+        (options of `lux.apogee.load_dr10`), "apogee-galah" (``n_stars`` and other options of
+        `lux.apogee_galah.load_apogee_galah`; fetches what is missing), or the path of an HDF5 survey (no options).
 
     Raises
     ------
     ValueError
         If the name is unknown, or options are given with a path.
     FileNotFoundError
-        If a path leads to no file.
+        If a path leads to no file, or data cannot be fetched.
     """
     if source == "synthetic":
         from lux.synthetic import make_survey
@@ -32,6 +33,10 @@ def load(source: str | os.PathLike, **options) -> Survey:
         from lux.apogee import load_dr10
 
         return load_dr10(**options)
+    if source == "apogee-galah":
+        from lux.apogee_galah import load_apogee_galah
+
+        return load_apogee_galah(**options)
     path = Path(source)
     if not path.exists() and not path.suffix:
         raise ValueError(f"unknown data set {str(source)!r}; expected {', '.join(NAMES)} or the path of a saved survey")

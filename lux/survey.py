@@ -211,25 +211,7 @@ class Survey:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write everything to one HDF5 file, whole or not at all."""
-        with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
-            for name in ("wavelength", "labels", "label_err"):
-                array = getattr(self, name)
-                file.create_dataset(name, data=array, fletcher32=array.size > 0)
-            for name in ("flux", "ivar"):
-                rows = max(1, min(self.n_stars, (1 << 20) // (4 * self.n_pixels)))
-                file.create_dataset(name, data=getattr(self, name), chunks=(rows, self.n_pixels), shuffle=True,
-                                    compression="gzip", compression_opts=1, fletcher32=True)  # fmt: skip
-            _write_columns(file, "star", {"star_id": self.star_id})
-            _write_columns(file, "catalogue", self.catalogue)
-            file.attrs["label_names"] = json.dumps(self.label_names)
-            file.attrs["label_units"] = json.dumps(self.label_units)
-            file.attrs["provenance"] = json.dumps(self.provenance)
-            if self.truth is not None:
-                group = file.create_group("truth")
-                group.attrs["world"] = json.dumps(self.truth.world)
-                group.create_dataset("labels", data=self.truth.labels)
-                _write_columns(group, "columns", self.truth.columns)
-            file.attrs["format"] = FORMAT
+        write_survey(path, self, [(self.flux, self.ivar)])
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Survey":
@@ -255,6 +237,58 @@ class Survey:
                 f"{path} cannot be read as a survey (truncated, damaged or foreign): {error}; write it again"
             ) from error
         return cls(**fields)
+
+
+def write_survey(
+    path: str | os.PathLike, table: Survey, blocks: Iterable[tuple[np.ndarray, np.ndarray]], wavelength=None
+) -> None:
+    """Write a survey whose spectra come in blocks of stars to one HDF5 file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+    table : Survey
+        Everything but the spectra: its flux and ivar are not looked at.
+    blocks : iterable of (flux, ivar)
+        The spectra of all stars in their order, (n, D) each.
+    wavelength : (D,) array, optional
+        Of the pixels of the blocks; that of `table` by default.
+
+    Raises
+    ------
+    ValueError
+        If the blocks hold another number of stars than the table.
+    """
+    wavelength = table.wavelength if wavelength is None else np.asarray(wavelength, np.float64)
+    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+        for name, array in (("wavelength", wavelength), ("labels", table.labels), ("label_err", table.label_err)):
+            file.create_dataset(name, data=array, fletcher32=array.size > 0)
+        shape = (table.n_stars, len(wavelength))
+        chunks = (max(1, min(table.n_stars, (1 << 20) // (4 * len(wavelength)))), len(wavelength))
+        flux, ivar = (
+            file.create_dataset(name, shape, np.float32, chunks=chunks, shuffle=True, compression="gzip",
+                                compression_opts=1, fletcher32=True)
+            for name in ("flux", "ivar")
+        )  # fmt: skip
+        written = 0
+        for block_flux, block_ivar in blocks:
+            rows = slice(written, written + len(block_flux))
+            if rows.stop <= table.n_stars:
+                flux[rows], ivar[rows] = block_flux, block_ivar
+            written = rows.stop
+        if written != table.n_stars:
+            raise ValueError(f"{written} spectra came for the {table.n_stars} stars of the table")
+        _write_columns(file, "star", {"star_id": table.star_id})
+        _write_columns(file, "catalogue", table.catalogue)
+        file.attrs["label_names"] = json.dumps(table.label_names)
+        file.attrs["label_units"] = json.dumps(table.label_units)
+        file.attrs["provenance"] = json.dumps(table.provenance)
+        if table.truth is not None:
+            group = file.create_group("truth")
+            group.attrs["world"] = json.dumps(table.truth.world)
+            group.create_dataset("labels", data=table.truth.labels)
+            _write_columns(group, "columns", table.truth.columns)
+        file.attrs["format"] = FORMAT
 
 
 def _array(name: str, value, dtype, ndim: int) -> np.ndarray:

@@ -11,7 +11,8 @@ import lux
 
 ROOT = Path(__file__).parents[1]
 # The end of the flow: nothing in the module is built on these, but the command line and the drawings.
-ENDS = {"counterfactuals", "saliency", "probing", "attribution", "verdict", "record", "figures", "sources"}
+ENDS = {"counterfactuals", "saliency", "probing", "attribution", "verdict", "record", "figures", "sources",
+        "apogee_galah"}  # fmt: skip
 
 
 def imports_of(path):
