@@ -262,6 +262,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         server = self.server
         with server.lock:
             server.requests[path] += body
+            server.log.append((time.monotonic(), path, self.headers.get("Range", "")))
             server.busy += 1
             server.most_busy = max(server.most_busy, server.busy)
         try:
@@ -347,6 +348,7 @@ class ArchiveServer(http.server.ThreadingHTTPServer):
     faults : Faults
     requests : Counter
         GET requests by path.
+    log : list of (time, path, range asked for)
     most_busy : int
         Most requests under way at once.
     delay : float
@@ -358,7 +360,7 @@ class ArchiveServer(http.server.ThreadingHTTPServer):
     def __init__(self, folder: Path, delay: float = 0.0):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder, self.delay = Path(folder), delay
-        self.faults, self.requests = Faults(), collections.Counter()
+        self.faults, self.requests, self.log = Faults(), collections.Counter(), []
         self.lock, self.busy, self.most_busy = threading.Lock(), 0, 0
         self.stopped = threading.Event()
 
