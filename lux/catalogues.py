@@ -21,14 +21,16 @@ References
 import dataclasses
 import difflib
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.exceptions import AstropyUserWarning
 
 BLOCK_BYTES = 32 * 2**20
-# Magnitude from which a stored number is a sentinel for "missing".
+# Magnitude from which a stored number is a sentinel for "missing"; of positive ones a column may allow larger.
 SENTINEL = 9990.0
 
 
@@ -37,7 +39,7 @@ class Column:
     """A column to read: its name in the file, and what its values mean.
 
     `kind` is "number" (float64, NaN where missing), "flag" (int64, -1 where missing), "id" (int64, 0 where missing) or
-    "text" (str without padding). Numbers beyond `limit` in magnitude are missing.
+    "text" (str without padding). Numbers from -9990 down and from `limit` up are missing.
     """
 
     name: str
@@ -184,7 +186,9 @@ def check_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> Non
 def _open_table(path: Path) -> tuple[fits.ColDefs, int, int]:
     """Return the column definitions of the first table, the byte where its rows start, and their number."""
     try:
-        with fits.open(path, memmap=True, lazy_load_hdus=True) as file:
+        # A warning of truncation is left to the reader, who knows how many rows there should be.
+        with warnings.catch_warnings(action="ignore", category=AstropyUserWarning), \
+                fits.open(path, memmap=True, lazy_load_hdus=True) as file:  # fmt: skip
             for hdu in file:
                 if isinstance(hdu, fits.BinTableHDU):
                     return hdu.columns, hdu.fileinfo()["datLoc"], hdu.header["NAXIS2"]
@@ -229,7 +233,7 @@ def _converted(path: Path, column: Column, definition: fits.Column, values: np.n
     values = _scaled(definition, values.astype(values.dtype.newbyteorder("=")))
     if column.kind == "number":
         number = values.astype(np.float64)
-        return np.where(missing | ~(np.abs(number) < column.limit), np.nan, number)
+        return np.where(missing | ~((number > -SENTINEL) & (number < column.limit)), np.nan, number)
     if column.kind == "id":
         return np.where(missing | (values <= 0), 0, values.astype(np.int64))
     if values.dtype.kind == "f":
