@@ -71,7 +71,7 @@ lint: $(STAMP)
 	@$(RUN) tools/lint_book.py
 
 bench: $(STAMP)
-	@for name in realism speed; do echo "== $$name"; $(RUN) benchmarks/$$name.py || exit 1; done
+	@for name in realism speed techniques; do echo "== $$name"; $(RUN) benchmarks/$$name.py || exit 1; done
 
 lock: $(STAMP)
 	@command -v uv >/dev/null || $(RUN) -m pip install --quiet uv

@@ -132,6 +132,17 @@ class Record:
         _display({"image/png": (folder / f"{name}.png").read_bytes(), "text/plain": alt}, f"figure:{name}")
         plt.close(fig)
 
+    def remark(self, text):
+        """Show a note to the reader where there is something to say."""
+        if text and _in_notebook():
+            from html import escape
+
+            from IPython.display import HTML, display
+
+            display(
+                HTML(f'<div class="admonition note"><p class="admonition-title">Note</p><p>{escape(text)}</p></div>')
+            )
+
     def provenance(self, *surveys):
         """Write the results of the chapter and show what they came from: the last call of every chapter.
 

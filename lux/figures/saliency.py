@@ -31,10 +31,11 @@ def map_rows(rows, *, limits=None):
     return figure
 
 
-def similarity_panels(panels, names):
-    """Draw matrices of cosines (M, M) between the maps of the labels `names`; `panels` are (title, matrix)."""
-    figure, axes = new_figure(1, len(panels), height=3.3, sharey=True)
-    for axis, (title, matrix) in zip(axes, panels, strict=True):
+def similarity_panels(panels):
+    """Draw matrices of cosines (M, M) between the maps of labels; `panels` are (title, matrix, label names)."""
+    same = len({tuple(names) for *_, names in panels}) == 1
+    figure, axes = new_figure(1, len(panels), height=3.3, sharey=same)
+    for axis, (title, matrix, names) in zip(axes, panels, strict=True):
         image = axis.imshow(matrix, vmin=-1, vmax=1, cmap="PuOr")
         for row, column in np.ndindex(matrix.shape):
             text = f"{matrix[row, column]:.1f}".replace("-", "−")

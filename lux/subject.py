@@ -1,0 +1,40 @@
+"""Which label the chapters ask about, and what to bear in mind where the survey is not theirs."""
+
+from lux.survey import Survey
+
+EUROPIUM = "eu_fe"
+
+
+def audited_label(survey: Survey) -> str:
+    """Return the label whose origin is in question: europium, or alpha where there is none, or else the last label."""
+    names = survey.label_names
+    if EUROPIUM in names:
+        return EUROPIUM
+    return next((name for name in names if name.startswith("alpha")), names[-1])
+
+
+def caveat(survey: Survey, source: str, shown: str) -> str:
+    """Return what to bear in mind when a chapter is read with this survey; nothing where it was written for it.
+
+    Parameters
+    ----------
+    survey : Survey
+    source, shown : str
+        Names of the survey and of its audited label for running text.
+    """
+    if EUROPIUM in survey.label_names and survey.truth is not None:
+        return ""
+    written = (
+        "The numbers and figures of this page were computed from it; sentences that explain them were written for the "
+        "synthetic survey and need not fit."
+    )
+    if EUROPIUM in survey.label_names:
+        return (
+            f"The stars of this build are those of {source}, of whose labels no truth is known. {written} What needs "
+            "the truth, or planted lines, is left out or shown on synthetic stars."
+        )
+    return (
+        f"The stars of this build are those of {source}, which has no europium. Where this page says europium of them, "
+        f"read {shown}, a label of the same survey that may well have lines of its own. {written} What needs europium, "
+        "the truth, or planted lines is left out or shown on synthetic stars."
+    )
