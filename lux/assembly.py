@@ -10,10 +10,10 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 from tqdm import tqdm
 
@@ -94,16 +94,14 @@ def _block(folder: Path, part: Sequence[SpectrumFile], pixels: np.ndarray, relea
     """Return the file of a block of spectra, made if it is not there or is no good."""
     names = [f"{spectrum.path.parent.name}/{spectrum.path.name}" for spectrum in part]
     key = hashlib.blake2b(json.dumps([READER_VERSION, release, names]).encode(), digest_size=12).hexdigest()
-    path = folder / f"{key}.h5"
+    path = folder / f"{key}.npz"
     if not _is_whole(path, len(part)):
         flux, ivar = np.empty((2, len(part), np.count_nonzero(pixels)), np.float32)
         for row, spectrum in enumerate(part):
             star = _read(spectrum)
             flux[row], ivar[row] = flux_and_ivar(star.flux[pixels], star.error[pixels])
-        with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
-            for name, array in (("flux", flux), ("ivar", ivar)):
-                file.create_dataset(name, data=array, chunks=(1, array.shape[1]), fletcher32=True)
-            file["unmasked"] = np.count_nonzero(ivar, axis=0)
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, flux=flux, ivar=ivar, unmasked=np.count_nonzero(ivar, axis=0))
     return path
 
 
@@ -118,13 +116,13 @@ def _read(spectrum: SpectrumFile):
 def _is_whole(path: Path, n_stars: int) -> bool:
     try:
         return path.is_file() and len(_read_block(path, "flux")) == len(_read_block(path, "ivar")) == n_stars
-    except (OSError, KeyError):
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return False
 
 
 def _read_block(path: Path, name: str) -> np.ndarray:
-    with h5py.File(path, "r") as file:
-        return file[name][()]
+    with np.load(path, allow_pickle=False) as file:
+        return file[name]
 
 
 def _spectra(blocks: Sequence[Path], kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -1,7 +1,9 @@
 """Where files are kept and how they are written: whole or not at all."""
 
 import contextlib
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +53,26 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_space(folder: str | os.PathLike, n_bytes: int) -> None:
+    """Raise OSError if a file of so many bytes cannot be written to a folder now.
+
+    HDF5 must not meet a full disk: it notices when it closes the file, and then takes the process down with it.
+    """
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        try:
+            os.posix_fallocate(probe.fileno(), 0, n_bytes)
+            return
+        except AttributeError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise OSError(
+                    error.errno, f"{error.strerror}: no room for {n_bytes} bytes in {folder}; make room and run again"
+                ) from error
+    if shutil.disk_usage(folder).free < n_bytes:
+        raise OSError(errno.ENOSPC, f"No space left: no room for {n_bytes} bytes in {folder}; make room and run again")
 
 
 def _umask() -> int:

@@ -13,7 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from lux.storage import atomic_write
+from lux.storage import atomic_write, require_space
 
 FORMAT = "lux-survey-1"
 
@@ -258,9 +258,11 @@ def write_survey(
     ------
     ValueError
         If the blocks hold another number of stars than the table.
+    OSError
+        If the disk has no room for the uncompressed survey.
     """
     wavelength = table.wavelength if wavelength is None else np.asarray(wavelength, np.float64)
-    with atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_write(path) as temporary, _new_file(temporary, table, len(wavelength)) as file:
         for name, array in (("wavelength", wavelength), ("labels", table.labels), ("label_err", table.label_err)):
             file.create_dataset(name, data=array, fletcher32=array.size > 0)
         shape = (table.n_stars, len(wavelength))
@@ -289,6 +291,13 @@ def write_survey(
             group.create_dataset("labels", data=table.truth.labels)
             _write_columns(group, "columns", table.truth.columns)
         file.attrs["format"] = FORMAT
+
+
+def _new_file(path: Path, table: Survey, n_pixels: int) -> h5py.File:
+    columns = [*table.catalogue.values(), *(table.truth.columns.values() if table.truth else ())]
+    per_star = 8 * (n_pixels + 3 * table.n_labels)
+    require_space(path.parent, table.n_stars * per_star + sum(column.nbytes for column in columns) + (1 << 16))
+    return h5py.File(path, "w")
 
 
 def _array(name: str, value, dtype, ndim: int) -> np.ndarray:

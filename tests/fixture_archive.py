@@ -96,6 +96,7 @@ class FixtureArchive:
         self.telescopes = np.array([TELESCOPES[i % 2] for i in range(survey.n_stars)])
         self.fields = np.array([("120+30", "K2_C4_168-21", "N2243")[i % 3] for i in range(survey.n_stars)])
         self.apogee, self.galah = self._apogee_rows(), self._galah_rows()
+        self.star_of_row = list(range(survey.n_stars))
         if awkward:
             self._add_awkward_rows()
         for place, rows in ((ASPCAP / "allStar-dr17-synspec_rev1.fits", self.apogee),
@@ -103,23 +104,18 @@ class FixtureArchive:
             path = self.folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
             write_table(path, rows)
-        for star in range(survey.n_stars):
-            self._write_spectrum(star)
+        for row, star in enumerate(self.star_of_row):
+            path = self.folder / self.spectrum_path(row)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(spectrum_content(*whole_grid(survey, star), *self._place(row)))
 
-    def spectrum_path(self, star: int) -> Path:
-        """Return where the spectrum of a star of the survey is, from the root of the archive."""
-        return self._place(self.telescopes[star], self.fields[star], self.names[star])
+    def spectrum_path(self, row: int) -> Path:
+        """Return where the spectrum of a row of allStar is, from the root of the archive; stars of the survey first."""
+        name, field, telescope = self._place(row)
+        return ASPCAP / telescope / field / f"aspcapStar-dr17-{name}.fits"
 
-    def _place(self, telescope, field, name) -> Path:
-        return ASPCAP / str(telescope) / str(field) / f"aspcapStar-dr17-{name}.fits"
-
-    def _write_spectrum(self, star: int) -> None:
-        path = self.folder / self.spectrum_path(star)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = spectrum_content(
-            *whole_grid(self.survey, star), self.names[star], self.fields[star], self.telescopes[star]
-        )
-        path.write_bytes(content)
+    def _place(self, row: int) -> tuple[str, str, str]:
+        return tuple(self.apogee[column][row].decode() for column in ("APOGEE_ID", "FIELD", "TELESCOPE"))
 
     def _apogee_rows(self) -> dict[str, np.ndarray]:
         survey, n = self.survey, self.survey.n_stars
@@ -204,6 +200,7 @@ class FixtureArchive:
             row = int(np.flatnonzero(self.galah["star_id"] == self.names[star][2:].encode())[0])
             self.galah = _with_copy(self.galah, row, changes_galah)
         self.apogee = _with_copy(self.apogee, star, changes)
+        self.star_of_row.append(star)
 
 
 def _with_copy(rows: dict, row: int, changes: dict) -> dict:

@@ -1,0 +1,272 @@
+"""The study's own data, from a loopback archive in the real formats to a survey equal to what was published."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import killed_fetch
+import numpy as np
+import pytest
+from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
+
+import lux
+from lux import apogee_galah
+from lux.__main__ import main
+from lux.apogee_galah import Request, load_apogee_galah, make_survey_file, plan_fetch
+from lux.archive import LocalDiskError, Politeness
+from lux.crossmatch import in_globular_cluster
+
+QUICK = Politeness(connections=4, attempts=4, timeout=1.0, first_wait=0.01, longest_wait=0.2)
+N_STARS = 46
+# Stars whose Gaia identifier is missing in APOGEE, and in both catalogues.
+WITHOUT_GAIA_IN_APOGEE, WITHOUT_GAIA = 2, 4
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The archive on disk; tests that change it work on a server of their own."""
+    survey = make_fixture_survey(N_STARS)
+    return FixtureArchive(tmp_path_factory.mktemp("archive"), survey)
+
+
+@pytest.fixture
+def server(published, monkeypatch):
+    with ArchiveServer(published.folder).running() as server:
+        for name, value in server.urls.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache"
+
+
+def load(cache, **options):
+    options = {"n_stars": 1000, "politeness": QUICK} | options
+    return lux.load("apogee-galah", cache=cache, progress=False, **options)
+
+
+def rows_of(survey, published):
+    place = {name: row for row, name in enumerate(published.names.tolist())}
+    return np.array([place[name] for name in survey.star_id.tolist()])
+
+
+def assert_as_published(survey, published):
+    """Every star, pixel, mask and label is that of the survey from which the archive was made, to float32."""
+    original, rows = published.survey, rows_of(survey, published)
+    assert np.array_equal(survey.wavelength, original.wavelength)
+    assert np.array_equal(survey.flux, original.flux[rows])
+    assert np.array_equal(survey.ivar == 0, original.ivar[rows] == 0)
+    np.testing.assert_allclose(survey.ivar, original.ivar[rows], rtol=3e-7)
+    assert survey.label_names == original.label_names
+    assert np.array_equal(survey.labels.astype(np.float32), original.labels[rows].astype(np.float32))
+    assert np.array_equal(survey.label_err.astype(np.float32), original.label_err[rows].astype(np.float32))
+    assert np.array_equal(survey.catalogue["gaia_id"], np.where(rows == WITHOUT_GAIA, 0, published.gaia[rows]))
+    assert np.array_equal(survey.catalogue["telescope"], published.telescopes[rows])
+    assert np.array_equal(survey.catalogue["field"], published.fields[rows])
+    np.testing.assert_allclose(survey.catalogue["snr"], original.catalogue["snr"][rows], rtol=1e-6)
+
+
+def test_the_round_trip_loses_nothing_and_lets_only_the_right_stars_in(server, published, cache):
+    survey = load(cache)
+    assert_as_published(survey, published)
+    rows = rows_of(survey, published)
+    assert sorted(rows) == list(range(published.survey.n_stars))
+    assert set(rows[survey.catalogue["matched_by"] == "2mass"]) == {WITHOUT_GAIA_IN_APOGEE, WITHOUT_GAIA}
+    steps = {step["name"]: step["removed"] for step in survey.provenance["selection"] if step["removed"]}
+    assert sum(steps.values()) == len(published.apogee["SNR"]) - survey.n_stars == 9
+    assert steps["all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)"] == 2
+    assert survey.provenance["left_out"] == {}
+    assert not np.any(in_globular_cluster(survey.catalogue | {"pmra": np.nan, "pmdec": np.nan}) == "NGC104")
+    assert survey.truth is None
+
+
+def test_a_second_load_asks_the_archive_for_nothing(server, cache):
+    first = load(cache)
+    asked = sum(server.requests.values())
+    assert np.array_equal(load(cache).flux, first.flux)
+    assert sum(server.requests.values()) == asked
+
+
+def test_fewer_stars_are_the_first_of_more_and_more_fetch_only_what_is_new(server, cache):
+    few = load(cache, n_stars=10)
+    asked = sum(server.requests.values())
+    assert asked == 2 + 10
+    more = load(cache, n_stars=25)
+    assert sum(server.requests.values()) == asked + 15
+    assert more.star_id[:10].tolist() == few.star_id.tolist()
+    assert np.array_equal(more.flux[:10], few.flux)
+
+
+def test_other_labels_and_the_published_selection_are_had_by_name(server, published, cache):
+    survey = load(cache, labels=("mg_fe", "teff"), selection="published")
+    assert survey.label_names == ("mg_fe", "teff")
+    assert survey.label_units == ("dex", "K")
+    assert survey.n_stars > published.survey.n_stars, "no flag, no cluster and no repetition is looked at"
+    names = [name.partition(":")[0] for name in survey.star_id.tolist()]
+    assert len(set(names)) == len(names) - 1, "one star was observed twice"
+    assert published.names[0] in names
+
+
+def test_stars_without_a_spectrum_are_left_out_and_counted(published, server, cache):
+    for star in (5, 6):
+        server.faults.always(published.spectrum_path(star), 404)
+    survey = load(cache)
+    assert survey.n_stars == published.survey.n_stars - 2
+    assert survey.provenance["left_out"] == {"the server answered 404 Not Found": 2}
+    assert_as_published(survey, published)
+    left_out = json.loads((cache / "left_out.json").read_text())
+    missing = {row["url"].rpartition("-dr17-")[2] for row in left_out}
+    assert missing == {f"{published.names[star].replace('+', '%2B')}.fits" for star in (5, 6)}
+
+
+def test_too_many_stars_without_a_spectrum_are_an_error(published, server, cache):
+    for star in range(8):
+        server.faults.always(published.spectrum_path(star), 404)
+    with pytest.raises(FileNotFoundError, match=r"0 of \d+ spectra could not be fetched and 8 are not to be had:\n"):
+        load(cache)
+    assert not list(cache.glob("*.h5"))
+
+
+def test_spectra_to_which_no_answer_comes_are_named_and_another_run_goes_on(published, server, cache):
+    server.faults.always(published.spectrum_path(3), 503)
+    with pytest.raises(FileNotFoundError, match=rf"{published.names[3][2:10]}.*503(.|\n)*left_out.json .*run again"):
+        load(cache)
+    server.faults.always(published.spectrum_path(3), None)
+    asked = sum(server.requests.values())
+    assert_as_published(load(cache), published)
+    assert sum(server.requests.values()) == asked + 1
+
+
+def test_faults_of_every_kind_at_once_change_nothing_in_the_survey(published, server, cache):
+    other_star = (published.folder / published.spectrum_path(1)).read_bytes()
+    faults = [500, 503, (429, 0), "reset", ("truncate", 0.4), ("wrong", b"<html>maintenance</html>"), "corrupt",
+              ("wrong", other_star), ("wrong", b"")]  # fmt: skip
+    for place, fault in enumerate(faults * 3):
+        server.faults.add(published.spectrum_path(10 + place % 25), fault)
+    survey = load(cache)
+    assert_as_published(survey, published)
+    assert survey.n_stars == published.survey.n_stars
+
+
+def test_the_file_of_another_star_is_never_taken(published, server, cache):
+    other_star = (published.folder / published.spectrum_path(1)).read_bytes()
+    for star in range(5):
+        if star != 1:
+            server.faults.always(published.spectrum_path(star), ("wrong", other_star))
+    with pytest.raises(FileNotFoundError, match=rf"names {published.names[1].replace('+', '[+]')}, expected 2M"):
+        load(cache)
+
+
+def test_a_catalogue_that_is_not_to_be_had_is_said_so(server, cache):
+    server.faults.always("GALAH_DR3/GALAH_DR3_main_allstar_v2.fits", 404)
+    with pytest.raises(FileNotFoundError, match=r"GALAH_DR3_main_allstar_v2.fits could not be fetched .*404.*or put"):
+        load(cache)
+    assert not (cache / "GALAH_DR3_main_allstar_v2.fits").exists()
+
+
+def test_a_page_in_place_of_a_catalogue_is_refused(server, cache):
+    server.faults.always("GALAH_DR3/GALAH_DR3_main_allstar_v2.fits", ("wrong", b"<html>log in</html>" * 200))
+    with pytest.raises(FileNotFoundError, match="cannot be read as a FITS table"):
+        load(cache)
+
+
+def test_a_spectrum_damaged_on_disk_is_removed_and_fetched_anew(published, server, cache):
+    load(cache, n_stars=20)
+    path = next((cache / "spectra").rglob("*.fits"))
+    content = path.read_bytes()
+    path.write_bytes(content[:100] + bytes(5000) + content[5100:])
+    with pytest.raises(ValueError, match=r"cannot be read as an aspcapStar file.*run again to fetch it anew"):
+        load(cache, n_stars=30)
+    assert_as_published(load(cache, n_stars=30), published)
+
+
+def test_a_damaged_survey_file_is_made_again(published, server, cache):
+    load(cache)
+    path = Request(n_stars=1000, cache=cache).survey_path
+    path.write_bytes(path.read_bytes()[:20000])
+    assert_as_published(load(cache), published)
+
+
+def test_an_unusable_place_in_the_catalogue_is_never_made_a_path(cache):
+    request = Request(cache=cache)
+    for place in (("..", "a", "b"), ("apo25m", "../../etc", "b"), ("apo25m", "a/b", "c"), ("apo25m", "a", "")):
+        with pytest.raises(ValueError, match="no file can be named after"):
+            request.spectrum(*place)
+    url = request.spectrum("apo25m", "150+20", "2M07+12").url
+    assert url.endswith("synspec_rev1/apo25m/150%2B20/aspcapStar-dr17-2M07%2B12.fits")
+
+
+@pytest.mark.parametrize("wrong", [{"n_stars": 0}, {"labels": ()}, {"labels": ("fe_h", "FE_H")}, {"selection": "best"}])
+def test_a_request_that_makes_no_sense_is_refused(cache, wrong):
+    with pytest.raises(ValueError, match=r"n_stars|labels|selection"):
+        load_apogee_galah(**({"cache": cache} | wrong))
+
+
+def test_a_dry_run_states_count_and_volume_and_fetches_nothing(server, cache, capsys):
+    assert main(["fetch", "apogee-galah", "--stars", "30", "--cache", str(cache), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "allStar-dr17-synspec_rev1.fits" in printed
+    assert "at most 30 spectra" in printed
+    assert not sum(server.requests.values())
+    load(cache, n_stars=10)
+    plan = plan_fetch(Request(n_stars=30, cache=cache))
+    assert (plan.n_spectra, plan.n_here, plan.exact) == (20, 10, True)
+    size = next((cache / "spectra").rglob("*.fits")).stat().st_size
+    assert plan.total_bytes == 20 * size
+
+
+def test_the_command_line_fetches_and_shows_the_cuts(server, cache, capsys):
+    assert main(["fetch", "apogee-galah", "--stars", "12", "--cache", str(cache)]) == 0
+    printed = capsys.readouterr().out
+    assert "12 of the 12 stars asked for" in printed
+    assert "no member of a globular cluster" in printed
+    server.faults.always("GALAH_DR3/GALAH_DR3_main_allstar_v2.fits", 404)
+    assert main(["fetch", "apogee-galah", "--stars", "12", "--cache", str(cache / "other")]) == 2
+    assert "could not be fetched" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_named_and_another_run_goes_on(published, server, cache):
+    """No file may grow beyond a size at which spectra fit and a block of the survey does not."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        for limit, expected in ((60_000, LocalDiskError), (400_000, OSError)):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+            with pytest.raises(expected, match=r"(?i)file too large"):
+                make_survey_file(Request(n_stars=1000, cache=cache), progress=False, politeness=QUICK)
+            assert not list(cache.glob("*.h5"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert_as_published(load(cache), published)
+    assert not [path for path in cache.rglob(".*") if path.name != ".lock"], "nothing half-made is left"
+
+
+def test_killed_sixty_times_the_survey_is_the_same_each_time(published, server, cache):
+    expected = load(cache / "undisturbed", n_stars=100)
+    assert_as_published(expected, published)
+    server.delay = 0.005
+    script = Path(killed_fetch.__file__)
+    run = subprocess.run(
+        [sys.executable, str(script), str(cache / "killed"), "60", "1"], capture_output=True, text=True, timeout=100,
+        env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    reports = [json.loads(line) for line in run.stdout.splitlines()]
+    assert reports[-1]["kills"] == 60
+    assert {report["hash"] for report in reports} == {killed_fetch.content_hash(expected)}
+    assert len(reports) >= 3, "killed in every phase, it came to an end several times"
+
+
+def test_the_acknowledgements_and_citations_travel_with_the_survey(server, cache):
+    provenance = load(cache, n_stars=5).provenance
+    assert any("Abdurro'uf" in citation for citation in provenance["citations"])
+    assert any("GALAH" in text for text in provenance["acknowledgements"])
+    assert all(len(digest) == 64 for digest in provenance["catalogues"].values())
+    assert apogee_galah.DEFAULT_LABELS == lux.Survey.load(Request(n_stars=5, cache=cache).survey_path).label_names
