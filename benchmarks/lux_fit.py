@@ -44,6 +44,8 @@ def as_survey(arrays: dict) -> lux.Survey:
 def fit(arrays: dict, options: argparse.Namespace) -> lux.Lux:
     """Return a fitted model, from arrays in memory; the fitted arrays are finished, not promised."""
     model = lux.Lux(n_latents=options.latents, fit_scatter=options.scatter).fit(as_survey(arrays))
+    if options.shrunk:
+        model = model.shrunk()
     jax.block_until_ready((model.A_, model.B_, model.latents_, model.scatter_))
     return model
 
@@ -54,6 +56,7 @@ def main() -> None:
     parser.add_argument("result")
     parser.add_argument("--latents", type=int, default=21)
     parser.add_argument("--scatter", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--shrunk", action="store_true", help="without the noise in the flux loadings")
     parser.add_argument("--fits", type=int, default=1)
     options = parser.parse_args()
 

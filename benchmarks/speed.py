@@ -49,10 +49,14 @@ class Side:
     fits: int = 2
 
 
-def our_sides() -> tuple[Side, Side]:
-    """Return ours, the model of the paper, and ours without the scatter of each pixel."""
+def our_sides() -> tuple[Side, Side, Side]:
+    """Return ours, the model of the paper, ours without the scatter of each pixel, and ours with loadings shrunk."""
     script = (sys.executable, str(HERE / "lux_fit.py"))
-    return Side("lux", script), Side("lux, no scatter", (*script, "--no-scatter"))
+    return (
+        Side("lux", script),
+        Side("lux, no scatter", (*script, "--no-scatter")),
+        Side("lux, shrunk", (*script, "--shrunk")),
+    )
 
 
 def pollux_sides(python: str) -> tuple[Side, Side, Side]:
@@ -202,7 +206,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> None:
     options = parse_arguments()
-    ours, ours_plain = our_sides()
+    ours, ours_plain, ours_shrunk = our_sides()
     python = find_python()
     if python is None:
         print(
@@ -214,8 +218,10 @@ def main() -> None:
     report = {"machine": machine(), "options": {**vars(options), "json": None}, "problems": {}}
     print(f"{report['machine']['cores']} cores, load {report['machine']['load'][0]:.1f}")
     for n_train in options.stars:
+        # Only where some latents are weak is there anything to shrink.
+        shrunk = ours_shrunk if options.strength_range > 1 else None
         slow = tutorial if n_train == options.stars[0] and not options.no_tutorial else None
-        sides = tuple(side for side in (ours, quickest, ours_plain, plain, slow) if side)
+        sides = tuple(side for side in (ours, quickest, ours_plain, plain, shrunk, slow) if side)
         with tempfile.TemporaryDirectory() as folder:
             problem = Path(folder) / "problem.npz"
             arrays = make_problem(
