@@ -256,7 +256,7 @@ def _fixed(value, places):
 def _cell(value, specification):
     if value is None:
         return "–"
-    if isinstance(value, str) or specification is None:
+    if isinstance(value, str) or specification is None or (isinstance(value, float) and math.isinf(value)):
         return format_quantity(value)
     return format(value, specification).replace("-", "−")
 

@@ -79,9 +79,9 @@ def test_results_are_strict_json_even_when_infinite(record, tmp_path):
     assert json.loads(text, parse_constant=pytest.fail)["results"]["bound"]["value"] == "inf"
 
 
-def test_a_table_aligns_numbers_right_and_shows_missing_cells():
-    text = markdown_table({"label": ["fe_h", "eu_fe"], "RMSE": [-0.0931, None]}, {"RMSE": ".3f"})
-    assert text == "| label | RMSE |\n|:---|---:|\n| fe_h | −0.093 |\n| eu_fe | – |\n"
+def test_a_table_aligns_numbers_right_and_shows_missing_and_infinite_cells():
+    text = markdown_table({"label": ["fe_h", "eu_fe", "u_fe"], "RMSE": [-0.0931, None, math.inf]}, {"RMSE": ".3f"})
+    assert text == "| label | RMSE |\n|:---|---:|\n| fe_h | −0.093 |\n| eu_fe | – |\n| u_fe | ∞ |\n"
 
 
 def test_a_table_with_ragged_columns_is_refused(record):
