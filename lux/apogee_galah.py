@@ -26,7 +26,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from lux.archive import Outcome, Politeness, RemoteFile, fetch_files, remote_size
+from lux.answers import remote_size
+from lux.archive import Outcome, Politeness, RemoteFile, fetch_files
 from lux.aspcap import read_aspcap_star, require_spectrum
 from lux.assembly import READER_VERSION, SpectrumFile, assemble, star_table
 from lux.catalogues import (
@@ -182,7 +183,7 @@ def load_apogee_galah(
         ``snr``, ``galah_snr``, ``radial_velocity`` (km/s, heliocentric), ``ra``, ``dec`` (degrees), ``gaia_id``,
         ``sobject_id``, ``telescope``, ``field``, ``starflag``, ``aspcapflag``, ASPCAP's own ``aspcap_teff`` (K),
         ``aspcap_logg``, ``aspcap_m_h``, ``aspcap_alpha_m``, and ``matched_by``. The provenance holds the
-        table of cuts under "selection" and the stars left out for want of a spectrum under "left_out".
+        table of cuts under "selection" and, under "left_out", the stars without a spectrum and why.
 
     Raises
     ------
@@ -209,7 +210,7 @@ def make_survey_file(request: Request, *, progress: bool = True, politeness: Pol
     ------
     FileNotFoundError, ValueError
         As `load_apogee_galah`.
-    lux.archive.LocalDiskError
+    lux.storage.LocalDiskError
         If the disk is full.
     """
     request.cache.mkdir(parents=True, exist_ok=True)
@@ -235,7 +236,7 @@ def describe(path: str | os.PathLike) -> str:
         provenance, n_stars = json.loads(file.attrs["provenance"]), len(file["labels"])
     lines = [f"{path}: {n_stars} of the {provenance['asked']} stars asked for"]
     lines += [f"{step['left']:>10}  {step['name']}" for step in provenance["selection"]]
-    lines += [f"left out: {count} ({reason})" for reason, count in provenance["left_out"].items()]
+    lines += [f"left out: {star}: {reason}" for star, reason in provenance["left_out"].items()]
     return "\n".join(lines)
 
 
@@ -346,7 +347,8 @@ def _require_spectra(request: Request, outcomes: Sequence[Outcome]) -> None:
 
 def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> Survey:
     columns = {name: stars.columns[name] for name in _KEPT_COLUMNS} | {"galah_snr": stars.columns["snr_c3"]}
-    reasons = collections.Counter(outcome.reason for outcome in outcomes if not outcome.arrived)
+    left_out = {outcome.file.path.stem.partition("-dr17-")[2]: outcome.reason
+                for outcome in outcomes if not outcome.arrived}  # fmt: skip
     manifest = read_manifest(request.manifest)
     return star_table(
         labels=stars.labels, label_err=stars.label_err, label_names=stars.label_names,
@@ -357,7 +359,7 @@ def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> Surv
             "asked": request.n_stars,
             "selection_name": request.selection,
             "selection": [dataclasses.asdict(step) for step in stars.steps],
-            "left_out": dict(reasons),
+            "left_out": left_out,
             "catalogues": {name: manifest.get(name, {}).get("sha256") for name in (APOGEE_FILE, GALAH_FILE)},
             "reader_version": READER_VERSION,
             "citations": list(CITATIONS),

@@ -10,32 +10,28 @@ parallel, and rely on checksums that these archives do not offer for a spectrum;
 archives and leaves transfers to rsync or curl.
 """
 
-import contextlib
 import dataclasses
-import email.utils
-import http.client
 import os
 import random
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from tqdm import tqdm
 
+from lux.answers import RefusedError, TryAgainError, answer_to, total_size, validator_of
 from lux.manifest import add_entry, file_sha256, open_manifest, read_manifest
+from lux.storage import local_disk
 
 CHUNK = 1 << 16
-USER_AGENT = "lux-paper (astronomical research; resumable, few connections)"
 # Tries of a file whose complete content is not what it should be: more would press the archive for nothing.
 WRONG_CONTENT_TRIES = 3
+# Bytes by which a try must come nearer to the end not to count as one: a large file may break off often.
+PROGRESS = 1 << 20
 # Files given up in a row, as multiples of the connections, after which the archive counts as out of reach.
 GIVEN_UP_IN_A_ROW = 2
-# Answers that another try may change.
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +61,7 @@ class Politeness:
     connections : int
         Most transfers at a time.
     attempts : int
-        Tries of one file before it is given up.
+        Tries in a row that bring a file no nearer before it is given up.
     timeout : float
         Seconds without a byte after which a transfer is broken off.
     slowest_rate : float
@@ -105,26 +101,6 @@ class Outcome:
     def arrived(self) -> bool:
         """Whether the file is in its place."""
         return self.status in ("kept", "fetched")
-
-
-class LocalDiskError(OSError):
-    """The disk here cannot take what arrives; no try will change that."""
-
-
-class _TryAgainError(Exception):
-    """A transfer did not end well.
-
-    `wait` is what the server asked for, in seconds; `content` says that all came and is not what it should be; `anew`
-    that what is there cannot be continued.
-    """
-
-    def __init__(self, reason: str, *, wait: float | None = None, content: bool = False, anew: bool = False):
-        super().__init__(reason)
-        self.wait, self.content, self.anew = wait, content, anew or content
-
-
-class _RefusedError(Exception):
-    """The server will not give this file, however often it is asked."""
 
 
 class _Gate:
@@ -181,7 +157,7 @@ def fetch_files(
 
     Raises
     ------
-    LocalDiskError
+    lux.storage.LocalDiskError
         If the disk is full or not writable. What has arrived stays, and another run continues.
     """
     politeness = politeness or Politeness()
@@ -201,7 +177,7 @@ def fetch_files(
                 place = waiting[future]
                 outcome = outcomes[place] = future.result()
                 if outcome.arrived and known.get(names[place], {}).get("sha256") != outcome.sha256:
-                    with _local_disk(manifest):
+                    with local_disk(manifest):
                         add_entry(log, name=names[place], url=outcome.file.url, size=outcome.size,
                                   sha256=outcome.sha256)  # fmt: skip
                 gate.tell(outcome)
@@ -214,43 +190,31 @@ def fetch_files(
     return [outcomes[place] for place in range(len(files))]
 
 
-def remote_size(url: str, timeout: float = 30.0) -> int | None:
-    """Return the bytes of a remote file without fetching it, or None where the server does not say.
-
-    Raises
-    ------
-    OSError
-        If the server cannot be reached or refuses.
-    """
-    with urllib.request.urlopen(_request(url, method="HEAD"), timeout=timeout) as answer:
-        size = answer.headers.get("Content-Length")
-    return int(size) if size else None
-
-
 def _obtain(file: RemoteFile, entry: dict, politeness: Politeness, gate: _Gate, count) -> Outcome:
     """Return what became of a file: kept if it is there, else fetched in as many tries as it takes or is allowed."""
     if (kept := _kept(file, entry)) is not None:
         return kept
-    with _local_disk(file.path):
+    with local_disk(file.path):
         file.path.parent.mkdir(parents=True, exist_ok=True)
-    jitter, reason, wrong = random.Random(file.url), "not tried: the archive does not answer", 0
-    for attempt in range(politeness.attempts):
-        if not gate.wait():
-            break
+    jitter, reason = random.Random(file.url), "not tried: the archive does not answer"
+    tries, wrong, reached = 0, 0, 0
+    while tries < politeness.attempts and gate.wait():
         try:
             return _fetch_once(file, politeness, gate, count)
-        except _RefusedError as error:
+        except RefusedError as error:
             return Outcome(file, "refused", str(error))
-        except _TryAgainError as error:
-            reason, wrong = f"{error} ({attempt + 1} tries)", wrong + error.content
+        except TryAgainError as error:
             if error.anew:
                 _part_of(file).unlink(missing_ok=True)
+            size = _part_of(file).stat().st_size if _part_of(file).exists() else 0
+            tries, reached = (1 if size >= reached + PROGRESS else tries + 1), max(reached, size)
+            reason, wrong = f"{error} ({tries} tries)", wrong + error.content
             if wrong == WRONG_CONTENT_TRIES:
                 return Outcome(file, "refused", reason)
             if error.wait is not None:
                 gate.close_for(min(error.wait, politeness.longest_wait))
-            if attempt + 1 < politeness.attempts:
-                wait = min(politeness.longest_wait, politeness.first_wait * 2**attempt)
+            if tries < politeness.attempts:
+                wait = min(politeness.longest_wait, politeness.first_wait * 2 ** (tries - 1))
                 gate.stop.wait(wait * (0.5 + jitter.random()))
     return Outcome(file, "failed", reason)
 
@@ -276,14 +240,14 @@ def _fetch_once(file: RemoteFile, politeness: Politeness, gate: _Gate, count) ->
     tag = part.with_suffix(".tag")
     offset, validator = _resume_point(part, tag)
     headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset else {}
-    with _answer(file.url, headers, politeness, offset) as answer:
+    with answer_to(file.url, headers, politeness.timeout, offset) as answer:
         if answer is not None:
-            total = _total_size(answer, offset)
+            total = total_size(answer, offset)
             if answer.status != 206:
-                with _local_disk(part):
+                with local_disk(part):
                     # In this order: the old bytes must be gone before a new tag vouches for what is there.
                     part.unlink(missing_ok=True)
-                    tag.write_text(answer.headers.get("ETag") or "")
+                    tag.write_text(validator_of(answer.headers))
             _transfer(answer, part, total, politeness, gate, count)
     return _accepted(file, part, tag)
 
@@ -294,9 +258,9 @@ def _accepted(file: RemoteFile, part: Path, tag: Path) -> Outcome:
         if file.validate is not None:
             file.validate(part)
     except ValueError as error:
-        raise _TryAgainError(str(error), content=True) from error
+        raise TryAgainError(str(error), content=True) from error
     size, digest = part.stat().st_size, file_sha256(part)
-    with _local_disk(part):
+    with local_disk(part):
         with open(part, "rb") as written:
             os.fsync(written.fileno())
         os.replace(part, file.path)
@@ -313,94 +277,28 @@ def _resume_point(part: Path, tag: Path) -> tuple[int, str]:
     if not (part.is_file() and tag.is_file()):
         return 0, ""
     validator = tag.read_text()
-    if not validator or validator.startswith("W/"):
-        return 0, ""
-    return part.stat().st_size, validator
-
-
-def _request(url: str, headers: dict | None = None, method: str = "GET") -> urllib.request.Request:
-    identity = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
-    return urllib.request.Request(url, headers=identity | (headers or {}), method=method)
-
-
-@contextlib.contextmanager
-def _answer(url: str, headers: dict, politeness: Politeness, offset: int):
-    """Yield the server's answer, or None if the file has no byte beyond `offset`; raise what the tries understand."""
-    try:
-        with urllib.request.urlopen(_request(url, headers), timeout=politeness.timeout) as answer:
-            yield answer
-    except urllib.error.HTTPError as error:
-        with error:
-            reason = f"the server answered {error.code} {error.reason}"
-            if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{offset}":
-                yield None
-                return
-            if error.code not in _PASSING and error.code != 416:
-                raise _RefusedError(reason) from error
-            raise _TryAgainError(reason, wait=_retry_after(error), anew=error.code == 416) from error
-    except LocalDiskError:
-        raise
-    except (OSError, http.client.HTTPException) as error:
-        # URLError, timeouts, resets and answers that stop short are among these.
-        raise _TryAgainError(f"{getattr(error, 'reason', None) or error or type(error).__name__}") from error
-
-
-def _retry_after(error: urllib.error.HTTPError) -> float | None:
-    """Return the seconds that the server asks to wait, given as a number or a date, if it does."""
-    text = error.headers.get("Retry-After")
-    if text is None:
-        return None
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(text))
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    return None
-
-
-def _total_size(answer, offset: int) -> int | None:
-    """Return the size of the whole file as the answer gives it; raise if it continues at another place than asked."""
-    if answer.status == 206:
-        place = answer.headers.get("Content-Range", "")
-        unit, _, rest = place.partition(" ")
-        span, _, total = rest.partition("/")
-        if unit != "bytes" or span.partition("-")[0] != str(offset):
-            raise _TryAgainError(f"asked for bytes from {offset}, the server gave {place!r}")
-        return int(total) if total.isdigit() else None
-    length = answer.headers.get("Content-Length")
-    return int(length) if length and length.isdigit() else None
+    return (part.stat().st_size, validator) if validator else (0, "")
 
 
 def _transfer(answer, part: Path, total: int | None, politeness: Politeness, gate: _Gate, count) -> None:
     """Append the answer to the partial file; break off what drips, ends early or never ends."""
-    with _local_disk(part):
+    with local_disk(part):
         out = open(part, "ab")
     with out:
         size, since, recent = out.tell(), time.monotonic(), 0
         while content := answer.read1(CHUNK):
-            with _local_disk(part):
+            with local_disk(part):
                 out.write(content)
                 out.flush()
             count(len(content))
             size, recent, elapsed = size + len(content), recent + len(content), time.monotonic() - since
             if gate.stop.is_set():
-                raise _TryAgainError("stopped")
+                raise TryAgainError("stopped")
             if total is not None and size > total:
                 break
             if elapsed > politeness.timeout:
                 if recent < politeness.slowest_rate * elapsed:
-                    raise _TryAgainError(f"only {recent} bytes came in {elapsed:.0f} s")
+                    raise TryAgainError(f"only {recent} bytes came in {elapsed:.0f} s")
                 since, recent = time.monotonic(), 0
     if total is not None and size != total:
-        raise _TryAgainError(f"{size} of {total} bytes came", anew=size > total)
-
-
-@contextlib.contextmanager
-def _local_disk(path: Path):
-    """Turn trouble with the disk here into an error that no try can mend, and that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise LocalDiskError(
-            error.errno, f"cannot write {path.name} in {path.parent}: {error.strerror or error}; make room there and "
-            "run again, what has arrived is kept"
-        ) from error  # fmt: skip
+        raise TryAgainError(f"{size} of {total} bytes came", anew=size > total)

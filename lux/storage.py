@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+class LocalDiskError(OSError):
+    """The disk here cannot take what arrives; no try will change that."""
+
+
 def cache_dir() -> Path:
     """Return the folder for fetched and derived data, creating it if needed.
 
@@ -73,6 +77,18 @@ def require_space(folder: str | os.PathLike, n_bytes: int) -> None:
                 ) from error
     if shutil.disk_usage(folder).free < n_bytes:
         raise OSError(errno.ENOSPC, f"No space left: no room for {n_bytes} bytes in {folder}; make room and run again")
+
+
+@contextlib.contextmanager
+def local_disk(path: Path):
+    """Turn trouble with the disk here into an error that no try can mend, and that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalDiskError(
+            error.errno, f"cannot write {path.name} in {path.parent}: {error.strerror or error}; make room there and "
+            "run again, what has arrived is kept"
+        ) from error  # fmt: skip
 
 
 def _umask() -> int:

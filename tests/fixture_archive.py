@@ -278,6 +278,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._refuse(name or 404, argument)
         content = file.read_bytes()
         tag = f'"{hashlib.md5(content).hexdigest()}"'
+        expected = tag if self.server.strong_tags else self.server.date
         if name == "reset":
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return self.connection.close()
@@ -288,15 +289,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             content = argument
         if name == "corrupt":
             content = content[:200] + b"\0" * 3000 + content[3200:]
-        start = self._range_start(tag)
+        start = self._range_start(expected)
         self._head(start, len(content), tag)
         if body:
             self._send(content[start:], name, argument)
         return None
 
-    def _range_start(self, tag: str) -> int:
+    def _range_start(self, expected: str) -> int:
         asked, condition = self.headers.get("Range", ""), self.headers.get("If-Range")
-        if not asked.startswith("bytes=") or (condition and condition != tag):
+        if not asked.startswith("bytes=") or (condition and condition != expected):
             return 0
         return int(asked[6:].split("-")[0])
 
@@ -310,7 +311,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         else:
             self.send_response(200)
-        self.send_header("ETag", tag)
+        self.send_header("ETag", tag if self.server.strong_tags else f"W/{tag}")
+        if not self.server.strong_tags:
+            self.send_header("Last-Modified", self.server.date)
         self.send_header("Content-Length", str(size - start))
         self.send_header("Connection", "close")
         self.end_headers()
@@ -350,6 +353,8 @@ class ArchiveServer(http.server.ThreadingHTTPServer):
         Most requests under way at once.
     delay : float
         Seconds before each body.
+    strong_tags : bool
+        Whether files are told apart by tags, else by the date `date`.
     """
 
     daemon_threads = True
@@ -360,6 +365,7 @@ class ArchiveServer(http.server.ThreadingHTTPServer):
         self.faults, self.requests, self.log = Faults(), collections.Counter(), []
         self.lock, self.busy, self.most_busy = threading.Lock(), 0, 0
         self.stopped = threading.Event()
+        self.strong_tags, self.date = True, "Fri, 01 Jan 2021 00:00:00 GMT"
 
     @property
     def urls(self) -> dict[str, str]:

@@ -17,8 +17,9 @@ import lux
 from lux import apogee_galah
 from lux.__main__ import main
 from lux.apogee_galah import Request, load_apogee_galah, make_survey_file, plan_fetch
-from lux.archive import LocalDiskError, Politeness
+from lux.archive import Politeness
 from lux.crossmatch import in_globular_cluster
+from lux.storage import LocalDiskError
 
 QUICK = Politeness(connections=4, attempts=4, timeout=1.0, first_wait=0.01, longest_wait=0.2)
 N_STARS = 46
@@ -118,7 +119,8 @@ def test_stars_without_a_spectrum_are_left_out_and_counted(published, server, ca
         server.faults.always(published.spectrum_path(star), 404)
     survey = load(cache)
     assert survey.n_stars == published.survey.n_stars - 2
-    assert survey.provenance["left_out"] == {"the server answered 404 Not Found": 2}
+    reason = "the server answered 404 Not Found"
+    assert survey.provenance["left_out"] == {published.names[star]: reason for star in (5, 6)}
     assert_as_published(survey, published)
     left_out = json.loads((cache / "left_out.json").read_text())
     missing = {row["url"].rpartition("-dr17-")[2] for row in left_out}

@@ -9,8 +9,10 @@ import pytest
 from fixture_archive import ArchiveServer
 
 from lux import archive
-from lux.archive import LocalDiskError, Politeness, RemoteFile, fetch_files
+from lux.answers import retry_after
+from lux.archive import Politeness, RemoteFile, fetch_files
 from lux.manifest import file_sha256, open_manifest, read_manifest
+from lux.storage import LocalDiskError
 
 QUICK = Politeness(connections=3, attempts=5, timeout=0.4, slowest_rate=20_000, first_wait=0.01, longest_wait=0.5)
 SIZE = 50_000
@@ -122,9 +124,9 @@ def test_a_server_that_asks_to_wait_is_left_alone_by_all_connections(server, tmp
 def test_a_wait_may_be_given_as_a_date():
     soon = email.utils.formatdate(time.time() + 30, usegmt=True)
     refusal = types.SimpleNamespace(headers={"Retry-After": soon})
-    assert 25 < archive._retry_after(refusal) <= 30
+    assert 25 < retry_after(refusal) <= 30
     past = types.SimpleNamespace(headers={"Retry-After": "Fri, 01 Jan 2021 00:00:00 GMT"})
-    assert archive._retry_after(past) == 0
+    assert retry_after(past) == 0
 
 
 def test_a_broken_transfer_goes_on_where_it_stopped(server, tmp_path):
@@ -133,6 +135,27 @@ def test_a_broken_transfer_goes_on_where_it_stopped(server, tmp_path):
     fetch([file], tmp_path)
     assert_whole([file])
     assert [asked for _, _, asked in server.log] == ["", f"bytes={int(SIZE * 0.6)}-", f"bytes={int(SIZE * 0.8)}-"]
+
+
+def test_a_date_serves_where_the_server_has_no_strong_tags(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    server.strong_tags = False
+    server.faults.add("file0.bin", ("truncate", 0.6))
+    fetch([file], tmp_path)
+    assert_whole([file])
+    assert [asked for _, _, asked in server.log] == ["", f"bytes={int(SIZE * 0.6)}-"]
+
+
+def test_tries_that_come_nearer_do_not_count(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "PROGRESS", SIZE // 20)
+    (file,) = published(server, tmp_path)
+    server.faults.add("file0.bin", *[("truncate", 0.2)] * 7)
+    assert fetch([file], tmp_path, Politeness(attempts=3, first_wait=0.01))[0].arrived
+    assert_whole([file])
+    file.path.unlink()
+    monkeypatch.setattr(archive, "PROGRESS", SIZE)
+    server.faults.add("file0.bin", *[("truncate", 0.2)] * 7)
+    assert not fetch([file], tmp_path, Politeness(attempts=3, first_wait=0.01))[0].arrived
 
 
 def test_a_later_run_goes_on_with_the_bytes_that_came(server, tmp_path):
