@@ -47,7 +47,7 @@ TAUS = (0.03, 0.06, 0.10)
 # Off the middle tau the two ends of the depths are left out: there every technique sees nothing, or everything.
 FEWER_DEPTHS = (0.0, 0.003, 0.01, 0.03)
 # A depth at which the optimal observer of `lux.bound` sees the lines of a sample at about five standard deviations.
-DEPTH_OF_FIVE_SIGMA = 0.0021
+DEPTH_OF_FIVE_SIGMA = 0.0023
 N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 800, 150, 0.3
 LUX = {"n_latents": 12, "tolerance": 0.02, "block_size": N_STARS, "progress": False}
 N_ORDINARY, N_ABLATIONS, N_SHIFTS = 100, 12, 200

@@ -173,19 +173,26 @@ def moved_lines(design: Design, count: int, seed: int) -> np.ndarray:
     return moved[clear][:count]
 
 
-def noise_growth(design: Design, channel: np.ndarray, residual: np.ndarray) -> float:
+def noise_growth(design: Design, channel: np.ndarray, residual: np.ndarray) -> tuple[float, float]:
     """Return how significantly the covariance of a channel (N,) with the residual (N,) grows with the catalogue error.
 
     Knowledge of the true label has the same covariance whatever the error of the catalogue; knowledge of the
-    catalogue's *noise* has one that grows with it. In standard deviations; 0 if all errors are equal.
+    catalogue's *noise* has one that grows with it, in proportion if the noise in units of its error is what is known.
+
+    Returns
+    -------
+    growth, expected : float
+        In standard deviations: what is found, and what would be if all of the covariance were noise. Both 0 if all
+        errors are equal.
     """
     product = channel * residual
     error = design.errors - design.errors.mean()
     if np.std(error) < 1e-6 * design.errors.mean():
-        return 0.0
+        return 0.0, 0.0
     slope = np.sum(error * product) / np.sum(error**2)
     remainder = product - product.mean() - slope * error
-    return float(slope / np.sqrt(np.sum(error**2 * remainder**2)) * np.sum(error**2))
+    uncertainty = np.sqrt(np.sum(error**2 * remainder**2)) / np.sum(error**2)
+    return float(slope / uncertainty), float(product.mean() / design.errors.mean() / uncertainty)
 
 
 def unexplained(design: Design, residual: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
@@ -268,7 +275,20 @@ def _line_scores(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> np
     scatter = np.maximum(0, excess / np.maximum(good.sum(axis=0), 1))
     weighted = -residual * survey.ivar / (1 + survey.ivar * scatter)
     scores = _smooth(weighted, _profile(survey.wavelength))
-    return scores - projection @ (projection.T @ scores)
+    return _limited(scores - projection @ (projection.T @ scores))
+
+
+def _limited(scores: np.ndarray, most: int = 400) -> np.ndarray:
+    """Return scores (N, D) limited to `CLIP` robust standard deviations, so that no single star makes or hides a line.
+
+    The scale is a star's times a pixel's, each a median over at most about `most` of the others.
+    """
+    rows, columns = (slice(None, None, max(1, length // most)) for length in scores.shape)
+    star = np.median(np.abs(scores[:, columns]), axis=1)[:, None]
+    known = star[rows] > 0
+    pixel = np.median(np.where(known, np.abs(scores[rows]) / np.where(known, star[rows], 1), 0), axis=0)
+    limit = (CLIP * 1.4826 * star).astype(np.float32) * pixel.astype(np.float32)
+    return np.clip(scores, -limit, limit)
 
 
 def _profile(wavelength: np.ndarray) -> np.ndarray:

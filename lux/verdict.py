@@ -30,9 +30,9 @@ FEWEST_STARS = 100
 N_SURROGATES = 200
 N_MOVED = 2000
 MOST_OWN_LINES = 30
-# Relative spread of catalogue errors from which on it can be seen whether agreement grows with them, and the p-value
-# of that growth which bears out a prediction that is closer than the errors allow.
-LEAST_ERROR_SPREAD, GROWTH_BEARS_OUT = 0.05, 0.05
+# Agreement that grows with the catalogue's error by this many standard deviations, and by half of what it would if all
+# of it were noise, is a leak. Where even that would grow by less, the errors are too alike to tell.
+LEAST_GROWTH, SHARE_OF_GROWTH = 1.645, 0.5
 # A species with a line in each such stretch of spectrum, in Angstrom, leaves no place that is not its own.
 DENSE_LINES = 4.0
 # The giant in which the strength of lines is compared.
@@ -55,6 +55,8 @@ class Evidence:
         Of the statistic under the null hypothesis, from this survey.
     p_value : float
         One-sided.
+    needed : float, optional
+        What the statistic must exceed to count, where that is not a matter of the p-value alone.
     """
 
     name: str
@@ -63,10 +65,16 @@ class Evidence:
     null_center: float
     null_spread: float
     p_value: float
+    needed: float | None = None
 
     @property
     def significant(self) -> bool:
-        """Whether the p-value lies below `SIGNIFICANT`, or at the own lines below `SIGNIFICANT_AT_OWN_LINES`."""
+        """Whether the p-value lies below `SIGNIFICANT`, or at the own lines below `SIGNIFICANT_AT_OWN_LINES`.
+
+        Where a statistic is `needed`, whether it is reached.
+        """
+        if self.needed is not None:
+            return self.statistic > self.needed
         return self.p_value < (SIGNIFICANT_AT_OWN_LINES if self.name == "own lines" else SIGNIFICANT)
 
 
@@ -173,7 +181,8 @@ def audit(
     design = evidence.prepare(_join(train, test), label, lines, seed)
     found = evidence.read(design, design.labels[:, None])
     chance = evidence.read(design, evidence.surrogates(design, N_SURROGATES, seed))
-    taken = [*_flux_evidence(design, found, chance, seed), *_noise_evidence(design, found)]
+    taken = _flux_evidence(design, found, chance, seed)
+    taken.extend(_noise_evidence(design, found, {each.name: each for each in taken}))
     changed = _canary(model, test, seed)
     taken.append(changed)
     taken.extend(_model_evidence(model, test, label, design, seed))
@@ -275,16 +284,23 @@ def _own_line_evidence(design: Design, lines: np.ndarray, seed: int) -> Evidence
                     float(statistic), center, spread, float(p_value))  # fmt: skip
 
 
-def _noise_evidence(design: Design, found: Readings) -> list[Evidence]:
-    """Return the evidence that what is known is the catalogue's noise, in strong features or at the strongest line."""
+def _noise_evidence(design: Design, found: Readings, taken: dict[str, Evidence]) -> list[Evidence]:
+    """Return the evidence that what the flux was found to say is the catalogue's noise."""
     residual, predicted = found.residual[:, 0], found.predicted[:, 0]
-    best = int(np.argmax(np.abs(found.lines[0])))
-    line = design.line_scores[:, best] * np.sign(found.lines[0, best])
-    growth = max(evidence.noise_growth(design, channel, residual) for channel in (predicted, line))
+    elsewhere = np.where(design.near_own, 0, found.lines[0])
+    best = int(np.argmax(np.abs(elsewhere)))
+    channels = {
+        "own lines": design.line_scores[:, design.own_pixels].sum(axis=1),
+        "strong features": predicted,
+        "any one line": design.line_scores[:, best] * np.sign(elsewhere[best]),
+    }
+    speaking = [name for name in channels if name in taken and taken[name].significant] or ["strong features"]
+    growths = [evidence.noise_growth(design, channels[name], residual) for name in speaking]
+    growth, expected = max(growths, key=lambda each: each[0] - _growth_of_leak(each[1]))
     left, error = evidence.unexplained(design, residual, predicted)
     return [
-        Evidence("grows with noise", "does the agreement grow with the catalogue's error?",
-                 growth, 0.0, 1.0, float(min(1.0, 2 * stats.norm.sf(growth)))),
+        Evidence("grows with noise", "does the agreement grow with the catalogue's error, as that of noise would?",
+                 growth, 0.0, 1.0, float(min(1.0, 2 * stats.norm.sf(growth))), needed=_growth_of_leak(expected)),
         Evidence("closer than noise", "does the flux predict the catalogue better than its errors allow?",
                  left, 1.0, error, float(stats.norm.cdf((left - 1) / error))),
     ]  # fmt: skip
@@ -358,13 +374,20 @@ def _judge(label: str, design: Design, found: Readings, taken: dict[str, Evidenc
 def _errors_are_believable(design: Design, found: Readings, growth: Evidence) -> bool:
     """Whether a prediction closer than the errors betrays a leak, and not errors that the catalogue overstates.
 
-    It does if the label's scatter about the other labels leaves room for the errors, and, where they differ from star
-    to star, if the agreement grows with them.
+    It does if the label's scatter about the other labels leaves room for the errors, and, where they differ enough from
+    star to star, if the agreement grows with them.
     """
     before, uncertainty = evidence.unexplained(design, found.residual[:, 0], np.zeros(design.n_stars))
     if before < 1 - 2 * uncertainty:
         return False
-    return np.std(design.errors) < LEAST_ERROR_SPREAD * design.errors.mean() or growth.p_value < GROWTH_BEARS_OUT
+    residual, predicted = found.residual[:, 0], found.predicted[:, 0]
+    _, expected = evidence.noise_growth(design, predicted, residual)
+    return expected < LEAST_GROWTH or growth.significant
+
+
+def _growth_of_leak(expected: float) -> float:
+    """Return from where on growth with the catalogue's error counts as a leak, given what it would be in one."""
+    return max(LEAST_GROWTH, SHARE_OF_GROWTH * expected) if expected > LEAST_GROWTH else np.inf
 
 
 def _guessed_or_undecided(design: Design, found: Readings, strong: Evidence) -> tuple[str, str, int | None]:

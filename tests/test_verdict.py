@@ -82,8 +82,12 @@ def test_covariance_with_noise_grows_with_the_error_and_with_truth_it_does_not()
     design = evidence.prepare(survey, "label_0", ())
     generator = np.random.default_rng(0)
     own, noise = generator.normal(size=4000) * 0.2, design.errors * generator.normal(size=4000)
-    assert evidence.noise_growth(design, noise, own + noise) > 4
-    assert abs(evidence.noise_growth(design, own, own + noise)) < 3
+    growth, expected = evidence.noise_growth(design, noise / design.errors, own + noise)
+    assert growth > 4
+    assert growth == pytest.approx(expected, rel=0.4)
+    growth, expected = evidence.noise_growth(design, own, own + noise)
+    assert abs(growth) < 3
+    assert expected > 6
 
 
 def test_default_lines_are_what_the_world_planted_or_what_the_element_has(shortcut):

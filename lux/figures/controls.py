@@ -1,0 +1,59 @@
+"""Drawings of the controls: which techniques tell planted worlds apart, and from what line strength."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import norm
+
+from lux.figures import COLOURS, new_figure
+from lux.scores import FALSE_ALARMS, OPTIMAL_SIGNIFICANCE
+
+_LINES = (("highlight", "o"), ("proxy", "s"), ("guessed", "D"), ("model", "^"), ("known", "v"), ("leaked", "P"))
+
+
+def score_matrix(
+    names: Sequence[str], columns: Sequence[str], values: np.ndarray, n_published: int, n_depths: int
+) -> plt.Figure:
+    """Draw areas under ROC curves (K, C) of techniques as a matrix.
+
+    The first `n_published` rows are the published techniques; the first `n_depths` columns are depths of lines, the
+    others other things that were planted.
+    """
+    figure, axis = new_figure(height=0.33 * len(names) + 1.3)
+    image = axis.imshow(values, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(*values.shape):
+        value = values[row, column]
+        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9.5,
+                  color="white" if abs(value - 0.5) > 0.36 else "black")  # fmt: skip
+    axis.axhline(n_published - 0.5, color="black", linewidth=1.5)
+    axis.axvline(n_depths - 0.5, color="black", linewidth=1.5)
+    axis.set_xticks(range(len(columns)), columns, fontsize=10)
+    axis.set_yticks(range(len(names)), names, fontsize=10)
+    axis.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+    axis.minorticks_off()
+    figure.colorbar(image, label="area under the ROC curve", pad=0.02, aspect=40)
+    return figure
+
+
+def power_curves(
+    depths: Sequence[float], powers: Mapping[str, np.ndarray], significance: Sequence[float]
+) -> plt.Figure:
+    """Draw the power (K,) of techniques against the depth of lines (K,), and that of the optimal observer.
+
+    `significance` (K,) is at how many standard deviations the optimal observer sees the lines of each depth.
+    """
+    figure, axis = new_figure(height=3.7)
+    fine = np.geomspace(min(depths), max(depths), 100)
+    sigma = np.exp(np.interp(np.log(fine), np.log(depths), np.log(significance)))
+    axis.plot(100 * fine, norm.cdf(sigma - 0.5 * OPTIMAL_SIGNIFICANCE), color="black", linestyle="--",
+              label="optimal observer")  # fmt: skip
+    for (name, values), (colour, marker) in zip(powers.items(), _LINES, strict=True):
+        axis.plot(100 * np.asarray(depths), values, marker=marker, color=COLOURS[colour], label=name)
+    axis.axhline(FALSE_ALARMS, color="black", linewidth=0.8, linestyle=":")
+    axis.set(xscale="log", xlabel="line depth per standard deviation of [Eu/Fe] (%)", ylim=(-0.03, 1.03))
+    axis.set_ylabel(f"power at {FALSE_ALARMS:.0%} false alarms")
+    axis.set_xticks([100 * depth for depth in depths], [f"{100 * depth:g}" for depth in depths])
+    axis.minorticks_off()
+    figure.legend(loc="outside right upper", fontsize=10)
+    return figure

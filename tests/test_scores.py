@@ -1,0 +1,46 @@
+"""Scores of techniques follow their definitions, and limits are found where the power says."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
+
+from lux import scores
+
+
+def test_the_area_is_that_of_scikit_learn_and_of_two_gaussians():
+    generator = np.random.default_rng(0)
+    planted, without = generator.normal(1, 1, 3000), generator.normal(0, 1, 3000)
+    found = scores.score(planted, without)
+    truth = np.repeat([1, 0], 3000)
+    assert found.auc.value == pytest.approx(roc_auc_score(truth, np.concatenate([planted, without])))
+    assert found.auc.value == pytest.approx(norm.cdf(1 / np.sqrt(2)), abs=0.02)
+    assert found.power.value == pytest.approx(norm.cdf(1 - 1.645), abs=0.04)
+
+
+def test_ties_count_half_and_no_power_comes_of_them():
+    found = scores.score(np.zeros(20), np.zeros(30))
+    assert (found.auc.value, found.power.value) == (0.5, 0.0)
+
+
+def test_the_smallest_depth_is_where_the_power_is_reached():
+    generator = np.random.default_rng(1)
+    depths = np.geomspace(0.001, 0.1, 9)
+    slope = 2 * 1.645 / 0.01
+    planted = [generator.normal(slope * depth, 1, 4000) for depth in depths]
+    found = scores.smallest_depth(depths, planted, generator.normal(0, 1, 4000))
+    assert found.value == pytest.approx(0.01, rel=0.1)
+    assert found.low <= found.value <= found.high
+    assert scores.smallest_depth(depths[:3], planted[:3], generator.normal(0, 1, 4000)).value == np.inf
+
+
+def test_the_wilson_interval_stays_within_zero_and_one():
+    assert scores.fraction(0, 50).high == pytest.approx(1 / 51)
+    assert scores.fraction(50, 50).high == 1.0
+
+
+def test_too_few_worlds_are_refused():
+    with pytest.raises(ValueError, match="1 worlds planted"):
+        scores.score([1.0], [0.0, 1.0])
+    with pytest.raises(ValueError, match="finite"):
+        scores.score([1.0, np.nan], [0.0, 1.0])
