@@ -32,7 +32,7 @@ N_MOVED = 2000
 MOST_OWN_LINES = 30
 # Agreement that grows with the catalogue's error by this many standard deviations, and by half of what it would if all
 # of it were noise, is a leak. Where even that would grow by less, the errors are too alike to tell.
-LEAST_GROWTH, SHARE_OF_GROWTH = 1.645, 0.5
+LEAST_GROWTH, SHARE_OF_GROWTH = 2.0, 0.5
 # A species with a line in each such stretch of spectrum, in Angstrom, leaves no place that is not its own.
 DENSE_LINES = 4.0
 # The giant in which the strength of lines is compared.
