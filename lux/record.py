@@ -132,16 +132,15 @@ class Record:
         _display({"image/png": (folder / f"{name}.png").read_bytes(), "text/plain": alt}, f"figure:{name}")
         plt.close(fig)
 
-    def remark(self, text):
-        """Show a note to the reader where there is something to say."""
+    def remark(self, text, *, opening=False):
+        """Show a note to the reader where there is something to say; an `opening` one moves to under the title."""
         if text and _in_notebook():
             from html import escape
 
-            from IPython.display import HTML, display
+            from IPython.display import display
 
-            display(
-                HTML(f'<div class="admonition note"><p class="admonition-title">Note</p><p>{escape(text)}</p></div>')
-            )
+            note = f'<div class="admonition note"><p class="admonition-title">Note</p><p>{escape(text)}</p></div>'
+            display({"text/html": note, "text/plain": text}, raw=True, metadata={"opening": opening})
 
     def provenance(self, *surveys):
         """Write the results of the chapter and show what they came from: the last call of every chapter.

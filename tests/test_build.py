@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import build
+import nbformat
 import pytest
+from machinery import stage
 from machinery.dependencies import Package
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -145,6 +147,17 @@ def test_the_page_shows_the_parameters_used_and_not_contradicting_defaults(built
     sources = "".join("".join(cell["source"]) for cell in notebook["cells"])
     assert "n_stars = 600" in sources
     assert "n_stars = 4000" not in sources
+
+
+def test_an_opening_remark_stands_between_title_and_claim():
+    remark = nbformat.v4.new_output("display_data", {"text/plain": "Other stars."}, metadata={"opening": True})
+    note = nbformat.v4.new_output("display_data", {"text/plain": "Stays."}, metadata={"opening": False})
+    cells = [nbformat.v4.new_markdown_cell("# Title\n\n:::{claim}\nA.\n:::"), nbformat.v4.new_code_cell("1")]
+    cells[1].outputs = [remark, note]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    stage._move_opening_remarks(notebook)
+    assert cells[0].source == "# Title\n\n:::{note}\nOther stars.\n:::\n\n\n:::{claim}\nA.\n:::"
+    assert cells[1].outputs == [note]
 
 
 def test_with_nothing_changed_nothing_is_executed_or_rendered(book, capsys):

@@ -65,11 +65,26 @@ def executed_notebook(page, settings):
         cell.id = f"cell-{number}"
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = injected[0].source.replace("# Parameters\n", "# The parameters of this run\n", 1)
+    _move_opening_remarks(notebook)
     for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type != "code"):
         cell.id = f"text-{number}"
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
+
+
+def _move_opening_remarks(notebook):
+    """Put the remarks that a chapter marked as opening under its title, before the claim that they bear on."""
+    remarks = []
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            opening = [output for output in cell.outputs if output.get("metadata", {}).get("opening")]
+            remarks += [output["data"]["text/plain"] for output in opening]
+            cell.outputs = [output for output in cell.outputs if output not in opening]
+    if remarks:
+        first = next(cell for cell in notebook.cells if cell.cell_type == "markdown")
+        title, rest = first.source.split("\n", 1)
+        first.source = "\n\n".join([title, *(f":::{{note}}\n{remark}\n:::" for remark in remarks), rest])
 
 
 def _stage_page(page, settings, current, target):
