@@ -219,9 +219,10 @@ def h_minus_opacity(wavelength_micron, temperature):
     fit = sum(value * above ** (0.5 * order) for order, value in enumerate(_H_MINUS_BOUND_FREE))
     cross_section = 1e-18 * wavelength_micron**3 * above**1.5 * fit
     emission = -np.expm1(-alpha / (wavelength_micron * temperature))
-    return free_free + 0.75 * temperature**-2.5 * np.exp(
-        alpha / (_H_MINUS_THRESHOLD * temperature)
-    ) * emission * cross_section
+    return (
+        free_free
+        + 0.75 * temperature**-2.5 * np.exp(alpha / (_H_MINUS_THRESHOLD * temperature)) * emission * cross_section
+    )
 
 
 def rosseland_to_h_band(temperature):

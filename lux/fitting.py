@@ -237,9 +237,7 @@ def _start_latents(settings: "Lux", survey: Survey, offset: np.ndarray, root_wei
     return latents
 
 
-def _principal_components(
-    settings: "Lux", survey: Survey, offset: np.ndarray, root_weight: np.ndarray
-) -> np.ndarray:
+def _principal_components(settings: "Lux", survey: Survey, offset: np.ndarray, root_weight: np.ndarray) -> np.ndarray:
     """Return the scores (N, P) of the weighted principal components of the flux, with unit variance.
 
     Randomised subspace iteration (Halko, Martinsson & Tropp 2011, SIAM Review 53, 217), a block of stars at a time.

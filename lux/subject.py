@@ -25,8 +25,8 @@ def caveat(survey: Survey, source: str, shown: str) -> str:
     if EUROPIUM in survey.label_names and survey.truth is not None:
         return ""
     written = (
-        "The numbers and figures of this page were computed from it; the claim and the sentences that explain them were "
-        "written for the synthetic survey and need not fit."
+        "The numbers and figures of this page were computed from it; the claim and the sentences that explain them "
+        "were written for the synthetic survey and need not fit."
     )
     if EUROPIUM in survey.label_names:
         return (

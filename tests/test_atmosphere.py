@@ -179,9 +179,7 @@ def test_europium_changes_nothing():
 
 def test_alpha_moves_the_alpha_elements_unless_one_is_given():
     moved = synthesize(4500.0, 2.0, -0.5, 0.3)
-    given = synthesize(
-        4500.0, 2.0, -0.5, 0.0, {element: 0.3 for element in ("O", "Mg", "Si", "S", "Ca", "Ti")}
-    )
+    given = synthesize(4500.0, 2.0, -0.5, 0.0, {element: 0.3 for element in ("O", "Mg", "Si", "S", "Ca", "Ti")})
     np.testing.assert_array_equal(moved, given)
     assert np.abs(moved - synthesize(4500.0, 2.0, -0.5, 0.0)).max() > 0.01
 

@@ -169,9 +169,7 @@ def hydroxyl_levels():
 def hydroxyl_transitions():
     """Main-branch dv = 2 transitions: lower energy, transition, upper rotation and origin (eV), upper v, label."""
     energy, v, component, n = hydroxyl_levels()
-    upper, lower = np.nonzero(
-        (v[:, None] - v == 2) & (np.abs(n[:, None] - n) <= 1) & (component[:, None] == component)
-    )
+    upper, lower = np.nonzero((v[:, None] - v == 2) & (np.abs(n[:, None] - n) <= 1) & (component[:, None] == component))
     origin = energy[(component == 1) & (n == 1)][v]
     labels = [
         f"{v[u]}-{v[k]} {'PQR'[n[u] - n[k] + 1]}{component[u]}({n[k]})" for u, k in zip(upper, lower, strict=True)
