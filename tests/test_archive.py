@@ -109,7 +109,8 @@ def test_content_that_stays_wrong_is_refused_after_three_tries(server, tmp_path)
 
 
 def test_a_server_that_asks_to_wait_is_left_alone_by_all_connections(server, tmp_path):
-    files = published(server, tmp_path, 8)
+    files = published(server, tmp_path, 20)
+    server.delay = 0.05
     server.faults.add("file0.bin", (429, 1))
     polite = Politeness(connections=2, timeout=2, first_wait=0.01, longest_wait=0.4)
     started = time.monotonic()
@@ -189,6 +190,7 @@ def test_a_partial_file_that_is_complete_or_too_long_is_settled(server, tmp_path
     part.write_bytes(content_of(0) + b"x" * excess)
     assert fetch([file], tmp_path)[0].arrived
     assert_whole([file])
+    assert server.requests["/file0.bin"] == (3 if excess else 2), "what is complete is not fetched again"
 
 
 def test_an_archive_out_of_reach_is_given_up_soon(server, tmp_path):

@@ -1,0 +1,45 @@
+"""The whole paper, executed on the study's own data as the fixture archive has them. Minutes: set LUX_WHOLE_PAPER=1."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
+
+from lux.apogee_galah import Request, make_survey_file
+from lux.storage import cache_dir
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("book", "lux", "_config.yml", "_toc.yml", "requirements.lock", "CITATION.cff")
+
+
+@pytest.mark.skipif(not os.environ.get("LUX_WHOLE_PAPER"), reason="takes minutes; set LUX_WHOLE_PAPER=1 to run it")
+def test_every_chapter_runs_on_the_stars_of_the_study(tmp_path, monkeypatch):
+    for name in SOURCES:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    survey = make_fixture_survey(420)
+    FixtureArchive(tmp_path / "archive", survey)
+    cache = tmp_path / "cache"
+    shutil.copytree(cache_dir(), cache, ignore=lambda folder, names: [n for n in names if n.startswith("apogee-galah")])
+    with ArchiveServer(tmp_path / "archive").running() as server:
+        monkeypatch.setenv("LUX_CACHE", str(cache))
+        for name, value in server.urls.items():
+            monkeypatch.setenv(name, value)
+        make_survey_file(Request(), progress=False)
+        build = subprocess.run(
+            [sys.executable, "book/build.py", "--dataset", "apogee-galah", "--profile", "quick", "--root", tmp_path],
+            cwd=ROOT, capture_output=True, text=True, timeout=1700, check=False,
+        )  # fmt: skip
+    assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-3000:]
+    results = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "_build" / "results").glob("*.json")}
+    chapters = re.findall(r"^ *- file: book/(\d\w+)$", (tmp_path / "_toc.yml").read_text(), re.MULTILINE)
+    assert len(chapters) > 7
+    assert set(chapters) == set(results)
+    assert all(result["parameters"]["dataset"] == "apogee-galah" for result in results.values())
+    assert (tmp_path / "_build" / "html" / "index.html").is_file()
