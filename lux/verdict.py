@@ -187,7 +187,10 @@ def audit(
     taken.append(changed)
     taken.extend(_model_evidence(model, test, label, design, seed))
     out = np.where(design.near_own, 0, np.abs(found.lines[0]))
-    verdict, reason, needed = _judge(label, design, found, {each.name: each for each in taken})
+    by_name = {each.name: each for each in taken}
+    verdict, reason, needed = _judge(label, design, found, by_name)
+    if verdict in ("known", "proxy") and not by_name["model uses it"].significant:
+        reason += "; there is no sign that this model uses it"
     return Report(
         label, verdict, reason, tuple(taken), design.n_stars, n_test, lines,
         float(np.sqrt(max(0.0, evidence.own_variance(design, found.residual[:, 0])))),

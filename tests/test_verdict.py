@@ -40,6 +40,7 @@ def test_a_line_of_half_a_per_cent_is_known_though_the_model_does_not_use_it():
     assert report.verdict == "known"
     assert report["own lines"].statistic > 5
     assert not report["model uses it"].significant
+    assert report.reason.endswith("no sign that this model uses it")
     blind = lux.audit(model, train, test, "eu_fe", own_lines=())
     assert blind.verdict in ("guessed", "proxy")
 

@@ -21,7 +21,7 @@ MATHJAX_FILE = "tex-svg.js"
 FORMULA_HEADING = re.compile(
     r'<th class="(head[^"]*)">(?=<p><span class="math[^"]*">\\\(([^<]*)\\\)</span></p></th>)(.*?)</th>', re.DOTALL
 )
-_AGREEMENT = {"yes": "They agree", "partly": "They agree in part", "no": "They disagree"}
+_AGREEMENT = {"yes": "They agree", "partly": "They agree in part", "no": "They disagree", "open": "Not tested by both"}
 
 
 class _Products:
@@ -133,7 +133,7 @@ class Claim(SphinxDirective):
 
 
 class Agreement(SphinxDirective):
-    """The closing comparison with the published study: ``{agreement} yes``, ``partly`` or ``no``."""
+    """The closing comparison with the published study: ``{agreement} yes``, ``partly``, ``no`` or ``open``."""
 
     required_arguments = 1
     has_content = True
