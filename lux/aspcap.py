@@ -8,14 +8,13 @@ detectors a flux of zero or NaN.
 
 import io
 import os
-import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 
+from lux.fits_files import open_fits, require_whole
 from lux.instrument import LOG10_FIRST_WAVELENGTH, LOG10_STEP, N_PIXELS
 
 # A pixel with a larger error carries no information; the pipeline's bad pixels have errors up to 100 and more.
@@ -29,7 +28,7 @@ class AspcapStar(NamedTuple):
     """One spectrum as stored.
 
     `flux` and `error` (8575,) are float32 in the machine's byte order; `names` are the stars that the file says it is
-    of; `header` is the primary header; `row` the row of the table, or None where there is none.
+    of; `header` is the primary header; `row` the row of the table.
     """
 
     flux: np.ndarray
@@ -60,9 +59,9 @@ def read_aspcap_star(source: bytes | str | os.PathLike, *, name: str = "", star_
         name = name or Path(source).name
         source = Path(source).read_bytes()
     try:
-        with warnings.catch_warnings(action="error", category=AstropyUserWarning), \
-                fits.open(io.BytesIO(source), memmap=False, checksum=True) as file:  # fmt: skip
-            row = file[4].data[0] if len(file) > 4 and isinstance(file[4], fits.BinTableHDU) else None
+        with open_fits(io.BytesIO(source), memmap=False) as file:
+            require_whole(file, len(source))
+            row = file[4].data[0]
             header, grid = file[0].header, file[1].header
             flux, error = (np.asarray(file[place].data, np.float32) for place in (1, 2))
             star = AspcapStar(flux, error, _names(header, row), header, row)
@@ -105,7 +104,6 @@ def require_spectrum(star: AspcapStar, name: str) -> None:
 
 def _names(header: fits.Header, row) -> frozenset[str]:
     found = {str(header[key]).strip() for key in _NAMES if key in header}
-    if row is not None:
-        columns = {name.upper() for name in row.array.names}
-        found |= {str(row[key]).strip() for key in _NAMES if key in columns}
+    columns = {name.upper() for name in row.array.names}
+    found |= {str(row[key]).strip() for key in _NAMES if key in columns}
     return frozenset(found - {""})

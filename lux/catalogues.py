@@ -21,13 +21,13 @@ References
 import dataclasses
 import difflib
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
+
+from lux.fits_files import open_fits
 
 BLOCK_BYTES = 32 * 2**20
 # Magnitude from which a stored number is a sentinel for "missing"; of positive ones a column may allow larger.
@@ -186,9 +186,7 @@ def check_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> Non
 def _open_table(path: Path) -> tuple[fits.ColDefs, int, int]:
     """Return the column definitions of the first table, the byte where its rows start, and their number."""
     try:
-        # A warning of truncation is left to the reader, who knows how many rows there should be.
-        with warnings.catch_warnings(action="ignore", category=AstropyUserWarning), \
-                fits.open(path, memmap=True, lazy_load_hdus=True) as file:  # fmt: skip
+        with open_fits(path, memmap=True, lazy_load_hdus=True) as file:
             for hdu in file:
                 if isinstance(hdu, fits.BinTableHDU):
                     return hdu.columns, hdu.fileinfo()["datLoc"], hdu.header["NAXIS2"]
