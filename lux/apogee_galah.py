@@ -66,9 +66,13 @@ ACKNOWLEDGEMENTS = (
     "Funding for the Sloan Digital Sky Survey IV has been provided by the Alfred P. Sloan Foundation, the U.S. "
     "Department of Energy Office of Science, and the Participating Institutions.",
     "This work made use of the Third Data Release of the GALAH Survey (Buder et al. 2021). The GALAH Survey is based "
-    "on data acquired through the Australian Astronomical Observatory. We acknowledge the traditional owners of the "
-    "land on which the AAT stands, the Gamilaraay people, and pay our respects to elders past and present. This paper "
-    "includes data that has been provided by AAO Data Central (datacentral.org.au).",
+    "on data acquired through the Australian Astronomical Observatory, under programs: A/2013B/13 (The GALAH pilot "
+    "survey); A/2014A/25, A/2015A/19, A2017A/18 (The GALAH survey phase 1); A2018A/18 (Open clusters with HERMES); "
+    "A2019A/1 (Hierarchical star formation in Ori OB1); A2019A/15 (The GALAH survey phase 2); A/2015B/19, A/2016A/22, "
+    "A/2016B/10, A/2017B/16, A/2018B/15 (The HERMES-TESS program); and A/2015A/3, A/2015B/1, A/2015B/19, A/2016A/22, "
+    "A/2016B/12, A/2017A/14 (The HERMES K2-follow-up program). We acknowledge the traditional owners of the land on "
+    "which the AAT stands, the Gamilaraay people, and pay our respects to elders past and present. This paper includes "
+    "data that has been provided by AAO Data Central (datacentral.aao.gov.au).",
     "This work has made use of data from the European Space Agency (ESA) mission Gaia, processed by the Gaia Data "
     "Processing and Analysis Consortium (DPAC).",
 )

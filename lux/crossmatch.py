@@ -12,6 +12,7 @@ References
 .. [3] Vasiliev & Baumgardt 2021, MNRAS 505, 5978 (globular clusters)
 """
 
+import collections
 import csv
 import dataclasses
 import hashlib
@@ -20,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 
 import numpy as np
+
+from lux.survey import Survey
 
 SELECTIONS = ("careful", "published")
 # STARFLAG: BAD_PIXELS, VERY_BRIGHT_NEIGHBOR, BAD_RV_COMBINATION, RV_FAIL.
@@ -31,6 +34,8 @@ APOGEE_SNR, GALAH_SNR, PUBLISHED_GALAH_SNR = 50.0, 30.0, 20.0
 LARGEST_MG_FE = 1.0
 # A star belongs to a globular cluster if it agrees with it in all three.
 CLUSTER_RADIUS_PC, CLUSTER_PROPER_MOTION, CLUSTER_VELOCITY = 60.0, 2.0, 40.0
+_IN_APOGEE = "a spectrum in APOGEE DR17"
+_IN_BOTH = "a star of GALAH DR3, by Gaia identifier or else by 2MASS name"
 _TWO_MASS = re.compile(r"(?:2M)?(\d{8}[+-]\d{7})")
 
 Columns = dict[str, np.ndarray]
@@ -105,12 +110,9 @@ def select_stars(
     """
     _check_selection(selection)
     stars, steps = _match(apogee, galah)
-    careful = selection == "careful"
-    values = {name: _label(stars, name, careful) for name in labels}
-    cuts = _careful_cuts(stars, values, complete) if careful else _published_cuts(stars)
-    cuts.insert(0, ("the catalogue says where the spectrum is", lambda _: _has_place(stars)))
+    values = {name: _label(stars, name, careful=selection == "careful") for name in labels}
     keep = np.ones(len(stars["apogee_id"]), bool)
-    for name, cut in cuts:
+    for name, cut in _cuts(stars, values, selection, complete):
         passed = keep & cut(keep)
         steps.append(Step(name, int(keep.sum() - passed.sum()), int(passed.sum())))
         keep = passed
@@ -121,6 +123,32 @@ def select_stars(
     columns = {name: column[order] for name, column in stars.items()}
     labels_and_errors = [np.stack(parts, axis=1)[order] for parts in zip(*values.values(), strict=True)]
     return Sample(columns, *labels_and_errors, tuple(labels), tuple(steps))
+
+
+def selection_table(labels: Sequence[str], survey: Survey | None = None) -> dict[str, list]:
+    """Return the cuts of all selections as columns of a table; of a survey made by one of them also the counts.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The labels that the careful selection asks for.
+    survey : Survey, optional
+        As `lux.apogee_galah.load_apogee_galah` makes it; one of another origin adds nothing.
+    """
+    nothing: Columns = collections.defaultdict(lambda: np.empty(0))
+    values = dict.fromkeys(labels, (np.empty(0), np.empty(0)))
+    made_by = {name: [_IN_APOGEE, _IN_BOTH] + [cut for cut, _ in _cuts(nothing, values, name, True)]
+               for name in SELECTIONS}  # fmt: skip
+    rows = list(dict.fromkeys(cut for cuts in made_by.values() for cut in cuts))
+    table = {"asked of a star": rows} | {
+        name: ["yes" if row in cuts else "" for row in rows] for name, cuts in made_by.items()
+    }
+    steps = {step["name"]: step for step in survey.provenance.get("selection", ())} if survey is not None else {}
+    if steps:
+        rows += [name for name in steps if name not in rows]
+        table = {name: column + [""] * (len(rows) - len(column)) for name, column in table.items()}
+        table |= {key: [steps[row][key] if row in steps else None for row in rows] for key in ("removed", "left")}
+    return table
 
 
 def matched_rows(apogee: Mapping[str, np.ndarray], galah: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -192,8 +220,8 @@ def _match(apogee, galah) -> tuple[Columns, list[Step]]:
     row, how = matched_rows(apogee, galah)
     found = np.flatnonzero(row >= 0)
     steps = [
-        Step("spectra in APOGEE DR17", 0, len(row)),
-        Step("star in GALAH DR3 (same Gaia identifier, else 2MASS)", len(row) - len(found), len(found)),
+        Step(_IN_APOGEE, 0, len(row)),
+        Step(_IN_BOTH, len(row) - len(found), len(found)),
     ]
     stars = {name: column[found] for name, column in apogee.items()}
     stars |= {name: column[row[found]] for name, column in galah.items() if name != "gaia_id"}
@@ -203,6 +231,11 @@ def _match(apogee, galah) -> tuple[Columns, list[Step]]:
 
 
 Cut = tuple[str, Callable[[np.ndarray], np.ndarray]]
+
+
+def _cuts(stars: Columns, labels: Mapping[str, tuple], selection: str, complete: bool) -> list[Cut]:
+    cuts = _careful_cuts(stars, labels, complete) if selection == "careful" else _published_cuts(stars)
+    return [("the catalogue says where the spectrum is", lambda _: _has_place(stars)), *cuts]
 
 
 def _careful_cuts(stars: Columns, labels: Mapping[str, tuple], complete: bool) -> list[Cut]:

@@ -1,5 +1,7 @@
 """The match and the cuts: who is the same star, who is left out, and that every star is accounted for."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,9 @@ from lux.crossmatch import (
     matched_rows,
     needed_labels,
     select_stars,
+    selection_table,
 )
+from lux.survey import Survey
 
 LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 
@@ -169,6 +173,24 @@ def test_the_table_of_cuts_accounts_for_every_spectrum(selection):
         assert before.left - after.removed == after.left
 
 
+def test_the_table_for_readers_holds_every_cut_and_the_counts_of_a_survey():
+    table = selection_table(LABELS)
+    rows = dict(zip(table["asked of a star"], zip(table["careful"], table["published"], strict=True), strict=True))
+    assert rows["GALAH flag_sp = 0"] == ("yes", "")
+    assert rows["|[Mg/Fe]| < 1"] == ("", "yes")
+    assert rows["APOGEE S/N > 50"] == ("yes", "yes")
+    sample = select_stars(apogee(snr={2: 10.0}), galah(), LABELS)
+    assert [step.name for step in sample.steps] == [row for row, (careful, _) in rows.items() if careful]
+    survey = Survey(
+        wavelength=[1.0], flux=[[1.0]], ivar=[[1.0]], labels=[[1.0]], label_err=[[1.0]], label_names=["fe_h"],
+        provenance={"selection": [dataclasses.asdict(step) for step in sample.steps]},
+    )  # fmt: skip
+    counted = selection_table(LABELS, survey)
+    place = counted["asked of a star"].index("APOGEE S/N > 50")
+    assert (counted["removed"][place], counted["left"][place]) == (1, 5)
+    assert len({len(column) for column in counted.values()}) == 1
+
+
 def test_the_order_is_random_and_depends_on_the_star_alone():
     whole = select_stars(apogee(60), galah(60), LABELS).columns["apogee_id"].tolist()
     some = select_stars(apogee(60), galah(60, flag_sp={3: 1}), LABELS).columns["apogee_id"].tolist()
@@ -178,7 +200,7 @@ def test_the_order_is_random_and_depends_on_the_star_alone():
 
 def test_a_selection_that_leaves_nobody_shows_its_table():
     with pytest.raises(
-        ValueError, match=r"leaves no star:\n +6 left after: spectra in APOGEE DR17(.|\n)* 0 left after"
+        ValueError, match=r"leaves no star:\n +6 left after: a spectrum in APOGEE DR17(.|\n)* 0 left after"
     ):
         select_stars(apogee(), galah(teff=dict.fromkeys(range(6), 7000.0)), LABELS)
     with pytest.raises(ValueError, match=r"unknown selection 'best'; expected one of careful, published"):
