@@ -15,6 +15,7 @@ from sklearn.model_selection import KFold
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 KINDS = ("linear", "mlp")
 _RANK_TOLERANCE = 1e-9
@@ -307,7 +308,8 @@ def _predict_perceptron(features, targets, train, test, seed):
         network = MLPRegressor(
             hidden_layer_sizes=(32,), solver="lbfgs", alpha=_DECAY * len(train), max_iter=30, random_state=seed
         )
-        with warnings.catch_warnings():
+        # The products are so small that handing them out to several threads takes longer than computing them.
+        with warnings.catch_warnings(), threadpool_limits(1):
             # Stopping early is part of the regularisation; the probe is judged on other stars.
             warnings.simplefilter("ignore", ConvergenceWarning)
             network.fit(inputs[train], outputs[:, column])
