@@ -16,7 +16,6 @@ import functools
 import hashlib
 import json
 import os
-import re
 import shutil
 import sys
 import urllib.parse
@@ -38,7 +37,7 @@ from lux.catalogues import (
     read_apogee,
     read_galah,
 )
-from lux.crossmatch import SELECTIONS, Sample, needed_labels, select_stars
+from lux.crossmatch import SELECTIONS, Sample, is_place, needed_labels, select_stars
 from lux.manifest import read_manifest
 from lux.storage import atomic_write, cache_dir
 from lux.survey import Survey
@@ -76,7 +75,6 @@ ACKNOWLEDGEMENTS = (
     "This work has made use of data from the European Space Agency (ESA) mission Gaia, processed by the Gaia Data "
     "Processing and Analysis Consortium (DPAC).",
 )
-_PLACE = re.compile(r"[\w+.\-]*\w[\w+.\-]*")
 _KEPT_COLUMNS = ("snr", "radial_velocity", "ra", "dec", "gaia_id", "sobject_id", "telescope", "field", "starflag",
                  "aspcapflag", "aspcap_teff", "aspcap_logg", "aspcap_m_h", "aspcap_alpha_m", "matched_by")  # fmt: skip
 
@@ -148,7 +146,7 @@ class Request:
 
     def spectrum(self, telescope: str, field: str, star: str) -> RemoteFile:
         """Return the ``aspcapStar`` file of a star; ValueError if the catalogue gives no usable place."""
-        if not all(_PLACE.fullmatch(part) for part in (telescope, field, star)):
+        if not is_place(telescope, field, star):
             raise ValueError(f"no file can be named after telescope {telescope!r}, field {field!r}, star {star!r}")
         name = f"aspcapStar-dr17-{star}.fits"
         url = f"{self._sdss}/{ASPCAP}/{urllib.parse.quote(f'{telescope}/{field}/{name}')}"

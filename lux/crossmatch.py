@@ -36,6 +36,7 @@ LARGEST_MG_FE = 1.0
 CLUSTER_RADIUS_PC, CLUSTER_PROPER_MOTION, CLUSTER_VELOCITY = 60.0, 2.0, 40.0
 _IN_APOGEE = "a spectrum in APOGEE DR17"
 _IN_BOTH = "a star of GALAH DR3, by Gaia identifier or else by 2MASS name"
+_PLACE = re.compile(r"[\w+.\-]*\w[\w+.\-]*")
 _TWO_MASS = re.compile(r"(?:2M)?(\d{8}[+-]\d{7})")
 
 Columns = dict[str, np.ndarray]
@@ -123,6 +124,11 @@ def select_stars(
     columns = {name: column[order] for name, column in stars.items()}
     labels_and_errors = [np.stack(parts, axis=1)[order] for parts in zip(*values.values(), strict=True)]
     return Sample(columns, *labels_and_errors, tuple(labels), tuple(steps))
+
+
+def is_place(*parts: str) -> bool:
+    """Return whether all parts can be names of folders or files."""
+    return all(_PLACE.fullmatch(part) for part in parts)
 
 
 def selection_table(labels: Sequence[str], survey: Survey | None = None) -> dict[str, list]:
@@ -266,7 +272,9 @@ def _published_cuts(stars: Columns) -> list[Cut]:
 
 
 def _has_place(stars: Columns) -> np.ndarray:
-    return np.all([stars[name] != "" for name in ("apogee_id", "telescope", "field")], axis=0)
+    """Return whether a file can be named after each spectrum; nothing that leads out of the archive's folders can."""
+    names = (stars[name].tolist() for name in ("telescope", "field", "apogee_id"))
+    return np.array([is_place(*parts) for parts in zip(*names, strict=True)], bool)
 
 
 def _ranges(stars: Columns) -> list[Cut]:

@@ -110,6 +110,7 @@ def test_of_repeated_galah_rows_the_best_is_taken():
     ("cut", "of_apogee", "of_galah"),
     [
         ("the catalogue says where the spectrum is", {"telescope": {0: ""}}, {}),
+        ("the catalogue says where the spectrum is", {"field": {0: "../a"}}, {}),
         *(("APOGEE STARFLAG without a bad bit", {"starflag": {0: 1 << bit}}, {}) for bit in (0, 3, 18, 22)),
         *(("APOGEE ASPCAPFLAG without a bad bit", {"aspcapflag": {0: 1 << bit}}, {}) for bit in (16, 17, 23, 41)),
         ("APOGEE STARFLAG without a bad bit", {"starflag": {0: -1}}, {}),
