@@ -69,7 +69,7 @@ def main() -> None:
     request = Request(n_stars=100, cache=cache)
     while killed < kills:
         started = time.monotonic()
-        if run_for(request, generator.uniform(0.0, 0.35)):
+        if run_for(request, generator.uniform(0.0, 0.3)):
             print(json.dumps({"kills": killed, "hash": content_hash(Survey.load(request.survey_path))}), flush=True)
             shutil.rmtree(cache)
         else:
