@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,10 +28,28 @@ def _audit(options) -> None:
         reports = list(audit_all(model, train, test, seed=options.seed).values())
     else:
         reports = [audit(model, train, test, options.label, options.own_lines, seed=options.seed)]
+    if options.figures is not None:
+        _draw(reports, Path(options.figures))
     if options.json:
         print("[" + ",\n".join(report.to_json() for report in reports) + "]")
     else:
         print("\n\n".join(str(report) for report in reports))
+
+
+def _draw(reports, folder: Path) -> None:
+    """Write a page for each report that holds evidence."""
+    from matplotlib import pyplot
+
+    from lux.figures.audit import page
+    from lux.storage import atomic_write
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for report in reports:
+        if report.evidence:
+            drawn = page(report)
+            with atomic_write(folder / f"audit-{report.label}.png") as temporary:
+                drawn.savefig(temporary, format="png")
+            pyplot.close(drawn)
 
 
 def _fetch(options) -> None:
@@ -60,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     audit_parser.add_argument("--latents", type=int, default=21, help="latents of the model that is fitted (21)")
     audit_parser.add_argument("--test-fraction", type=float, default=0.3, help="share of stars held out (0.3)")
     audit_parser.add_argument("--seed", type=int, default=0)
+    audit_parser.add_argument("--figures", metavar="FOLDER", help="also draw a page for each label, audit-LABEL.png")
     audit_parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     audit_parser.set_defaults(run=_audit)
     fetch_parser = commands.add_parser("fetch", help="fetch the spectra and labels of the published study")

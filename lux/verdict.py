@@ -99,6 +99,9 @@ class Report:
         Wavelength of the most significant line outside the own lines, Angstrom.
     stars_needed : int or None
         How many stars would decide, where the verdict is "undecided" for want of stars.
+    wavelength, significance : (D,) arrays or None
+        The survey's pixels, and how significantly absorption at each goes with the label beyond the other labels, in
+        standard deviations.
     """
 
     label: str
@@ -111,6 +114,8 @@ class Report:
     own_scatter: float = float("nan")
     strongest: float = float("nan")
     stars_needed: int | None = None
+    wavelength: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    significance: np.ndarray | None = dataclasses.field(default=None, repr=False)
 
     @property
     def table(self) -> list[dict]:
@@ -131,8 +136,10 @@ class Report:
         return "\n".join(lines)
 
     def to_json(self, path: str | os.PathLike | None = None) -> str:
-        """Return the report as JSON, and write it to a file if a path is given."""
-        text = json.dumps(_plain(dataclasses.asdict(self)), indent=2, allow_nan=False)
+        """Return the report, but for its arrays, as JSON, and write it to a file if a path is given."""
+        content = dataclasses.asdict(dataclasses.replace(self, wavelength=None, significance=None))
+        del content["wavelength"], content["significance"]
+        text = json.dumps(_plain(content), indent=2, allow_nan=False)
         if path is not None:
             with atomic_write(path) as temporary:
                 temporary.write_text(text)
@@ -194,7 +201,7 @@ def audit(
     return Report(
         label, verdict, reason, tuple(taken), design.n_stars, n_test, lines,
         float(np.sqrt(max(0.0, evidence.own_variance(design, found.residual[:, 0])))),
-        float(design.wavelength[np.argmax(out)]), needed,
+        float(design.wavelength[np.argmax(out)]), needed, design.wavelength, found.lines[0],
     )  # fmt: skip
 
 

@@ -5,6 +5,10 @@ import json
 import numpy as np
 import pytest
 from linear_truth import linear_survey
+from sklearn.decomposition import PCA
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import lux
 from lux import baselines, evidence
@@ -31,6 +35,31 @@ def test_each_world_gets_its_verdict(name, expected):
     train, test = world(name)
     report = lux.audit(baselines.FluxRegression.pls(8).fit(train), train, test, "eu_fe")
     assert report.verdict == expected, str(report)
+
+
+@pytest.mark.parametrize("name", ["perceptron", "Cannon", "mean"])
+def test_any_model_that_predicts_labels_can_be_audited(name):
+    train, test = world("signal")
+    model = {"perceptron": Perceptron, "Cannon": baselines.Cannon, "mean": baselines.Mean}[name]().fit(train)
+    report = lux.audit(model, train, test, "eu_fe")
+    assert report.verdict == "known"
+    assert report.reason.endswith("no sign that this model uses it") == (name == "mean")
+
+
+class Perceptron:
+    """A small neural network on principal components of the flux."""
+
+    def fit(self, survey):
+        self.names = survey.label_names
+        self.center, self.scale = survey.labels.mean(axis=0), survey.labels.std(axis=0)
+        network = MLPRegressor(hidden_layer_sizes=(64,), alpha=1.0, solver="lbfgs", max_iter=200, random_state=0)
+        self.pipeline = make_pipeline(StandardScaler(), PCA(40, random_state=0), StandardScaler(), network)
+        self.pipeline.fit(survey.flux, (survey.labels - self.center) / self.scale)
+        return self
+
+    def predict_labels(self, survey):
+        labels = self.center + self.scale * self.pipeline.predict(survey.flux)
+        return lux.Prediction(self.names, labels, np.zeros_like(labels))
 
 
 def test_a_line_of_half_a_per_cent_is_known_though_the_model_does_not_use_it():
@@ -91,6 +120,26 @@ def test_covariance_with_noise_grows_with_the_error_and_with_truth_it_does_not()
     assert expected > 6
 
 
+def test_errors_that_the_catalogue_overstates_are_no_leak(shortcut):
+    model, *surveys = shortcut
+    errors = [each.label_err * np.where(np.arange(5) == 3, 4, 1) for each in surveys]
+    overstated = [each.replace(label_err=error) for each, error in zip(surveys, errors, strict=True)]
+    assert lux.audit(model, *overstated, "alpha_fe").verdict == "known"
+
+
+def test_one_star_neither_makes_nor_hides_a_line():
+    train, test = world("signal", depth=0.01)
+    before = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe")["own lines"].statistic
+    _, near = evidence.locate(train.wavelength, default_lines(train, "eu_fe"))
+    flux, labels = np.array(train.flux), np.array(train.labels)
+    flux[0, near] = 0.2
+    for value in (2.0, -2.0):
+        labels[0, 4] = value
+        odd = train.replace(flux=flux, labels=labels)
+        after = lux.audit(baselines.Mean().fit(odd), odd, test, "eu_fe")["own lines"].statistic
+        assert after == pytest.approx(before, rel=0.3)
+
+
 def test_default_lines_are_what_the_world_planted_or_what_the_element_has(shortcut):
     _, train, _ = shortcut
     assert default_lines(train, "eu_fe") == ()
@@ -137,7 +186,9 @@ def test_a_report_is_read_by_people_and_machines(shortcut, tmp_path, capsys):
     with pytest.raises(KeyError, match="no evidence 'magic'"):
         report["magic"]
     train.save(tmp_path / "survey.h5")
-    assert main(["audit", str(tmp_path / "survey.h5"), "--label", "eu_fe", "--latents", "8", "--json"]) == 0
+    command = ["audit", str(tmp_path / "survey.h5"), "--label", "eu_fe", "--latents", "8", "--json"]
+    assert main([*command, "--figures", str(tmp_path / "pages")]) == 0
+    assert (tmp_path / "pages" / "audit-eu_fe.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(capsys.readouterr().out)[0]["label"] == "eu_fe"
     assert main(["audit", str(tmp_path / "absent.h5")]) == 2
     assert "no survey file" in capsys.readouterr().err
