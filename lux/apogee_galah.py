@@ -246,17 +246,16 @@ def select_sample(request: Request, *, progress: bool = True, politeness: Polite
     """Return the stars that are wanted, from the catalogues, which are fetched if they are not here."""
     request.cache.mkdir(parents=True, exist_ok=True)
     files = request.catalogues()
-    missing = [file for file in files.values() if not file.path.is_file()]
-    if missing:
-        sizes = [_size(file) for file in missing]
-        outcomes = fetch_files(missing, request.manifest, politeness=politeness, progress=progress,
-                               description="catalogues", total_bytes=sum(sizes))  # fmt: skip
-        for outcome in outcomes:
-            if not outcome.arrived:
-                raise FileNotFoundError(
-                    f"the catalogue {outcome.file.path.name} could not be fetched from {outcome.file.url}: "
-                    f"{outcome.reason}; run again to go on where it broke off, or put the file in {request.cache}"
-                )
+    sizes = [_size(file) for file in files.values() if not file.path.is_file()]
+    outcomes = fetch_files(list(files.values()), request.manifest, politeness=politeness,
+                           progress=progress and bool(sizes), description="catalogues",
+                           total_bytes=sum(sizes))  # fmt: skip
+    for outcome in outcomes:
+        if not outcome.arrived:
+            raise FileNotFoundError(
+                f"the catalogue {outcome.file.path.name} could not be fetched from {outcome.file.url}: "
+                f"{outcome.reason}; run again to go on where it broke off, or put the file in {request.cache}"
+            )
     apogee = read_apogee(files["apogee"].path)
     galah = read_galah(files["galah"].path, needed_labels(request.labels, request.selection))
     sample = select_stars(apogee, galah, request.labels, request.selection, complete=request.complete)

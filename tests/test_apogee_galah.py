@@ -250,6 +250,15 @@ def test_a_full_disk_is_named_and_another_run_goes_on(published, server, cache):
     assert not [path for path in cache.rglob(".*") if path.name != ".lock"], "nothing half-made is left"
 
 
+def test_a_file_accepted_but_not_yet_listed_when_the_work_was_killed_is_listed(published, server, cache):
+    expected = load(cache, n_stars=20)
+    (cache / "manifest.jsonl").unlink()
+    Request(n_stars=20, cache=cache).survey_path.unlink()
+    asked = sum(server.requests.values())
+    assert killed_fetch.content_hash(load(cache, n_stars=20)) == killed_fetch.content_hash(expected)
+    assert sum(server.requests.values()) == asked
+
+
 def test_killed_sixty_times_the_survey_is_the_same_each_time(published, server, cache):
     expected = load(cache / "undisturbed", n_stars=100)
     assert_as_published(expected, published)
