@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import other_spectra
 import pytest
 from linear_truth import linear_survey
 from sklearn.decomposition import PCA
@@ -35,6 +36,19 @@ def test_each_world_gets_its_verdict(name, expected):
     train, test = world(name)
     report = lux.audit(baselines.FluxRegression.pls(8).fit(train), train, test, "eu_fe")
     assert report.verdict == expected, str(report)
+
+
+@pytest.mark.parametrize(
+    ("planted", "told", "expected"),
+    [("nothing", True, "guessed"), ("nothing", False, "guessed"), ("lines", True, "known"), ("lines", False, "proxy"),
+     ("noise", False, "leaked")],
+)  # fmt: skip
+def test_verdicts_hold_on_spectra_of_another_generator(planted, told, expected):
+    for seed in (1, 2):
+        survey, places = other_spectra.make(planted, seed)
+        train, test = survey.split(0.3)
+        report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", places if told else ())
+        assert report.verdict == expected, str(report)
 
 
 @pytest.mark.parametrize("name", ["perceptron", "Cannon", "mean"])
