@@ -37,7 +37,7 @@ from lux.catalogues import (
     read_apogee,
     read_galah,
 )
-from lux.crossmatch import SELECTIONS, Sample, is_place, needed_labels, select_stars
+from lux.crossmatch import SELECTIONS, Sample, cut_names, is_place, needed_labels, select_stars
 from lux.manifest import read_manifest
 from lux.storage import atomic_write, cache_dir
 from lux.survey import Survey
@@ -120,8 +120,9 @@ class Request:
 
     @property
     def survey_path(self) -> Path:
-        """Where the assembled survey is kept."""
-        wanted = [READER_VERSION, self.n_stars, self.labels, self.selection, self.complete]
+        """Where the assembled survey is kept: another place for every other set of stars, labels and cuts."""
+        cuts = cut_names(self.labels, self.selection, complete=self.complete)
+        wanted = [READER_VERSION, self.n_stars, self.labels, cuts]
         key = hashlib.blake2b(json.dumps(wanted).encode(), digest_size=6).hexdigest()
         return self.cache / f"survey-{self.selection}-{self.n_stars}-{key}.h5"
 

@@ -131,6 +131,14 @@ def is_place(*parts: str) -> bool:
     return all(_PLACE.fullmatch(part) for part in parts)
 
 
+def cut_names(labels: Sequence[str], selection: str, *, complete: bool = True) -> list[str]:
+    """Return what a selection asks, in order, as its table of cuts says it."""
+    _check_selection(selection)
+    nothing: Columns = collections.defaultdict(lambda: np.empty(0))
+    values = dict.fromkeys(labels, (np.empty(0), np.empty(0)))
+    return [_IN_APOGEE, _IN_BOTH, *(name for name, _ in _cuts(nothing, values, selection, complete))]
+
+
 def selection_table(labels: Sequence[str], survey: Survey | None = None) -> dict[str, list]:
     """Return the cuts of all selections as columns of a table; of a survey made by one of them also the counts.
 
@@ -141,10 +149,7 @@ def selection_table(labels: Sequence[str], survey: Survey | None = None) -> dict
     survey : Survey, optional
         As `lux.apogee_galah.load_apogee_galah` makes it; one of another origin adds nothing.
     """
-    nothing: Columns = collections.defaultdict(lambda: np.empty(0))
-    values = dict.fromkeys(labels, (np.empty(0), np.empty(0)))
-    made_by = {name: [_IN_APOGEE, _IN_BOTH] + [cut for cut, _ in _cuts(nothing, values, name, True)]
-               for name in SELECTIONS}  # fmt: skip
+    made_by = {name: cut_names(labels, name) for name in SELECTIONS}
     rows = list(dict.fromkeys(cut for cuts in made_by.values() for cut in cuts))
     table = {"asked of a star": rows} | {
         name: ["yes" if row in cuts else "" for row in rows] for name, cuts in made_by.items()
@@ -267,7 +272,7 @@ def _published_cuts(stars: Columns) -> list[Cut]:
         *_ranges(stars),
         (f"APOGEE S/N > {APOGEE_SNR:g}", lambda _: stars["snr"] > APOGEE_SNR),
         (f"GALAH S/N > {PUBLISHED_GALAH_SNR:g} (every camera)", lambda _: cameras > PUBLISHED_GALAH_SNR),
-        (f"|[Mg/Fe]| < {LARGEST_MG_FE:g}", lambda _: np.abs(stars["mg_fe"]) < LARGEST_MG_FE),
+        (f"−{LARGEST_MG_FE:g} < [Mg/Fe] < {LARGEST_MG_FE:g}", lambda _: np.abs(stars["mg_fe"]) < LARGEST_MG_FE),
     ]
 
 
@@ -278,10 +283,13 @@ def _has_place(stars: Columns) -> np.ndarray:
 
 
 def _ranges(stars: Columns) -> list[Cut]:
-    limits = {"teff": TEFF_RANGE, "logg": LOGG_RANGE, "fe_h": FE_H_RANGE}
+    limits = {"teff": ("Teff", " K", TEFF_RANGE), "logg": ("log g", "", LOGG_RANGE), "fe_h": ("[Fe/H]", "", FE_H_RANGE)}
     return [
-        (f"{low:g} < {name} < {high:g}", lambda _, name=name, low=low, high=high: _between(stars[name], low, high))
-        for name, (low, high) in limits.items()
+        (
+            f"{low:g}{unit} < {shown} < {high:g}{unit}".replace("-", "−"),
+            lambda _, name=name, low=low, high=high: _between(stars[name], low, high),
+        )
+        for name, (shown, unit, (low, high)) in limits.items()
     ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 
 import lux
-from lux import apogee_galah
+from lux import apogee_galah, crossmatch
 from lux.__main__ import main
 from lux.apogee_galah import Request, load_apogee_galah, make_survey_file, plan_fetch
 from lux.archive import Politeness
@@ -208,6 +208,14 @@ def test_an_unusable_place_in_the_catalogue_is_never_made_a_path(cache):
 def test_a_request_that_makes_no_sense_is_refused(cache, wrong):
     with pytest.raises(ValueError, match=r"n_stars|labels|selection"):
         load_apogee_galah(**({"cache": cache} | wrong))
+
+
+def test_another_cut_makes_another_survey(cache, monkeypatch):
+    paths = {Request(cache=cache, **wanted).survey_path for wanted in
+             ({}, {"n_stars": 7}, {"labels": ("fe_h",)}, {"selection": "published"}, {"complete": False})}  # fmt: skip
+    monkeypatch.setattr(crossmatch, "APOGEE_SNR", 60.0)
+    paths.add(Request(cache=cache).survey_path)
+    assert len(paths) == 6
 
 
 def test_a_dry_run_states_count_and_volume_and_fetches_nothing(server, cache, capsys):

@@ -119,10 +119,10 @@ def test_of_repeated_galah_rows_the_best_is_taken():
         ("GALAH S/N > 30 (camera 3)", {}, {"snr_c3": {5: 30.0}}),
         ("GALAH flag_sp = 0", {}, {"flag_sp": {5: 1}}),
         ("GALAH flag_fe_h = 0", {}, {"flag_fe_h": {5: 1}}),
-        ("3800 < teff < 6000", {}, {"teff": {5: 6100.0}}),
-        ("3800 < teff < 6000", {}, {"teff": {5: np.nan}}),
-        ("0 < logg < 3.5", {}, {"logg": {5: 4.4}}),
-        ("-2 < fe_h < 1", {}, {"fe_h": {5: -2.5}}),
+        ("3800 K < Teff < 6000 K", {}, {"teff": {5: 6100.0}}),
+        ("3800 K < Teff < 6000 K", {}, {"teff": {5: np.nan}}),
+        ("0 < log g < 3.5", {}, {"logg": {5: 4.4}}),
+        ("−2 < [Fe/H] < 1", {}, {"fe_h": {5: -2.5}}),
         ("all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)", {}, {"flag_eu_fe": {5: 1}}),
         ("all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)", {}, {"eu_fe": {5: np.nan}}),
         ("all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)", {}, {"e_eu_fe": {5: 0.0}}),
@@ -178,7 +178,7 @@ def test_the_table_for_readers_holds_every_cut_and_the_counts_of_a_survey():
     table = selection_table(LABELS)
     rows = dict(zip(table["asked of a star"], zip(table["careful"], table["published"], strict=True), strict=True))
     assert rows["GALAH flag_sp = 0"] == ("yes", "")
-    assert rows["|[Mg/Fe]| < 1"] == ("", "yes")
+    assert rows["−1 < [Mg/Fe] < 1"] == ("", "yes")
     assert rows["APOGEE S/N > 50"] == ("yes", "yes")
     sample = select_stars(apogee(snr={2: 10.0}), galah(), LABELS)
     assert [step.name for step in sample.steps] == [row for row, (careful, _) in rows.items() if careful]
@@ -190,6 +190,7 @@ def test_the_table_for_readers_holds_every_cut_and_the_counts_of_a_survey():
     place = counted["asked of a star"].index("APOGEE S/N > 50")
     assert (counted["removed"][place], counted["left"][place]) == (1, 5)
     assert len({len(column) for column in counted.values()}) == 1
+    assert not any("|" in row for row in rows), "a bar would end the cell of a Markdown table"
 
 
 def test_the_order_is_random_and_depends_on_the_star_alone():
