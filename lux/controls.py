@@ -38,17 +38,24 @@ from lux.worlds import PLANTED_WAVELENGTHS, World
 
 # Where europium has its lines if it has any: every technique that must be told a place is told these, in every world.
 CANDIDATE_LINES = PLANTED_WAVELENGTHS[:3]
-# Vacuum Angstrom: the candidate lines, the proxy's line, those of the leak, and two that airglow crosses.
-WINDOWS = ((15225, 15260), (15425, 15472), (15680, 15706), (16098, 16146), (16488, 16518), (16566, 16592),
-           (16716, 16762), (16794, 16820))  # fmt: skip
-ARTEFACT_WAVELENGTHS = (15240.952, 16128.517)
+# Vacuum Angstrom: the candidate lines, those of the leak, and the proxy's; airglow crosses the second.
+WINDOWS = (
+    (15430, 15466),
+    (15680, 15706),
+    (16102, 16144),
+    (16488, 16518),
+    (16566, 16592),
+    (16722, 16756),
+    (16794, 16820),
+)
+ARTEFACT_WAVELENGTHS = (16128.517,)
 DEPTHS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 TAUS = (0.03, 0.06, 0.10)
 # Off the middle tau the two ends of the depths are left out: there every technique sees nothing, or everything.
 FEWER_DEPTHS = (0.0, 0.003, 0.01, 0.03)
 # A depth at which the optimal observer of `lux.bound` sees the lines of a sample at about five standard deviations.
-DEPTH_OF_FIVE_SIGMA = 0.0023
-N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 800, 150, 0.3
+DEPTH_OF_FIVE_SIGMA = 0.0026
+N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 640, 120, 0.3
 LUX = {"n_latents": 12, "tolerance": 0.02, "block_size": N_STARS, "progress": False}
 N_ORDINARY, N_ABLATIONS, N_SHIFTS = 100, 12, 200
 # Worlds that share their stars, and the most that a process takes on at once.

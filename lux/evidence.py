@@ -186,13 +186,17 @@ def noise_growth(design: Design, channel: np.ndarray, residual: np.ndarray) -> t
         errors are equal.
     """
     product = channel * residual
-    error = design.errors - design.errors.mean()
+    # The products scatter as the residuals do: stars of small error say most.
+    weight = 1 / _label_variance(design, residual[:, None])[:, 0]
+    weight /= weight.sum()
+    error = design.errors - weight @ design.errors
     if np.std(error) < 1e-6 * design.errors.mean():
         return 0.0, 0.0
-    slope = np.sum(error * product) / np.sum(error**2)
-    remainder = product - product.mean() - slope * error
-    uncertainty = np.sqrt(np.sum(error**2 * remainder**2)) / np.sum(error**2)
-    return float(slope / uncertainty), float(product.mean() / design.errors.mean() / uncertainty)
+    size, mean = weight @ error**2, weight @ product
+    slope = weight @ (error * product) / size
+    remainder = product - mean - slope * error
+    uncertainty = np.sqrt(np.sum((weight * error * remainder) ** 2)) / size
+    return float(slope / uncertainty), float(mean / (weight @ design.errors) / uncertainty)
 
 
 def unexplained(design: Design, residual: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
