@@ -48,7 +48,7 @@ def power_curves(
     sigma = np.exp(np.interp(np.log(fine), np.log(depths), np.log(significance)))
     axis.plot(100 * fine, norm.cdf(sigma - 0.5 * OPTIMAL_SIGNIFICANCE), color="black", linestyle="--",
               label="optimal observer")  # fmt: skip
-    for (name, values), (colour, marker) in zip(powers.items(), _LINES, strict=True):
+    for (name, values), (colour, marker) in zip(powers.items(), _LINES, strict=False):
         axis.plot(100 * np.asarray(depths), values, marker=marker, color=COLOURS[colour], label=name)
     axis.axhline(FALSE_ALARMS, color="black", linewidth=0.8, linestyle=":")
     axis.set(xscale="log", xlabel="line depth per standard deviation of [Eu/Fe] (%)", ylim=(-0.03, 1.03))

@@ -1,0 +1,52 @@
+"""Drawings of the controls and of the audit show the numbers that they are given."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lux.figures import audit, controls, real_spectra
+from lux.verdict import Evidence, Report
+
+
+def texts(axis):
+    return [text.get_text() for text in axis.texts]
+
+
+def test_the_matrix_writes_every_score_and_separates_what_was_published():
+    values = np.array([[0.5, 0.25, 1.0], [0.75, 0.0, 0.5]])
+    figure = controls.score_matrix(["one", "two"], ["0.1 %", "1 %", "leak"], values, 1, 2)
+    axis = figure.axes[0]
+    assert texts(axis) == ["0.50", "0.25", "1.00", "0.75", "0.00", "0.50"]
+    assert {tuple(np.ravel(line.get_data())[:2]) for line in axis.lines} == {(0.0, 1.0), (1.5, 1.5)}
+    plt.close(figure)
+
+
+def test_the_optimal_observer_has_even_odds_where_his_lines_stand_at_the_threshold():
+    figure = controls.power_curves([0.001, 0.01], {"audit": np.array([0.1, 0.9])}, [0.16448536, 1.6448536])
+    optimal, drawn = figure.axes[0].lines[:2]
+    assert optimal.get_ydata()[-1] == pytest.approx(0.5)
+    np.testing.assert_array_equal(drawn.get_ydata(), [0.1, 0.9])
+    plt.close(figure)
+
+
+def test_every_draw_is_marked_by_its_verdict():
+    figure = real_spectra.verdicts_by_world(
+        {"nothing": [0.1, -0.2], "lines": [5.0, 6.0]}, {"nothing": ["guessed"] * 2, "lines": ["known"] * 2}, 2.05
+    )
+    axis = figure.axes[0]
+    assert sorted(float(line.get_xdata()[0]) for line in axis.lines) == [-0.2, 0.1, 2.05, 5.0, 6.0]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["guessed", "known"]
+    plt.close(figure)
+
+
+def test_a_page_shows_the_verdict_and_each_evidence_and_refuses_an_empty_report():
+    evidence = (Evidence("own lines", "?", 5.0, 0.0, 1.0, 1e-6), Evidence("label canary", "?", 0.0, 0.0, 0.0, 1.0))
+    wavelength = np.linspace(15200, 16800, 400)
+    report = Report("eu_fe", "known", "because", evidence, 500, 100, (15448.4,), wavelength=wavelength,
+                    significance=np.zeros(400))  # fmt: skip
+    figure = audit.page(report)
+    assert figure.get_suptitle() == "[Eu/Fe]: known"
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["own lines"]
+    plt.close(figure)
+    with pytest.raises(ValueError, match="only 3 stars"):
+        audit.page(Report("eu_fe", "undecided", "only 3 stars"))
