@@ -111,9 +111,9 @@ def table_of(results: dict[int, dict[str, dict]]) -> str:
             growth(results, step, key, per_cycle=step == "fit") for key in ("seconds", "processor_seconds")
         )
         unit = "star and cycle" if step == "fit" else "star"
+        asked = "" if step == "load" else f" (asked: within {MOST_GROWTH:.0%})"
         lines.append(
-            f"{step}: time per {unit} {wall:+.0%} from {small} to {large} stars, processor time {processor:+.0%} "
-            f"(asked: within {MOST_GROWTH:.0%})"
+            f"{step}: time per {unit} {wall:+.0%} from {small} to {large} stars, processor time {processor:+.0%}{asked}"
         )
     peak = max(figures["peak_mb"] for figures in results[large].values())
     lines.append(f"peak memory {peak:.0f} MB (asked: below {MOST_MEMORY_MB:.0f})")
