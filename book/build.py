@@ -63,6 +63,7 @@ def _build(options, settings):
     data = data_digests(settings)
     if not all(is_current(page, settings, package, data) for page in chosen):
         fetch_data(settings, print)
+        data = data_digests(settings)
     build_chapters(chosen, [page.name for page in select(pages, [])], settings, say=_say)
     current = {page.name for page in select(pages, []) if is_current(page, settings, package, data)}
     results = _collect(pages, settings, current)

@@ -63,7 +63,10 @@ CITATIONS = (
 )
 ACKNOWLEDGEMENTS = (
     "Funding for the Sloan Digital Sky Survey IV has been provided by the Alfred P. Sloan Foundation, the U.S. "
-    "Department of Energy Office of Science, and the Participating Institutions.",
+    "Department of Energy Office of Science, and the Participating Institutions. SDSS-IV acknowledges support and "
+    "resources from the Center for High Performance Computing at the University of Utah. SDSS-IV is managed by the "
+    "Astrophysical Research Consortium for the Participating Institutions of the SDSS Collaboration, which are listed "
+    "at www.sdss4.org.",
     "This work made use of the Third Data Release of the GALAH Survey (Buder et al. 2021). The GALAH Survey is based "
     "on data acquired through the Australian Astronomical Observatory, under programs: A/2013B/13 (The GALAH pilot "
     "survey); A/2014A/25, A/2015A/19, A2017A/18 (The GALAH survey phase 1); A2018A/18 (Open clusters with HERMES); "

@@ -6,12 +6,14 @@ import resource
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import killed_fetch
 import numpy as np
 import pytest
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
+from machinery.data import data_digests
 
 import lux
 from lux import apogee_galah, crossmatch
@@ -19,6 +21,7 @@ from lux.__main__ import main
 from lux.apogee_galah import Request, load_apogee_galah, make_survey_file, plan_fetch
 from lux.archive import Politeness
 from lux.crossmatch import in_globular_cluster
+from lux.manifest import file_sha256
 from lux.storage import LocalDiskError
 
 QUICK = Politeness(connections=4, attempts=4, timeout=1.0, first_wait=0.01, longest_wait=0.2)
@@ -281,6 +284,18 @@ def test_killed_sixty_times_the_survey_is_the_same_each_time(published, server, 
     assert reports[-1]["kills"] == 60
     assert {report["hash"] for report in reports} == {killed_fetch.content_hash(expected)}
     assert len(reports) >= 3, "killed in every phase, it came to an end several times"
+
+
+def test_the_build_knows_the_survey_by_its_content(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("LUX_CACHE", str(tmp_path))
+    settings = types.SimpleNamespace(dataset="apogee-galah")
+    assert data_digests(settings) == {}, "not there yet"
+    make_survey_file(Request(), progress=False, politeness=QUICK)
+    first = data_digests(settings)
+    assert first == {"apogee-galah": file_sha256(Request().survey_path)}
+    Request().survey_path.unlink()
+    make_survey_file(Request(), progress=False, politeness=QUICK)
+    assert data_digests(settings) == first, "the same stars make the same file, to the byte"
 
 
 def test_the_acknowledgements_and_citations_travel_with_the_survey(server, cache):
