@@ -369,6 +369,8 @@ def _judge(label: str, design: Design, found: Readings, taken: dict[str, Evidenc
         return "leaked", "the flux predicts the catalogue better than the catalogue's errors allow", None
     if own:
         return "known", "the label beyond the other labels goes with absorption at its own lines", None
+    if not elsewhere and _dense(label, design.wavelength):
+        return "undecided", "its lines are everywhere, but they say no more of it than the other labels do", None
     if not elsewhere:
         return _guessed_or_undecided(design, found, taken["strong features"])
     found_there = f"the flux says more of it than the other labels do ({' and '.join(elsewhere)})"

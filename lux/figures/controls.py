@@ -28,7 +28,7 @@ def score_matrix(
                   color="white" if abs(value - 0.5) > 0.36 else "black")  # fmt: skip
     axis.axhline(n_published - 0.5, color="black", linewidth=1.5)
     axis.axvline(n_depths - 0.5, color="black", linewidth=1.5)
-    axis.set_xticks(range(len(columns)), columns, fontsize=10)
+    axis.set_xticks(range(len(columns)), columns, fontsize=10, rotation=40, ha="left", rotation_mode="anchor")
     axis.set_yticks(range(len(names)), names, fontsize=10)
     axis.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
     axis.minorticks_off()
@@ -48,8 +48,9 @@ def power_curves(
     sigma = np.exp(np.interp(np.log(fine), np.log(depths), np.log(significance)))
     axis.plot(100 * fine, norm.cdf(sigma - 0.5 * OPTIMAL_SIGNIFICANCE), color="black", linestyle="--",
               label="optimal observer")  # fmt: skip
-    for (name, values), (colour, marker) in zip(powers.items(), _LINES, strict=False):
-        axis.plot(100 * np.asarray(depths), values, marker=marker, color=COLOURS[colour], label=name)
+    sizes = np.linspace(10, 5, len(powers))
+    for (name, values), (colour, marker), size in zip(powers.items(), _LINES, sizes, strict=False):
+        axis.plot(100 * np.asarray(depths), values, marker=marker, color=COLOURS[colour], label=name, markersize=size)
     axis.axhline(FALSE_ALARMS, color="black", linewidth=0.8, linestyle=":")
     axis.set(xscale="log", xlabel="line depth per standard deviation of [Eu/Fe] (%)", ylim=(-0.03, 1.03))
     axis.set_ylabel(f"power at {FALSE_ALARMS:.0%} false alarms")
