@@ -285,7 +285,7 @@ class Plan:
 
     def __str__(self) -> str:
         about = "" if self.exact else "at most "
-        lines = [f"{'fetch':<8}{name}  {_bytes(size)}" for name, size in self.catalogues.items()]
+        lines = [f"{'fetch':<8}{name}  about {_bytes(size)}" for name, size in self.catalogues.items()]
         lines.append(
             f"{'fetch':<8}{about}{self.n_spectra} spectra  about {_bytes(self.n_spectra * self.spectrum_bytes)}"
         )

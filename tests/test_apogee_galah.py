@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import killed_fetch
@@ -95,6 +96,15 @@ def test_a_second_load_asks_the_archive_for_nothing(server, cache):
     asked = sum(server.requests.values())
     assert np.array_equal(load(cache).flux, first.flux)
     assert sum(server.requests.values()) == asked
+
+
+def test_two_loads_at_once_fetch_once(server, cache, capfd):
+    server.delay = 0.02
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: load(cache, n_stars=15), range(2))
+    assert np.array_equal(first.flux, second.flux)
+    assert sum(server.requests.values()) == 2 + 15
+    assert "waiting for another fetch" in capfd.readouterr().err
 
 
 def test_fewer_stars_are_the_first_of_more_and_more_fetch_only_what_is_new(server, cache):
