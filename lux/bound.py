@@ -1,10 +1,10 @@
 r"""How well an optimal observer could know a label from its lines: the Cramér-Rao bound of planted worlds.
 
-The observer knows the noise-free spectrum of every star, the shape of each line and the covariance of the noise, and
-is ignorant of the abundance alone. For one star the bound is :math:`\sigma_n^{-2} = g_n^T C_n^{-1} g_n` with the
-response :math:`g_n = \partial f_n / \partial \mathrm{[Eu/Fe]}` (Ting et al. 2017). Of a sample with catalogue labels of
-error :math:`s_n` he asks whether the lines are there at all, by what the label holds beyond the other labels, scatter
-:math:`\tau`: the score test finds them at
+The observer knows the noise-free spectrum of every star, the shape of each line and the covariance of the noise (the
+faint airglow left at a line aside), and is ignorant of the abundance alone. For one star the bound is
+:math:`\sigma_n^{-2} = g_n^T C_n^{-1} g_n` with the response :math:`g_n = \partial f_n / \partial \mathrm{[Eu/Fe]}`
+(Ting et al. 2017). Of a sample with catalogue labels of error :math:`s_n` he asks whether the lines are there at all,
+by what the label holds beyond the other labels, scatter :math:`\tau`: the score test finds them at
 
 .. math:: \sqrt{\sum_n \frac{\tau^2}{\tau^2 + s_n^2} \frac{\tau^2}{\sigma_n^2}}
 
@@ -44,11 +44,7 @@ def star_bound(survey: Survey) -> np.ndarray:
         response = np.log(10) * strength * np.exp(-strength)
         for line in world["own_lines"]:
             information += response**2 * _line_information(survey, line)
-    return (
-        1 / np.sqrt(np.where(information > 0, information, np.nan))
-        if world["own_lines"]
-        else np.full(survey.n_stars, np.inf)
-    )
+    return np.where(information > 0, 1 / np.sqrt(np.where(information > 0, information, 1)), np.inf)
 
 
 def sample_significance(survey: Survey, bound: np.ndarray | None = None) -> float:

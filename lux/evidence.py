@@ -3,9 +3,9 @@
 Everything here conditions on what the *flux* says of the other labels, never on their catalogue values: those are
 noisy, and conditioning on a noisy value leaves a dependence that looks like information (errors in variables). The
 nuisances are principal components of the flux outside the label's own lines, with their squares and products. Each of
-two folds is predicted from the other, so that the errors of the two regressions of a star are independent. The null
-distributions are made for the survey at hand: surrogate labels that follow the other labels as the true one does and
-are otherwise independent of the flux, and line lists moved in velocity.
+two folds is predicted from the other. The null distributions are made for the survey at hand: surrogate labels that
+follow the other labels as the true one does and are otherwise independent of the flux, and line lists moved along the
+pixels.
 """
 
 import dataclasses
@@ -17,7 +17,11 @@ from lux.instrument import SPEED_OF_LIGHT_KMS
 from lux.survey import Survey
 
 RESOLUTION = 22_500.0
-OWN_REACH_KMS = 60.0
+# An own line reaches this many times the full width of an unresolved line to either side.
+OWN_REACH = 4.5
+FEWEST_MOVED = 200
+# The other labels enter with as many of their squares and products as leave this many stars for each term.
+STARS_PER_TERM = 20
 N_COMPONENTS = 30
 N_SQUARED = 6
 N_FOLDS = 2
@@ -44,6 +48,8 @@ class Design:
         Pixels of the own lines.
     near_own : (D,) boolean array
         Pixels within reach of an own line.
+    star_noise : (N,) array
+        Typical size of a star's line scores, the root of what its spectrum can tell of a line.
     """
 
     wavelength: np.ndarray
@@ -55,6 +61,7 @@ class Design:
     line_scores: np.ndarray
     own_pixels: np.ndarray
     near_own: np.ndarray
+    star_noise: np.ndarray
 
     @property
     def n_stars(self) -> int:
@@ -84,7 +91,7 @@ class Readings:
     lines: np.ndarray
 
 
-def prepare(survey: Survey, label: str, own_lines, seed: int = 0) -> Design:
+def prepare(survey: Survey, label: str, own_lines, seed: int = 0, resolution: float = RESOLUTION) -> Design:
     """Prepare the stars of a survey that have a label.
 
     Parameters
@@ -95,6 +102,8 @@ def prepare(survey: Survey, label: str, own_lines, seed: int = 0) -> Design:
         Vacuum wavelengths of the label's own lines; may be empty.
     seed : int
         Of the folds.
+    resolution : float
+        Resolving power, wavelength over full width of an unresolved line.
 
     Raises
     ------
@@ -103,7 +112,7 @@ def prepare(survey: Survey, label: str, own_lines, seed: int = 0) -> Design:
     """
     column = survey.label_index(label)
     survey = survey[~np.isnan(survey.labels[:, column])]
-    own_pixels, near_own = locate(survey.wavelength, own_lines)
+    own_pixels, near_own = locate(survey.wavelength, own_lines, resolution)
     weight_sum = np.sum(survey.ivar, axis=0, dtype=float)
     mean = np.einsum("nd,nd->d", survey.ivar, survey.flux, dtype=float) / np.maximum(weight_sum, 1e-30)
     deviation = np.where(survey.ivar > 0, survey.flux - mean, 0).astype(np.float32)
@@ -111,34 +120,38 @@ def prepare(survey: Survey, label: str, own_lines, seed: int = 0) -> Design:
     basis = _nuisances(np.where(near_own, np.float32(0), weighted))
     folds = np.random.default_rng(seed).permutation(survey.n_stars) % N_FOLDS
     catalogue = np.delete(survey.labels, column, axis=1)
-    inferred = _cross_fit(basis, catalogue, folds)
+    tells = np.sum(np.isfinite(catalogue), axis=0) > survey.n_stars // 2
+    tells &= np.nanstd(np.where(tells, catalogue, 0), axis=0) > 0
+    inferred = _cross_fit(basis, catalogue[:, tells], folds)
+    line_scores = _line_scores(survey, deviation, basis, resolution)
     return Design(
         wavelength=survey.wavelength,
         labels=survey.labels[:, column],
         errors=survey.label_err[:, column],
         basis=basis,
-        others=np.linalg.qr(_quadratic_terms(inferred))[0],
+        others=np.linalg.qr(second_order_terms(inferred))[0],
         folds=folds,
-        line_scores=_line_scores(survey, deviation, basis),
+        line_scores=line_scores,
         own_pixels=own_pixels,
         near_own=near_own,
+        star_noise=_star_noise(line_scores),
     )
 
 
-def locate(wavelength: np.ndarray, own_lines) -> tuple[np.ndarray, np.ndarray]:
+def locate(wavelength: np.ndarray, own_lines, resolution: float = RESOLUTION) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels of lines (L,) and a mask (D,) of what lies within reach of one; ValueError if one is off."""
     near = np.zeros(len(wavelength), bool)
     pixels = []
     for line in own_lines:
         distance = np.abs(wavelength - line)
         pixel = int(np.argmin(distance))
-        if distance[pixel] > 3 * line / RESOLUTION:
+        if distance[pixel] > 3 * line / resolution:
             raise ValueError(
                 f"own line {line:.2f} A is not on the survey's grid ({wavelength[0]:.1f}-{wavelength[-1]:.1f} A, "
                 f"nearest pixel {wavelength[pixel]:.2f} A); give lines in vacuum that the spectra cover"
             )
         pixels.append(pixel)
-        near |= distance < line * OWN_REACH_KMS / SPEED_OF_LIGHT_KMS
+        near |= distance < OWN_REACH * line / resolution
     return np.array(pixels, int), near
 
 
@@ -156,28 +169,47 @@ def read(design: Design, labels: np.ndarray) -> Readings:
 
 
 def surrogates(design: Design, count: int, seed: int) -> np.ndarray:
-    """Return labels (N, S) that follow the other labels as the true one does, the remainder dealt out anew."""
+    """Return labels (N, S) that follow the other labels as the true one does, the remainder with signs at random.
+
+    Every star keeps the size of its own remainder, so that errors which go with the kind of star, and with what its
+    spectrum can tell, do so in the surrogates as well (the wild bootstrap: Wu 1986, Ann. Stat. 14, 1261).
+    """
     followed = design.others @ (design.others.T @ design.labels)
-    generator = np.random.default_rng(seed)
-    dealt = [generator.permutation(design.labels - followed) for _ in range(count)]
-    return followed[:, None] + np.stack(dealt, axis=1)
+    leverage = np.minimum(np.sum(design.others**2, axis=1), 0.9)
+    remainder = (design.labels - followed) / np.sqrt(1 - leverage)
+    signs = 2 * np.random.default_rng(seed).integers(2, size=(count, design.n_stars)).T - 1
+    return followed[:, None] + signs * remainder[:, None]
 
 
 def moved_lines(design: Design, count: int, seed: int) -> np.ndarray:
-    """Return pixels (S, L) of the own lines, each list moved as a whole by some pixels, clear of where it was."""
+    """Return pixels (S, L) of the own lines moved: each list as a whole by some pixels, clear of where it was.
+
+    Where the lines stand so close that hardly a shift clears them all, each line is moved by itself.
+    """
     generator = np.random.default_rng(seed)
     n_pixels = len(design.wavelength)
     shifts = generator.permutation(n_pixels)
     moved = (design.own_pixels[None, :] + shifts[:, None]) % n_pixels
-    clear = ~np.any(design.near_own[moved], axis=1)
-    return moved[clear][:count]
+    moved = moved[~np.any(design.near_own[moved], axis=1)][:count]
+    free = np.flatnonzero(~design.near_own)
+    if len(moved) >= FEWEST_MOVED or len(free) < 10 * len(design.own_pixels):
+        return moved
+    return generator.choice(free, size=(count, len(design.own_pixels)))
 
 
-def noise_growth(design: Design, channel: np.ndarray, residual: np.ndarray) -> tuple[float, float]:
-    """Return how significantly the covariance of a channel (N,) with the residual (N,) grows with the catalogue error.
+def noise_growth(design: Design, channel: np.ndarray, residual: np.ndarray, noise=None) -> tuple[float, float]:
+    """Return how significantly the covariance of a channel with the residual (N,) grows with the catalogue error.
 
     Knowledge of the true label has the same covariance whatever the error of the catalogue; knowledge of the
     catalogue's *noise* has one that grows with it, in proportion if the noise in units of its error is what is known.
+
+    Parameters
+    ----------
+    design : Design
+    channel, residual : (N,) arrays
+        The channel responds to the label alike in all stars: a prediction, or a line's depth.
+    noise : (N,) array, optional
+        Standard error of the channel, where it differs from star to star.
 
     Returns
     -------
@@ -186,8 +218,11 @@ def noise_growth(design: Design, channel: np.ndarray, residual: np.ndarray) -> t
         errors are equal.
     """
     product = channel * residual
-    # The products scatter as the residuals do: stars of small error say most.
+    # The products scatter as the residual and the channel do: stars of small error say most.
     weight = 1 / _label_variance(design, residual[:, None])[:, 0]
+    if noise is not None:
+        excess = max(0.0, np.median(channel**2) / np.median(noise**2) / 0.4549 - 1)
+        weight /= noise**2 + excess * np.median(noise**2)
     weight /= weight.sum()
     error = design.errors - weight @ design.errors
     if np.std(error) < 1e-6 * design.errors.mean():
@@ -197,6 +232,15 @@ def noise_growth(design: Design, channel: np.ndarray, residual: np.ndarray) -> t
     remainder = product - mean - slope * error
     uncertainty = np.sqrt(np.sum((weight * error * remainder) ** 2)) / size
     return float(slope / uncertainty), float(mean / (weight @ design.errors) / uncertainty)
+
+
+def line_depth(design: Design, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return each star's summed depth of lines at pixels (L,), and its standard error, (N,) each, in an arbitrary unit.
+
+    A score is a depth times what the star's spectrum can tell of it, and grows with the square of its S/N.
+    """
+    noise = np.maximum(design.star_noise, 1e-3 * np.median(design.star_noise))
+    return design.line_scores[:, pixels].sum(axis=1) / noise**2, np.sqrt(len(pixels)) / noise
 
 
 def unexplained(design: Design, residual: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
@@ -210,7 +254,17 @@ def unexplained(design: Design, residual: np.ndarray, predicted: np.ndarray) -> 
 
 def own_variance(design: Design, residual: np.ndarray) -> float:
     """Return the variance of the label beyond the other labels that the catalogue's errors do not explain."""
-    return float(np.var(residual) - np.mean(design.errors**2))
+    freedom = 1 - design.others.shape[1] / design.n_stars
+    return float(np.var(residual) / freedom - np.mean(design.errors**2))
+
+
+def significance_of_share(design: Design, share: float) -> float:
+    """Return at how many null standard deviations strong features show that carry a share of the residual's variance.
+
+    Of a prediction by H terms, each learnt from half of N stars, the noise is 2 H / N of the residual's variance.
+    """
+    noise = design.basis.shape[1] * N_FOLDS / ((N_FOLDS - 1) * design.n_stars)
+    return float(np.sqrt(design.n_stars) * share / np.sqrt(share + noise))
 
 
 def _label_variance(design: Design, residual: np.ndarray) -> np.ndarray:
@@ -263,14 +317,17 @@ def _least_squares(basis: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), basis.T @ targets)
 
 
-def _quadratic_terms(labels: np.ndarray) -> np.ndarray:
-    """Return a constant, labels (N, M) on unit scale, their squares and products."""
+def second_order_terms(labels: np.ndarray) -> np.ndarray:
+    """Return a constant, labels (N, M) on unit scale, and their squares and products as far as the stars allow."""
     scaled = (labels - labels.mean(axis=0)) / np.maximum(labels.std(axis=0), 1e-30)
     rows, columns = np.triu_indices(labels.shape[1])
+    most = len(labels) // STARS_PER_TERM
+    if 1 + labels.shape[1] + len(rows) > most:
+        rows = columns = np.arange(labels.shape[1] if 1 + 2 * labels.shape[1] <= most else 0)
     return np.column_stack([np.ones(len(labels)), scaled, scaled[:, rows] * scaled[:, columns]])
 
 
-def _line_scores(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> np.ndarray:
+def _line_scores(survey: Survey, deviation: np.ndarray, basis: np.ndarray, resolution: float) -> np.ndarray:
     """Return the score of absorption by an unresolved line at each pixel, (N, D), with the nuisances taken out."""
     projection = basis.astype(np.float32)
     good = survey.ivar > 0
@@ -278,27 +335,32 @@ def _line_scores(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> np
     excess = np.sum(good * (residual**2 - 1 / np.where(good, survey.ivar, np.inf)), axis=0)
     scatter = np.maximum(0, excess / np.maximum(good.sum(axis=0), 1))
     weighted = -residual * survey.ivar / (1 + survey.ivar * scatter)
-    scores = _smooth(weighted, _profile(survey.wavelength))
+    scores = _smooth(weighted, _profile(survey.wavelength, resolution))
     return _limited(scores - projection @ (projection.T @ scores))
 
 
 def _limited(scores: np.ndarray, most: int = 400) -> np.ndarray:
     """Return scores (N, D) limited to `CLIP` robust standard deviations, so that no single star makes or hides a line.
 
-    The scale is a star's times a pixel's, each a median over at most about `most` of the others.
+    The scale is a star's times a pixel's, the latter a median over at most about `most` stars.
     """
-    rows, columns = (slice(None, None, max(1, length // most)) for length in scores.shape)
-    star = np.median(np.abs(scores[:, columns]), axis=1)[:, None]
+    star = _star_noise(scores)[:, None]
+    rows = slice(None, None, max(1, len(scores) // most))
     known = star[rows] > 0
     pixel = np.median(np.where(known, np.abs(scores[rows]) / np.where(known, star[rows], 1), 0), axis=0)
     limit = (CLIP * 1.4826 * star).astype(np.float32) * pixel.astype(np.float32)
     return np.clip(scores, -limit, limit)
 
 
-def _profile(wavelength: np.ndarray) -> np.ndarray:
+def _star_noise(scores: np.ndarray, most: int = 400) -> np.ndarray:
+    """Return the robust standard deviation (N,) of each star's scores (N, D) over at most about `most` pixels."""
+    return 1.4826 * np.median(np.abs(scores[:, :: max(1, scores.shape[1] // most)]), axis=1)
+
+
+def _profile(wavelength: np.ndarray, resolution: float) -> np.ndarray:
     """Return an unresolved line's profile on the grid's pixels."""
     step = SPEED_OF_LIGHT_KMS * np.median(np.diff(np.log(wavelength)))
-    sigma = SPEED_OF_LIGHT_KMS / RESOLUTION / np.sqrt(8 * np.log(2)) / step
+    sigma = SPEED_OF_LIGHT_KMS / resolution / np.sqrt(8 * np.log(2)) / step
     reach = max(1, int(np.ceil(3 * sigma)))
     return np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2).astype(np.float32)
 

@@ -23,7 +23,7 @@ class Score:
     auc : Estimate
         Probability that a planted world scores higher than one without, ties counting half.
     power : Estimate
-        Fraction of planted worlds above the 95th percentile of those without.
+        Fraction of planted worlds above the 95th percentile of those without; ties are broken by chance.
     """
 
     auc: Estimate
@@ -72,10 +72,10 @@ def smallest_depth(
     """
     generator = np.random.default_rng(seed)
     planted, without = [np.asarray(each, float) for each in planted], np.asarray(without, float)
-    value = _crossing(depths, np.array([_power(each[None], without[None])[0] for each in planted]), power)
+    value = crossing(depths, np.array([_power(each[None], without[None])[0] for each in planted]), power)
     resampled = _resample(without, n_bootstrap, generator)
     powers = np.stack([_power(_resample(each, n_bootstrap, generator), resampled) for each in planted], axis=1)
-    draws = [_crossing(depths, row, power) for row in powers]
+    draws = [crossing(depths, row, power) for row in powers]
     low, high = np.quantile(draws, [0.16, 0.84], method="nearest")
     return Estimate(value, float(low), float(high))
 
@@ -96,8 +96,11 @@ def _auc(planted: np.ndarray, without: np.ndarray) -> np.ndarray:
 
 
 def _power(planted: np.ndarray, without: np.ndarray) -> np.ndarray:
-    threshold = np.quantile(without, 1 - FALSE_ALARMS, axis=1, method="higher")
-    return np.mean(planted > threshold[:, None], axis=1)
+    """Return the power (R,) of the exact test of that rate of false alarms, which tosses a coin over ties."""
+    threshold = np.quantile(without, 1 - FALSE_ALARMS, axis=1, method="higher")[:, None]
+    above, at = np.mean(without > threshold, axis=1), np.mean(without == threshold, axis=1)
+    toss = np.clip((FALSE_ALARMS - above) / at, 0, 1)
+    return np.mean(planted > threshold, axis=1) + toss * np.mean(planted == threshold, axis=1)
 
 
 def _resample(values: np.ndarray, count: int, generator) -> np.ndarray:
@@ -108,7 +111,11 @@ def _with_interval(value: float, draws: np.ndarray) -> Estimate:
     return Estimate(float(value), *map(float, np.percentile(draws, [16, 84])))
 
 
-def _crossing(depths: Sequence[float], powers: np.ndarray, wanted: float) -> float:
+def crossing(depths: Sequence[float], powers: np.ndarray, wanted: float) -> float:
+    """Return the depth from which on powers (K,) reach what is wanted, interpolated in the logarithm of the depth.
+
+    The first depth if all do, infinite if the last one does not.
+    """
     short = np.flatnonzero(powers < wanted)
     if not len(short):
         return float(depths[0])

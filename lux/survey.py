@@ -188,9 +188,7 @@ class Survey:
             raise ValueError(
                 f"pixels must be a boolean mask of shape ({self.n_pixels},), got {pixels.dtype} {pixels.shape}"
             )
-        return self.replace(
-            wavelength=self.wavelength[pixels], flux=self.flux[:, pixels], ivar=self.ivar[:, pixels]
-        )
+        return self.replace(wavelength=self.wavelength[pixels], flux=self.flux[:, pixels], ivar=self.ivar[:, pixels])
 
     def mask_wavelengths(self, windows: Iterable[tuple[float, float]]) -> "Survey":
         """Return the survey with ivar = 0 inside each (low, high) window in Angstrom; the grid is unchanged."""

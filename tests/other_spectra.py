@@ -8,8 +8,11 @@ NAMES = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 WIDTH = 1.4
 
 
-def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, tau=0.06, error=0.08):
-    """Return a survey and the places of the planted lines (Angstrom); `planted`: "nothing", "lines" or "noise"."""
+def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, tau=0.06, error=0.08, coupled=0.0):
+    """Return a survey and the places of the planted lines (Angstrom); `planted`: "nothing", "lines" or "noise".
+
+    `coupled` is how strongly the label's errors go with the signal-to-noise ratio and with the kind of star.
+    """
     generator = np.random.default_rng(seed)
     wavelength = 15100 * np.exp(1.4e-5 * np.arange(n_pixels))
     scaled = generator.normal(size=(n_stars, 4))
@@ -24,13 +27,15 @@ def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, t
         depths += strength[:, None] * profile(n_pixels, generator.uniform(0, n_pixels))
     places = generator.choice(np.arange(30, n_pixels - 30), n_lines, replace=False)
     lines = sum(profile(n_pixels, place) for place in places)
-    spread = error * np.exp(0.35 * generator.normal(size=n_stars))
+    brightness = generator.normal(size=n_stars)
+    kind = 0.35 * brightness - 0.7 * scaled[:, 2] + 0.35 * scaled[:, 0]
+    spread = error * np.exp((1 - abs(coupled)) * 0.35 * generator.normal(size=n_stars) + coupled * kind)
     errors = np.column_stack([np.tile([60.0, 0.15, 0.05, 0.03], (n_stars, 1)), spread])
     noise = generator.normal(size=errors.shape)
     if planted == "lines":
         depths += 0.05 * np.exp((europium - europium.mean()) * depth / 0.05 / europium.std())[:, None] * lines
     flux = np.exp(-depths) - (depth * noise[:, 4:] * lines if planted == "noise" else 0)
-    sigma = 1 / np.clip(150 * np.exp(0.5 * generator.normal(size=n_stars)), 40, 800)[:, None]
+    sigma = 1 / np.clip(150 * np.exp(0.5 * brightness), 40, 800)[:, None]
     flux = flux + sigma * generator.normal(size=flux.shape)
     bad = generator.random(flux.shape) < 0.02
     survey = lux.Survey(

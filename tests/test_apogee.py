@@ -70,9 +70,7 @@ def publish(tmp_path, monkeypatch):
         path = write_archive(tmp_path / "fake.tar.gz", members)
         content = path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        monkeypatch.setattr(
-            apogee, "ARCHIVE", dataclasses.replace(apogee.ARCHIVE, size=len(content), sha256=digest)
-        )
+        monkeypatch.setattr(apogee, "ARCHIVE", dataclasses.replace(apogee.ARCHIVE, size=len(content), sha256=digest))
         return path
 
     monkeypatch.delenv(apogee.ARCHIVE.override, raising=False)

@@ -18,9 +18,11 @@ def test_the_area_is_that_of_scikit_learn_and_of_two_gaussians():
     assert found.power.value == pytest.approx(norm.cdf(1 - 1.645), abs=0.04)
 
 
-def test_ties_count_half_and_no_power_comes_of_them():
+def test_ties_count_half_and_are_broken_by_chance():
     found = scores.score(np.zeros(20), np.zeros(30))
-    assert (found.auc.value, found.power.value) == (0.5, 0.0)
+    assert (found.auc.value, found.power.value) == (0.5, scores.FALSE_ALARMS)
+    coarse = scores.score(np.full(50, 4.0), np.repeat([0.0, 4.0], [90, 10]))
+    assert coarse.power.value == pytest.approx(0.5)
 
 
 def test_the_smallest_depth_is_where_the_power_is_reached():
