@@ -6,151 +6,28 @@ p-values count, how fast agreement with noise must grow to be a leak, and what m
 called one.
 """
 
-import dataclasses
-import json
-import os
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
 
 from lux import evidence
-from lux.atmosphere import line_strength
 from lux.evidence import Design, Readings
-from lux.lines import load_lines
-from lux.storage import atomic_write
+from lux.own_lines import default_lines, label_kind
+from lux.report import SIGNIFICANT, Evidence, Report
 from lux.survey import Survey
 
-VERDICTS = ("known", "proxy", "guessed", "leaked", "undecided")
-# Five per cent of shortcuts may be called something else. Lines that were named beforehand are one hypothesis and get
-# the larger part of that; what is searched for (strong features, any one line, a leak) needs a smaller p-value.
-SIGNIFICANT, SIGNIFICANT_AT_OWN_LINES = 0.005, 0.02
 # A label is called guessed only if a feature that carries this share of the label's own variance would have been found.
 SHARE_TO_FIND = 0.5
 POWER = 0.95
 FEWEST_STARS = 100
 N_SURROGATES = 200
 N_MOVED = 2000
-MOST_OWN_LINES = 30
 # Agreement that grows with the catalogue's error by this many standard deviations, and by half of what it would if all
 # of it were noise, is a leak. Where even that would grow by less, the errors are too alike to tell.
 LEAST_GROWTH, SHARE_OF_GROWTH = 2.0, 0.5
-# A species with a line in each such stretch of spectrum, in Angstrom, leaves no place that is not its own.
-DENSE_LINES = 4.0
 # Move of a prediction, in units of its spread, that betrays that it reads the test stars' labels.
 LEAST_MOVE = 1e-3
-# The giant in which the strength of lines is compared.
-_REFERENCE_STAR = (4500.0, 2.0, -0.1)
-# Labels that belong to no element: the whole spectrum speaks of them.
-PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
-_CARRIERS = {"C": ("C", "CO", "CN"), "N": ("N", "CN"), "O": ("O", "OH")}
-_ALPHA_ELEMENTS = ("O", "OH", "Mg", "Si", "S", "Ca", "Ti")
-
-
-@dataclasses.dataclass(frozen=True)
-class Evidence:
-    """One measurement and what chance makes of it.
-
-    Parameters
-    ----------
-    name : str
-    question : str
-        What it asks, in words.
-    statistic : float
-    null_center, null_spread : float
-        Of the statistic under the null hypothesis, from this survey.
-    p_value : float
-        One-sided.
-    needed : float, optional
-        What the statistic must exceed to count, where that is not a matter of the p-value alone.
-    """
-
-    name: str
-    question: str
-    statistic: float
-    null_center: float
-    null_spread: float
-    p_value: float
-    needed: float | None = None
-
-    @property
-    def significant(self) -> bool:
-        """Whether the p-value lies below `SIGNIFICANT`, or at the own lines below `SIGNIFICANT_AT_OWN_LINES`.
-
-        Where a statistic is `needed`, whether it is reached.
-        """
-        if self.needed is not None:
-            return self.statistic > self.needed
-        return self.p_value < (SIGNIFICANT_AT_OWN_LINES if self.name == "own lines" else SIGNIFICANT)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Report:
-    """What an audit found about one label.
-
-    Parameters
-    ----------
-    label : str
-    verdict : {"known", "proxy", "guessed", "leaked", "undecided"}
-    reason : str
-        One sentence.
-    evidence : tuple of Evidence
-    n_stars, n_test : int
-        Stars that have the label in all, and in the test survey.
-    own_lines : tuple of float
-        Vacuum wavelengths of the label's own lines, Angstrom.
-    own_scatter : float
-        Scatter of the label beyond the other labels that catalogue errors do not explain, in the label's unit.
-    strongest : float
-        Wavelength of the most significant line outside the own lines, Angstrom.
-    stars_needed : int or None
-        How many stars would decide, where the verdict is "undecided" for want of stars.
-    wavelength, significance : (D,) arrays or None
-        The survey's pixels, and how significantly absorption at each goes with the label beyond the other labels, in
-        standard deviations.
-    """
-
-    label: str
-    verdict: str
-    reason: str
-    evidence: tuple[Evidence, ...] = ()
-    n_stars: int = 0
-    n_test: int = 0
-    own_lines: tuple[float, ...] = ()
-    own_scatter: float = float("nan")
-    strongest: float = float("nan")
-    stars_needed: int | None = None
-    wavelength: np.ndarray | None = dataclasses.field(default=None, repr=False)
-    significance: np.ndarray | None = dataclasses.field(default=None, repr=False)
-
-    @property
-    def table(self) -> list[dict]:
-        """The evidence as rows with the columns of `Evidence`."""
-        return [dataclasses.asdict(each) for each in self.evidence]
-
-    def __getitem__(self, name: str) -> Evidence:
-        """Return the evidence of a name; KeyError if it was not taken."""
-        return next((each for each in self.evidence if each.name == name), None) or _no_evidence(name, self)
-
-    def __str__(self) -> str:
-        lines = [f"{self.label}: {self.verdict}", f"  {self.reason}"]
-        if self.evidence:
-            lines.append(f"  {'evidence':<22}{'statistic':>11}{'by chance':>19}{'p':>11}")
-        for each in self.evidence:
-            chance = f"{each.null_center:.2f} +- {each.null_spread:.2f}"
-            lines.append(f"  {each.name:<22}{each.statistic:>11.2f}{chance:>19}{each.p_value:>11.2g}")
-        return "\n".join(lines)
-
-    def to_json(self, path: str | os.PathLike | None = None) -> str:
-        """Return the report, but for its arrays, as JSON, and write it to a file if a path is given."""
-        content = dataclasses.asdict(dataclasses.replace(self, wavelength=None, significance=None))
-        del content["wavelength"], content["significance"]
-        text = json.dumps(_plain(content), indent=2, allow_nan=False)
-        if path is not None:
-            with atomic_write(path) as temporary:
-                temporary.write_text(text)
-        return text
 
 
 def audit(
@@ -206,7 +83,7 @@ def audit(
     taken.extend(_model_evidence(model, test, label, design, seed))
     out = np.where(design.near_own, 0, np.abs(found.lines[0]))
     by_name = {each.name: each for each in taken}
-    verdict, reason, needed = _judge(_kind(label, test.wavelength, named), design, found, by_name)
+    verdict, reason, needed = _judge(label_kind(label, test.wavelength, named), design, found, by_name)
     if verdict in ("known", "proxy") and not by_name["model uses it"].significant:
         reason += "; there is no sign that this model uses it"
     if verdict in ("known", "proxy") and np.isinf(by_name["grows with noise"].needed):
@@ -230,84 +107,6 @@ def audit_all(model, train: Survey, test: Survey, *, seed: int = 0) -> dict[str,
         except ValueError as error:
             reports[label] = Report(label, "undecided", str(error))
     return reports
-
-
-def default_lines(survey: Survey, label: str) -> tuple[float, ...]:
-    """Return the own lines of a label: those that the survey's world planted, else the strongest of its element.
-
-    A label that belongs to no element, such as teff, has none.
-
-    Raises
-    ------
-    ValueError
-        If the label belongs to an element and most of the survey's pixels lie beyond the line list.
-    """
-    wavelength = survey.wavelength
-    if survey.truth is not None and survey.truth.world.get("label") == label:
-        planted = survey.truth.world.get("own_lines", ())
-        return tuple(line for line in planted if np.min(np.abs(wavelength / line - 1)) < 1e-4)
-    listed = load_lines().wavelength
-    if _elements(label) and np.mean((wavelength > listed.min() - 50) & (wavelength < listed.max() + 50)) < 0.5:
-        raise ValueError(
-            f"the line list covers {listed.min():.0f}-{listed.max():.0f} A and the survey {wavelength[0]:.0f}-"
-            f"{wavelength[-1]:.0f} A; give the lines of {label} as own_lines, in vacuum (an empty sequence for none)"
-        )
-    lines = _element_lines(label, wavelength)
-    strongest = lines.wavelength[np.argsort(-_strengths(lines), kind="stable")[:MOST_OWN_LINES]]
-    return tuple(sorted(strongest.tolist()))
-
-
-def _plain_name(label: str) -> str:
-    """Return a label's name as written here: "[Fe/H]" and "FE_H" are "fe_h"."""
-    return re.sub(r"[^a-z0-9]+", "_", label.casefold()).strip("_")
-
-
-def _elements(label: str) -> tuple[str, ...]:
-    """Return the elements and molecules in whose lines a label shows; none for a label such as teff."""
-    label = _plain_name(label)
-    if label in ("alpha_fe", "alpha_m"):
-        return _ALPHA_ELEMENTS
-    if label == "m_h":
-        return ("Fe",)
-    element, _, reference = label.partition("_")
-    element = element.capitalize()
-    return _CARRIERS.get(element, (element,)) if reference in ("h", "fe", "m") else ()
-
-
-def _kind(label: str, wavelength: np.ndarray, named: bool) -> str:
-    """Return "parameter", "dense" for an element whose lines are everywhere, or "lines" for one with a list of lines.
-
-    Where the lines were `named`, they are the list.
-    """
-    if named:
-        return "lines"
-    if _plain_name(label) in PARAMETERS:
-        return "parameter"
-    return "dense" if _dense(label, wavelength) else "lines"
-
-
-def _element_lines(label: str, wavelength: np.ndarray):
-    """Return the lines of known strength of a label's elements that fall on the pixels (D,) of a survey."""
-    lines = load_lines()
-    usable = np.isin(lines.element, _elements(label)) & np.isfinite(lines.log_gf) & np.isfinite(lines.excitation)
-    lines = lines[usable]
-    place = np.clip(np.searchsorted(wavelength, lines.wavelength), 1, len(wavelength) - 1)
-    distance = np.minimum(*(np.abs(wavelength[place - side] - lines.wavelength) for side in (0, 1)))
-    # Half a pixel beyond the last one, and no line in a gap.
-    return lines[
-        distance <= 0.5 * np.minimum(wavelength[place] - wavelength[place - 1], 2 * np.median(np.diff(wavelength)))
-    ]
-
-
-def _strengths(lines) -> np.ndarray:
-    """Return the strength (L,) of lines in a red giant."""
-    return line_strength(*_REFERENCE_STAR, lines=lines)[0] if len(lines) else np.empty(0)
-
-
-def _dense(label: str, wavelength: np.ndarray) -> bool:
-    """Whether a label's lines stand so close on the pixels (D,) of a survey that no place is free of them."""
-    covered = np.sum(np.minimum(np.diff(wavelength), 1.0))
-    return len(_element_lines(label, wavelength)) * DENSE_LINES > covered
 
 
 def _flux_evidence(design: Design, found: Readings, chance: Readings, seed: int) -> list[Evidence]:
@@ -434,7 +233,7 @@ def _gradient_evidence(jacobian: np.ndarray, own_pixels: np.ndarray, moved_pixel
 
 
 def _judge(kind: str, design: Design, found: Readings, taken: dict[str, Evidence]) -> tuple[str, str, int | None]:
-    """Return verdict, reason and the number of stars needed, from the evidence; for `kind` see `_kind`."""
+    """Return verdict, reason and the number of stars needed, from the evidence; for `kind` see `label_kind`."""
     own = "own lines" in taken and taken["own lines"].significant
     elsewhere = [name for name in ("strong features", "any one line") if name in taken and taken[name].significant]
     if taken["label canary"].significant:
@@ -529,16 +328,3 @@ def _check(train: Survey, test: Survey, label: str) -> None:
             raise ValueError(f"label {label!r} is missing in every star of the {name} survey; nothing can be audited")
         if np.all(present == present[0]):
             raise ValueError(f"label {label!r} is {present[0]} in every star of the {name} survey; it has no variance")
-
-
-def _no_evidence(name: str, report: Report):
-    raise KeyError(f"no evidence {name!r} was taken; there are {', '.join(each.name for each in report.evidence)}")
-
-
-def _plain(value):
-    """Return nested values with NaN and infinity as None, as JSON wants."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

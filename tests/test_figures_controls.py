@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lux.figures import audit, controls, real_spectra
-from lux.verdict import Evidence, Report
+from lux.report import Evidence, Report
 
 
 def texts(axis):

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 import lux
 from lux import baselines, evidence
 from lux.__main__ import main
-from lux.verdict import default_lines
+from lux.own_lines import default_lines
 
 WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
 OPTIONS = {"n_stars": 1200, "seed": 11, "star_seed": 2, "wavelength_range": WINDOWS}

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lux.figures import COLOURS, label_text, new_figure, with_gaps
-from lux.verdict import Evidence, Report
+from lux.report import Evidence, Report
 
 
 def page(report: Report) -> plt.Figure:

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lux.figures import COLOURS, new_figure, spectrum_panel
+from lux.report import VERDICTS
 from lux.survey import Survey
-from lux.verdict import VERDICTS
 
 _MARKS = dict(zip(VERDICTS, "osDPv", strict=True))
 
