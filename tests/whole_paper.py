@@ -1,14 +1,15 @@
-"""The whole paper, executed on the study's own data as the fixture archive has them. Minutes: set LUX_WHOLE_PAPER=1."""
+"""The whole paper, executed on the study's own data as the fixture archive has them.
+
+It takes minutes, so that `make test` leaves it out: `make test TEST_OPTIONS=tests/whole_paper.py`, as CI does.
+"""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 
 from lux.apogee_galah import Request, make_survey_file
@@ -18,7 +19,6 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ("book", "lux", "_config.yml", "_toc.yml", "requirements.lock", "CITATION.cff")
 
 
-@pytest.mark.skipif(not os.environ.get("LUX_WHOLE_PAPER"), reason="takes minutes; set LUX_WHOLE_PAPER=1 to run it")
 def test_every_chapter_runs_on_the_stars_of_the_study(tmp_path, monkeypatch):
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
