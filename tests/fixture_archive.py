@@ -3,6 +3,8 @@
 The catalogues have the columns of the real ones that matter, with their types and null values, among others that do
 not, and what makes real catalogues awkward: stars observed twice, members of clusters, flagged stars, identifiers
 missing. The server can be told to fail in the ways that servers fail. It stops by itself.
+
+The module is long because the files and the server that fails with them are one archive to its tests.
 """
 
 import argparse

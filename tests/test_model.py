@@ -1,4 +1,7 @@
-"""Lux is right: against closed forms, against double precision, and under every change that must not matter."""
+"""Lux is right: against closed forms, against double precision, and under every change that must not matter.
+
+The module is long because all of these claims are about one object, and share its fits.
+"""
 
 import warnings
 
