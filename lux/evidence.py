@@ -24,7 +24,7 @@ FEWEST_MOVED = 200
 STARS_PER_TERM = 20
 N_COMPONENTS = 30
 N_SQUARED = 6
-N_FOLDS = 2
+N_FOLDS = 5
 CLIP = 5.0
 
 
@@ -162,7 +162,7 @@ def read(design: Design, labels: np.ndarray) -> Readings:
     predicted = _cross_fit(design.basis, residual, design.folds)
     strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
     beyond = _clipped(residual - design.basis @ (design.basis.T @ residual))
-    amplitude = (beyond / _label_variance(design, beyond)).astype(np.float32)
+    amplitude = (beyond / label_variance(design, beyond)).astype(np.float32)
     lines = amplitude.T @ design.line_scores
     lines /= np.sqrt(np.maximum((amplitude**2).T @ design.line_scores**2, 1e-30))
     return Readings(residual, predicted, strong, lines)
@@ -197,61 +197,6 @@ def moved_lines(design: Design, count: int, seed: int) -> np.ndarray:
     return generator.choice(free, size=(count, len(design.own_pixels)))
 
 
-def noise_growth(design: Design, channel: np.ndarray, residual: np.ndarray, noise=None) -> tuple[float, float]:
-    """Return how significantly the covariance of a channel with the residual (N,) grows with the catalogue error.
-
-    Knowledge of the true label has the same covariance whatever the error of the catalogue; knowledge of the
-    catalogue's *noise* has one that grows with it, in proportion if the noise in units of its error is what is known.
-
-    Parameters
-    ----------
-    design : Design
-    channel, residual : (N,) arrays
-        The channel responds to the label alike in all stars: a prediction, or a line's depth.
-    noise : (N,) array, optional
-        Standard error of the channel, where it differs from star to star.
-
-    Returns
-    -------
-    growth, expected : float
-        In standard deviations: what is found, and what would be if all of the covariance were noise. Both 0 if all
-        errors are equal.
-    """
-    product = channel * residual
-    # The products scatter as the residual and the channel do: stars of small error say most.
-    weight = 1 / _label_variance(design, residual[:, None])[:, 0]
-    if noise is not None:
-        excess = max(0.0, np.median(channel**2) / np.median(noise**2) / 0.4549 - 1)
-        weight /= noise**2 + excess * np.median(noise**2)
-    weight /= weight.sum()
-    error = design.errors - weight @ design.errors
-    if np.std(error) < 1e-6 * design.errors.mean():
-        return 0.0, 0.0
-    size, mean = weight @ error**2, weight @ product
-    slope = weight @ (error * product) / size
-    remainder = product - mean - slope * error
-    uncertainty = np.sqrt(np.sum((weight * error * remainder) ** 2)) / size
-    return float(slope / uncertainty), float(mean / (weight @ design.errors) / uncertainty)
-
-
-def line_depth(design: Design, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each star's summed depth of lines at pixels (L,), and its standard error, (N,) each, in an arbitrary unit.
-
-    A score is a depth times what the star's spectrum can tell of it, and grows with the square of its S/N.
-    """
-    noise = np.maximum(design.star_noise, 1e-3 * np.median(design.star_noise))
-    return design.line_scores[:, pixels].sum(axis=1) / noise**2, np.sqrt(len(pixels)) / noise
-
-
-def unexplained(design: Design, residual: np.ndarray, predicted: np.ndarray) -> tuple[float, float]:
-    """Return the mean square of what a prediction leaves of the residual over the catalogue errors, and its error.
-
-    Below one, the prediction knows noise that only the catalogue has.
-    """
-    square = ((residual - predicted) / design.errors) ** 2
-    return float(square.mean()), float(square.std() / np.sqrt(len(square)))
-
-
 def own_variance(design: Design, residual: np.ndarray) -> float:
     """Return the variance of the label beyond the other labels that the catalogue's errors do not explain."""
     freedom = 1 - design.others.shape[1] / design.n_stars
@@ -267,7 +212,7 @@ def significance_of_share(design: Design, share: float) -> float:
     return float(np.sqrt(design.n_stars) * share / np.sqrt(share + noise))
 
 
-def _label_variance(design: Design, residual: np.ndarray) -> np.ndarray:
+def label_variance(design: Design, residual: np.ndarray) -> np.ndarray:
     """Return the variance (N, S) of residuals: catalogue error plus what is the stars' own."""
     noise = design.errors[:, None] ** 2
     own = np.maximum(np.var(residual, axis=0) - noise.mean(), 0.1 * np.var(residual, axis=0))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from lux import evidence
+from lux import evidence, leak
 from lux.evidence import Design, Readings
 from lux.own_lines import default_lines, label_kind
 from lux.report import SIGNIFICANT, Evidence, Report
@@ -23,9 +23,11 @@ POWER = 0.95
 FEWEST_STARS = 100
 N_SURROGATES = 200
 N_MOVED = 2000
-# Agreement that grows with the catalogue's error by this many standard deviations, and by half of what it would if all
-# of it were noise, is a leak. Where even that would grow by less, the errors are too alike to tell.
-LEAST_GROWTH, SHARE_OF_GROWTH = 2.0, 0.5
+# Agreement that grows with the catalogue's error by this many standard deviations (one chance in a hundred), and by
+# half of what it would if all of it were noise, is a leak. Where even that would be less, the errors are too alike.
+LEAST_GROWTH, SHARE_OF_GROWTH = 2.33, 0.5
+# Quantile of the largest significance by chance beyond which more than one place is looked at for a leak.
+SURELY_A_LINE = 0.95
 # Move of a prediction, in units of its spread, that betrays that it reads the test stars' labels.
 LEAST_MOVE = 1e-3
 
@@ -78,7 +80,7 @@ def audit(
     found = evidence.read(design, design.labels[:, None])
     chance = evidence.read(design, evidence.surrogates(design, N_SURROGATES, seed))
     taken = _flux_evidence(design, found, chance, seed)
-    taken.extend(_noise_evidence(design, found, {each.name: each for each in taken}))
+    taken.extend(_noise_evidence(design, found, chance, {each.name: each for each in taken}))
     taken.append(_canary(model, test, label, seed))
     taken.extend(_model_evidence(model, test, label, design, seed))
     out = np.where(design.near_own, 0, np.abs(found.lines[0]))
@@ -149,27 +151,24 @@ def _own_line_evidence(design: Design, lines: np.ndarray, seed: int) -> Evidence
                     float(statistic), center, spread, float(p_value))  # fmt: skip
 
 
-def _noise_evidence(design: Design, found: Readings, taken: dict[str, Evidence]) -> list[Evidence]:
+def _noise_evidence(design: Design, found: Readings, chance: Readings, taken: dict[str, Evidence]) -> list[Evidence]:
     """Return the evidence that what the flux was found to say is the catalogue's noise."""
-    residual, predicted = found.residual[:, 0], found.predicted[:, 0]
-    elsewhere = np.where(design.near_own, 0, found.lines[0])
-    best = int(np.argmax(np.abs(elsewhere)))
-    channels = {
-        "strong features": (predicted, None),
-        "own lines": evidence.line_depth(design, design.own_pixels) if len(design.own_pixels) else None,
-        "any one line": evidence.line_depth(design, np.array([best])),
-    }
-    speaking = [name for name in channels if name in taken and taken[name].significant] or ["strong features"]
-    growths = []
-    for name in speaking:
-        channel, noise = channels[name]
-        sign = np.sign(elsewhere[best]) if name == "any one line" else 1.0
-        growths.append(evidence.noise_growth(design, sign * channel, residual, noise))
-    growth, expected = max(growths, key=lambda each: each[0] - _growth_of_leak(each[1]))
-    left, error = evidence.unexplained(design, residual, predicted)
+    residual = found.residual[:, 0]
+    channels = {"strong features": leak.prediction_channel(found)}
+    if len(design.own_pixels):
+        channels["own lines"] = leak.line_channel(design, design.own_pixels)
+    if "any one line" in taken:
+        largest = np.abs(chance.lines[:, ~design.near_own]).max(axis=1)
+        places = leak.places_elsewhere(design, found, float(np.quantile(largest, SURELY_A_LINE)))
+        channels["any one line"] = leak.line_channel(design, *places)
+    speaking = [channels[name] for name in channels if taken[name].significant] or [channels["strong features"]]
+    growths = [leak.growth(design, channel, residual) for channel in speaking]
+    growth = max(growths, key=lambda each: each.found - _growth_of_leak(each.expected))
+    left, error = leak.unexplained(design, residual, speaking)
     return [
         Evidence("grows with noise", "does the agreement grow with the catalogue's error, as that of noise would?",
-                 growth, 0.0, 1.0, float(min(1.0, 2 * stats.norm.sf(growth))), needed=_growth_of_leak(expected)),
+                 growth.found, 0.0, 1.0, float(min(1.0, 2 * stats.norm.sf(growth.found))),
+                 needed=_growth_of_leak(growth.expected)),
         Evidence("closer than noise", "does the flux predict the catalogue better than its errors allow?",
                  left, 1.0, error, float(stats.norm.cdf((left - 1) / error))),
     ]  # fmt: skip
@@ -241,7 +240,7 @@ def _judge(kind: str, design: Design, found: Readings, taken: dict[str, Evidence
     if (own or elsewhere) and taken["grows with noise"].significant:
         return "leaked", "what the flux says of the label grows with the catalogue's error: it is the error", None
     if taken["closer than noise"].significant and _errors_are_believable(design, found, taken["grows with noise"]):
-        return "leaked", "the flux predicts the catalogue better than the catalogue's errors allow", None
+        return "leaked", "the flux predicts the catalogue better than errors allow that are not overstated", None
     if own:
         return "known", "the label beyond the other labels goes with absorption at its own lines", None
     if not elsewhere and kind == "dense":
@@ -264,12 +263,8 @@ def _errors_are_believable(design: Design, found: Readings, growth: Evidence) ->
     It does if the label's scatter about the other labels leaves room for the errors, and, where they differ enough from
     star to star, if the agreement grows with them.
     """
-    before, uncertainty = evidence.unexplained(design, found.residual[:, 0], np.zeros(design.n_stars))
-    if before < 1 - 2 * uncertainty:
-        return False
-    residual, predicted = found.residual[:, 0], found.predicted[:, 0]
-    _, expected = evidence.noise_growth(design, predicted, residual)
-    return expected < LEAST_GROWTH or growth.significant
+    before, uncertainty = leak.unexplained(design, found.residual[:, 0], [])
+    return before > 1 - 2 * uncertainty and (np.isinf(growth.needed) or growth.significant)
 
 
 def _growth_of_leak(expected: float) -> float:

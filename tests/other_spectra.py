@@ -8,10 +8,12 @@ NAMES = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 WIDTH = 1.4
 
 
-def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, tau=0.06, error=0.08, coupled=0.0):
+def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, tau=0.06, error=0.08, coupled=0.0,
+         alike=False):  # fmt: skip
     """Return a survey and the places of the planted lines (Angstrom); `planted`: "nothing", "lines" or "noise".
 
-    `coupled` is how strongly the label's errors go with the signal-to-noise ratio and with the kind of star.
+    `coupled` is how strongly the label's errors go with the signal-to-noise ratio and with the kind of star; `alike`
+    makes them all the same.
     """
     generator = np.random.default_rng(seed)
     wavelength = 15100 * np.exp(1.4e-5 * np.arange(n_pixels))
@@ -29,7 +31,8 @@ def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, t
     lines = sum(profile(n_pixels, place) for place in places)
     brightness = generator.normal(size=n_stars)
     kind = 0.35 * brightness - 0.7 * scaled[:, 2] + 0.35 * scaled[:, 0]
-    spread = error * np.exp((1 - abs(coupled)) * 0.35 * generator.normal(size=n_stars) + coupled * kind)
+    differ = (1 - abs(coupled)) * 0.35 * generator.normal(size=n_stars) + coupled * kind
+    spread = error * np.exp(0 * differ if alike else differ)
     errors = np.column_stack([np.tile([60.0, 0.15, 0.05, 0.03], (n_stars, 1)), spread])
     noise = generator.normal(size=errors.shape)
     if planted == "lines":

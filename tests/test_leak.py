@@ -1,0 +1,75 @@
+"""What the flux says of a label is told from what it says of the catalogue's noise."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from linear_truth import linear_survey
+
+from lux import evidence, leak
+
+N_STARS = 4000
+
+
+@pytest.fixture(scope="module")
+def design():
+    survey = linear_survey(n_stars=N_STARS, n_pixels=30, n_latents=2, n_labels=2)
+    return evidence.prepare(survey, "label_0", ())
+
+
+def draw(design, kind, seed, unseen=0.3):
+    """Return a channel that knows the label, its noise in units of the error, or its noise, and the residual."""
+    generator = np.random.default_rng(seed)
+    scatter = 0.7 * design.errors.mean()
+    own, noise = scatter * generator.normal(size=N_STARS), design.errors * generator.normal(size=N_STARS)
+    known = {"label": own / scatter, "noise in errors": noise / design.errors, "noise": noise / design.errors.mean()}[
+        kind
+    ]
+    sizes = unseen * generator.uniform(0.5, 2, size=N_STARS)
+    return leak.Channel(known + sizes * generator.normal(size=N_STARS), sizes), own + noise
+
+
+@pytest.mark.parametrize("kind", ["noise in errors", "noise"])
+def test_agreement_with_noise_grows_with_the_error_as_expected(design, kind):
+    found, expected = np.array(
+        [(each.found, each.expected) for each in (leak.growth(design, *draw(design, kind, seed)) for seed in range(10))]
+    ).T
+    assert np.all(found > np.maximum(4, 0.6 * expected))
+    assert np.mean(found / expected) == pytest.approx(1, abs=0.3)
+
+
+def test_agreement_with_the_label_does_not_grow(design):
+    growths = [leak.growth(design, *draw(design, "label", seed)) for seed in range(40)]
+    assert all(each.expected > 6 for each in growths)
+    # The larger of two correlated Gaussians is a little above zero on average.
+    assert abs(np.mean([each.found for each in growths])) < 0.8
+    assert np.std([each.found for each in growths]) < 1.4
+
+
+def test_errors_that_are_all_alike_tell_nothing(design):
+    channel, residual = draw(design, "noise", 1)
+    alike = dataclasses.replace(design, errors=np.full(N_STARS, 0.1))
+    assert leak.growth(alike, channel, residual) == leak.Growth(0.0, 0.0)
+
+
+def test_a_channel_leaves_the_error_if_it_knows_the_label_and_less_if_it_knows_noise(design):
+    left = {}
+    for kind in ("label", "noise in errors"):
+        channel, residual = draw(design, kind, 2, unseen=0.01)
+        before, _ = leak.unexplained(design, residual, [])
+        left[kind], uncertainty = leak.unexplained(design, residual, [channel])
+        assert before > 1 + 5 * uncertainty
+    assert left["label"] == pytest.approx(1, abs=5 * uncertainty)
+    assert left["noise in errors"] < 1 - 5 * uncertainty
+
+
+def test_places_elsewhere_keep_clear_of_own_lines_and_of_each_other():
+    survey = linear_survey(n_stars=300, n_pixels=400, n_latents=3, n_labels=3)
+    design = evidence.prepare(survey, "label_0", [survey.wavelength[100]])
+    found = evidence.read(design, design.labels[:, None])
+    pixels, signs = leak.places_elsewhere(design, found, 0.5)
+    assert 1 < len(pixels) <= leak.MOST_PLACES
+    assert not np.any(design.near_own[pixels])
+    assert np.all(np.diff(np.sort(pixels)) > leak.APART)
+    assert np.array_equal(signs, np.sign(found.lines[0, pixels]))
+    assert len(leak.places_elsewhere(design, found, np.inf)[0]) == 1
