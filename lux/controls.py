@@ -4,11 +4,12 @@ A `Cell` is one kind of world. Each of its seeds makes a survey of a thousand st
 Lux model is fitted to seventy per cent of it, and every technique gives *one number*, declared in `TECHNIQUES` before
 anything was run: the larger, the more it speaks for knowledge. `lux.scores` compares these numbers between worlds.
 
-A survey is made of `star_seed` (the stars, shared by `SHARED` worlds, which makes hundreds of them cheap) and a seed of
-its own for europium, noise, masks and catalogue. Worlds of one seed and tau differ only in what is planted.
+A survey is made of `star_seed` (the stars, shared by `SHARED` seeds, which makes hundreds of them cheap) and a seed of
+its own for europium, noise, masks and catalogue. Worlds of one seed differ only in tau and in what is planted.
 """
 
 import ast
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -20,7 +21,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from importlib import metadata
 from pathlib import Path
 
@@ -40,26 +41,33 @@ from lux.worlds import PLANTED_WAVELENGTHS, World
 CANDIDATE_LINES = PLANTED_WAVELENGTHS[:3]
 # Vacuum Angstrom: the candidate lines, those of the leak, and the proxy's; airglow crosses the second.
 WINDOWS = (
-    (15430, 15466),
-    (15680, 15706),
-    (16102, 16144),
-    (16488, 16518),
-    (16566, 16592),
-    (16722, 16756),
-    (16794, 16820),
+    (15436, 15460),
+    (15684, 15702),
+    (16104, 16138),
+    (16491, 16515),
+    (16569, 16588),
+    (16728, 16750),
+    (16798, 16816),
 )
 ARTEFACT_WAVELENGTHS = (16128.517,)
 DEPTHS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 TAUS = (0.03, 0.06, 0.10)
-# Off the middle tau the two ends of the depths are left out: there every technique sees nothing, or everything.
-FEWER_DEPTHS = (0.0, 0.003, 0.01, 0.03)
+# What else can be planted, by itself or beside lines of europium of one depth.
+BESIDES = {
+    "proxy": (World("proxy"),),
+    "leak": (World("leak"),),
+    "artefact": (World("artefact", wavelengths=ARTEFACT_WAVELENGTHS),),
+    "all": (World("proxy"), World("leak"), World("artefact", wavelengths=ARTEFACT_WAVELENGTHS)),
+}
+DEPTH_BESIDE = 0.01
 # A depth at which the optimal observer of `lux.bound` sees the lines of a sample at about five standard deviations.
 DEPTH_OF_FIVE_SIGMA = 0.0026
 N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 640, 120, 0.3
-LUX = {"n_latents": 12, "tolerance": 0.02, "block_size": N_STARS, "progress": False}
-N_ORDINARY, N_ABLATIONS, N_SHIFTS = 100, 12, 200
-# Worlds that share their stars, and the most that a process takes on at once.
-SHARED, MOST_AT_ONCE = 25, 50
+LUX = {"n_latents": 12, "tolerance": 0.1, "block_size": N_STARS, "progress": False}
+N_ORDINARY, N_ABLATIONS, N_SHIFTS = 60, 10, 200
+N_PROBE_FOLDS = 3
+# Seeds that share their stars, and the seconds between two lines of progress.
+SHARED, REPORT_EVERY = 5, 10.0
 LABEL = "eu_fe"
 _PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "scikit-learn")
 
@@ -107,21 +115,31 @@ class Cell:
 
 
 def cells(n_seeds: int = 50) -> tuple[Cell, ...]:
-    """Return the cells of the ensemble, each with `n_seeds` worlds, twice as many without lines at the middle tau."""
+    """Return the cells of the ensemble, each with `n_seeds` worlds, twice as many without lines at the middle tau.
+
+    All depths at all values of tau; and at the middle tau, without lines and with lines of `DEPTH_BESIDE`, each of
+    `BESIDES`, which are planted alone, beside the lines, and all at once.
+    """
     middle = TAUS[1]
     found = []
     for tau in TAUS:
-        for depth in DEPTHS if tau == middle else FEWER_DEPTHS:
-            world = World("signal", depth=depth) if depth else World("shortcut")
+        for depth in DEPTHS:
             doubled = 2 if tau == middle and not depth else 1
-            found.append(Cell(depth_key(depth, tau), world, tau, n_seeds * doubled))
-    special = {
-        "five-sigma": World("signal", depth=DEPTH_OF_FIVE_SIGMA),
-        "proxy": World("proxy"),
-        "leak": World("leak"),
-        "artefact": World("artefact", wavelengths=ARTEFACT_WAVELENGTHS),
-    }
-    return (*found, *(Cell(key, world, middle, n_seeds) for key, world in special.items()))
+            found.append(Cell(depth_key(depth, tau), _with_lines(depth), tau, n_seeds * doubled))
+    found.append(Cell("five-sigma", _with_lines(DEPTH_OF_FIVE_SIGMA), middle, n_seeds))
+    for name, besides in BESIDES.items():
+        for depth in (0.0, DEPTH_BESIDE):
+            found.append(Cell(beside_key(name, depth), _with_lines(depth, besides), middle, n_seeds))
+    return tuple(found)
+
+
+def _with_lines(depth: float, besides: tuple[World, ...] = ()) -> World:
+    return World("signal", depth=depth, also=besides) if depth else World("shortcut", also=besides)
+
+
+def beside_key(name: str, depth: float = 0.0) -> str:
+    """Return the key of the cell where one of `BESIDES` is planted, alone or beside lines of a depth."""
+    return f"{name}-beside-{depth:g}" if depth else name
 
 
 def depth_key(depth: float, tau: float = TAUS[1]) -> str:
@@ -196,13 +214,13 @@ def _of_latents(model: Lux, train: Survey, test: Survey, seed: int) -> dict[str,
     attributed = latent_shap(model, latents)
     eraser = erasure.fit_eraser(model.infer_latents(train), np.delete(train.labels, column, axis=1))
     inferred = np.delete(model.predict_labels(test).labels, column, axis=1)
-    linear = probing.probe(latents, label, n_control=0, seed=seed).r2
+    linear = probing.probe(latents, label, n_folds=N_PROBE_FOLDS, n_control=0, seed=seed).r2
     return {
         "mig": np.sum(gaps < gaps[column]),
         "shap": -attributed.participation[column],
         "probe": linear,
-        "mlp": probing.probe(latents, label, kind="mlp", n_control=0, seed=seed).r2 - linear,
-        "leace": probing.probe(eraser.apply(latents), label, n_control=0, seed=seed).r2,
+        "mlp": probing.probe(latents, label, kind="mlp", n_folds=N_PROBE_FOLDS, n_control=0, seed=seed).r2 - linear,
+        "leace": probing.probe(eraser.apply(latents), label, n_folds=N_PROBE_FOLDS, n_control=0, seed=seed).r2,
         "unique": probing.information_gain(latents, label, inferred, n_permutations=0, seed=seed).nats,
     }
 
@@ -224,7 +242,9 @@ def _of_pixels(model: Lux, test: Survey, seed: int) -> dict[str, float]:
 def _loss_without(model: Lux, test: Survey, masked: np.ndarray) -> float:
     """Return the mean squared error of the prediction without some pixels (D,)."""
     blinded = test.replace(ivar=np.where(masked, np.float32(0), test.ivar))
-    return np.mean((model.predict_labels(blinded).label(LABEL) - test.label(LABEL)) ** 2)
+    column = test.label_index(LABEL)
+    predicted = model.a_[column] + model.infer_latents(blinded) @ model.A_[column]
+    return np.mean((predicted - test.label(LABEL)) ** 2)
 
 
 def _of_pairs(blind: Lux, survey: Survey, seed: int) -> dict[str, float]:
@@ -253,7 +273,7 @@ def run(
     ----------
     ensemble : sequence of Cell
     first_seed : int
-        Cells of one tau have the seeds from ``first_seed + 1000 k``, k counting the values of tau, on.
+        The seeds of every cell count from it.
     workers : int
         Processes; 1 runs in this one.
     folder : path, optional
@@ -269,50 +289,42 @@ def run(
     """
     folder = Path(cache_dir() / "controls" if folder is None else folder) / _fingerprint()
     folder.mkdir(parents=True, exist_ok=True)
-    taus = sorted({cell.tau for cell in ensemble})
-    tasks = [
-        (cell, first_seed + 1000 * taus.index(cell.tau) + number) for cell in ensemble for number in range(cell.seeds)
-    ]
-    paths = {task: folder / f"{task[0].key}-{_digest(repr(task[0].world))[:8]}-{task[1]}.json" for task in tasks}
-    todo = [task for task in tasks if not paths[task].exists()]
-    # Worlds of the same stars one after the other: their noise-free spectra are computed once.
-    batches = [list(each) for each in _grouped(sorted(todo, key=lambda task: (task[1], task[0].key)))]
-    _work_off(batches, paths, workers, _Progress(len(todo), sys.stderr.isatty() if progress is None else progress))
+    tasks = [(cell, first_seed + number) for cell in ensemble for number in range(cell.seeds)]
+    paths = {(cell, seed): folder / f"{cell.key}-{_digest(repr(cell.world))[:8]}-{seed}.json" for cell, seed in tasks}
+    todo = {task: path for task, path in paths.items() if not path.exists()}
+    # Worlds of the same stars go to one process, seed by seed: their noise-free spectra and noise are computed once.
+    batches = collections.defaultdict(list)
+    for task in sorted(todo, key=lambda task: (task[1], task[0].key)):
+        batches[task[1] // SHARED].append((*task, todo[task]))
+    shown = sys.stderr.isatty() if progress is None else progress
+    _work_off(list(batches.values()), workers, _Progress(list(todo.values()), shown))
     return [json.loads(paths[task].read_text()) for task in tasks]
 
 
-def _grouped(tasks: list) -> Iterator[list]:
-    """Yield lists of tasks that share their stars, none longer than `MOST_AT_ONCE`."""
-    batch: list = []
-    for task in tasks:
-        if batch and (task[1] // SHARED != batch[-1][1] // SHARED or len(batch) == MOST_AT_ONCE):
-            yield batch
-            batch = []
-        batch.append(task)
-    if batch:
-        yield batch
-
-
-def _work_off(batches: list[list], paths: dict, workers: int, progress: "_Progress") -> None:
+def _work_off(batches: list[list], workers: int, progress: "_Progress") -> None:
+    """Measure batches of cells, seeds and paths."""
     if workers < 2 or len(batches) < 2:
         for batch in batches:
-            progress.add(_measure_batch(batch, [paths[task] for task in batch]))
+            _measure_batch(batch)
+            progress.show()
         return
     with _one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        jobs = [pool.submit(_measure_batch, batch, [paths[task] for task in batch]) for batch in batches]
+        pending = {pool.submit(_measure_batch, batch) for batch in batches}
         try:
-            for job in as_completed(jobs):
-                progress.add(job.result())
+            while pending:
+                done, pending = wait(pending, timeout=REPORT_EVERY, return_when=FIRST_COMPLETED)
+                for job in done:
+                    job.result()
+                progress.show()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _measure_batch(batch: list, paths: list[Path]) -> int:
-    for (cell, seed), path in zip(batch, paths, strict=True):
+def _measure_batch(batch: list) -> None:
+    for cell, seed, path in batch:
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(measure(cell, seed)))
-    return len(batch)
 
 
 @contextlib.contextmanager
@@ -335,14 +347,14 @@ def _one_thread_each() -> Iterator[None]:
 class _Progress:
     """A line on standard error that says how many worlds are done and how long the rest takes."""
 
-    def __init__(self, total: int, shown: bool):
-        self.total, self.shown, self.done, self.start = total, shown and total > 0, 0, time.monotonic()
+    def __init__(self, paths: list[Path], shown: bool):
+        self.paths, self.shown, self.start = paths, shown and len(paths) > 0, time.monotonic()
 
-    def add(self, count: int) -> None:
-        self.done += count
+    def show(self) -> None:
         if self.shown:
-            left = (time.monotonic() - self.start) * (self.total / self.done - 1)
-            print(f"controls: {self.done} of {self.total} worlds, {left:.0f} s left", file=sys.stderr, flush=True)
+            total, done = len(self.paths), sum(path.exists() for path in self.paths)
+            left = (time.monotonic() - self.start) * (total / max(1, done) - 1)
+            print(f"controls: {done} of {total} worlds, {left:.0f} s left", file=sys.stderr, flush=True)
 
 
 @functools.cache

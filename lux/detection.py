@@ -143,8 +143,22 @@ def matched_filter(residual, weight, wavelength, correlation=None, resolution: f
     return Filtered(depth, _ratio(determinant, normal[1][1]))
 
 
+def line_kernel(wavelength, correlation=None, resolution: float = RESOLUTION) -> np.ndarray:
+    """Return R^-1 p, (2 K + 1,), which searches noise of a correlation R best for an unresolved line of profile p.
+
+    Parameters
+    ----------
+    wavelength, correlation, resolution
+        As in `matched_filter`.
+    """
+    sigma = line_sigma(wavelength, resolution)
+    reach = max(HALF_WIDTH, int(np.ceil(3 * sigma)))
+    profile = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return _decorrelated(profile[None], correlation)[0]
+
+
 def _decorrelated(model: np.ndarray, correlation) -> np.ndarray:
-    """Return R^-1 X of the rows X (2, L) of the model; a correlation that noise made indefinite is lifted."""
+    """Return R^-1 X of the rows X (K, L) of the model; a correlation that noise made indefinite is lifted."""
     if correlation is None:
         return model
     length = model.shape[1]

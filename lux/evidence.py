@@ -11,12 +11,12 @@ pixels.
 import dataclasses
 
 import numpy as np
+from scipy.ndimage import correlate1d
 from sklearn.utils.extmath import randomized_svd
 
-from lux.instrument import SPEED_OF_LIGHT_KMS
+from lux.detection import RESOLUTION, autocorrelation, line_kernel
 from lux.survey import Survey
 
-RESOLUTION = 22_500.0
 # An own line reaches this many times the full width of an unresolved line to either side.
 OWN_REACH = 4.5
 FEWEST_MOVED = 200
@@ -273,14 +273,18 @@ def second_order_terms(labels: np.ndarray) -> np.ndarray:
 
 
 def _line_scores(survey: Survey, deviation: np.ndarray, basis: np.ndarray, resolution: float) -> np.ndarray:
-    """Return the score of absorption by an unresolved line at each pixel, (N, D), with the nuisances taken out."""
+    """Return the score of absorption by an unresolved line at each pixel, (N, D), with the nuisances taken out.
+
+    The noise is as correlated along the pixels as what the nuisances leave.
+    """
     projection = basis.astype(np.float32)
     good = survey.ivar > 0
     residual = np.where(good, deviation - projection @ (projection.T @ deviation), 0)
     excess = np.sum(good * (residual**2 - 1 / np.where(good, survey.ivar, np.inf)), axis=0)
     scatter = np.maximum(0, excess / np.maximum(good.sum(axis=0), 1))
-    weighted = -residual * survey.ivar / (1 + survey.ivar * scatter)
-    scores = _smooth(weighted, _profile(survey.wavelength, resolution))
+    weight = (survey.ivar / (1 + survey.ivar * scatter)).astype(np.float32)
+    kernel = line_kernel(survey.wavelength, autocorrelation(residual, weight, survey.wavelength), resolution)
+    scores = correlate1d(-residual * weight, kernel, axis=1, mode="constant")
     return _limited(scores - projection @ (projection.T @ scores))
 
 
@@ -300,21 +304,6 @@ def _limited(scores: np.ndarray, most: int = 400) -> np.ndarray:
 def _star_noise(scores: np.ndarray, most: int = 400) -> np.ndarray:
     """Return the robust standard deviation (N,) of each star's scores (N, D) over at most about `most` pixels."""
     return 1.4826 * np.median(np.abs(scores[:, :: max(1, scores.shape[1] // most)]), axis=1)
-
-
-def _profile(wavelength: np.ndarray, resolution: float) -> np.ndarray:
-    """Return an unresolved line's profile on the grid's pixels."""
-    step = SPEED_OF_LIGHT_KMS * np.median(np.diff(np.log(wavelength)))
-    sigma = SPEED_OF_LIGHT_KMS / resolution / np.sqrt(8 * np.log(2)) / step
-    reach = max(1, int(np.ceil(3 * sigma)))
-    return np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2).astype(np.float32)
-
-
-def _smooth(values: np.ndarray, profile: np.ndarray) -> np.ndarray:
-    """Return values (N, D) summed with a symmetric profile along the pixels."""
-    reach = len(profile) // 2
-    padded = np.pad(values, ((0, 0), (reach, reach)))
-    return sum(factor * padded[:, start : start + values.shape[1]] for start, factor in enumerate(profile))
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from lux.instrument import CHIPS, N_PIXELS, doppler_shift_pixels, pixel_of
 from lux.lines import airglow_lines
-from lux.population import Stars, random_stream
+from lux.population import random_stream
 from lux.worlds import add_at_observed, columns_near
 
 SNR_LIMITS = (70.0, 1250.0)
@@ -100,23 +100,22 @@ def noise_profile() -> np.ndarray:
     return profile
 
 
-def observe(flux, pixels, stars: Stars, snr, *, seed: int, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
-    """Return observed flux and inverse variance (N, D), float32, of noise-free flux (N, D) on pixels (D,) of the grid.
+def draw_noise(pixels, velocity, snr, *, seed: int, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise and the inverse variance (N, D), float32, of stars seen at a velocity (N,) in km/s.
 
-    Noise, errors and masks do not depend on the flux, so that what is planted in it is the only difference between
-    two worlds. A masked pixel has flux 1 and inverse variance 0.
+    They do not depend on the flux, so that what is planted in it is the only difference between two worlds. A bad pixel
+    has inverse variance 0.
     """
     streams = {name: random_stream(seed, f"observation {name}") for name in ("white", "fast", "slow", "airglow", "bad")}
-    observed, ivar = np.empty(flux.shape, np.float32), np.empty(flux.shape, np.float32)
+    noise, ivar = (np.empty((len(snr), len(pixels)), np.float32) for _ in range(2))
     profile = noise_profile()[pixels].astype(np.float32)
-    for first in range(0, len(flux), BLOCK):
+    for first in range(0, len(snr), BLOCK):
         rows = slice(first, first + BLOCK)
-        noise, variance, bad = _noise_block(
-            pixels, profile, snr[rows], stars.observed_velocity[rows], streams, seed, observation
+        noise[rows], variance, bad = _noise_block(
+            pixels, profile, snr[rows], velocity[rows], streams, seed, observation
         )
-        observed[rows] = np.where(bad, np.float32(1), flux[rows] + noise)
         ivar[rows] = np.where(bad, np.float32(0), 1 / variance)
-    return observed, ivar
+    return noise, ivar
 
 
 def _noise_block(pixels, profile, snr, velocity, streams, seed, observation: Observation):

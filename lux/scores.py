@@ -30,8 +30,17 @@ class Score:
     power: Estimate
 
 
-def score(planted, without, n_bootstrap: int = 500, seed: int = 0) -> Score:
+def score(planted, without, n_bootstrap: int = 500, seed: int = 0, *, shared: int = 1) -> Score:
     """Score the numbers of planted worlds (P,) against those of worlds without (W,).
+
+    Parameters
+    ----------
+    planted, without : arrays
+    n_bootstrap, seed : int
+        Of the bootstrap of the intervals.
+    shared : int
+        So many worlds in a row share something, such as their stars, and are drawn together; what is over is left out
+        of the draws. Where there are not two such runs, each world is drawn by itself.
 
     Raises
     ------
@@ -43,7 +52,7 @@ def score(planted, without, n_bootstrap: int = 500, seed: int = 0) -> Score:
         if len(values) < 2 or not np.all(np.isfinite(values)):
             raise ValueError(f"{len(values)} worlds {name}, of which all must be finite, and two at least")
     generator = np.random.default_rng(seed)
-    draws = _resample(planted, n_bootstrap, generator), _resample(without, n_bootstrap, generator)
+    draws = [_resample(each, n_bootstrap, generator, shared) for each in (planted, without)]
     return Score(
         _with_interval(_auc(planted[None], without[None])[0], _auc(*draws)),
         _with_interval(_power(planted[None], without[None])[0], _power(*draws)),
@@ -51,8 +60,9 @@ def score(planted, without, n_bootstrap: int = 500, seed: int = 0) -> Score:
 
 
 def smallest_depth(
-    depths: Sequence[float], planted: Sequence, without, power: float = POWER, n_bootstrap: int = 500, seed: int = 0
-) -> Estimate:
+    depths: Sequence[float], planted: Sequence, without, power: float = POWER, n_bootstrap: int = 500, seed: int = 0,
+    *, shared: int = 1,
+) -> Estimate:  # fmt: skip
     """Return the depth from which on worlds are told from those without with a given power, and its interval.
 
     Parameters
@@ -63,6 +73,8 @@ def smallest_depth(
         The numbers of the worlds of each depth.
     without : (W,) array
     power : float
+    n_bootstrap, seed, shared : int
+        As in `score`.
 
     Returns
     -------
@@ -73,8 +85,8 @@ def smallest_depth(
     generator = np.random.default_rng(seed)
     planted, without = [np.asarray(each, float) for each in planted], np.asarray(without, float)
     value = crossing(depths, np.array([_power(each[None], without[None])[0] for each in planted]), power)
-    resampled = _resample(without, n_bootstrap, generator)
-    powers = np.stack([_power(_resample(each, n_bootstrap, generator), resampled) for each in planted], axis=1)
+    resampled = _resample(without, n_bootstrap, generator, shared)
+    powers = np.stack([_power(_resample(each, n_bootstrap, generator, shared), resampled) for each in planted], axis=1)
     draws = [crossing(depths, row, power) for row in powers]
     low, high = np.quantile(draws, [0.16, 0.84], method="nearest")
     return Estimate(value, float(low), float(high))
@@ -103,8 +115,13 @@ def _power(planted: np.ndarray, without: np.ndarray) -> np.ndarray:
     return np.mean(planted > threshold, axis=1) + toss * np.mean(planted == threshold, axis=1)
 
 
-def _resample(values: np.ndarray, count: int, generator) -> np.ndarray:
-    return values[generator.integers(len(values), size=(count, len(values)))]
+def _resample(values: np.ndarray, count: int, generator, shared: int) -> np.ndarray:
+    """Return bootstrap draws (R, n) of values (n,) in runs of `shared` values (the block bootstrap)."""
+    runs = len(values) // shared
+    if runs < 2:
+        runs, shared = len(values), 1
+    first = shared * generator.integers(runs, size=(count, runs))
+    return values[(first[:, :, None] + np.arange(shared)).reshape(count, -1)]
 
 
 def _with_interval(value: float, draws: np.ndarray) -> Estimate:

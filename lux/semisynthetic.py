@@ -48,8 +48,9 @@ def plant_europium(survey: Survey, world: str | World = "shortcut", *, tau: floa
         If the world cannot be planted in genuine spectra, or a label is missing.
     """
     world = as_world(world)
-    if world.name not in WORLDS:
-        raise ValueError(f"{world.name!r} cannot be planted in genuine spectra; choose one of {', '.join(WORLDS)}")
+    foreign = [part.name for part in world.parts if part.name not in WORLDS]
+    if foreign:
+        raise ValueError(f"{foreign[0]!r} cannot be planted in genuine spectra; choose one of {', '.join(WORLDS)}")
     columns = {name: survey.label(name) for name in KEPT_LABELS}
     missing = next((name for name, values in columns.items() if not np.all(np.isfinite(values))), None)
     if missing is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from lux.atmosphere import ELEMENTS as MODEL_ELEMENTS
 from lux.atmosphere import synthesize
 from lux.instrument import on_chip, wavelength_grid
-from lux.observation import Observation, draw_label_errors, draw_label_noise, draw_snr, observe
+from lux.observation import Observation, draw_label_errors, draw_label_noise, draw_noise, draw_snr
 from lux.population import LABEL_NAMES, Stars, draw_stars, random_stream
 from lux.survey import Survey, Truth
 from lux.worlds import World, as_world, plant, planted_pixels, world_stars
@@ -94,7 +94,9 @@ def make_survey(
     snr = draw_snr(n_stars, seed, observation)
     noise_free = plant(world, _clean_flux(base, pixels), pixels, base=base, stars=stars, tau=tau,
                        label_noise=draw_label_noise(n_stars, (world.label,), seed)[:, 0])  # fmt: skip
-    flux, ivar = observe(noise_free, pixels, stars, snr, seed=seed, observation=observation)
+    noise, ivar = _noise(pixels, stars, snr, seed, observation)
+    # A masked pixel has flux 1.
+    flux = np.where(ivar > 0, noise_free + noise, np.float32(1))
     labels, label_err, galah_snr = _labels(stars, label_names, missing_fraction, seed)
     return Survey(
         wavelength=wavelength, flux=flux, ivar=ivar, labels=labels, label_err=label_err, label_names=label_names,
@@ -145,37 +147,57 @@ def _pixels(release: str, wavelength_range) -> np.ndarray:
 
 
 def _check_planted(world: World, wavelength: np.ndarray, stars: Stars) -> None:
-    if world.wavelengths and not np.any(planted_pixels(world, wavelength, stars.observed_velocity)):
-        places = ", ".join(f"{value:.1f}" for value in world.wavelengths)
-        raise ValueError(
-            f"world {world.name!r} plants at {places} A, none of which is among the pixels kept; "
-            "widen wavelength_range or choose other wavelengths"
-        )
+    for part in world.parts:
+        if part.wavelengths and not np.any(planted_pixels(part, wavelength, stars.observed_velocity)):
+            places = ", ".join(f"{value:.1f}" for value in part.wavelengths)
+            raise ValueError(
+                f"world {part.name!r} plants at {places} A, none of which is among the pixels kept; "
+                "widen wavelength_range or choose other wavelengths"
+            )
 
 
-_clean_cache: "collections.OrderedDict[bytes, np.ndarray]" = collections.OrderedDict()
+_cache: "collections.OrderedDict[bytes, tuple[np.ndarray, ...]]" = collections.OrderedDict()
 
 
 def clear_cache() -> None:
-    """Forget the noise-free spectra that surveys of the same stars share."""
-    _clean_cache.clear()
+    """Forget the noise-free spectra and the noise that surveys of the same stars share."""
+    _cache.clear()
+
+
+def _cached(name: str, arguments: tuple, compute) -> tuple[np.ndarray, ...]:
+    """Return the arrays that a function computes, from memory if it was called with these arguments before."""
+    key = hashlib.blake2b(b"".join([name.encode(), *(np.asarray(each).tobytes() for each in arguments)])).digest()
+    if key in _cache:
+        _cache.move_to_end(key)
+        return _cache[key]
+    arrays = compute()
+    size = sum(array.nbytes for array in arrays)
+    while _cache and sum(array.nbytes for each in _cache.values() for array in each) + size > CACHE_BYTES:
+        _cache.popitem(last=False)
+    if size <= CACHE_BYTES:
+        for array in arrays:
+            array.setflags(write=False)
+        _cache[key] = arrays
+    return arrays
 
 
 def _clean_flux(stars: Stars, pixels: np.ndarray) -> np.ndarray:
     """Return the noise-free flux (N, D) of stars without anything planted; europium has no part in it."""
     abundances = {element: values for element, values in stars.abundances.items() if element in MODEL_ELEMENTS}
-    parameters = np.stack([*(getattr(stars, name) for name in _STELLAR_PARAMETERS), *abundances.values()])
-    key = hashlib.blake2b(parameters.tobytes() + pixels.tobytes()).digest()
-    if key in _clean_cache:
-        _clean_cache.move_to_end(key)
-        return _clean_cache[key]
-    flux = synthesize(*parameters[:4], abundances)[:, pixels]
-    flux.setflags(write=False)
-    while _clean_cache and sum(map(np.size, _clean_cache.values())) * 4 + flux.nbytes > CACHE_BYTES:
-        _clean_cache.popitem(last=False)
-    if flux.nbytes <= CACHE_BYTES:
-        _clean_cache[key] = flux
-    return flux
+    parameters = [getattr(stars, name) for name in _STELLAR_PARAMETERS]
+    arguments = (*parameters, *abundances.values(), pixels)
+    return _cached("flux", arguments, lambda: (synthesize(*parameters, abundances)[:, pixels],))[0]
+
+
+def _noise(pixels, stars: Stars, snr, seed: int, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise and the inverse variance (N, D) of observed stars; those of a large survey are not kept."""
+
+    def draw():
+        return draw_noise(pixels, stars.observed_velocity, snr, seed=seed, observation=observation)
+
+    if 8 * len(snr) * len(pixels) > CACHE_BYTES // 8:
+        return draw()
+    return _cached("noise", (pixels, stars.observed_velocity, snr, seed, np.array(repr(observation))), draw)
 
 
 def _labels(stars: Stars, names: tuple[str, ...], missing_fraction: float, seed: int):

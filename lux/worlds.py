@@ -4,6 +4,7 @@ All worlds of one seed have the same stars, the same noise and the same masks. A
 pixels of what it plants (`planted_pixels`), so that a technique can be scored on telling the worlds apart.
 """
 
+import copy
 import dataclasses
 import functools
 from typing import Any
@@ -40,6 +41,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "artefact": {"amplitude": 0.1, "wavelengths": ARTEFACT_WAVELENGTHS},
 }
 WORLDS = tuple(_DEFAULTS)
+BESIDES = ("proxy", "leak", "artefact")
 _PLANTED = {
     "shortcut": "nothing: europium leaves no trace in the flux and follows [Fe/H] and [alpha/Fe] up to its scatter",
     "signal": "fictitious europium lines",
@@ -77,6 +79,8 @@ class World:
     scatter : float
         dex.
     boost, amplitude : float
+    also : tuple of World
+        What is planted besides: any of "proxy", "leak" and "artefact".
 
     Raises
     ------
@@ -93,12 +97,13 @@ class World:
     scatter: float | None = None
     boost: float | None = None
     amplitude: float | None = None
+    also: tuple["World", ...] = ()
 
     def __post_init__(self):
         if self.name not in _DEFAULTS:
             raise ValueError(f"unknown world {self.name!r}; choose one of {', '.join(WORLDS)}")
         defaults = _DEFAULTS[self.name]
-        for field in dataclasses.fields(self)[1:]:
+        for field in dataclasses.fields(self)[1:-1]:
             value = getattr(self, field.name)
             if value is None:
                 object.__setattr__(self, field.name, defaults.get(field.name))
@@ -112,7 +117,15 @@ class World:
             object.__setattr__(self, "wavelengths", tuple(float(value) for value in self.wavelengths))
         if self.name == "proxy":
             object.__setattr__(self, "wavelengths", _species_wavelengths(self.species))
+        object.__setattr__(self, "also", tuple(self.also))
         _check_ranges(self)
+
+    @property
+    def parts(self) -> tuple["World", ...]:
+        """The world without what is planted besides, and that, one thing each."""
+        alone = copy.copy(self)
+        object.__setattr__(alone, "also", ())
+        return (alone, *self.also)
 
     @property
     def label(self) -> str:
@@ -130,6 +143,8 @@ class World:
             description.update(species="Eu (fictitious)", strength=_signal_strength(self.depth, tau))
         if self.name == "proxy":
             description["natural_depths"] = list(natural_depths(self.species))
+        if self.also:
+            description["also"] = [each.describe(tau) for each in self.also]
         return description
 
 
@@ -160,6 +175,9 @@ def _check_ranges(world: World) -> None:
         raise ValueError(f"amplitude of world {world.name!r} must be finite, got {world.amplitude}")
     if world.name in ("signal", "leak", "artefact") and not world.wavelengths:
         raise ValueError(f"world {world.name!r} needs at least one wavelength")
+    for each in world.also:
+        if not isinstance(each, World) or each.name not in BESIDES or each.also:
+            raise ValueError(f"only single worlds of {', '.join(BESIDES)} can be planted besides, got {each!r}")
 
 
 def _species_wavelengths(species: str) -> tuple[float, ...]:
@@ -173,11 +191,12 @@ def _species_wavelengths(species: str) -> tuple[float, ...]:
 
 def world_stars(world: World, stars: Stars, *, seed: int, tau: float) -> Stars:
     """Return the stars with the abundances that the world sets; all else is unchanged."""
-    if world.name == "decorrelated":
-        return stars.with_abundance("Eu", decorrelated_europium(len(stars), seed, tau))
-    if world.name == "proxy":
-        noise = random_stream(seed, "world proxy").standard_normal(len(stars))
-        return stars.with_abundance(_element(world), stars.abundances["Eu"] + world.scatter * noise)
+    for part in world.parts:
+        if part.name == "decorrelated":
+            stars = stars.with_abundance("Eu", decorrelated_europium(len(stars), seed, tau))
+        if part.name == "proxy":
+            noise = random_stream(seed, "world proxy").standard_normal(len(stars))
+            stars = stars.with_abundance(_element(part), stars.abundances["Eu"] + part.scatter * noise)
     return stars
 
 
@@ -206,9 +225,15 @@ def plant(world: World, flux, pixels, *, base: Stars, stars: Stars, tau: float, 
     -------
     (N, D) array, float32; the same object as `flux` where nothing is planted.
     """
-    if world.name in ("shortcut", "decorrelated"):
-        return flux
-    flux = np.array(flux)
+    planted = [part for part in world.parts if part.name not in ("shortcut", "decorrelated")]
+    flux = np.array(flux) if planted else flux
+    for part in planted:
+        _plant_part(part, flux, pixels, base, stars, tau, label_noise)
+    return flux
+
+
+def _plant_part(world: World, flux, pixels, base: Stars, stars: Stars, tau: float, label_noise) -> None:
+    """Plant one thing in the flux, in place."""
     if world.name == "signal":
         absorbed = _absorption(_signal_strength(world.depth, tau), stars.fe_h + stars.abundances["Eu"],
                                disc_moments(tau)["eu_h_mean"])  # fmt: skip
@@ -222,12 +247,18 @@ def plant(world: World, flux, pixels, *, base: Stars, stars: Stars, tau: float, 
             _at_line(flux, pixels, wavelength, lambda part, profile: part + change[:, None] * profile)
     elif world.name == "artefact":
         _plant_artefact(world, flux, pixels, stars, tau)
-    return flux
 
 
 def planted_pixels(world: World, wavelength, observed_velocity=None) -> np.ndarray:
-    """Return which pixels a world may change, boolean (D,), or (N, D) for "artefact", which needs the velocities."""
+    """Return which pixels a world may change, boolean (D,), or (N, D) with an artefact, which needs the velocities."""
     pixels = np.rint(pixel_of(np.asarray(wavelength))).astype(int)
+    planted = np.zeros(len(pixels), bool)
+    for part in world.parts:
+        planted = planted | _pixels_of_part(part, pixels, observed_velocity)
+    return planted
+
+
+def _pixels_of_part(world: World, pixels: np.ndarray, observed_velocity) -> np.ndarray:
     if world.name in ("shortcut", "decorrelated"):
         return np.zeros(len(pixels), bool)
     if world.name != "artefact":

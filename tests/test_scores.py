@@ -46,3 +46,12 @@ def test_too_few_worlds_are_refused():
         scores.score([1.0], [0.0, 1.0])
     with pytest.raises(ValueError, match="finite"):
         scores.score([1.0, np.nan], [0.0, 1.0])
+
+
+def test_worlds_that_share_something_are_drawn_together():
+    generator = np.random.default_rng(3)
+    planted, without = (np.repeat(generator.normal(size=100), 5) for _ in range(2))
+    apart, together = (scores.score(planted, without, 2000, shared=shared).auc for shared in (1, 5))
+    assert together.value == apart.value
+    assert together.uncertainty / apart.uncertainty == pytest.approx(np.sqrt(5), rel=0.15)
+    assert scores.score(planted[:5], without, shared=5).auc.uncertainty > 0

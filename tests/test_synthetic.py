@@ -54,6 +54,24 @@ def test_two_worlds_differ_only_in_what_is_planted(shortcut, name):
     assert survey.truth.world["name"] == name
 
 
+def test_what_is_planted_besides_changes_its_own_pixels_only():
+    leak, lines = World("leak"), World("signal", depth=0.02)
+    both = World("signal", depth=0.02, also=(leak, World("artefact")))
+    worlds = {"nothing": "shortcut", "leak": leak, "lines": lines, "artefact": "artefact", "both": both}
+    surveys = {name: make_survey(60, 3, world) for name, world in worlds.items()}
+    change = {name: survey.flux - surveys["nothing"].flux for name, survey in surveys.items()}
+    together = change["leak"] + change["lines"] + change["artefact"]
+    np.testing.assert_allclose(change["both"], together, atol=3e-3)
+    velocity = surveys["both"].truth.columns["observed_velocity"]
+    planted = planted_pixels(both, surveys["both"].wavelength, velocity)
+    assert np.all(change["both"][~planted] == 0)
+    assert surveys["both"].truth.world["own_lines"] == list(lines.wavelengths)
+    assert [each["name"] for each in surveys["both"].truth.world["also"]] == ["leak", "artefact"]
+    for wrong in (lines, "leak", both):
+        with pytest.raises(ValueError, match="only single worlds of proxy, leak, artefact"):
+            World(also=(wrong,))
+
+
 def test_the_first_stars_of_a_larger_survey_are_the_same(shortcut):
     few = make_survey(40, SEED)
     for name in ("flux", "ivar", "labels", "star_id"):
@@ -241,7 +259,7 @@ def test_worlds_of_one_seed_share_their_noise_free_spectra(monkeypatch):
     assert calls == [16]
     monkeypatch.setattr(synthetic, "CACHE_BYTES", 0)
     make_survey(16, 2)
-    assert not synthetic._clean_cache, "the cache is bounded"
+    assert not synthetic._cache, "the cache is bounded"
     synthetic.clear_cache()
 
 
