@@ -57,7 +57,6 @@ BESIDES = {
     "proxy": (World("proxy"),),
     "leak": (World("leak"),),
     "artefact": (World("artefact", wavelengths=ARTEFACT_WAVELENGTHS),),
-    "all": (World("proxy"), World("leak"), World("artefact", wavelengths=ARTEFACT_WAVELENGTHS)),
 }
 DEPTH_BESIDE = 0.01
 # A depth at which the optimal observer of `lux.bound` sees the lines of a sample at about five standard deviations.
@@ -118,7 +117,7 @@ def cells(n_seeds: int = 50) -> tuple[Cell, ...]:
     """Return the cells of the ensemble, each with `n_seeds` worlds, twice as many without lines at the middle tau.
 
     All depths at all values of tau; and at the middle tau, without lines and with lines of `DEPTH_BESIDE`, each of
-    `BESIDES`, which are planted alone, beside the lines, and all at once.
+    `BESIDES`, which are planted alone and beside the lines.
     """
     middle = TAUS[1]
     found = []
@@ -294,8 +293,9 @@ def run(
     todo = {task: path for task, path in paths.items() if not path.exists()}
     # Worlds of the same stars go to one process, seed by seed: their noise-free spectra and noise are computed once.
     batches = collections.defaultdict(list)
+    together = SHARED if len({seed // SHARED for _, seed in todo}) >= workers else 1
     for task in sorted(todo, key=lambda task: (task[1], task[0].key)):
-        batches[task[1] // SHARED].append((*task, todo[task]))
+        batches[task[1] // together].append((*task, todo[task]))
     shown = sys.stderr.isatty() if progress is None else progress
     _work_off(list(batches.values()), workers, _Progress(list(todo.values()), shown))
     return [json.loads(paths[task].read_text()) for task in tasks]

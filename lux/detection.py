@@ -7,6 +7,7 @@ the autocorrelation of the residuals themselves, and significance comes from fli
 import dataclasses
 
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.linalg import solve, toeplitz
 from scipy.ndimage import correlate1d
 
@@ -99,12 +100,16 @@ def autocorrelation(residual, weight, wavelength, n_lags: int = 2 * HALF_WIDTH, 
     good = (weight > 0) & (np.abs(scaled) < clip)
     index = _closed_up(pixel_index(wavelength), n_lags)
     scaled, good = spread(np.where(good, scaled, 0).astype(np.float32), index), spread(good.astype(np.float32), index)
-    length = scaled.shape[1]
-    covariance = [
-        np.vdot(scaled[:, lag:], scaled[:, : length - lag]) / max(1, np.vdot(good[:, lag:], good[:, : length - lag]))
-        for lag in range(n_lags + 1)
-    ]
-    return np.array(covariance, float) / covariance[0]
+    products, pairs = _lagged_sums(scaled, n_lags), _lagged_sums(good, n_lags)
+    covariance = products / np.maximum(1, pairs)
+    return covariance / covariance[0]
+
+
+def _lagged_sums(values: np.ndarray, n_lags: int) -> np.ndarray:
+    """Return the sum of values (K, D) times themselves at lags 0 to n_lags pixels, by the Wiener-Khinchin theorem."""
+    length = next_fast_len(values.shape[1] + n_lags, real=True)
+    spectrum = rfft(values, length, axis=1)
+    return irfft(np.sum(spectrum.real**2 + spectrum.imag**2, axis=0, dtype=float), length)[: n_lags + 1]
 
 
 def matched_filter(residual, weight, wavelength, correlation=None, resolution: float = RESOLUTION) -> Filtered:
