@@ -4,8 +4,8 @@ A `Cell` is one kind of world. Each of its seeds makes a survey of a thousand st
 Lux model is fitted to seventy per cent of it, and every technique gives *one number*, declared in `TECHNIQUES` before
 anything was run: the larger, the more it speaks for knowledge. `lux.scores` compares these numbers between worlds.
 
-A survey is made of `star_seed` (the stars, shared by `SHARED` seeds, which makes hundreds of them cheap) and a seed of
-its own for europium, noise, masks and catalogue. Worlds of one seed differ only in tau and in what is planted.
+A survey is made of `star_seed` (the stars, shared by `SHARED` seeds of a cell, which makes hundreds of them cheap) and
+a seed of its own for europium, noise, masks and catalogue. Worlds of one tau and seed differ only in what is planted.
 """
 
 import ast
@@ -60,10 +60,10 @@ BESIDES = {
 }
 DEPTH_BESIDE = 0.01
 # A depth at which the optimal observer of `lux.bound` sees the lines of a sample at about five standard deviations.
-DEPTH_OF_FIVE_SIGMA = 0.0026
-N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 640, 120, 0.3
+DEPTH_OF_FIVE_SIGMA = 0.0027
+N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 600, 120, 0.3
 LUX = {"n_latents": 12, "tolerance": 0.1, "block_size": N_STARS, "progress": False}
-N_ORDINARY, N_ABLATIONS, N_SHIFTS = 60, 10, 200
+N_ORDINARY, N_ABLATIONS, N_SHIFTS = 60, 8, 200
 N_PROBE_FOLDS = 3
 # Seeds that share their stars, and the seconds between two lines of progress.
 SHARED, REPORT_EVERY = 5, 10.0
@@ -146,13 +146,13 @@ def depth_key(depth: float, tau: float = TAUS[1]) -> str:
     return f"depth-{depth:g}-tau-{tau:g}"
 
 
-def measure(cell: Cell, seed: int) -> dict:
+def measure(cell: Cell, seed: int, star_seed: int) -> dict:
     """Return what every technique says of one world, as plain numbers and strings.
 
     Keys are those of `TECHNIQUES`, and "cell", "seed", "verdict", "reason", "bound", the significance of the lines to
     the optimal observer, and "star_bound", what he knows of the median star, in dex (`lux.bound`).
     """
-    options = {"world": cell.world, "tau": cell.tau, "star_seed": seed // SHARED, "wavelength_range": WINDOWS}
+    options = {"world": cell.world, "tau": cell.tau, "star_seed": star_seed, "wavelength_range": WINDOWS}
     survey = make_survey(N_STARS, seed, **options)
     limits = bound.star_bound(survey)
     enhanced = make_survey(N_RESPONSE_STARS, seed, population="r-I", **options)
@@ -272,7 +272,8 @@ def run(
     ----------
     ensemble : sequence of Cell
     first_seed : int
-        The seeds of every cell count from it.
+        Cells of one tau have the seeds from ``first_seed + 1000 k`` on, k counting the values of tau, so that no two
+        taus share anything but the stars.
     workers : int
         Processes; 1 runs in this one.
     folder : path, optional
@@ -288,21 +289,28 @@ def run(
     """
     folder = Path(cache_dir() / "controls" if folder is None else folder) / _fingerprint()
     folder.mkdir(parents=True, exist_ok=True)
-    tasks = [(cell, first_seed + number) for cell in ensemble for number in range(cell.seeds)]
-    paths = {(cell, seed): folder / f"{cell.key}-{_digest(repr(cell.world))[:8]}-{seed}.json" for cell, seed in tasks}
-    todo = {task: path for task, path in paths.items() if not path.exists()}
+    tasks = [task for cell in ensemble for task in _tasks(cell, first_seed)]
+    paths = {task: folder / f"{task[0].key}-{_digest(repr(task))[:12]}-{task[1]}.json" for task in tasks}
+    todo = [task for task in tasks if not paths[task].exists()]
     # Worlds of the same stars go to one process, seed by seed: their noise-free spectra and noise are computed once.
+    groups = {star_seed for _, _, star_seed in todo}
     batches = collections.defaultdict(list)
-    together = SHARED if len({seed // SHARED for _, seed in todo}) >= workers else 1
-    for task in sorted(todo, key=lambda task: (task[1], task[0].key)):
-        batches[task[1] // together].append((*task, todo[task]))
+    for task in sorted(todo, key=lambda task: (task[2], task[1], task[0].key)):
+        batches[task[2] if len(groups) >= workers else task[1]].append((*task, paths[task]))
     shown = sys.stderr.isatty() if progress is None else progress
-    _work_off(list(batches.values()), workers, _Progress(list(todo.values()), shown))
+    _work_off(list(batches.values()), workers, _Progress([paths[task] for task in todo], shown))
     return [json.loads(paths[task].read_text()) for task in tasks]
 
 
+def _tasks(cell: Cell, first_seed: int) -> Iterator[tuple[Cell, int, int]]:
+    """Yield a cell with the seed and the star seed of each of its worlds."""
+    n_seeds, cell = cell.seeds, dataclasses.replace(cell, seeds=1)
+    for number in range(n_seeds):
+        yield cell, first_seed + 1000 * TAUS.index(cell.tau) + number, first_seed + number // SHARED
+
+
 def _work_off(batches: list[list], workers: int, progress: "_Progress") -> None:
-    """Measure batches of cells, seeds and paths."""
+    """Measure batches of cells, seeds, star seeds and paths."""
     if workers < 2 or len(batches) < 2:
         for batch in batches:
             _measure_batch(batch)
@@ -322,9 +330,9 @@ def _work_off(batches: list[list], workers: int, progress: "_Progress") -> None:
 
 
 def _measure_batch(batch: list) -> None:
-    for cell, seed, path in batch:
+    for *task, path in batch:
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(measure(cell, seed)))
+            temporary.write_text(json.dumps(measure(*task)))
 
 
 @contextlib.contextmanager

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import KFold
 from sklearn.neural_network import MLPRegressor
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
@@ -295,8 +293,8 @@ def _folds(n_stars: int, n_folds: int, seed: int):
 
 
 def _predict_linear(features, targets, train, test, seed):
-    regressor = make_pipeline(StandardScaler(), LinearRegression()).fit(features[train], targets[train])
-    return regressor.predict(features[train]), regressor.predict(features[test])
+    solution = np.linalg.lstsq(_design(features[train]), targets[train], rcond=_RANK_TOLERANCE)[0]
+    return _design(features[train]) @ solution, _design(features[test]) @ solution
 
 
 def _predict_perceptron(features, targets, train, test, seed):

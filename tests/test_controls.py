@@ -46,21 +46,21 @@ def test_a_killed_run_goes_on_where_it_stopped(worlds, folder, monkeypatch):
     path.unlink()
     asked = []
 
-    def measure(cell, seed):
-        asked.append((cell.key, seed))
+    def measure(cell, seed, star_seed):
+        asked.append((cell.key, seed, star_seed))
         return worlds[1]
 
     monkeypatch.setattr(controls, "measure", measure)
     assert controls.run([NOTHING, SIGNAL], 40, workers=1, folder=folder) == worlds
-    assert asked == [("depth-0.03-tau-0.06", 40)]
+    assert asked == [("depth-0.03-tau-0.06", 1040, 40)]
     assert not list(folder.rglob("*.part"))
 
 
 def test_another_source_is_another_run(folder, monkeypatch):
     monkeypatch.setattr(controls, "_fingerprint", lambda: "other")
-    monkeypatch.setattr(controls, "measure", lambda cell, seed: {"cell": cell.key, "seed": seed})
+    monkeypatch.setattr(controls, "measure", lambda cell, seed, star_seed: {"cell": cell.key, "seed": seed})
     fresh = controls.run([NOTHING], 40, workers=1, folder=folder)
-    assert fresh == [{"cell": NOTHING.key, "seed": 40}]
+    assert fresh == [{"cell": NOTHING.key, "seed": 1040}]
     assert json.loads(next((folder / "other").iterdir()).read_text()) == fresh[0]
 
 
