@@ -11,7 +11,7 @@ from lux.storage import atomic_write
 VERDICTS = ("known", "proxy", "guessed", "leaked", "undecided")
 # Five per cent of shortcuts may be called something else. Lines that were named beforehand are one hypothesis and get
 # the larger part of that; what is searched for (strong features, any one line, a leak) needs a smaller p-value.
-SIGNIFICANT, SIGNIFICANT_AT_OWN_LINES = 0.005, 0.02
+SIGNIFICANT, SIGNIFICANT_AT_OWN_LINES = 0.005, 0.015
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,10 +102,11 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{self.label}: {self.verdict}", f"  {self.reason}"]
         if self.evidence:
-            lines.append(f"  {'evidence':<22}{'statistic':>11}{'by chance':>19}{'p':>11}")
+            lines.append(f"  {'evidence':<22}{'statistic':>11}{'by chance':>19}{'p':>11}{'counts':>8}")
         for each in self.evidence:
             chance = f"{each.null_center:.2f} +- {each.null_spread:.2f}"
-            lines.append(f"  {each.name:<22}{each.statistic:>11.2f}{chance:>19}{each.p_value:>11.2g}")
+            counts = "yes" if each.significant else "no"
+            lines.append(f"  {each.name:<22}{each.statistic:>11.2f}{chance:>19}{each.p_value:>11.2g}{counts:>8}")
         return "\n".join(lines)
 
     def to_json(self, path: str | os.PathLike | None = None) -> str:

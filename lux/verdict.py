@@ -23,9 +23,9 @@ POWER = 0.95
 FEWEST_STARS = 100
 N_SURROGATES = 200
 N_MOVED = 2000
-# Agreement that grows with the catalogue's error by this many standard deviations (one chance in a hundred), and by
-# half of what it would if all of it were noise, is a leak. Where even that would be less, the errors are too alike.
-LEAST_GROWTH, SHARE_OF_GROWTH = 2.33, 0.5
+# Agreement that grows with the catalogue's error significantly, and by half of what it would if all of it were noise,
+# is a leak. Where even that would not be significant, the errors are too alike to tell.
+LEAST_GROWTH, SHARE_OF_GROWTH = float(stats.norm.isf(SIGNIFICANT)), 0.5
 # Quantile of the largest significance by chance beyond which more than one place is looked at for a leak.
 SURELY_A_LINE = 0.95
 # Move of a prediction, in units of its spread, that betrays that it reads the test stars' labels.
