@@ -1,6 +1,6 @@
 """Controls: every technique put to planted truth, in hundreds of small synthetic surveys.
 
-A `Cell` is one kind of world. Each of its seeds makes a survey of a thousand stars in a few stretches of spectrum, a
+A `Cell` is one kind of world. Each of its seeds makes a survey of hundreds of stars in a few stretches of spectrum, a
 Lux model is fitted to seventy per cent of it, and every technique gives *one number*, declared in `TECHNIQUES` before
 anything was run: the larger, the more it speaks for knowledge. `lux.scores` compares these numbers between worlds.
 
@@ -107,7 +107,7 @@ TECHNIQUES = {
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One kind of world: `key`, the planted `world`, the scatter `tau` of [Eu/Fe] in dex, and how many `seeds`."""
+    """One kind of world: its `key`, what is planted, the scatter `tau` of [Eu/Fe], one of `TAUS`, and how many seeds."""
 
     key: str
     world: World
@@ -157,7 +157,8 @@ def measure(cell: Cell, seed: int, star_seed: int) -> dict:
     options = {"world": cell.world, "tau": cell.tau, "star_seed": star_seed, "wavelength_range": WINDOWS}
     survey = make_survey(N_STARS, seed, **options)
     limits = bound.star_bound(survey)
-    enhanced = make_survey(N_RESPONSE_STARS, seed, population="r-I", **options)
+    # Noise of its own, which the model has not seen.
+    enhanced = make_survey(N_RESPONSE_STARS, seed + 500, population="r-I", **options)
     train, test = survey.split(TEST_FRACTION, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -3,9 +3,9 @@
 Everything here conditions on what the *flux* says of the other labels, never on their catalogue values: those are
 noisy, and conditioning on a noisy value leaves a dependence that looks like information (errors in variables). The
 nuisances are principal components of the flux outside the label's own lines, with their squares and products. Each of
-two folds is predicted from the other. The null distributions are made for the survey at hand: surrogate labels that
-follow the other labels as the true one does and are otherwise independent of the flux, and line lists moved along the
-pixels.
+`N_FOLDS` folds is predicted from the others. The null distributions are made for the survey at hand: surrogate labels
+that follow the other labels as the true one does and are otherwise independent of the flux, and line lists moved along
+the pixels.
 """
 
 import dataclasses
@@ -206,7 +206,8 @@ def own_variance(design: Design, residual: np.ndarray) -> float:
 def significance_of_share(design: Design, share: float) -> float:
     """Return at how many null standard deviations strong features show that carry a share of the residual's variance.
 
-    Of a prediction by H terms, each learnt from half of N stars, the noise is 2 H / N of the residual's variance.
+    Of a prediction by H terms, learnt from all N stars but one of F folds, the noise is H F / ((F - 1) N) of the
+    residual's variance.
     """
     noise = design.basis.shape[1] * N_FOLDS / ((N_FOLDS - 1) * design.n_stars)
     return float(np.sqrt(design.n_stars) * share / np.sqrt(share + noise))

@@ -14,8 +14,10 @@ noise, :math:`c \propto e`            :math:`\propto s^2`   :math:`\propto s^2`
 ====================================  ==============  ==============
 
 Both slopes on :math:`s` and their covariance are estimated together, without assuming any distribution (a regression
-with sandwich errors: White 1980, Econometrica 48, 817); where the third row is not the question, :math:`c^2` is a
-control variate for :math:`cr`, whose scatter it shares.
+with sandwich errors, variant HC3: MacKinnon & White 1985, J. Econometrics 29, 305); where the third row is not the
+question, :math:`c^2` is a control variate for :math:`cr`, whose scatter it shares. The channel's noise is known up to a
+factor at best, and the catalogue's errors may go with it: :math:`c^2` is asked how it grows with :math:`s` at fixed
+noise.
 """
 
 import dataclasses
@@ -24,8 +26,11 @@ import numpy as np
 
 from lux.evidence import CLIP, Design, Readings, label_variance
 
-# Catalogue errors that differ by less than this, relative to their mean, are all alike.
-LEAST_SPREAD = 1e-6
+# A slope on the catalogue's errors must rest on at least so many stars, and on errors that differ by more than this,
+# relative to their mean.
+FEWEST_LEVERS, LEAST_SPREAD = 20, 1e-6
+# Of the spread of the errors, what the channel's noise must leave for c squared to be asked.
+LEAST_LEFT = 0.05
 MOST_PLACES = 10
 # Places of one list stand at least this many pixels apart.
 APART = 6
@@ -55,9 +60,9 @@ class Growth:
     Parameters
     ----------
     found : float
-        Along the growth of the kind of leak that fits better.
+        Along the growth of one kind of leak.
     expected : float
-        What it would be in such a leak; zero where the catalogue's errors are all alike.
+        What it would be in such a leak; zero where too few of the catalogue's errors differ.
     """
 
     found: float
@@ -93,34 +98,48 @@ def places_elsewhere(design: Design, found: Readings, threshold: float) -> tuple
     return np.array(pixels), np.sign(lines[pixels])
 
 
-def growth(design: Design, channel: Channel, residual: np.ndarray) -> Growth:
+def growth(design: Design, channel: Channel, residual: np.ndarray) -> tuple[Growth, Growth]:
     """Return how what a channel knows of the residual (N,) grows with the catalogue's error: see the module.
 
-    The channel must respond to what it knows alike in all stars.
+    Of noise in units of its error, and of noise. The channel must respond to what it knows alike in all stars.
     """
+    nothing = Growth(0.0, 0.0), Growth(0.0, 0.0)
     variance = channel.variance + channel.noise**2
+    if not np.all(variance > 0):
+        return nothing
     limit = CLIP * np.sqrt(variance)
     values = np.clip(channel.values, -limit, limit)
     # Products scatter as residual and channel do: stars of small error say most.
     weight = 1 / label_variance(design, residual[:, None])[:, 0] / variance
     weight /= weight.sum()
-    error = design.errors - weight @ design.errors
-    if np.std(error) < LEAST_SPREAD * design.errors.mean():
-        return Growth(0.0, 0.0)
-    moments = np.stack([values * residual, values**2 - channel.noise**2], axis=1)
-    mean = weight @ moments
-    lever = weight * error / (weight @ error**2)
-    slope = lever @ moments
-    remainder = lever[:, None] * (moments - mean - error[:, None] * slope)
-    information = np.linalg.inv(remainder.T @ remainder)
-    square = lever @ design.errors**2 / (weight @ design.errors**2)
-    leaks = np.array([[mean[0] / (weight @ design.errors), 0], [mean[0] * square, max(0.0, mean[1]) * square]])
-    expected = np.sqrt(np.einsum("ki,ij,kj->k", leaks, information, leaks))
-    if not np.all(expected > 0):
-        return Growth(0.0, 0.0)
-    along = leaks @ information @ slope / expected
-    kind = int(np.argmax(along - expected / 2))
-    return Growth(float(along[kind]), float(expected[kind]))
+    error, noise = (each - weight @ each for each in (design.errors, channel.noise**2))
+    beyond_noise = error - noise * (weight @ (error * noise) / max(weight @ noise**2, 1e-300))
+    if not _carried_by_many(weight * error**2) or np.std(error) < LEAST_SPREAD * design.errors.mean():
+        return nothing
+    spreads = [error]
+    if _carried_by_many(weight * beyond_noise**2) and weight @ beyond_noise**2 > LEAST_LEFT * (weight @ error**2):
+        spreads.append(beyond_noise)
+    moments = np.stack([values * residual, values**2 - channel.noise**2][: len(spreads)])
+    levers = np.stack([weight * spread / (weight @ spread**2) for spread in spreads])
+    slopes, mean = np.sum(levers * moments, axis=1), moments @ weight
+    residue = moments - mean[:, None] - np.stack(spreads) * slopes[:, None]
+    terms = levers * residue / np.maximum(1 - weight - levers * np.stack(spreads), 0.1)
+    information = np.linalg.pinv(terms @ terms.T)
+    known = np.array([mean[0], *np.maximum(mean[1:], 0)])
+    in_errors = known * (levers @ design.errors) / (weight @ design.errors) * (np.arange(len(known)) == 0)
+    as_noise = known * (levers @ design.errors**2) / (weight @ design.errors**2)
+    return _along(in_errors, slopes, information), _along(as_noise, slopes, information)
+
+
+def _carried_by_many(shares: np.ndarray) -> bool:
+    """Whether no few of the shares (N,) that stars have in a slope outweigh all others."""
+    return bool(np.sum(shares) ** 2 > FEWEST_LEVERS * np.sum(shares**2))
+
+
+def _along(leak: np.ndarray, slopes: np.ndarray, information: np.ndarray) -> Growth:
+    """Return slopes (K,) found, and those of a leak, in standard deviations along the latter."""
+    expected = np.sqrt(max(0.0, leak @ information @ leak))
+    return Growth(float(leak @ information @ slopes / expected), float(expected)) if expected > 0 else Growth(0.0, 0.0)
 
 
 def unexplained(design: Design, residual: np.ndarray, channels: list[Channel]) -> tuple[float, float]:
@@ -138,5 +157,6 @@ def unexplained(design: Design, residual: np.ndarray, channels: list[Channel]) -
     for fold in np.unique(design.folds):
         out = design.folds == fold
         left[out] -= terms[out] @ np.linalg.lstsq(terms[~out], residual[~out])[0]
-    square = (left / design.errors) ** 2
+    # The residual was made by a regression on the other labels.
+    square = (left / design.errors) ** 2 / (1 - design.others.shape[1] / design.n_stars)
     return float(square.mean()), float(square.std() / np.sqrt(len(square)))

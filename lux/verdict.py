@@ -23,8 +23,8 @@ POWER = 0.95
 FEWEST_STARS = 100
 N_SURROGATES = 200
 N_MOVED = 2000
-# Agreement that grows with the catalogue's error significantly, and by half of what it would if all of it were noise,
-# is a leak. Where even that would not be significant, the errors are too alike to tell.
+# Agreement that grows with the catalogue's error significantly, in one of two ways, and by half of what it would if all
+# of it were noise, is a leak; the p-value is of that one way. Where even that would not be significant, the errors are too alike to tell.
 LEAST_GROWTH, SHARE_OF_GROWTH = float(stats.norm.isf(SIGNIFICANT)), 0.5
 # Quantile of the largest significance by chance beyond which more than one place is looked at for a leak.
 SURELY_A_LINE = 0.95
@@ -162,12 +162,12 @@ def _noise_evidence(design: Design, found: Readings, chance: Readings, taken: di
         places = leak.places_elsewhere(design, found, float(np.quantile(largest, SURELY_A_LINE)))
         channels["any one line"] = leak.line_channel(design, *places)
     speaking = [channels[name] for name in channels if taken[name].significant] or [channels["strong features"]]
-    growths = [leak.growth(design, channel, residual) for channel in speaking]
+    growths = [each for channel in speaking for each in leak.growth(design, channel, residual)]
     growth = max(growths, key=lambda each: each.found - _growth_of_leak(each.expected))
     left, error = leak.unexplained(design, residual, speaking)
     return [
         Evidence("grows with noise", "does the agreement grow with the catalogue's error, as that of noise would?",
-                 growth.found, 0.0, 1.0, float(min(1.0, 2 * stats.norm.sf(growth.found))),
+                 growth.found, 0.0, 1.0, float(stats.norm.sf(growth.found)),
                  needed=_growth_of_leak(growth.expected)),
         Evidence("closer than noise", "does the flux predict the catalogue better than its errors allow?",
                  left, 1.0, error, float(stats.norm.cdf((left - 1) / error))),

@@ -175,6 +175,9 @@ def _check_ranges(world: World) -> None:
         raise ValueError(f"amplitude of world {world.name!r} must be finite, got {world.amplitude}")
     if world.name in ("signal", "leak", "artefact") and not world.wavelengths:
         raise ValueError(f"world {world.name!r} needs at least one wavelength")
+    names = [world.name, *(getattr(each, "name", None) for each in world.also)]
+    if len(set(names)) < len(names):
+        raise ValueError(f"one thing cannot be planted twice: {', '.join(map(str, names))}")
     for each in world.also:
         if not isinstance(each, World) or each.name not in BESIDES or each.also:
             raise ValueError(f"only single worlds of {', '.join(BESIDES)} can be planted besides, got {each!r}")

@@ -70,6 +70,8 @@ def test_what_is_planted_besides_changes_its_own_pixels_only():
     for wrong in (lines, "leak", both):
         with pytest.raises(ValueError, match="only single worlds of proxy, leak, artefact"):
             World(also=(wrong,))
+    with pytest.raises(ValueError, match="planted twice: leak, leak"):
+        World("leak", also=(leak,))
 
 
 def test_the_first_stars_of_a_larger_survey_are_the_same(shortcut):
