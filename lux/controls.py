@@ -107,7 +107,7 @@ TECHNIQUES = {
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One kind of world: its `key`, what is planted, the scatter `tau` of [Eu/Fe], one of `TAUS`, and how many seeds."""
+    """One kind of world: its key, what is planted, the scatter `tau` of [Eu/Fe], one of `TAUS`, and how many seeds."""
 
     key: str
     world: World

@@ -24,7 +24,8 @@ FEWEST_STARS = 100
 N_SURROGATES = 200
 N_MOVED = 2000
 # Agreement that grows with the catalogue's error significantly, in one of two ways, and by half of what it would if all
-# of it were noise, is a leak; the p-value is of that one way. Where even that would not be significant, the errors are too alike to tell.
+# of it were noise, is a leak; the p-value is that of the one way. Where even that would not be significant, the errors
+# are too alike to tell.
 LEAST_GROWTH, SHARE_OF_GROWTH = float(stats.norm.isf(SIGNIFICANT)), 0.5
 # Quantile of the largest significance by chance beyond which more than one place is looked at for a leak.
 SURELY_A_LINE = 0.95

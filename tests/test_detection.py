@@ -110,3 +110,12 @@ def test_pixels_without_data_have_no_significance():
     result = detection.sign_flip_test(terms, n_flips=50)
     assert result.z[2] == 0
     assert np.isfinite(result.largest.statistic)
+
+
+def test_the_kernel_of_a_line_is_its_profile_in_white_noise_and_undoes_a_correlation():
+    profile = detection.line_kernel(WAVELENGTH)
+    assert profile.max() == profile[len(profile) // 2] == 1
+    correlation = 0.6 ** np.arange(30)
+    kernel = detection.line_kernel(WAVELENGTH, correlation)
+    matrix = correlation[np.abs(np.subtract.outer(*2 * [np.arange(len(profile))]))]
+    np.testing.assert_allclose(matrix @ kernel, profile, atol=1e-10)
