@@ -58,3 +58,8 @@ def test_one_to_one_has_equal_axes_and_leaves_out_missing_labels(axis):
     assert axis.get_xlim() == axis.get_ylim()
     assert len(axis.collections[0].get_offsets()) == 2
     assert axis.get_ylabel() == "predicted [Eu/Fe] (dex)"
+
+
+def test_a_label_is_named_in_prose_without_a_formula():
+    names = [figures.label_name(name) for name in ("teff", "logg", "alpha_m", "alpha_fe", "eu_fe")]
+    assert names == ["Teff", "log g", "[α/M]", "[α/Fe]", "[Eu/Fe]"]

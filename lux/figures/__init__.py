@@ -40,6 +40,14 @@ def label_text(name, with_unit=True):
     return f"{text} ({unit})" if with_unit and unit else text
 
 
+def label_name(name):
+    """Return the name of a label for prose, where no formula is set: "alpha_m" gives "[α/M]"."""
+    text = label_text(name, with_unit=False)
+    for formula, plain in (("$T_\\mathrm{eff}$", "Teff"), ("$\\log g$", "log g"), ("$\\alpha$", "α")):
+        text = text.replace(formula, plain)
+    return text
+
+
 def new_figure(rows=1, columns=1, *, height=None, **options):
     """Return ``(figure, axes)`` of the page's full width; `height` in inches, by default 3.2 a row.
 
