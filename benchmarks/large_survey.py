@@ -32,7 +32,7 @@ def write_block(folder: Path, block: int, count: int) -> None:
     sys.path.insert(0, str(HERE.parent / "tests"))
     from fixture_archive import spectrum_content, whole_grid
 
-    from lux.synthetic import make_survey
+    from lux.simulation.synthetic import make_survey
 
     table = folder / f"labels{block}.npz"
     if table.exists():
@@ -50,7 +50,7 @@ def write_block(folder: Path, block: int, count: int) -> None:
 
 def assemble_stars(folder: Path, n_stars: int) -> None:
     """Assemble the first stars of a folder into one survey."""
-    from lux.assembly import SpectrumFile, assemble, star_table
+    from lux.datasets.assembly import SpectrumFile, assemble, star_table
 
     parts = [np.load(folder / f"labels{block}.npz", allow_pickle=False) for block in range(-(-n_stars // BLOCK))]
     columns = {key: np.concatenate([part[key] for part in parts])[:n_stars] for key in ("labels", "label_err", "snr")}

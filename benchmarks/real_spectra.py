@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 import lux
-from lux.selection import best_latent_number, score_latent_numbers
-from lux.transfer import compare, cross_validate, folds_by_group, folds_by_star, score
+from lux.diagnostics.transfer import compare, cross_validate, folds_by_group, folds_by_star, score
+from lux.models.model_selection import best_latent_number, score_latent_numbers
 
 LABELS = ("teff", "logg", "m_h", "alpha_m")
 CANDIDATES = (10, 20, 40)

@@ -3,10 +3,10 @@
     python benchmarks/realism.py [--json FILE] [--figure FILE] [--calibrate]
 
 Giants with 4300 < Teff < 4900 K and S/N > 150 are divided by a checksum of their name into a calibration half, on
-which the global constants of `lux.structure.Physics` were chosen, and a held-out half. Per star: Pearson correlation of
-observed and synthetic flux over unmasked pixels, the correlation that the stated errors would let a perfect spectrum
-reach, and the ratio of the mean line depths (1 - mean flux). `--calibrate` repeats the choice of the constants from
-neutral values (minutes) and prints them.
+which the global constants of `lux.simulation.layers.Physics` were chosen, and a held-out half. Per star: Pearson
+correlation of observed and synthetic flux over unmasked pixels, the correlation that the stated errors would let a
+perfect spectrum reach, and the ratio of the mean line depths (1 - mean flux). `--calibrate` repeats the choice of the
+constants from neutral values (minutes) and prints them.
 """
 
 import argparse
@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 import lux
-from lux.atmosphere import synthesize
-from lux.instrument import chip_ranges, wavelength_grid
-from lux.realism import RELEASE, compare, measure_groups, select_giants, synthetic_counterparts
-from lux.structure import Physics
+from lux.simulation.layers import Physics
+from lux.simulation.realism import RELEASE, compare, measure_groups, select_giants, synthetic_counterparts
+from lux.simulation.synthesis import synthesize
+from lux.spectroscopy.instrument import chip_ranges, wavelength_grid
 
 # Where --calibrate starts: line data as published, textbook values elsewhere.
 NEUTRAL = Physics(

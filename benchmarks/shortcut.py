@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import lux
-from lux.baselines import LabelsOnly
-from lux.transfer import paired_difference, response_slope, score
+from lux.diagnostics.transfer import paired_difference, response_slope, score
+from lux.models.baselines import LabelsOnly
 
 LABEL = "eu_fe"
 

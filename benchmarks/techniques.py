@@ -27,8 +27,8 @@ ASKED_SECONDS = {"counterfactuals": 20, "saliency": 20, "probing": 20, "attribut
 
 def counterfactuals(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
     """One star and its doppelgangers, and many matched pairs, with what either would have seen."""
-    from lux import counterfactuals as counterfactual
-    from lux import matching
+    from lux.diagnostics import counterfactuals as counterfactual
+    from lux.diagnostics import matching
 
     one = counterfactual.doppelganger_test(survey, LABEL)
     abundance = counterfactual.absorbers(survey, LABEL)
@@ -40,8 +40,8 @@ def counterfactuals(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
 
 def saliency(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
     """The four maps of every label, their spikes and what lies there."""
-    from lux import saliency as maps
-    from lux.lines import heavy_element_lines
+    from lux.diagnostics import saliency as maps
+    from lux.spectroscopy.lines import heavy_element_lines
 
     backward = maps.backward_map(model, survey)
     maps.forward_map(survey)
@@ -54,12 +54,13 @@ def saliency(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
 
 def probing(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
     """The gap over rotations, both probes of every label, unique information, angles and erasure."""
-    from lux import erasure, gauge, information
-    from lux import probing as probes
+    from lux.diagnostics import erasure, mutual_information
+    from lux.diagnostics import probing as probes
+    from lux.models import gauge
 
     latents, inferred = model.infer_latents(survey), model.predict_labels(survey)
     names, column = list(survey.label_names), survey.label_index(LABEL)
-    information.gap_over_rotations(latents, survey.labels, names, 200)
+    mutual_information.gap_over_rotations(latents, survey.labels, names, 200)
     for kind in ("linear", "mlp"):
         probes.probe_labels(latents, survey.labels, survey.label_err, names, kind=kind, n_control=0, n_folds=3)
     others = [number for number in range(len(names)) if number != column]
@@ -71,7 +72,7 @@ def probing(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
 
 def attribution(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
     """SHAP over latents in many bases, by the package and in closed form; Shapley over labels and groups of lines."""
-    from lux import attribution as shares
+    from lux.diagnostics import attribution as shares
 
     latents, inferred = model.infer_latents(survey), model.predict_labels(survey)
     shares.latent_shap(model, latents)

@@ -26,11 +26,12 @@ from pathlib import Path
 import nbformat
 from machinery.chapters import read_pages, select
 from machinery.data import data_digests, fetch_data
-from machinery.dependencies import Package
 from machinery.errors import BuildError
 from machinery.runner import PROFILES, Settings, build_chapters, is_current
 from machinery.site import build_pdf, build_site
 from machinery.stage import executed_notebook, stage
+
+from lux.dependencies import Package
 
 
 def main(arguments=None):

@@ -9,12 +9,12 @@ import importlib
 _EXPORTS = {
     "Survey": "lux.survey",
     "Truth": "lux.survey",
-    "load": "lux.sources",
-    "World": "lux.synthetic",
-    "Lux": "lux.model",
-    "Prediction": "lux.prediction",
-    "audit": "lux.verdict",
-    "audit_all": "lux.verdict",
+    "load": "lux.datasets.load",
+    "World": "lux.simulation.synthetic",
+    "Lux": "lux.models.lux",
+    "Prediction": "lux.models.prediction",
+    "audit": "lux.auditing.verdict",
+    "audit_all": "lux.auditing.verdict",
 }
 
 __version__ = "0.1.0"

@@ -17,9 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _audit(options) -> None:
-    from lux.model import Lux
-    from lux.sources import load
-    from lux.verdict import audit, audit_all
+    from lux.auditing.verdict import audit, audit_all
+    from lux.datasets.load import load
+    from lux.models.lux import Lux
 
     survey = load(options.survey).drop_masked_pixels()
     train, test = survey.split(options.test_fraction, options.seed)
@@ -53,8 +53,8 @@ def _draw(reports, folder: Path) -> None:
 
 
 def _fetch(options) -> None:
-    from lux.apogee_galah import Request, describe, make_survey_file, plan_fetch
-    from lux.archive import Politeness
+    from lux.datasets.apogee_galah import Request, describe, make_survey_file, plan_fetch
+    from lux.datasets.fetch import Politeness
 
     request = Request(
         n_stars=options.stars, labels=tuple(options.labels), selection=options.selection,

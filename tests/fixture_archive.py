@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from lux.instrument import N_PIXELS, on_chip
+from lux.simulation.synthetic import make_survey
+from lux.spectroscopy.instrument import N_PIXELS, on_chip
 from lux.survey import Survey
-from lux.synthetic import make_survey
 
 SDSS, GALAH = "sas", "GALAH_DR3"
 ASPCAP = Path(SDSS, "dr17/apogee/spectro/aspcap/dr17/synspec_rev1")

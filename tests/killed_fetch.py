@@ -15,8 +15,8 @@ import sys
 import time
 from pathlib import Path
 
-from lux.apogee_galah import Request, make_survey_file
-from lux.archive import Politeness
+from lux.datasets.apogee_galah import Request, make_survey_file
+from lux.datasets.fetch import Politeness
 from lux.survey import Survey
 
 LONGEST_FETCH = 20.0
@@ -24,7 +24,7 @@ LONGEST_FETCH = 20.0
 
 def fetch(request: Request) -> None:
     """Fetch and assemble in small blocks, so that there is much to break off."""
-    import lux.assembly
+    import lux.datasets.assembly
 
     lux.assembly.assemble.__kwdefaults__["block_stars"] = 4
     make_survey_file(request, progress=False, politeness=Politeness(connections=2, first_wait=0.01))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import lux
-from lux import airglow
-from lux.instrument import SPEED_OF_LIGHT_KMS
+from lux.spectroscopy import airglow
+from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 
 
 @pytest.fixture(scope="module")

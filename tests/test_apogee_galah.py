@@ -17,12 +17,12 @@ from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 from machinery.data import data_digests
 
 import lux
-from lux import apogee_galah, crossmatch
 from lux.__main__ import main
-from lux.apogee_galah import Request, load_apogee_galah, make_survey_file, plan_fetch
-from lux.archive import Politeness
-from lux.crossmatch import in_globular_cluster
-from lux.manifest import file_sha256
+from lux.datasets import apogee_galah, crossmatch
+from lux.datasets.apogee_galah import Request, load_apogee_galah, make_survey_file, plan_fetch
+from lux.datasets.crossmatch import in_globular_cluster
+from lux.datasets.fetch import Politeness
+from lux.datasets.manifest import file_sha256
 from lux.storage import LocalDiskError
 
 QUICK = Politeness(connections=4, attempts=4, timeout=1.0, first_wait=0.01, longest_wait=0.2)

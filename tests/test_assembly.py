@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from fixture_archive import spectrum_content
 
-from lux import assembly
-from lux.assembly import SpectrumFile, assemble, star_table
-from lux.instrument import N_PIXELS, on_chip
+from lux.datasets import assembly
+from lux.datasets.assembly import SpectrumFile, assemble, star_table
+from lux.spectroscopy.instrument import N_PIXELS, on_chip
 from lux.survey import Survey
 
 N_ON_CHIP = int(np.count_nonzero(on_chip("dr17")))

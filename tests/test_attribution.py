@@ -5,8 +5,8 @@ import pytest
 from linear_truth import linear_survey
 
 import lux
-from lux import attribution
-from lux.gauge import random_rotations
+from lux.diagnostics import attribution
+from lux.models.gauge import random_rotations
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ import build
 import nbformat
 import pytest
 from machinery import stage
-from machinery.dependencies import Package
+
+from lux.dependencies import Package
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -55,7 +56,7 @@ record.provenance()
 """
 START = """\
 import lux
-from lux.record import Record
+from lux.paper.record import Record
 record = Record("{name}", parameters=dict(dataset=dataset, profile=profile, seed=seed, n_stars=n_stars))
 """
 PHYSICS = """\

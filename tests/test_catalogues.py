@@ -7,8 +7,8 @@ import pytest
 from astropy.io import fits
 from fixture_archive import write_table
 
-from lux import catalogues
-from lux.catalogues import APOGEE_COLUMNS, GALAH_COLUMNS, Column, read_apogee, read_columns, read_galah
+from lux.datasets import catalogues
+from lux.datasets.catalogues import APOGEE_COLUMNS, GALAH_COLUMNS, Column, read_apogee, read_columns, read_galah
 
 BIG = 3_141_592_653_589_793_238
 NUMBERS = {

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import lux
-from lux import baselines, transfer
+from lux.diagnostics import transfer
+from lux.models import baselines
 
 WINDOWS = [(15360, 15540), (16020, 16210), (16650, 16830)]
 OPTIONS = {"seed": 3, "wavelength_range": WINDOWS}

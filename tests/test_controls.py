@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lux import controls
-from lux.worlds import World
+from lux.simulation.worlds import World
 
 SIGNAL = controls.Cell("depth-0.03-tau-0.06", World("signal", depth=0.03), 0.06, 1)
 NOTHING = controls.Cell("depth-0-tau-0.06", World("shortcut"), 0.06, 1)

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import kstest
 
 import lux
-from lux import counterfactuals as cf
-from lux import matching
-from lux.instrument import on_chip, wavelength_grid
+from lux.diagnostics import counterfactuals as cf
+from lux.diagnostics import matching
+from lux.spectroscopy.instrument import on_chip, wavelength_grid
 
 WAVELENGTH = wavelength_grid()[on_chip()][:700]
 NAMES = ("fe_h", "alpha_fe", "eu_fe")

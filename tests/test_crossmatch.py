@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lux.crossmatch import (
+from lux.datasets.crossmatch import (
     SELECTIONS,
     globular_clusters,
     in_globular_cluster,

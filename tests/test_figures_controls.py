@@ -4,8 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from lux.auditing.report import Evidence, Report
 from lux.figures import audit, controls, real_spectra
-from lux.report import Evidence, Report
 
 
 def texts(axis):

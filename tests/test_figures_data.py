@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from lux.figures import data
-from lux.instrument import SPEED_OF_LIGHT_KMS
-from lux.lines import load_lines
-from lux.population import draw_stars
+from lux.simulation.population import draw_stars
+from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
+from lux.spectroscopy.lines import load_lines
 
 
 @pytest.fixture(autouse=True)

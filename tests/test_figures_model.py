@@ -6,10 +6,11 @@ import pytest
 from linear_truth import linear_survey
 
 import lux
-from lux import reconstruction, selection
+from lux.diagnostics import reconstruction
 from lux.figures import model as model_figures
 from lux.figures import transfer as transfer_figures
-from lux.instrument import on_chip, wavelength_grid
+from lux.models import model_selection
+from lux.spectroscopy.instrument import on_chip, wavelength_grid
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +41,8 @@ def test_residuals_are_one_error_wide_where_model_and_scatter_are_right(survey):
 
 
 def test_cross_validation_finds_that_too_few_latents_lose_labels(survey):
-    scores = selection.score_latent_numbers(survey, (1, 2, 4), n_folds=2, tolerance=0.05)
-    assert selection.best_latent_number(scores) == 4
+    scores = model_selection.score_latent_numbers(survey, (1, 2, 4), n_folds=2, tolerance=0.05)
+    assert model_selection.best_latent_number(scores) == 4
     assert np.all(scores[4] < scores[1])
     assert np.all(scores[4] < 1.3)
 

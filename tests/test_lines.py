@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lux.instrument import PIXEL_KMS, LineSpreadFunction, chip_ranges, on_chip, pixel_of, wavelength_grid
-from lux.lines import (
+from lux.spectroscopy.instrument import PIXEL_KMS, LineSpreadFunction, chip_ranges, on_chip, pixel_of, wavelength_grid
+from lux.spectroscopy.lines import (
     R_PROCESS_FRACTION,
     S_PROCESS_FRACTION,
     LineList,

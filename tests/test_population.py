@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lux.observation import draw_label_errors
-from lux.population import (
+from lux.simulation.observation import draw_label_errors
+from lux.simulation.population import (
     ELEMENTS,
     LOGG_LIMITS,
     POPULATIONS,

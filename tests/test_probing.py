@@ -6,7 +6,8 @@ from linear_truth import linear_survey
 from scipy import stats
 
 import lux
-from lux import erasure, gauge, information, probing
+from lux.diagnostics import erasure, mutual_information, probing
+from lux.models import gauge
 
 
 @pytest.fixture(scope="module")
@@ -31,26 +32,26 @@ def in_sample_r2(features, target):
 
 @pytest.mark.parametrize(("rho", "nats"), [(0.84, 0.611), (0.5, 0.144), (0.0, 0.0)])
 def test_mutual_information_of_gaussians_is_the_known_one(rho, nats):
-    assert information.gaussian_information(rho**2) == pytest.approx(nats, abs=5e-4)
+    assert mutual_information.gaussian_information(rho**2) == pytest.approx(nats, abs=5e-4)
     x, y = correlated(rho, 400_000)
-    for binning in information.BINNINGS:
-        assert information.mutual_information(x, y, 40, binning) == pytest.approx(nats, abs=0.012)
+    for binning in mutual_information.BINNINGS:
+        assert mutual_information.mutual_information(x, y, 40, binning) == pytest.approx(nats, abs=0.012)
 
 
 def test_the_plug_in_bias_of_independent_variables_follows_the_formula():
     x, y = np.random.default_rng(1).normal(size=(2, 5000, 60))
-    found = [information.mutual_information(a, b, 20, "frequency") for a, b in zip(x.T, y.T, strict=True)]
-    expected = information.plug_in_bias(20, 5000)
+    found = [mutual_information.mutual_information(a, b, 20, "frequency") for a, b in zip(x.T, y.T, strict=True)]
+    expected = mutual_information.plug_in_bias(20, 5000)
     assert expected == pytest.approx(0.0361)
     assert np.mean(found) == pytest.approx(expected, abs=0.1 * expected)
-    gap = information.mutual_information_gap(x, y[:, :1], ("y",), 20, "frequency")
+    gap = mutual_information.mutual_information_gap(x, y[:, :1], ("y",), 20, "frequency")
     np.testing.assert_allclose(gap.bias, expected, rtol=1e-6)
     assert abs(np.mean(gap.information - gap.bias)) < 0.1 * expected
 
 
 def test_mutual_information_of_a_variable_with_itself_is_its_entropy():
     x = np.random.default_rng(0).uniform(size=4000)
-    gap = information.mutual_information_gap(np.column_stack([x, x**3]), x[:, None], ("x",), 20, "frequency")
+    gap = mutual_information.mutual_information_gap(np.column_stack([x, x**3]), x[:, None], ("x",), 20, "frequency")
     assert gap.entropy[0] == pytest.approx(np.log(20), abs=1e-9)
     np.testing.assert_allclose(gap.information, np.log(20), atol=1e-9)
     assert gap.gap[0] == pytest.approx(0, abs=1e-9)
@@ -61,9 +62,9 @@ def test_the_gap_is_that_of_the_known_informations():
     latents = generator.normal(size=(200_000, 3))
     labels = latents @ np.array([[0.84], [0.5], [0.2]]) + generator.normal(size=(200_000, 1)) * 0.1
     r2 = np.array([0.84, 0.5]) ** 2 / (0.84**2 + 0.5**2 + 0.2**2 + 0.1**2)
-    gap = information.mutual_information_gap(latents, labels, ("label",), 30, "frequency")
+    gap = mutual_information.mutual_information_gap(latents, labels, ("label",), 30, "frequency")
     assert gap.order[0].tolist() == [0, 1, 2]
-    expected = -np.diff(information.gaussian_information(r2))[0] / np.log(30)
+    expected = -np.diff(mutual_information.gaussian_information(r2))[0] / np.log(30)
     assert gap.gap[0] == pytest.approx(expected, abs=0.005)
     assert gap.corrected_gap[0] == pytest.approx(expected, abs=0.005)
 
@@ -78,7 +79,9 @@ def test_rotations_are_uniform_orthogonal_and_seeded():
 
 def test_the_gap_depends_on_the_basis_although_predictions_do_not(surveys, model):
     test = surveys[1]
-    gaps = information.gap_over_rotations(model.infer_latents(test), test.labels, test.label_names, 50, n_bins=10)
+    gaps = mutual_information.gap_over_rotations(
+        model.infer_latents(test), test.labels, test.label_names, 50, n_bins=10
+    )
     values = np.array([gap.gap for gap in gaps])
     assert np.all(values.max(axis=0) > 3 * values.min(axis=0))
 
@@ -153,10 +156,10 @@ def test_unique_information_is_the_known_one_where_there_is_some():
     given, own, noise = generator.normal(size=(3, 20_000))
     target = given + 0.5 * own + 0.5 * noise
     gain = probing.information_gain(np.column_stack([given, own]), target, given[:, None], n_permutations=20)
-    assert gain.nats == pytest.approx(information.gaussian_information(0.5), abs=0.02)
+    assert gain.nats == pytest.approx(mutual_information.gaussian_information(0.5), abs=0.02)
     assert gain.p_value == pytest.approx(1 / 21)
     total = probing.information_gain(np.column_stack([given, own]), target, n_permutations=0)
-    assert total.nats == pytest.approx(information.gaussian_information(1.25 / 1.5), abs=0.03)
+    assert total.nats == pytest.approx(mutual_information.gaussian_information(1.25 / 1.5), abs=0.03)
 
 
 def test_noisy_given_labels_manufacture_information():
@@ -247,10 +250,13 @@ def test_latents_fitted_with_the_labels_read_more_of_them_than_their_noise_allow
 def test_what_cannot_be_measured_is_refused(surveys, model):
     z, labels, names = np.zeros((50, 2)), np.zeros((50, 1)), ("eu_fe",)
     for call, message in (
-        (lambda: information.mutual_information_gap(z[:20], labels, names), "20 stars have latents, 50 have labels"),
-        (lambda: information.mutual_information_gap(z, labels, names, 50), "'eu_fe' has 50 stars for 50 bins"),
-        (lambda: information.mutual_information_gap(z, labels, names, 5, "equal"), "unknown binning 'equal'"),
-        (lambda: information.mutual_information_gap(z[:, :1], labels, names, 5).gap, "there is one latent only"),
+        (
+            lambda: mutual_information.mutual_information_gap(z[:20], labels, names),
+            "20 stars have latents, 50 have labels",
+        ),
+        (lambda: mutual_information.mutual_information_gap(z, labels, names, 50), "'eu_fe' has 50 stars for 50 bins"),
+        (lambda: mutual_information.mutual_information_gap(z, labels, names, 5, "equal"), "unknown binning 'equal'"),
+        (lambda: mutual_information.mutual_information_gap(z[:, :1], labels, names, 5).gap, "there is one latent only"),
         (lambda: probing.probe(z, labels[:, 0], kind="tree"), "unknown probe 'tree'"),
         (lambda: probing.probe(z[:3], labels[:, 0]), "3 stars have latents"),
         (lambda: probing.probe(z, np.full(50, np.nan)), "0 stars have the label; 5 folds need at least 10"),

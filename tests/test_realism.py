@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lux import realism
+from lux.simulation import realism
 from lux.survey import Survey
 
 

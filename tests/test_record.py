@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lux.record import Record, format_quantity, markdown_table
+from lux.paper.record import Record, format_quantity, markdown_table
 
 
 @pytest.fixture

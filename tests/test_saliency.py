@@ -6,8 +6,9 @@ from linear_truth import linear_survey
 from scipy.stats import kstest, ortho_group
 
 import lux
-from lux import detection, saliency
-from lux.instrument import on_chip, wavelength_grid
+from lux.diagnostics import saliency
+from lux.spectroscopy import line_detection
+from lux.spectroscopy.instrument import on_chip, wavelength_grid
 
 TIGHT = {"tolerance": 1e-4, "max_cycles": 300}
 
@@ -209,4 +210,4 @@ def test_cesium_lies_at_15241_in_air_and_airglow_and_iron_in_vacuum():
 
 
 def test_the_tolerance_is_half_the_width_of_an_unresolved_line():
-    assert saliency.TOLERANCE_KMS == pytest.approx(0.5 * 299792.458 / detection.RESOLUTION)
+    assert saliency.TOLERANCE_KMS == pytest.approx(0.5 * 299792.458 / line_detection.RESOLUTION)

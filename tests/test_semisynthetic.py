@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import lux
-from lux.population import expected_europium
-from lux.semisynthetic import plant_europium
-from lux.worlds import PROFILE_REACH, World
+from lux.simulation.population import expected_europium
+from lux.simulation.semisynthetic import plant_europium
+from lux.simulation.worlds import PROFILE_REACH, World
 
 
 @pytest.fixture(scope="module")

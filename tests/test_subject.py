@@ -2,7 +2,7 @@
 
 from linear_truth import linear_survey
 
-from lux.subject import audited_label, caveat
+from lux.paper.subject import audited_label, caveat
 
 
 def named(*names, truth=True):

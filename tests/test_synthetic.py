@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 import lux
-from lux import synthetic
-from lux.instrument import pixel_of
-from lux.lines import airglow_lines, heavy_element_lines
-from lux.observation import RESIDUAL_KERNELS, Observation, smooth_noise
-from lux.population import LABEL_NAMES, disc_moments, draw_stars
-from lux.synthetic import make_survey
-from lux.worlds import WORLDS, World, natural_depths, plant, planted_pixels, world_stars
+from lux.simulation import synthetic
+from lux.simulation.observation import RESIDUAL_KERNELS, Observation, smooth_noise
+from lux.simulation.population import LABEL_NAMES, disc_moments, draw_stars
+from lux.simulation.synthetic import make_survey
+from lux.simulation.worlds import WORLDS, World, natural_depths, plant, planted_pixels, world_stars
+from lux.spectroscopy.instrument import pixel_of
+from lux.spectroscopy.lines import airglow_lines, heavy_element_lines
 
 N_STARS, SEED = 256, 5
 OPTIONS = {"n_stars": N_STARS, "seed": SEED}

@@ -6,7 +6,8 @@ from linear_truth import linear_survey
 from sklearn.linear_model import Ridge
 
 import lux
-from lux import baselines, transfer
+from lux.diagnostics import transfer
+from lux.models import baselines
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 
-from lux.apogee_galah import Request, make_survey_file
+from lux.datasets.apogee_galah import Request, make_survey_file
 from lux.storage import cache_dir
 
 ROOT = Path(__file__).parents[1]

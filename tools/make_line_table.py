@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lux.atmosphere import line_strength
-from lux.equilibrium import ELEMENTS
-from lux.lines import LineList, air_to_vacuum
+from lux.simulation.equilibrium import ELEMENTS
+from lux.simulation.synthesis import line_strength
+from lux.spectroscopy.lines import LineList, air_to_vacuum
 
 ARCHIVE = "pymoog-0.0.28.tar.gz"
 SHA256 = "430197e067d09d3cb164dfab98ddba00d124a3318b26c521b58c0f41b7259669"

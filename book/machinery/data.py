@@ -33,7 +33,7 @@ def fetch_data(settings, say):
     BuildError
         If the stars of the study are asked for and cannot be had.
     """
-    if not (settings.root / "lux" / "apogee.py").exists():
+    if not (settings.root / "lux").exists():
         return
     command = [sys.executable, "-c", "import lux; lux.load('apogee-dr10')"]
     fetched = subprocess.run(command, cwd=settings.root, capture_output=True, text=True)
@@ -47,6 +47,6 @@ def fetch_data(settings, say):
 
 
 def _assembled():
-    from lux.apogee_galah import Request
+    from lux.datasets.apogee_galah import Request
 
     return Request().survey_path

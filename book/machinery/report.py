@@ -10,7 +10,7 @@ import subprocess
 from html import escape
 from importlib import metadata
 
-from machinery.dependencies import data_files_digest
+from lux.dependencies import data_files_digest
 from machinery.runner import PROFILES, stamp_of
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9_.-]+)==\S+", re.MULTILINE)
@@ -70,7 +70,7 @@ def _hashes_table(settings):
         rows.append((f"`{path.relative_to(settings.root)}`", _short(path.read_bytes())))
     rows.append(("tables and figure style of lux", data_files_digest(settings.root / "lux")[:16]))
     rows += [("source of the paper (git)", _commit(settings.root))]
-    pinned = re.search(r'sha256="([0-9a-f]{64})"', _read(settings.root / "lux" / "apogee.py"))
+    pinned = re.search(r'sha256="([0-9a-f]{64})"', _read(settings.root / "lux" / "datasets" / "apogee_dr10.py"))
     if pinned:
         rows.append(("APOGEE DR10 archive, checked on reading", pinned.group(1)[:16]))
     lines = ["| what | sha256, first 16 digits |", "|:---|:---|"]

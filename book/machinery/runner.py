@@ -13,8 +13,8 @@ from pathlib import Path
 
 import jupytext
 
+from lux.dependencies import Package, data_files_digest
 from machinery.data import data_digests
-from machinery.dependencies import Package, data_files_digest
 from machinery.errors import BuildError
 
 PROFILES = {"paper": {"n_stars": 4000}, "quick": {"n_stars": 600}}

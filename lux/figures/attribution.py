@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.attribution import LatentAttribution, Shapley
+from lux.diagnostics.attribution import LatentAttribution, Shapley
 from lux.figures import COLOURS, label_text, new_figure
 
 _WORLD_COLOURS = ("guessed", "known")

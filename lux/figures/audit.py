@@ -5,8 +5,8 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 
+from lux.auditing.report import Evidence, Report
 from lux.figures import COLOURS, label_text, new_figure, with_gaps
-from lux.report import Evidence, Report
 
 
 def page(report: Report) -> plt.Figure:

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import norm
 
+from lux.controls.scores import FALSE_ALARMS, OPTIMAL_SIGNIFICANCE
 from lux.figures import COLOURS, new_figure
-from lux.scores import FALSE_ALARMS, OPTIMAL_SIGNIFICANCE
 
 _LINES = (("highlight", "o"), ("proxy", "s"), ("guessed", "D"), ("model", "^"), ("known", "v"), ("leaked", "P"))
 

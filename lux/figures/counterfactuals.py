@@ -34,8 +34,8 @@ def significance_panels(panels, threshold_label="5 % anywhere"):
 def published_residuals(test, airglow, chips, *, reach=9.0):
     """Draw star minus doppelganger in standard errors, a panel per chip, with the airglow of either star marked.
 
-    `test` is a `lux.counterfactuals.DoppelgangerTest`; `airglow` (T, D) marks its pixels for each twin; `chips` are
-    (first, last) wavelengths.
+    `test` is a `lux.diagnostics.counterfactuals.DoppelgangerTest`; `airglow` (T, D) marks its pixels for each twin;
+    `chips` are (first, last) wavelengths.
     """
     figure, axes = chip_panels(chips, height=6.8)
     colours = (COLOURS["model"], COLOURS["proxy"])

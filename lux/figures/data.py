@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lux.figures import COLOURS, chip_panels, label_text, mark_lines, new_figure, spectrum_panel
-from lux.instrument import SPEED_OF_LIGHT_KMS
+from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 
 _POPULATION_STYLE = {
     "gse": (COLOURS["proxy"], "D", "accreted, GSE-like"),

@@ -23,7 +23,7 @@ def where_it_breaks(stars: Mapping[str, tuple], slopes: Mapping[str, Mapping[str
     ----------
     stars : dict of population to (true, predicted)
         In the world without a europium line.
-    slopes : dict of world to dict of population to `lux.transfer.Estimate`
+    slopes : dict of world to dict of population to `lux.diagnostics.transfer.Estimate`
     """
     figure, (left, right) = new_figure(1, 2, height=3.9, gridspec_kw={"width_ratios": [1.15, 1]})
     everything = np.concatenate([np.concatenate(pair) for pair in stars.values()])

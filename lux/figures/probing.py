@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
+from lux.diagnostics.mutual_information import MutualInformationGap
+from lux.diagnostics.probing import InformationGain, Probe
 from lux.figures import COLOURS, label_text, new_figure
-from lux.information import MutualInformationGap
-from lux.probing import InformationGain, Probe
 
 WORLD_STYLE = (("guessed", "//"), ("known", ""))
 

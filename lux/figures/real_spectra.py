@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
+from lux.auditing.report import VERDICTS
 from lux.figures import COLOURS, new_figure, spectrum_panel
-from lux.report import VERDICTS
 from lux.survey import Survey
 
 _MARKS = dict(zip(VERDICTS, "osDPv", strict=True))

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lux.figures import COLOURS, label_text, new_figure, one_to_one
-from lux.prediction import Prediction
+from lux.models.prediction import Prediction
 from lux.survey import Survey
 
 

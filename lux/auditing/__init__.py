@@ -1,0 +1,1 @@
+"""The audit: from a model and a survey to the evidence, and from the evidence to a verdict."""

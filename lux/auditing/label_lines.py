@@ -1,0 +1,97 @@
+"""Which lines are a label's own, where nobody names them: those of its element in the line list."""
+
+import re
+
+import numpy as np
+
+from lux.simulation.synthesis import line_strength
+from lux.spectroscopy.lines import load_lines
+from lux.survey import Survey
+
+MOST_OWN_LINES = 30
+# A species with a line in each such stretch of spectrum, in Angstrom, leaves no place that is not its own.
+DENSE_LINES = 4.0
+# The giant in which the strength of lines is compared.
+_REFERENCE_STAR = (4500.0, 2.0, -0.1)
+# Labels that belong to no element: the whole spectrum speaks of them.
+PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
+_CARRIERS = {"C": ("C", "CO", "CN"), "N": ("N", "CN"), "O": ("O", "OH")}
+_ALPHA_ELEMENTS = ("O", "OH", "Mg", "Si", "S", "Ca", "Ti")
+
+
+def default_lines(survey: Survey, label: str) -> tuple[float, ...]:
+    """Return the own lines of a label: those that the survey's world planted, else the strongest of its element.
+
+    A label that belongs to no element, such as teff, has none.
+
+    Raises
+    ------
+    ValueError
+        If the label belongs to an element and most of the survey's pixels lie beyond the line list.
+    """
+    wavelength = survey.wavelength
+    if survey.truth is not None and survey.truth.world.get("label") == label:
+        planted = survey.truth.world.get("own_lines", ())
+        return tuple(line for line in planted if np.min(np.abs(wavelength / line - 1)) < 1e-4)
+    listed = load_lines().wavelength
+    if _elements(label) and np.mean((wavelength > listed.min() - 50) & (wavelength < listed.max() + 50)) < 0.5:
+        raise ValueError(
+            f"the line list covers {listed.min():.0f}-{listed.max():.0f} A and the survey {wavelength[0]:.0f}-"
+            f"{wavelength[-1]:.0f} A; give the lines of {label} as own_lines, in vacuum (an empty sequence for none)"
+        )
+    lines = _element_lines(label, wavelength)
+    strongest = lines.wavelength[np.argsort(-_strengths(lines), kind="stable")[:MOST_OWN_LINES]]
+    return tuple(sorted(strongest.tolist()))
+
+
+def _plain_name(label: str) -> str:
+    """Return a label's name as written here: "[Fe/H]" and "FE_H" are "fe_h"."""
+    return re.sub(r"[^a-z0-9]+", "_", label.casefold()).strip("_")
+
+
+def _elements(label: str) -> tuple[str, ...]:
+    """Return the elements and molecules in whose lines a label shows; none for a label such as teff."""
+    label = _plain_name(label)
+    if label in ("alpha_fe", "alpha_m"):
+        return _ALPHA_ELEMENTS
+    if label == "m_h":
+        return ("Fe",)
+    element, _, reference = label.partition("_")
+    element = element.capitalize()
+    return _CARRIERS.get(element, (element,)) if reference in ("h", "fe", "m") else ()
+
+
+def label_kind(label: str, wavelength: np.ndarray, named: bool) -> str:
+    """Return "parameter", "dense" for an element whose lines are everywhere, or "lines" for one with a list of lines.
+
+    Where the lines were `named`, they are the list.
+    """
+    if named:
+        return "lines"
+    if _plain_name(label) in PARAMETERS:
+        return "parameter"
+    return "dense" if _dense(label, wavelength) else "lines"
+
+
+def _element_lines(label: str, wavelength: np.ndarray):
+    """Return the lines of known strength of a label's elements that fall on the pixels (D,) of a survey."""
+    lines = load_lines()
+    usable = np.isin(lines.element, _elements(label)) & np.isfinite(lines.log_gf) & np.isfinite(lines.excitation)
+    lines = lines[usable]
+    place = np.clip(np.searchsorted(wavelength, lines.wavelength), 1, len(wavelength) - 1)
+    distance = np.minimum(*(np.abs(wavelength[place - side] - lines.wavelength) for side in (0, 1)))
+    # Half a pixel beyond the last one, and no line in a gap.
+    return lines[
+        distance <= 0.5 * np.minimum(wavelength[place] - wavelength[place - 1], 2 * np.median(np.diff(wavelength)))
+    ]
+
+
+def _strengths(lines) -> np.ndarray:
+    """Return the strength (L,) of lines in a red giant."""
+    return line_strength(*_REFERENCE_STAR, lines=lines)[0] if len(lines) else np.empty(0)
+
+
+def _dense(label: str, wavelength: np.ndarray) -> bool:
+    """Whether a label's lines stand so close on the pixels (D,) of a survey that no place is free of them."""
+    covered = np.sum(np.minimum(np.diff(wavelength), 1.0))
+    return len(_element_lines(label, wavelength)) * DENSE_LINES > covered

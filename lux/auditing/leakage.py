@@ -1,0 +1,162 @@
+r"""Is what the flux says of a label the label's, or the noise of the catalogue?
+
+A channel :math:`c` is what the flux gives for each star: the depth of lines, or a prediction. It is held against the
+residual :math:`r = u + e` of the catalogue beyond the other labels, the label's own part :math:`u` plus an error of
+standard deviation :math:`s`. As functions of :math:`s`, which differs from star to star, the mean of :math:`cr` and the
+mean of :math:`c^2` (without the channel's own noise) are
+
+====================================  ==============  ==============
+the channel knows                     :math:`cr`      :math:`c^2`
+====================================  ==============  ==============
+the label, :math:`c \propto u`        constant        constant
+noise, :math:`c \propto e / s`        :math:`\propto s`     constant
+noise, :math:`c \propto e`            :math:`\propto s^2`   :math:`\propto s^2`
+====================================  ==============  ==============
+
+Both slopes on :math:`s` and their covariance are estimated together, without assuming any distribution (a regression
+with sandwich errors, variant HC3: MacKinnon & White 1985, J. Econometrics 29, 305); where the third row is not the
+question, :math:`c^2` is a control variate for :math:`cr`, whose scatter it shares. The channel's noise is known up to a
+factor at best, and the catalogue's errors may go with it: :math:`c^2` is asked how it grows with :math:`s` at fixed
+noise.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from lux.auditing.measurements import CLIP, Design, Readings, label_variance
+
+# A slope on the catalogue's errors must rest on at least so many stars, and on errors that differ by more than this,
+# relative to their mean.
+FEWEST_LEVERS, LEAST_SPREAD = 20, 1e-6
+# Of the spread of the errors, what the channel's noise must leave for c squared to be asked.
+LEAST_LEFT = 0.05
+MOST_PLACES = 10
+# Places of one list stand at least this many pixels apart.
+APART = 6
+_MEDIAN_OF_CHI2 = 0.4549
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Channel:
+    """What the flux gives for each of N stars: `values` (N,), and their standard errors `noise` (N,), zero if none."""
+
+    values: np.ndarray
+    noise: np.ndarray
+
+    @property
+    def variance(self) -> float:
+        """Robust estimate of the variance of what the channel knows, its noise left out; not below zero."""
+        if not np.any(self.noise):
+            return float(np.median(self.values**2) / _MEDIAN_OF_CHI2)
+        typical = np.median(self.noise**2)
+        return float(max(0.0, np.median(self.values**2) / typical / _MEDIAN_OF_CHI2 - 1) * typical)
+
+
+@dataclasses.dataclass(frozen=True)
+class Growth:
+    """How what the flux says of a label grows with the catalogue's error, in standard deviations.
+
+    Parameters
+    ----------
+    found : float
+        Along the growth of one kind of leak.
+    expected : float
+        What it would be in such a leak; zero where too few of the catalogue's errors differ.
+    """
+
+    found: float
+    expected: float
+
+
+def line_channel(design: Design, pixels: np.ndarray, signs: np.ndarray | float = 1.0) -> Channel:
+    """Return each star's summed depth, times signs (L,), of lines at pixels (L,), in an arbitrary unit.
+
+    A score is a depth times what the star's spectrum can tell of it, and grows with the square of its S/N.
+    """
+    noise = np.maximum(design.star_noise, 1e-3 * np.median(design.star_noise))
+    values = (design.line_scores[:, pixels] * signs).sum(axis=1) / noise**2
+    return Channel(values, np.sqrt(len(pixels)) / noise)
+
+
+def prediction_channel(found: Readings) -> Channel:
+    """Return the cross-fitted prediction of the label's residual from strong features."""
+    return Channel(found.predicted[:, 0] - found.predicted[:, 0].mean(), np.zeros(len(found.predicted)))
+
+
+def places_elsewhere(design: Design, found: Readings, threshold: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels (L,) off the own lines where absorption goes with the label, and their signs (L,).
+
+    The most significant one, and others as significant as `threshold`, `MOST_PLACES` at most.
+    """
+    lines = np.where(design.near_own, 0, found.lines[0])
+    strength, pixels = np.abs(lines), []
+    while len(pixels) < MOST_PLACES and (not pixels or strength.max() > threshold):
+        best = int(np.argmax(strength))
+        pixels.append(best)
+        strength[max(0, best - APART) : best + APART + 1] = 0
+    return np.array(pixels), np.sign(lines[pixels])
+
+
+def growth(design: Design, channel: Channel, residual: np.ndarray) -> tuple[Growth, Growth]:
+    """Return how what a channel knows of the residual (N,) grows with the catalogue's error: see the module.
+
+    Of noise in units of its error, and of noise. The channel must respond to what it knows alike in all stars.
+    """
+    nothing = Growth(0.0, 0.0), Growth(0.0, 0.0)
+    variance = channel.variance + channel.noise**2
+    if not np.all(variance > 0):
+        return nothing
+    limit = CLIP * np.sqrt(variance)
+    values = np.clip(channel.values, -limit, limit)
+    # Products scatter as residual and channel do: stars of small error say most.
+    weight = 1 / label_variance(design, residual[:, None])[:, 0] / variance
+    weight /= weight.sum()
+    error, noise = (each - weight @ each for each in (design.errors, channel.noise**2))
+    beyond_noise = error - noise * (weight @ (error * noise) / max(weight @ noise**2, 1e-300))
+    if not _carried_by_many(weight * error**2) or np.std(error) < LEAST_SPREAD * design.errors.mean():
+        return nothing
+    spreads = [error]
+    if _carried_by_many(weight * beyond_noise**2) and weight @ beyond_noise**2 > LEAST_LEFT * (weight @ error**2):
+        spreads.append(beyond_noise)
+    moments = np.stack([values * residual, values**2 - channel.noise**2][: len(spreads)])
+    levers = np.stack([weight * spread / (weight @ spread**2) for spread in spreads])
+    slopes, mean = np.sum(levers * moments, axis=1), moments @ weight
+    residue = moments - mean[:, None] - np.stack(spreads) * slopes[:, None]
+    terms = levers * residue / np.maximum(1 - weight - levers * np.stack(spreads), 0.1)
+    information = np.linalg.pinv(terms @ terms.T)
+    known = np.array([mean[0], *np.maximum(mean[1:], 0)])
+    in_errors = known * (levers @ design.errors) / (weight @ design.errors) * (np.arange(len(known)) == 0)
+    as_noise = known * (levers @ design.errors**2) / (weight @ design.errors**2)
+    return _along(in_errors, slopes, information), _along(as_noise, slopes, information)
+
+
+def _carried_by_many(shares: np.ndarray) -> bool:
+    """Whether no few of the shares (N,) that stars have in a slope outweigh all others."""
+    return bool(np.sum(shares) ** 2 > FEWEST_LEVERS * np.sum(shares**2))
+
+
+def _along(leak: np.ndarray, slopes: np.ndarray, information: np.ndarray) -> Growth:
+    """Return slopes (K,) found, and those of a leak, in standard deviations along the latter."""
+    expected = np.sqrt(max(0.0, leak @ information @ leak))
+    return Growth(float(leak @ information @ slopes / expected), float(expected)) if expected > 0 else Growth(0.0, 0.0)
+
+
+def unexplained(design: Design, residual: np.ndarray, channels: list[Channel]) -> tuple[float, float]:
+    """Return what channels together leave of the residual (N,), its mean square in catalogue errors, and the error.
+
+    Below one, the flux knows noise that only the catalogue has. Each channel is drawn towards zero as its noise wants
+    and enters a regression that was fitted to the other folds.
+    """
+    terms = [np.ones(len(residual))]
+    for channel in channels:
+        known = channel.variance
+        terms.append(channel.values * (known / (known + channel.noise**2) if known > 0 else 0))
+    terms = np.stack(terms, axis=1)
+    left = np.array(residual)
+    for fold in np.unique(design.folds):
+        out = design.folds == fold
+        left[out] -= terms[out] @ np.linalg.lstsq(terms[~out], residual[~out])[0]
+    # The residual was made by a regression on the other labels.
+    square = (left / design.errors) ** 2 / (1 - design.others.shape[1] / design.n_stars)
+    return float(square.mean()), float(square.std() / np.sqrt(len(square)))

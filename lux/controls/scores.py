@@ -1,0 +1,143 @@
+"""How well a number tells two kinds of worlds apart: ROC, power at a fixed rate of false alarms, detection limits."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import rankdata
+
+from lux.diagnostics.transfer import Estimate
+
+FALSE_ALARMS = 0.05
+POWER = 0.95
+# Significance at which the optimal one-sided test has that power at that rate of false alarms.
+OPTIMAL_SIGNIFICANCE = 2 * 1.6448536
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """How a technique tells worlds with something planted from worlds without, with 68 % bootstrap intervals.
+
+    Parameters
+    ----------
+    auc : Estimate
+        Probability that a planted world scores higher than one without, ties counting half.
+    power : Estimate
+        Fraction of planted worlds above the 95th percentile of those without; ties are broken by chance.
+    """
+
+    auc: Estimate
+    power: Estimate
+
+
+def score(planted, without, n_bootstrap: int = 500, seed: int = 0, *, shared: int = 1) -> Score:
+    """Score the numbers of planted worlds (P,) against those of worlds without (W,).
+
+    Parameters
+    ----------
+    planted, without : arrays
+    n_bootstrap, seed : int
+        Of the bootstrap of the intervals.
+    shared : int
+        So many worlds in a row share something, such as their stars, and are drawn together; what is over is left out
+        of the draws. Where there are not two such runs, each world is drawn by itself.
+
+    Raises
+    ------
+    ValueError
+        If there are less than two of either, or a number is not finite.
+    """
+    planted, without = np.asarray(planted, float), np.asarray(without, float)
+    for name, values in (("planted", planted), ("without", without)):
+        if len(values) < 2 or not np.all(np.isfinite(values)):
+            raise ValueError(f"{len(values)} worlds {name}, of which all must be finite, and two at least")
+    generator = np.random.default_rng(seed)
+    draws = [_resample(each, n_bootstrap, generator, shared) for each in (planted, without)]
+    return Score(
+        _with_interval(_auc(planted[None], without[None])[0], _auc(*draws)),
+        _with_interval(_power(planted[None], without[None])[0], _power(*draws)),
+    )
+
+
+def smallest_depth(
+    depths: Sequence[float], planted: Sequence, without, power: float = POWER, n_bootstrap: int = 500, seed: int = 0,
+    *, shared: int = 1,
+) -> Estimate:  # fmt: skip
+    """Return the depth from which on worlds are told from those without with a given power, and its interval.
+
+    Parameters
+    ----------
+    depths : sequence of K float
+        Increasing, positive.
+    planted : sequence of K arrays
+        The numbers of the worlds of each depth.
+    without : (W,) array
+    power : float
+    n_bootstrap, seed, shared : int
+        As in `score`.
+
+    Returns
+    -------
+    Estimate
+        Interpolated in the logarithm of the depth between the last depth that falls short and the next; the first depth
+        if none falls short, infinite if the last one does.
+    """
+    generator = np.random.default_rng(seed)
+    planted, without = [np.asarray(each, float) for each in planted], np.asarray(without, float)
+    value = crossing(depths, np.array([_power(each[None], without[None])[0] for each in planted]), power)
+    resampled = _resample(without, n_bootstrap, generator, shared)
+    powers = np.stack([_power(_resample(each, n_bootstrap, generator, shared), resampled) for each in planted], axis=1)
+    draws = [crossing(depths, row, power) for row in powers]
+    low, high = np.quantile(draws, [0.16, 0.84], method="nearest")
+    return Estimate(value, float(low), float(high))
+
+
+def fraction(hits: int, total: int) -> Estimate:
+    """Return a fraction with its 68 % Wilson interval."""
+    share, z = hits / total, 1.0
+    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
+    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return Estimate(share, float(max(0.0, middle - half)), float(min(1.0, middle + half)))
+
+
+def _auc(planted: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Return the area under the ROC curve (R,) of rows of planted (R, P) and without (R, W): Mann and Whitney's U."""
+    count = planted.shape[1]
+    ranks = rankdata(np.concatenate([planted, without], axis=1), axis=1)
+    return (ranks[:, :count].sum(axis=1) - count * (count + 1) / 2) / (count * without.shape[1])
+
+
+def _power(planted: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Return the power (R,) of the exact test of that rate of false alarms, which tosses a coin over ties."""
+    threshold = np.quantile(without, 1 - FALSE_ALARMS, axis=1, method="higher")[:, None]
+    above, at = np.mean(without > threshold, axis=1), np.mean(without == threshold, axis=1)
+    toss = np.clip((FALSE_ALARMS - above) / at, 0, 1)
+    return np.mean(planted > threshold, axis=1) + toss * np.mean(planted == threshold, axis=1)
+
+
+def _resample(values: np.ndarray, count: int, generator, shared: int) -> np.ndarray:
+    """Return bootstrap draws (R, n) of values (n,) in runs of `shared` values (the block bootstrap)."""
+    runs = len(values) // shared
+    if runs < 2:
+        runs, shared = len(values), 1
+    first = shared * generator.integers(runs, size=(count, runs))
+    return values[(first[:, :, None] + np.arange(shared)).reshape(count, -1)]
+
+
+def _with_interval(value: float, draws: np.ndarray) -> Estimate:
+    return Estimate(float(value), *map(float, np.percentile(draws, [16, 84])))
+
+
+def crossing(depths: Sequence[float], powers: np.ndarray, wanted: float) -> float:
+    """Return the depth from which on powers (K,) reach what is wanted, interpolated in the logarithm of the depth.
+
+    The first depth if all do, infinite if the last one does not.
+    """
+    short = np.flatnonzero(powers < wanted)
+    if not len(short):
+        return float(depths[0])
+    last = short[-1]
+    if last == len(depths) - 1:
+        return float("inf")
+    share = (wanted - powers[last]) / (powers[last + 1] - powers[last])
+    return float(depths[last] * (depths[last + 1] / depths[last]) ** share)

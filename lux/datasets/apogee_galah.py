@@ -1,0 +1,396 @@
+"""The stars of the published study: spectra of APOGEE DR17 with labels of GALAH DR3, from the archives to a survey.
+
+Two catalogues (4.6 GB) are fetched once, matched and cut (`lux.datasets.crossmatch`); then the spectra of the stars
+that are wanted, some 0.2 MB each. All of it is kept under `lux.storage.cache_dir`, and what is there is never fetched
+again: a survey of more stars of the same selection holds those of a smaller one. The stars come in a random but fixed
+order.
+
+Whoever uses the data cites Abdurro'uf et al. 2022 (SDSS DR17), Majewski et al. 2017 (APOGEE) and Buder et al. 2021
+(GALAH DR3), and acknowledges the surveys with the texts in `ACKNOWLEDGEMENTS`.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import json
+import os
+import shutil
+import sys
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from lux.datasets.aspcap import read_aspcap_star, require_spectrum
+from lux.datasets.assembly import READER_VERSION, SpectrumFile, assemble, star_table
+from lux.datasets.catalogues import (
+    APOGEE_COLUMNS,
+    GALAH_COLUMNS,
+    check_columns,
+    galah_label_columns,
+    read_apogee,
+    read_galah,
+)
+from lux.datasets.crossmatch import SELECTIONS, Sample, cut_names, is_place, needed_labels, select_stars
+from lux.datasets.fetch import Outcome, Politeness, RemoteFile, fetch_files
+from lux.datasets.http import remote_size
+from lux.datasets.manifest import read_manifest
+from lux.storage import atomic_write, cache_dir
+from lux.survey import Survey
+
+DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
+# As many as the published study trained on and tested with.
+DEFAULT_STARS = 5000
+SDSS_URL, SDSS_VARIABLE = "https://data.sdss.org/sas", "LUX_SDSS_URL"
+GALAH_URL, GALAH_VARIABLE = "https://cloud.datacentral.org.au/teamdata/GALAH/public/GALAH_DR3", "LUX_GALAH_URL"
+ASPCAP = "dr17/apogee/spectro/aspcap/dr17/synspec_rev1"
+APOGEE_FILE, GALAH_FILE = "allStar-dr17-synspec_rev1.fits", "GALAH_DR3_main_allstar_v2.fits"
+# What one file is taken to hold as long as no archive has been asked.
+TYPICAL_BYTES = {APOGEE_FILE: 3_800_000_000, GALAH_FILE: 833_000_000, "spectrum": 200_000}
+# More stars than this fraction without a spectrum are a sign of something else than gaps in the archive.
+MOST_LEFT_OUT = 0.05
+
+CITATIONS = (
+    "Abdurro'uf et al. 2022, ApJS 259, 35 (SDSS DR17)",
+    "Majewski et al. 2017, AJ 154, 94 (APOGEE)",
+    "Garcia Perez et al. 2016, AJ 151, 144 (ASPCAP)",
+    "Buder et al. 2021, MNRAS 506, 150 (GALAH DR3)",
+    "Vasiliev & Baumgardt 2021, MNRAS 505, 5978 (globular clusters)",
+)
+ACKNOWLEDGEMENTS = (
+    "Funding for the Sloan Digital Sky Survey IV has been provided by the Alfred P. Sloan Foundation, the U.S. "
+    "Department of Energy Office of Science, and the Participating Institutions. SDSS-IV acknowledges support and "
+    "resources from the Center for High Performance Computing at the University of Utah. SDSS-IV is managed by the "
+    "Astrophysical Research Consortium for the Participating Institutions of the SDSS Collaboration, which are listed "
+    "at www.sdss4.org.",
+    "This work made use of the Third Data Release of the GALAH Survey (Buder et al. 2021). The GALAH Survey is based "
+    "on data acquired through the Australian Astronomical Observatory, under programs: A/2013B/13 (The GALAH pilot "
+    "survey); A/2014A/25, A/2015A/19, A2017A/18 (The GALAH survey phase 1); A2018A/18 (Open clusters with HERMES); "
+    "A2019A/1 (Hierarchical star formation in Ori OB1); A2019A/15 (The GALAH survey phase 2); A/2015B/19, A/2016A/22, "
+    "A/2016B/10, A/2017B/16, A/2018B/15 (The HERMES-TESS program); and A/2015A/3, A/2015B/1, A/2015B/19, A/2016A/22, "
+    "A/2016B/12, A/2017A/14 (The HERMES K2-follow-up program). We acknowledge the traditional owners of the land on "
+    "which the AAT stands, the Gamilaraay people, and pay our respects to elders past and present. This paper includes "
+    "data that has been provided by AAO Data Central (datacentral.aao.gov.au).",
+    "This work has made use of data from the European Space Agency (ESA) mission Gaia, processed by the Gaia Data "
+    "Processing and Analysis Consortium (DPAC).",
+)
+_KEPT_COLUMNS = ("snr", "radial_velocity", "ra", "dec", "gaia_id", "sobject_id", "telescope", "field", "starflag",
+                 "aspcapflag", "aspcap_teff", "aspcap_logg", "aspcap_m_h", "aspcap_alpha_m", "matched_by")  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is wanted of the two surveys, and where it is kept.
+
+    Parameters
+    ----------
+    n_stars : int
+        Most stars.
+    labels : sequence of str
+        Of GALAH: "teff" (K), "logg", "fe_h", "alpha_fe", or an element's such as "eu_fe" or "ba_fe" (dex).
+    selection : {"careful", "published"}
+        See `lux.datasets.crossmatch`.
+    complete : bool
+        In the careful selection, only stars with all labels; else labels may be missing (NaN).
+    cache : str or path, optional
+        Folder for everything fetched; "apogee-galah" in `lux.storage.cache_dir` by default.
+    sdss_url, galah_url : str, optional
+        Mirrors; by default the environment variables ``LUX_SDSS_URL`` and ``LUX_GALAH_URL`` where they are set, else
+        the archives of the surveys.
+    """
+
+    n_stars: int = DEFAULT_STARS
+    labels: tuple[str, ...] = DEFAULT_LABELS
+    selection: str = "careful"
+    complete: bool = True
+    cache: str | os.PathLike | None = None
+    sdss_url: str | None = None
+    galah_url: str | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "labels", tuple(name.lower() for name in self.labels))
+        object.__setattr__(self, "cache", Path(self.cache) if self.cache else cache_dir() / "apogee-galah")
+        if not self.labels or len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"labels must be given and differ, got {', '.join(self.labels) or 'none'}")
+        if self.n_stars < 1:
+            raise ValueError(f"n_stars must be at least 1, got {self.n_stars}")
+        if self.selection not in SELECTIONS:
+            raise ValueError(f"unknown selection {self.selection!r}; expected one of {', '.join(SELECTIONS)}")
+
+    @property
+    def survey_path(self) -> Path:
+        """Where the assembled survey is kept: another place for every other set of stars, labels and cuts."""
+        cuts = cut_names(self.labels, self.selection, complete=self.complete)
+        wanted = [READER_VERSION, self.n_stars, self.labels, cuts]
+        key = hashlib.blake2b(json.dumps(wanted).encode(), digest_size=6).hexdigest()
+        return self.cache / f"survey-{self.selection}-{self.n_stars}-{key}.h5"
+
+    @property
+    def manifest(self) -> Path:
+        """The list of accepted files with their checksums."""
+        return self.cache / "manifest.jsonl"
+
+    def catalogues(self) -> dict[str, RemoteFile]:
+        """Return the two catalogues, "apogee" and "galah"."""
+        galah = GALAH_COLUMNS | galah_label_columns(needed_labels(self.labels, self.selection))
+        places = {
+            "apogee": (f"{self._sdss}/{ASPCAP}/{APOGEE_FILE}", APOGEE_COLUMNS),
+            "galah": (f"{self._galah}/{GALAH_FILE}", galah),
+        }
+        return {
+            name: RemoteFile(
+                url, self.cache / url.rpartition("/")[2], functools.partial(check_columns, columns=columns)
+            )
+            for name, (url, columns) in places.items()
+        }
+
+    def spectrum(self, telescope: str, field: str, star: str) -> RemoteFile:
+        """Return the ``aspcapStar`` file of a star; ValueError if the catalogue gives no usable place."""
+        if not is_place(telescope, field, star):
+            raise ValueError(f"no file can be named after telescope {telescope!r}, field {field!r}, star {star!r}")
+        name = f"aspcapStar-dr17-{star}.fits"
+        url = f"{self._sdss}/{ASPCAP}/{urllib.parse.quote(f'{telescope}/{field}/{name}')}"
+        path = self.cache / "spectra" / telescope / field / name
+        return RemoteFile(url, path, functools.partial(_check_spectrum, name=name, star_id=star))
+
+    @property
+    def _sdss(self) -> str:
+        return (self.sdss_url or os.environ.get(SDSS_VARIABLE) or SDSS_URL).rstrip("/")
+
+    @property
+    def _galah(self) -> str:
+        return (self.galah_url or os.environ.get(GALAH_VARIABLE) or GALAH_URL).rstrip("/")
+
+
+def load_apogee_galah(
+    n_stars: int = DEFAULT_STARS, *, progress: bool = True, politeness: Politeness | None = None, **wanted
+) -> Survey:
+    """Load APOGEE DR17 spectra with GALAH DR3 labels; what is not on this machine is fetched, once.
+
+    Parameters
+    ----------
+    n_stars : int
+        Most stars; 5000 by default.
+    progress : bool
+        Show progress on stderr where that is a terminal.
+    politeness : lux.archive.Politeness, optional
+    **wanted
+        Further fields of `Request`: ``labels``, ``selection``, ``complete``, ``cache``.
+
+    Returns
+    -------
+    Survey
+        Continuum-normalised flux in the rest frame on the pixels of the DR17 detectors that at least 5 % of the stars
+        have unmasked; ivar is 0 and flux 1 where the error is above 0.1 or the flux is not positive. Catalogue columns:
+        ``snr``, ``galah_snr``, ``radial_velocity`` (km/s, heliocentric), ``ra``, ``dec`` (degrees), ``gaia_id``,
+        ``sobject_id``, ``telescope``, ``field``, ``starflag``, ``aspcapflag``, ASPCAP's own ``aspcap_teff`` (K),
+        ``aspcap_logg``, ``aspcap_m_h``, ``aspcap_alpha_m``, and ``matched_by``. The provenance holds the
+        table of cuts under "selection" and, under "left_out", the stars without a spectrum and why.
+
+    Raises
+    ------
+    FileNotFoundError
+        If files could not be fetched; the message says which, why, and what to do.
+    ValueError
+        If a catalogue is not what it should be, or the selection leaves no star.
+    """
+    request = Request(n_stars=n_stars, **wanted)
+    path = request.survey_path
+    if path.is_file():
+        try:
+            return Survey.load(path)
+        except ValueError:
+            path.unlink()
+    make_survey_file(request, progress=progress, politeness=politeness)
+    return Survey.load(path)
+
+
+def make_survey_file(request: Request, *, progress: bool = True, politeness: Politeness | None = None) -> Path:
+    """Fetch what is missing and assemble the survey, unless it is there; return its path.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_apogee_galah`.
+    lux.storage.LocalDiskError
+        If the disk is full.
+    """
+    request.cache.mkdir(parents=True, exist_ok=True)
+    with _only_one(request.cache):
+        if request.survey_path.is_file():
+            return request.survey_path
+        sample = select_sample(request, progress=progress, politeness=politeness)
+        files = [request.spectrum(*place) for place in _places(sample)]
+        outcomes = fetch_files(files, request.manifest, politeness=politeness, progress=progress,
+                               description="APOGEE spectra")  # fmt: skip
+        _require_spectra(request, outcomes)
+        arrived = np.array([outcome.arrived for outcome in outcomes])
+        stars = sample.take(arrived)
+        spectra = [SpectrumFile(outcome.file.path, star) for outcome, (_, _, star) in
+                   zip([outcome for outcome in outcomes if outcome.arrived], _places(stars), strict=True)]  # fmt: skip
+        assemble(request.survey_path, _table(request, stars, outcomes), spectra, progress=progress)
+    return request.survey_path
+
+
+def describe(path: str | os.PathLike) -> str:
+    """Return the number of stars, the table of cuts and what was left out, of an assembled survey file."""
+    with h5py.File(path, "r") as file:
+        provenance, n_stars = json.loads(file.attrs["provenance"]), len(file["labels"])
+    lines = [f"{path}: {n_stars} of the {provenance['asked']} stars asked for"]
+    lines += [f"{step['left']:>10}  {step['name']}" for step in provenance["selection"]]
+    lines += [f"left out: {star}: {reason}" for star, reason in provenance["left_out"].items()]
+    return "\n".join(lines)
+
+
+def select_sample(request: Request, *, progress: bool = True, politeness: Politeness | None = None) -> Sample:
+    """Return the stars that are wanted, from the catalogues, which are fetched if they are not here."""
+    request.cache.mkdir(parents=True, exist_ok=True)
+    files = request.catalogues()
+    sizes = [_size(file) for file in files.values() if not file.path.is_file()]
+    outcomes = fetch_files(list(files.values()), request.manifest, politeness=politeness,
+                           progress=progress and bool(sizes), description="catalogues",
+                           total_bytes=sum(sizes))  # fmt: skip
+    for outcome in outcomes:
+        if not outcome.arrived:
+            raise FileNotFoundError(
+                f"the catalogue {outcome.file.path.name} could not be fetched from {outcome.file.url}: "
+                f"{outcome.reason}; run again to go on where it broke off, or put the file in {request.cache}"
+            )
+    apogee = read_apogee(files["apogee"].path)
+    galah = read_galah(files["galah"].path, needed_labels(request.labels, request.selection))
+    sample = select_stars(apogee, galah, request.labels, request.selection, complete=request.complete)
+    return sample.take(slice(request.n_stars))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a fetch would do: files to fetch and their bytes; `exact` says whether the stars are known yet."""
+
+    catalogues: dict[str, int]
+    n_spectra: int
+    spectrum_bytes: int
+    n_here: int
+    exact: bool
+    free_bytes: int
+    steps: tuple
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes to fetch."""
+        return sum(self.catalogues.values()) + self.n_spectra * self.spectrum_bytes
+
+    def __str__(self) -> str:
+        about = "" if self.exact else "at most "
+        lines = [f"{'fetch':<8}{name}  about {_bytes(size)}" for name, size in self.catalogues.items()]
+        lines.append(
+            f"{'fetch':<8}{about}{self.n_spectra} spectra  about {_bytes(self.n_spectra * self.spectrum_bytes)}"
+        )
+        lines.append(f"{'here':<8}{self.n_here} spectra")
+        lines.append(f"{'total':<8}about {_bytes(self.total_bytes)} to fetch; {_bytes(self.free_bytes)} are free")
+        lines += [f"{step.left:>10}  {step.name}" for step in self.steps]
+        return "\n".join(lines)
+
+
+def plan_fetch(request: Request) -> Plan:
+    """Return what `make_survey_file` would fetch, asking the archives for sizes only.
+
+    The stars are known once both catalogues are here; before, `n_stars` is the limit.
+    """
+    missing = {file.path.name: _size(file) for file in request.catalogues().values() if not file.path.is_file()}
+    here, steps, wanted, size = 0, (), request.n_stars, TYPICAL_BYTES["spectrum"]
+    if not missing:
+        sample = select_sample(request)
+        files = [request.spectrum(*place) for place in _places(sample)]
+        absent = [file for file in files if not file.path.is_file()]
+        here, wanted, steps = len(files) - len(absent), len(absent), sample.steps
+        if absent:
+            size = _size(absent[0], "spectrum")
+    existing = next(folder for folder in (request.cache, *request.cache.parents) if folder.exists())
+    return Plan(missing, wanted, size, here, not missing, shutil.disk_usage(existing).free, steps)
+
+
+def _bytes(size: float) -> str:
+    unit = max((unit for unit in (1, 1e3, 1e6, 1e9) if size >= unit), default=1)
+    return f"{size / unit:.3g} {({1: 'B', 1e3: 'kB', 1e6: 'MB', 1e9: 'GB'})[unit]}"
+
+
+def _size(file: RemoteFile, kind: str | None = None) -> int:
+    try:
+        return remote_size(file.url) or TYPICAL_BYTES[kind or file.path.name]
+    except OSError:
+        return TYPICAL_BYTES[kind or file.path.name]
+
+
+def _places(sample: Sample) -> list[tuple[str, str, str]]:
+    columns = (sample.columns[name].tolist() for name in ("telescope", "field", "apogee_id"))
+    return list(zip(*columns, strict=True))
+
+
+def _check_spectrum(path: Path, name: str, star_id: str) -> None:
+    require_spectrum(read_aspcap_star(path, name=name, star_id=star_id), name)
+
+
+def _require_spectra(request: Request, outcomes: Sequence[Outcome]) -> None:
+    """Write the list of stars that cannot be had; raise if it is not known of some, or if they are too many."""
+    bad = [outcome for outcome in outcomes if not outcome.arrived]
+    report = request.cache / "left_out.json"
+    with atomic_write(report) as temporary:
+        rows = [{"url": outcome.file.url, "status": outcome.status, "reason": outcome.reason} for outcome in bad]
+        temporary.write_text(json.dumps(rows, indent=1))
+    failed = [outcome for outcome in bad if outcome.status == "failed"]
+    if failed or len(bad) > MOST_LEFT_OUT * len(outcomes):
+        shown = "\n".join(f"  {outcome.file.url}: {outcome.reason}" for outcome in (failed or bad)[:5])
+        raise FileNotFoundError(
+            f"{len(failed)} of {len(outcomes)} spectra could not be fetched and {len(bad) - len(failed)} are not to be "
+            f"had:\n{shown}\n{report} lists all; run again to go on with what is missing"
+        )
+
+
+def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> Survey:
+    columns = {name: stars.columns[name] for name in _KEPT_COLUMNS} | {"galah_snr": stars.columns["snr_c3"]}
+    left_out = {outcome.file.path.stem.partition("-dr17-")[2]: outcome.reason
+                for outcome in outcomes if not outcome.arrived}  # fmt: skip
+    manifest = read_manifest(request.manifest)
+    return star_table(
+        labels=stars.labels, label_err=stars.label_err, label_names=stars.label_names,
+        label_units=tuple("K" if name == "teff" else "dex" for name in stars.label_names),
+        star_id=_unique(stars.columns["apogee_id"]), catalogue=columns,
+        provenance={
+            "source": "APOGEE DR17 spectra with GALAH DR3 labels",
+            "asked": request.n_stars,
+            "selection_name": request.selection,
+            "selection": [dataclasses.asdict(step) for step in stars.steps],
+            "left_out": left_out,
+            "catalogues": {name: manifest.get(name, {}).get("sha256") for name in (APOGEE_FILE, GALAH_FILE)},
+            "reader_version": READER_VERSION,
+            "citations": list(CITATIONS),
+            "acknowledgements": list(ACKNOWLEDGEMENTS),
+        },
+    )  # fmt: skip
+
+
+def _unique(names: np.ndarray) -> np.ndarray:
+    """Return names in which the second spectrum of a star is called "name:2", and so on."""
+    seen: collections.Counter[str] = collections.Counter()
+    result = []
+    for name in names.tolist():
+        seen[name] += 1
+        result.append(name if seen[name] == 1 else f"{name}:{seen[name]}")
+    return np.array(result)
+
+
+@contextlib.contextmanager
+def _only_one(cache: Path) -> Iterator[None]:
+    """Let one process at a time fetch into a folder; another waits for it and finds its work done."""
+    with open(cache / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"lux: waiting for another fetch into {cache}", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

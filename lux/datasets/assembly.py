@@ -1,0 +1,130 @@
+"""Thousands of ``aspcapStar`` files become one survey file, a block of stars at a time.
+
+Each block is written beside the survey when it is done, so that an assembly that was killed goes on with the next one;
+the memory in use is that of one block, whatever the number of stars. Blocks know which spectra they hold, and one that
+holds others, or is damaged, is made again. The survey gets its name when it is whole; then the blocks go.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from lux.datasets.aspcap import flux_and_ivar, read_aspcap_star
+from lux.spectroscopy.instrument import on_chip, wavelength_grid
+from lux.storage import atomic_write
+from lux.survey import Survey, write_survey
+
+BLOCK_STARS = 512
+# A pixel column is dropped where fewer than this fraction of the stars has it unmasked.
+LEAST_GOOD_FRACTION = 0.05
+# A change of what is done to spectra makes blocks of an earlier version useless.
+READER_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class SpectrumFile:
+    """Where the spectrum of a star is: its file, and the name of the star that the file must bear."""
+
+    path: Path
+    star_id: str
+
+
+def assemble(
+    destination: str | os.PathLike, table: Survey, spectra: Sequence[SpectrumFile], *, release: str = "dr17",
+    block_stars: int = BLOCK_STARS, progress: bool = True,
+) -> None:  # fmt: skip
+    """Write a survey from a table of stars and their ``aspcapStar`` files.
+
+    Parameters
+    ----------
+    destination : str or path
+        The HDF5 survey; blocks are kept in a folder beside it until it is whole.
+    table : Survey
+        Everything but the spectra, see `star_table`.
+    spectra : sequence of SpectrumFile
+        One for each star of the table, in its order.
+    release : str
+        Data release whose detectors say which pixels carry light; of these, pixels that fewer than 5 % of the stars
+        have unmasked are dropped.
+    block_stars : int
+        Stars held at a time.
+    progress : bool
+        Show progress on stderr where that is a terminal.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read or is of another star. It is removed, so that another fetch replaces it.
+    FileNotFoundError
+        If a file is not there.
+    """
+    destination = Path(destination)
+    folder = destination.with_name(f".{destination.name}.blocks")
+    folder.mkdir(parents=True, exist_ok=True)
+    pixels = on_chip(release)
+    parts = [spectra[start : start + block_stars] for start in range(0, len(spectra), block_stars)]
+    bar = tqdm(total=len(spectra), desc="assembling", unit="star", disable=None if progress else True)
+    blocks = []
+    with bar:
+        for part in parts:
+            blocks.append(_block(folder, part, pixels, release))
+            bar.update(len(part))
+    counts = sum(_read_block(block, "unmasked") for block in blocks)
+    kept = counts >= max(1, int(np.ceil(LEAST_GOOD_FRACTION * len(spectra))))
+    write_survey(destination, table, _spectra(blocks, kept), wavelength=wavelength_grid()[pixels][kept])
+    shutil.rmtree(folder)
+
+
+def star_table(**fields) -> Survey:
+    """Return a survey of one empty pixel: all the fields of the stars, validated, to go with spectra that follow."""
+    n_stars = len(fields["labels"])
+    spectrum = np.ones((n_stars, 1), np.float32)
+    return Survey(wavelength=wavelength_grid()[:1], flux=spectrum, ivar=spectrum, **fields)
+
+
+def _block(folder: Path, part: Sequence[SpectrumFile], pixels: np.ndarray, release: str) -> Path:
+    """Return the file of a block of spectra, made if it is not there or is no good."""
+    names = [f"{spectrum.path.parent.name}/{spectrum.path.name}" for spectrum in part]
+    key = hashlib.blake2b(json.dumps([READER_VERSION, release, names]).encode(), digest_size=12).hexdigest()
+    path = folder / f"{key}.npz"
+    if not _is_whole(path, len(part)):
+        flux, ivar = np.empty((2, len(part), np.count_nonzero(pixels)), np.float32)
+        for row, spectrum in enumerate(part):
+            star = _read(spectrum)
+            flux[row], ivar[row] = flux_and_ivar(star.flux[pixels], star.error[pixels])
+        with atomic_write(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, flux=flux, ivar=ivar, unmasked=np.count_nonzero(ivar, axis=0))
+    return path
+
+
+def _read(spectrum: SpectrumFile):
+    try:
+        return read_aspcap_star(spectrum.path, star_id=spectrum.star_id)
+    except ValueError as error:
+        spectrum.path.unlink()
+        raise ValueError(f"{error}; the file was removed, run again to fetch it anew") from error
+
+
+def _is_whole(path: Path, n_stars: int) -> bool:
+    try:
+        return path.is_file() and len(_read_block(path, "flux")) == len(_read_block(path, "ivar")) == n_stars
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return False
+
+
+def _read_block(path: Path, name: str) -> np.ndarray:
+    with np.load(path, allow_pickle=False) as file:
+        return file[name]
+
+
+def _spectra(blocks: Sequence[Path], kept: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for block in blocks:
+        yield _read_block(block, "flux")[:, kept], _read_block(block, "ivar")[:, kept]

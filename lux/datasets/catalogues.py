@@ -1,0 +1,256 @@
+"""The two catalogues of the study, read by column: APOGEE DR17 ``allStar`` and the main table of GALAH DR3.
+
+Both are FITS tables too large to hold (4 GB and 0.8 GB), so that rows pass by in blocks and only the wanted columns are
+kept. What is odd in such tables, and what the reader does about it:
+
+- Numbers are stored big-endian: every column comes back in the machine's own order.
+- A Gaia identifier needs 64 bits: a column that holds it in 32 bits, or as a floating-point number, is refused.
+- A set of flags is not a number: 32 bits with the highest one set would read as negative and, widened, would set all
+  the bits above. Flags are taken as unsigned and come back as 64 bits.
+- Missing numbers are NaN, but also -9999 in older columns; missing integers are 0, negative, or the column's TNULL; a
+  missing flag counts as every flag set.
+- Text is padded by blanks or zero bytes.
+- Names of columns are compared without case; their order does not matter, and unknown ones are passed over.
+
+References
+----------
+.. [1] Abdurro'uf et al. 2022, ApJS 259, 35 (APOGEE DR17)
+.. [2] Buder et al. 2021, MNRAS 506, 150 (GALAH DR3)
+"""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+
+from lux.datasets.fits_files import open_fits
+
+BLOCK_BYTES = 32 * 2**20
+# Magnitude from which a stored number is a sentinel for "missing"; of positive ones a column may allow larger.
+SENTINEL = 9990.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column to read: its name in the file, and what its values mean.
+
+    `kind` is "number" (float64, NaN where missing), "flag" (int64, -1 where missing), "id" (int64, 0 where missing) or
+    "text" (str without padding). Numbers from -9990 down and from `limit` up are missing.
+    """
+
+    name: str
+    kind: str = "number"
+    limit: float = SENTINEL
+
+
+APOGEE_COLUMNS = {
+    "apogee_id": Column("APOGEE_ID", "text"),
+    "telescope": Column("TELESCOPE", "text"),
+    "field": Column("FIELD", "text"),
+    "gaia_id": Column("GAIAEDR3_SOURCE_ID", "id"),
+    "ra": Column("RA"),
+    "dec": Column("DEC"),
+    "pmra": Column("GAIAEDR3_PMRA"),
+    "pmdec": Column("GAIAEDR3_PMDEC"),
+    "snr": Column("SNR", limit=1e5),
+    "radial_velocity": Column("VHELIO_AVG"),
+    "starflag": Column("STARFLAG", "flag"),
+    "aspcapflag": Column("ASPCAPFLAG", "flag"),
+    "aspcap_teff": Column("TEFF", limit=1e5),
+    "aspcap_logg": Column("LOGG"),
+    "aspcap_m_h": Column("M_H"),
+    "aspcap_alpha_m": Column("ALPHA_M"),
+}
+GALAH_COLUMNS = {
+    "galah_2mass": Column("star_id", "text"),
+    "sobject_id": Column("sobject_id", "id"),
+    "gaia_id": Column("dr3_source_id", "id"),
+    "flag_sp": Column("flag_sp", "flag"),
+    **{f"snr_c{camera}": Column(f"snr_c{camera}_iraf", limit=1e5) for camera in (1, 2, 3, 4)},
+}
+# Labels of which GALAH keeps no flag of their own; flag_sp speaks of them.
+_WITHOUT_FLAG = ("teff", "logg")
+
+
+def galah_label_columns(labels: Sequence[str]) -> dict[str, Column]:
+    """Return the columns of value, error and flag of GALAH labels such as "teff", "fe_h" or "eu_fe"."""
+    columns = {}
+    for label in dict.fromkeys(labels):
+        columns[label] = Column(label, limit=1e5 if label == "teff" else SENTINEL)
+        columns[f"e_{label}"] = Column(f"e_{label}", limit=1e5 if label == "teff" else SENTINEL)
+        if label not in _WITHOUT_FLAG:
+            columns[f"flag_{label}"] = Column(f"flag_{label}", "flag")
+    return columns
+
+
+def read_apogee(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Read what the cross-match needs of an APOGEE DR17 ``allStar`` table.
+
+    Parameters
+    ----------
+    path : str or path
+        Of ``allStar-dr17-synspec_rev1.fits``.
+
+    Returns
+    -------
+    dict of name to (N,) array
+        See `APOGEE_COLUMNS`: angles in degrees, proper motions in mas/yr, velocities in km/s, temperatures in K.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_columns`.
+    """
+    return read_columns(path, APOGEE_COLUMNS)
+
+
+def read_galah(path: str | os.PathLike, labels: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read what the cross-match needs of the main table of GALAH DR3, and the labels.
+
+    Parameters
+    ----------
+    path : str or path
+        Of ``GALAH_DR3_main_allstar_v2.fits``.
+    labels : sequence of str
+        GALAH's names in lower case: "teff" (K), "logg", "fe_h", "alpha_fe", or an element's such as "eu_fe" (dex).
+
+    Returns
+    -------
+    dict of name to (N,) array
+        See `GALAH_COLUMNS`; for each label also its error ``e_...`` and, except for teff and logg, ``flag_...``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_columns`.
+    """
+    return read_columns(path, GALAH_COLUMNS | galah_label_columns(labels))
+
+
+def read_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> dict[str, np.ndarray]:
+    """Read some columns of the first table of a FITS file, a block of rows at a time.
+
+    Parameters
+    ----------
+    path : str or path
+    columns : mapping of name to Column
+
+    Returns
+    -------
+    dict of name to (N,) array
+        In the machine's byte order.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is no FITS table or truncated, or a column is missing or cannot hold what it should; the message
+        names file and column.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no catalogue at {path}")
+    table, start, n_rows = _open_table(path)
+    dtype = table.dtype.newbyteorder(">")
+    places = {key: _find(path, table, column) for key, column in columns.items()}
+    collected = {key: [] for key in columns}
+    rows_at_once = max(1, BLOCK_BYTES // dtype.itemsize)
+    with open(path, "rb") as file:
+        file.seek(start)
+        for first in range(0, n_rows, rows_at_once):
+            count = min(rows_at_once, n_rows - first)
+            rows = np.fromfile(file, dtype, count)
+            if len(rows) < count:
+                raise ValueError(f"{path} is truncated: its table ends after {first + len(rows)} of {n_rows} rows")
+            for key, name in places.items():
+                collected[key].append(_converted(path, columns[key], table[name], rows[name]))
+    return {key: np.concatenate(parts) if parts else _empty(columns[key].kind) for key, parts in collected.items()}
+
+
+def check_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> None:
+    """Raise what `read_columns` would raise of a file, from its header and size, without reading its rows."""
+    path = Path(path)
+    table, start, n_rows = _open_table(path)
+    needed, size = start + n_rows * table.dtype.itemsize, path.stat().st_size
+    if size < needed:
+        raise ValueError(f"{path} is truncated: it has {size} bytes where its table ends at {needed}")
+    for column in columns.values():
+        _find(path, table, column)
+
+
+def _open_table(path: Path) -> tuple[fits.ColDefs, int, int]:
+    """Return the column definitions of the first table, the byte where its rows start, and their number."""
+    try:
+        with open_fits(path, memmap=True, lazy_load_hdus=True) as file:
+            for hdu in file:
+                if isinstance(hdu, fits.BinTableHDU):
+                    return hdu.columns, hdu.fileinfo()["datLoc"], hdu.header["NAXIS2"]
+    except Exception as error:
+        # astropy reports a broken file by many exception types.
+        raise ValueError(f"{path} cannot be read as a FITS table (truncated, damaged or foreign): {error}") from error
+    raise ValueError(f"{path} holds no FITS table")
+
+
+def _find(path: Path, table: fits.ColDefs, column: Column) -> str:
+    """Return the column's name as the file spells it, if it is there and can hold what it should."""
+    names = {name.lower(): name for name in table.names}
+    if column.name.lower() not in names:
+        near = difflib.get_close_matches(column.name.lower(), names, n=3)
+        hint = f"; similar: {', '.join(names[name] for name in near)}" if near else ""
+        raise ValueError(f"{path.name} has no column {column.name!r} among its {len(names)}{hint}")
+    name = names[column.name.lower()]
+    dtype = table.dtype[name]
+    if dtype.shape not in ((), (1,)):
+        raise ValueError(
+            f"column {name!r} of {path.name} holds arrays of shape {dtype.shape}, expected one value a row"
+        )
+    if column.kind == "id" and not (dtype.base.kind in "iu" and dtype.base.itemsize == 8):
+        raise ValueError(
+            f"column {name!r} of {path.name} holds identifiers as {dtype.base.name}, which loses their last digits; "
+            "64-bit integers are needed: fetch the catalogue of the release itself"
+        )
+    fitting = {"text": "SU", "number": "fiu", "flag": "fiu", "id": "iu"}[column.kind]
+    if dtype.base.kind not in fitting:
+        raise ValueError(f"column {name!r} of {path.name} holds {dtype.base.name}, expected a {column.kind}")
+    return name
+
+
+def _converted(path: Path, column: Column, definition: fits.Column, values: np.ndarray) -> np.ndarray:
+    values = values.reshape(len(values))
+    if column.kind == "text":
+        texts = (text.partition(b"\0")[0].decode("ascii", "replace").strip() for text in values.tolist())
+        return np.array(list(texts), dtype=f"U{values.dtype.itemsize}")
+    missing = np.zeros(len(values), bool)
+    if values.dtype.kind in "iu" and definition.null not in (None, ""):
+        missing = values == definition.null
+    values = _scaled(definition, values.astype(values.dtype.newbyteorder("=")))
+    if column.kind == "number":
+        number = values.astype(np.float64)
+        return np.where(missing | ~((number > -SENTINEL) & (number < column.limit)), np.nan, number)
+    if column.kind == "id":
+        return np.where(missing | (values <= 0), 0, values.astype(np.int64))
+    if values.dtype.kind == "f":
+        missing = ~np.isfinite(values)
+        values = np.where(missing, 0, values).astype(np.int64)
+    unsigned = values.view(values.dtype.str.replace("i", "u"))
+    return np.where(missing, -1, unsigned.astype(np.uint64).view(np.int64))
+
+
+def _scaled(definition: fits.Column, values: np.ndarray) -> np.ndarray:
+    """Apply TSCAL and TZERO, which few tables have; unsigned integers are stored with a TZERO of half their range."""
+    scale, zero = definition.bscale or 1, definition.bzero or 0
+    if (scale, zero) == (1, 0):
+        return values
+    if values.dtype.kind == "i" and scale == 1 and zero == 1 << (8 * values.dtype.itemsize - 1):
+        unsigned = values.dtype.str.replace("i", "u")
+        return values.view(unsigned) ^ np.array(int(zero), dtype=unsigned)
+    return values * scale + zero
+
+
+def _empty(kind: str) -> np.ndarray:
+    return np.empty(0, {"text": str, "number": np.float64}.get(kind, np.int64))

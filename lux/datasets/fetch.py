@@ -1,0 +1,304 @@
+"""Files of a public archive: fetched in parallel and politely, resumed after a break, believed when validated.
+
+Few connections; one pause for all of them where the server asks for it (429 or 503, with Retry-After). The bytes that
+have come are kept beside the file as ``.part`` and continued only if the server confirms that its file is still the
+same. A file gets its name when it is whole and its content has been looked at, so that a file with its name is whole,
+whatever was killed.
+
+The standard library does the transfers: of the clients weighed, those of astropy and pooch neither resume nor run in
+parallel, and rely on checksums that these archives do not offer for a spectrum; sdss-access serves one of the two
+archives and leaves transfers to rsync or curl.
+"""
+
+import dataclasses
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from tqdm import tqdm
+
+from lux.datasets.http import RefusedError, TryAgainError, answer_to, total_size, validator_of
+from lux.datasets.manifest import add_entry, file_sha256, open_manifest, read_manifest
+from lux.storage import local_disk
+
+CHUNK = 1 << 16
+# Tries of a file whose complete content is not what it should be: more would press the archive for nothing.
+WRONG_CONTENT_TRIES = 3
+# Bytes by which a try must come nearer to the end not to count as one: a large file may break off often.
+PROGRESS = 1 << 20
+# Files given up in a row, as multiples of the connections, after which the archive counts as out of reach.
+GIVEN_UP_IN_A_ROW = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteFile:
+    """A file to fetch.
+
+    Parameters
+    ----------
+    url : str
+    path : Path
+        Where it goes.
+    validate : callable, optional
+        Called with the path of the complete, not yet accepted file; raises ValueError if it is not what it should be.
+    """
+
+    url: str
+    path: Path
+    validate: Callable[[Path], None] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Politeness:
+    """How hard an archive is pressed, and how long it is waited for.
+
+    Parameters
+    ----------
+    connections : int
+        Most transfers at a time.
+    attempts : int
+        Tries in a row that bring a file no nearer before it is given up.
+    timeout : float
+        Seconds without a byte after which a transfer is broken off.
+    slowest_rate : float
+        Bytes per second, averaged over `timeout` seconds, below which a transfer is broken off.
+    first_wait, longest_wait : float
+        Seconds before the second try, doubled before each further one up to the longest; a server that asks for a
+        longer wait than the longest gets the longest.
+    """
+
+    connections: int = 4
+    attempts: int = 8
+    timeout: float = 30.0
+    slowest_rate: float = 1000.0
+    first_wait: float = 1.0
+    longest_wait: float = 120.0
+
+    def __post_init__(self):
+        if self.connections < 1 or self.attempts < 1:
+            raise ValueError(f"at least one connection and one attempt are needed, got {self}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of one file.
+
+    `status` is "kept" (was there), "fetched", "refused" (the archive has it not, or what it gives is not that file) or
+    "failed" (no whole answer came; another run may succeed). `reason` says why; `size` counts bytes.
+    """
+
+    file: RemoteFile
+    status: str
+    reason: str = ""
+    size: int = 0
+    sha256: str = ""
+
+    @property
+    def arrived(self) -> bool:
+        """Whether the file is in its place."""
+        return self.status in ("kept", "fetched")
+
+
+class _Gate:
+    """The pause that all transfers to an archive share, and the sign to stop."""
+
+    def __init__(self, patience: int):
+        self._open_at, self._lock, self.stop = 0.0, threading.Lock(), threading.Event()
+        self._patience, self._in_a_row = patience, 0
+
+    def tell(self, outcome: Outcome) -> None:
+        """Stop the work after too many files in a row to which no whole answer came."""
+        self._in_a_row = self._in_a_row + 1 if outcome.status == "failed" else 0
+        if self._in_a_row >= self._patience:
+            self.stop.set()
+
+    def close_for(self, seconds: float) -> None:
+        with self._lock:
+            self._open_at = max(self._open_at, time.monotonic() + seconds)
+
+    def wait(self) -> bool:
+        """Wait until the gate is open; return False if the work is to stop."""
+        while not self.stop.is_set():
+            left = self._open_at - time.monotonic()
+            if left <= 0:
+                return True
+            self.stop.wait(min(left, 1.0))
+        return False
+
+
+def fetch_files(
+    files: Sequence[RemoteFile], manifest: Path, *, politeness: Politeness | None = None, progress: bool = True,
+    description: str = "fetching", total_bytes: int | None = None,
+) -> list[Outcome]:  # fmt: skip
+    """Fetch files that are not there yet.
+
+    Parameters
+    ----------
+    files : sequence of RemoteFile
+    manifest : path
+        File of one JSON object a line, appended to for every file that is accepted; files are named in it by their
+        paths from its folder. See `lux.datasets.manifest`.
+    politeness : Politeness, optional
+    progress : bool
+        Show rate and time left on stderr where that is a terminal.
+    description : str
+        Name of the progress line.
+    total_bytes : int, optional
+        Let the progress line count bytes up to this many (for few large files), not files.
+
+    Returns
+    -------
+    list of Outcome
+        One for each file, in their order.
+
+    Raises
+    ------
+    lux.storage.LocalDiskError
+        If the disk is full or not writable. What has arrived stays, and another run continues.
+    """
+    politeness = politeness or Politeness()
+    gate = _Gate(GIVEN_UP_IN_A_ROW * politeness.connections)
+    known = read_manifest(manifest)
+    by_bytes = total_bytes is not None
+    bar = tqdm(total=total_bytes if by_bytes else len(files), desc=description, unit="B" if by_bytes else "file",
+               unit_scale=by_bytes, disable=None if progress else True)  # fmt: skip
+    names = [os.path.relpath(file.path, manifest.parent) for file in files]
+    outcomes: dict[int, Outcome] = {}
+    with bar, open_manifest(manifest) as log, ThreadPoolExecutor(politeness.connections) as pool:
+        count = bar.update if by_bytes else (lambda size: None)
+        waiting = {pool.submit(_obtain, file, known.get(name, {}), politeness, gate, count): place
+                   for place, (file, name) in enumerate(zip(files, names, strict=True))}  # fmt: skip
+        try:
+            for future in as_completed(waiting):
+                place = waiting[future]
+                outcome = outcomes[place] = future.result()
+                if outcome.arrived and known.get(names[place], {}).get("sha256") != outcome.sha256:
+                    with local_disk(manifest):
+                        add_entry(log, name=names[place], url=outcome.file.url, size=outcome.size,
+                                  sha256=outcome.sha256)  # fmt: skip
+                gate.tell(outcome)
+                if not by_bytes:
+                    bar.update()
+        except BaseException:
+            gate.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return [outcomes[place] for place in range(len(files))]
+
+
+def _obtain(file: RemoteFile, entry: dict, politeness: Politeness, gate: _Gate, count) -> Outcome:
+    """Return what became of a file: kept if it is there, else fetched in as many tries as it takes or is allowed."""
+    if (kept := _kept(file, entry)) is not None:
+        return kept
+    with local_disk(file.path):
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+    jitter, reason = random.Random(file.url), "not tried: the archive does not answer"
+    tries, wrong, reached = 0, 0, 0
+    while tries < politeness.attempts and gate.wait():
+        try:
+            return _fetch_once(file, politeness, gate, count)
+        except RefusedError as error:
+            return Outcome(file, "refused", str(error))
+        except TryAgainError as error:
+            if error.anew:
+                _part_of(file).unlink(missing_ok=True)
+            size = _part_of(file).stat().st_size if _part_of(file).exists() else 0
+            tries, reached = (1 if size >= reached + PROGRESS else tries + 1), max(reached, size)
+            reason, wrong = f"{error} ({tries} tries)", wrong + error.content
+            if wrong == WRONG_CONTENT_TRIES:
+                return Outcome(file, "refused", reason)
+            if error.wait is not None:
+                gate.close_for(min(error.wait, politeness.longest_wait))
+            if tries < politeness.attempts:
+                wait = min(politeness.longest_wait, politeness.first_wait * 2 ** (tries - 1))
+                gate.stop.wait(wait * (0.5 + jitter.random()))
+    return Outcome(file, "failed", reason)
+
+
+def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
+    """Return the outcome of a file that is in its place, or None if it is not, or was altered there and is no good."""
+    if not file.path.is_file():
+        return None
+    size = file.path.stat().st_size
+    if entry.get("size") == size:
+        return Outcome(file, "kept", size=size, sha256=entry["sha256"])
+    try:
+        if file.validate is not None:
+            file.validate(file.path)
+    except ValueError:
+        file.path.unlink()
+        return None
+    return Outcome(file, "kept", size=size, sha256=file_sha256(file.path))
+
+
+def _fetch_once(file: RemoteFile, politeness: Politeness, gate: _Gate, count) -> Outcome:
+    part = _part_of(file)
+    tag = part.with_suffix(".tag")
+    offset, validator = _resume_point(part, tag)
+    headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset else {}
+    with answer_to(file.url, headers, politeness.timeout, offset) as answer:
+        if answer is not None:
+            total = total_size(answer, offset)
+            if answer.status != 206:
+                with local_disk(part):
+                    # In this order: the old bytes must be gone before a new tag vouches for what is there.
+                    part.unlink(missing_ok=True)
+                    tag.write_text(validator_of(answer.headers))
+            _transfer(answer, part, total, politeness, gate, count)
+    return _accepted(file, part, tag)
+
+
+def _accepted(file: RemoteFile, part: Path, tag: Path) -> Outcome:
+    """Look at a complete file and give it its name."""
+    try:
+        if file.validate is not None:
+            file.validate(part)
+    except ValueError as error:
+        raise TryAgainError(str(error), content=True) from error
+    size, digest = part.stat().st_size, file_sha256(part)
+    with local_disk(part):
+        with open(part, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(part, file.path)
+        tag.unlink(missing_ok=True)
+    return Outcome(file, "fetched", size=size, sha256=digest)
+
+
+def _part_of(file: RemoteFile) -> Path:
+    return file.path.with_name(f".{file.path.name}.part")
+
+
+def _resume_point(part: Path, tag: Path) -> tuple[int, str]:
+    """Return how many bytes are there, and the strong validator that ties them to the server's file."""
+    if not (part.is_file() and tag.is_file()):
+        return 0, ""
+    validator = tag.read_text()
+    return (part.stat().st_size, validator) if validator else (0, "")
+
+
+def _transfer(answer, part: Path, total: int | None, politeness: Politeness, gate: _Gate, count) -> None:
+    """Append the answer to the partial file; break off what drips, ends early or never ends."""
+    with local_disk(part):
+        out = open(part, "ab")
+    with out:
+        size, since, recent = out.tell(), time.monotonic(), 0
+        while content := answer.read1(CHUNK):
+            with local_disk(part):
+                out.write(content)
+                out.flush()
+            count(len(content))
+            size, recent, elapsed = size + len(content), recent + len(content), time.monotonic() - since
+            if gate.stop.is_set():
+                raise TryAgainError("stopped")
+            if total is not None and size > total:
+                break
+            if elapsed > politeness.timeout:
+                if recent < politeness.slowest_rate * elapsed:
+                    raise TryAgainError(f"only {recent} bytes came in {elapsed:.0f} s")
+                since, recent = time.monotonic(), 0
+    if total is not None and size != total:
+        raise TryAgainError(f"{size} of {total} bytes came", anew=size > total)

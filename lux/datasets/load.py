@@ -1,0 +1,46 @@
+"""One door to every data set: by name, or by the path of a saved survey."""
+
+import os
+from pathlib import Path
+
+from lux.survey import Survey
+
+NAMES = ("synthetic", "apogee-dr10", "apogee-galah")
+
+
+def load(source: str | os.PathLike, **options) -> Survey:
+    """Load a survey.
+
+    Parameters
+    ----------
+    source : str or path
+        "synthetic" (options of `lux.simulation.synthetic.make_survey`: ``n_stars``, ``seed``, ``world``, ...),
+        "apogee-dr10" (options of `lux.datasets.apogee_dr10.load_dr10`), "apogee-galah" (``n_stars`` and other options
+        of `lux.datasets.apogee_galah.load_apogee_galah`; fetches what is missing), or the path of an HDF5 survey (no
+        options).
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or options are given with a path.
+    FileNotFoundError
+        If a path leads to no file, or data cannot be fetched.
+    """
+    if source == "synthetic":
+        from lux.simulation.synthetic import make_survey
+
+        return make_survey(**options)
+    if source == "apogee-dr10":
+        from lux.datasets.apogee_dr10 import load_dr10
+
+        return load_dr10(**options)
+    if source == "apogee-galah":
+        from lux.datasets.apogee_galah import load_apogee_galah
+
+        return load_apogee_galah(**options)
+    path = Path(source)
+    if not path.exists() and not path.suffix:
+        raise ValueError(f"unknown data set {str(source)!r}; expected {', '.join(NAMES)} or the path of a saved survey")
+    if options:
+        raise ValueError(f"a saved survey takes no options, got {', '.join(sorted(options))}")
+    return Survey.load(path)

@@ -1,0 +1,113 @@
+"""Which stars to compare: doppelgangers of one star, and pairs alike in everything but one label."""
+
+import dataclasses
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
+
+from lux.models.prediction import Prediction
+from lux.survey import Survey
+
+
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """K pairs of stars.
+
+    `first` and `second` (K,): rows of the stars with more and with less of the label; `distance` (K,): in the other
+    labels, in standard errors; `contrast` (K,): their difference in the label.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    distance: np.ndarray
+    contrast: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def doppelgangers(labels, errors, star: int, candidates, n_twins: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Return the candidates nearest to a star, (n_twins,) rows, and their distances, in the metric of the label errors.
+
+    The distance is the root of the sum over labels of (difference)^2 / (sum of both squared errors). `labels`, `errors`
+    (N, M); `candidates` (C,) rows, among which the star itself does not count.
+    """
+    candidates = np.asarray(candidates)
+    candidates = candidates[candidates != star]
+    if len(candidates) < n_twins:
+        raise ValueError(f"only {len(candidates)} candidates for {n_twins} doppelgangers; widen the choice")
+    variance = errors[star] ** 2 + errors[candidates] ** 2
+    distance = np.sqrt(np.sum((labels[candidates] - labels[star]) ** 2 / variance, axis=1))
+    nearest = np.argsort(distance, kind="stable")[:n_twins]
+    return candidates[nearest], distance[nearest]
+
+
+def matched_pairs(others, scale, excess, label, fraction: float = 1 / 3) -> Pairs:
+    """Pair stars with much of a label with stars of little, each star once, as near as can be in the other labels.
+
+    Parameters
+    ----------
+    others : (N, Q) array
+        What the two stars of a pair shall share.
+    scale : (Q, Q) array
+        Covariance that sets the metric: distances are Mahalanobis distances of a difference.
+    excess : (N,) array
+        The label above what the others let expect: its top `fraction` is paired with its bottom `fraction`.
+    label : (N,) array
+        The label, whose difference is the contrast; stars without it (NaN) are left out.
+    """
+    known = np.flatnonzero(np.isfinite(label) & np.isfinite(excess))
+    n_pairs = int(fraction * len(known))
+    if not 0 < fraction <= 0.5 or n_pairs < 2:
+        raise ValueError(f"fraction={fraction} of {len(known)} stars gives {n_pairs} pairs; at least 2 are needed")
+    order = known[np.argsort(excess[known], kind="stable")]
+    low, high = order[:n_pairs], order[-n_pairs:]
+    whitened = np.linalg.solve(np.linalg.cholesky(np.atleast_2d(scale)), others.T).T
+    distance = cdist(whitened[high], whitened[low])
+    rows, columns = linear_sum_assignment(distance)
+    first, second = high[rows], low[columns]
+    return Pairs(first, second, distance[rows, columns], label[first] - label[second])
+
+
+def excess_label(label, others) -> np.ndarray:
+    """Return a label (N,) minus its least-squares expectation from `second_order` of others (N, Q); NaN stays."""
+    design = np.column_stack([np.ones(len(others)), second_order(others)])
+    known = np.isfinite(label)
+    return label - design @ np.linalg.lstsq(design[known], label[known])[0]
+
+
+def second_order(others) -> np.ndarray:
+    """Return others (N, Q) scaled to zero mean and unit spread, with their squares and products, (N, Q (Q + 3) / 2)."""
+    scaled = (others - np.mean(others, axis=0)) / np.std(others, axis=0)
+    upper = np.triu_indices(scaled.shape[1])
+    return np.concatenate([scaled, scaled[:, upper[0]] * scaled[:, upper[1]]], axis=1)
+
+
+def match_on_inferred(survey: Survey, prediction: Prediction, name: str, fraction: float = 1 / 3):
+    """Return `Pairs` matched in the other labels as inferred from flux, and those labels (N, Q).
+
+    Catalogue labels are noisy: of two stars alike in them, the one with more of a correlated label truly has more of
+    the others too. Labels inferred from flux hold all that the flux says, and have no such bias. `prediction` must not
+    have learned from the label `name`; ValueError if it did.
+    """
+    if name in prediction.names:
+        raise ValueError(f"the prediction must not know {name!r}: fit its model to the survey without that label")
+    others = prediction.labels
+    label = survey.label(name)
+    return matched_pairs(others, np.mean(prediction.covariance, axis=0), excess_label(label, others), label,
+                         fraction), others  # fmt: skip
+
+
+def match_on_catalogue(survey: Survey, name: str, fraction: float = 1 / 3):
+    """Return `Pairs` matched in the other labels of the catalogue, and those labels (N, Q).
+
+    Biased by the errors of those labels, as `match_on_inferred` explains.
+    """
+    columns = [number for number, other in enumerate(survey.label_names) if other != name]
+    others, label = survey.labels[:, columns], survey.label(name)
+    complete = np.all(np.isfinite(others), axis=1)
+    others = np.where(complete[:, None], others, np.nanmean(others, axis=0))
+    errors = survey.label_err[complete][:, columns]
+    excess = np.where(complete, excess_label(label, others), np.nan)
+    return matched_pairs(others, 2 * np.diag(np.mean(errors**2, axis=0)), excess, label, fraction), others

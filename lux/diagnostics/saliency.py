@@ -1,0 +1,400 @@
+r"""Where in the spectrum a label comes from: three maps that answer three different questions.
+
+- forward, :math:`\partial E[f \mid l] / \partial l_m` at fixed other labels: what the flux does when a label changes;
+- pattern, :math:`\mathrm{Cov}(f, \hat l_m) / \mathrm{Var}(\hat l_m)` (Haufe et al. 2014, NeuroImage 87, 96): what the
+  flux does where the inferred label is higher, everything else moving along;
+- backward, :math:`J = \partial \hat l_m / \partial f`: how the model weighs each pixel.
+
+All are functions of A, B and the prior only through products that no change of gauge alters, or of the survey alone.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from lux.diagnostics.matching import second_order
+from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
+from lux.spectroscopy.line_detection import PermutationTest, pixel_index
+from lux.spectroscopy.lines import LineList, airglow_lines, heavy_element_lines, load_lines, vacuum_to_air
+from lux.survey import Survey
+
+# Half of the full width of an unresolved line at R = 22,500, in km/s.
+TOLERANCE_KMS = 0.5 * SPEED_OF_LIGHT_KMS / 22_500
+# A spike stands this many robust standard deviations of its map from zero.
+SPIKE_HEIGHT = 5.0
+
+
+@dataclasses.dataclass(frozen=True)
+class SaliencyMap:
+    """One kind of map of every label: `values` and their standard errors `err` (M, D), the error NaN where unknown."""
+
+    wavelength: np.ndarray
+    label_names: tuple[str, ...]
+    values: np.ndarray
+    err: np.ndarray
+
+    def of(self, name: str) -> np.ndarray:
+        """Return the map of one label, (D,)."""
+        return self.values[self._row(name)]
+
+    def z(self, name: str) -> np.ndarray:
+        """Return the map of one label over its error, (D,)."""
+        return self.values[self._row(name)] / self.err[self._row(name)]
+
+    def _row(self, name: str) -> int:
+        if name not in self.label_names:
+            raise ValueError(f"unknown label {name!r}; the map has {', '.join(self.label_names)}")
+        return self.label_names.index(name)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExcessMap:
+    """The backward map of what a label holds beyond the other labels.
+
+    `values`, `err` and `z` (D,): the map, its standard error and their ratio; `largest`: the test of max |z| against
+    the same map of permuted excess.
+    """
+
+    wavelength: np.ndarray
+    values: np.ndarray
+    err: np.ndarray
+    z: np.ndarray
+    largest: PermutationTest
+
+
+@dataclasses.dataclass(frozen=True)
+class Spikes:
+    """Peaks of a map, the highest first.
+
+    `columns` and `wavelength` (S,): where; `height` (S,): how high, with sign, in robust standard deviations.
+    """
+
+    columns: np.ndarray
+    wavelength: np.ndarray
+    height: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+
+@dataclasses.dataclass(frozen=True)
+class LineMatch:
+    """How many spikes lie at lines of a list, `test`ed against the list shifted in velocity.
+
+    `line` (S,) is the row of the nearest line within the tolerance for each spike, -1 for none.
+    """
+
+    line: np.ndarray
+    test: PermutationTest
+
+    @property
+    def n_matched(self) -> int:
+        """Number of spikes at a line."""
+        return int(np.count_nonzero(self.line >= 0))
+
+    @property
+    def expected(self) -> float:
+        """Mean number of spikes at a line of the shifted lists."""
+        return float(np.mean(self.test.null))
+
+
+def forward_map(survey: Survey) -> SaliencyMap:
+    r"""Return the derivative of the flux with respect to each label at fixed others, (M, D), flux per label unit.
+
+    It is :math:`\mathrm{Cov}(f, l) [\mathrm{Cov}(l) - \mathrm{diag}(\overline{\sigma_l^2})]^{-1}`: the regression of
+    the flux on labels whose errors are known, which without the subtraction would be biased (Fuller 1987, Measurement
+    Error Models, section 2.2). It knows no model. Standard errors are those of M-estimation.
+
+    Raises
+    ------
+    ValueError
+        If the errors explain all the variance that the labels have beyond one another.
+    """
+    known = np.all(np.isfinite(survey.labels), axis=1)
+    center, unit = np.mean(survey.labels[known], axis=0), np.std(survey.labels[known], axis=0)
+    labels, noise = (survey.labels[known] - center) / unit, survey.label_err[known] ** 2 / unit**2
+    corrected = labels.T @ labels / len(labels) - np.diag(noise.mean(axis=0))
+    if np.linalg.eigvalsh(corrected)[0] <= 0:
+        raise ValueError(
+            "the errors of the labels exceed the variance that the labels have beyond one another: no derivative at "
+            "fixed other labels can be found; use more stars or fewer labels"
+        )
+    # The intercept is a label without error.
+    design = np.pad(labels, ((0, 0), (1, 0)), constant_values=1).astype(np.float32)
+    noise = np.pad(noise, ((0, 0), (1, 0))).astype(np.float32)
+    good = (survey.ivar[known] > 0).astype(np.float32)
+    flux = (survey.flux[known] - 1) * good
+    size = design.shape[1]
+    products = np.einsum("ni,nj->nij", design, design).reshape(len(design), -1)
+    products[:, :: size + 1] -= noise
+    normal = (products.T @ good).T.reshape(-1, size, size).astype(float)
+    empty = np.einsum("dii->d", normal) == 0
+    inverse = np.linalg.inv(normal + empty[:, None, None] * np.eye(size))
+    values = np.einsum("dij,dj->id", inverse, (design.T @ flux).T.astype(float))
+    residual = (flux - design @ values.astype(np.float32)) * good
+    err = [_forward_error(inverse[:, row].T, values, design, noise, good, residual) for row in range(1, size)]
+    return SaliencyMap(survey.wavelength, survey.label_names, values[1:] / unit[:, None], np.array(err) / unit[:, None])
+
+
+def _forward_error(row, values, design, noise, good, residual) -> np.ndarray:
+    """Return the standard error (D,) of one label's forward map from the scatter of the stars' contributions.
+
+    `row` (M + 1, D): that label's row of the inverse normal matrix of each pixel.
+    """
+    influence = (design @ row.astype(np.float32)) * residual
+    influence += noise @ (row * values).astype(np.float32) * good
+    return np.sqrt(np.einsum("nd,nd->d", influence, influence, dtype=float))
+
+
+def pattern_map(model, survey: Survey) -> SaliencyMap:
+    r"""Return the pattern of each label, (M, D): the change of flux that goes with a unit of the inferred label.
+
+    Under the model :math:`\mathrm{Cov}(f, \hat l) = B \Lambda^{-1} A^T` with the prior precision :math:`\Lambda`,
+    whatever the noise, and :math:`\mathrm{Var}(\hat l) = J B \Lambda^{-1} A^T` at the mean weights of the survey.
+    """
+    covariance = model.B_ @ np.linalg.solve(model.prior_precision_, model.A_.T)
+    variance = np.diagonal(model.label_jacobian(survey) @ covariance)
+    values = covariance.T / variance[:, None]
+    return SaliencyMap(model.wavelength_, model.label_names_, values, np.full(values.shape, np.nan))
+
+
+def backward_map(model, survey: Survey) -> SaliencyMap:
+    r"""Return the Jacobian of each label, (M, D), in label units per unit of flux, with its standard error.
+
+    The errors are those that the finite number N of training stars leaves: in A through its coefficient covariance,
+    raised where the survey's labels scatter about the prediction by more than their errors, in B through
+    :math:`\mathrm{Cov}(B_d) = \Lambda / (N w_d)`, in the fitted scatter through :math:`\mathrm{Var}(\ln w_d) = 2 / N`,
+    carried to J to first order, the inverse held fixed.
+    """
+    jacobian = model.label_jacobian(survey)
+    response = latent_response(model, survey)
+    weight = _mean_weight(model, survey)
+    n_train = len(model.latents_)
+    err = np.empty(jacobian.shape)
+    scatter = np.nanmean(((survey.labels - model.predict_labels(survey).labels) / survey.label_err) ** 2, axis=0)
+    # A scatter that would as soon be negative is fitted as zero: of its variance a half minus 1 / (2 pi) is left.
+    free = np.where(model.scatter_**2 * weight > np.sqrt(2 / n_train), 1, 0.5 - 0.5 / np.pi) * model.fit_scatter
+    # J = A V with V = (B'WB + Lambda)^-1 B'W, and V_d = (...)^-1 B_d w_d.
+    inverse = np.linalg.inv((model.B_ * weight[:, None]).T @ model.B_ + model.prior_precision_)
+    for row, loading in enumerate(model.A_):
+        coefficients = max(1.0, scatter[row]) * model.label_coefficient_covariance_[row, 1:, 1:]
+        from_labels = np.einsum("pd,pq,qd->d", response, coefficients, response, optimize=True)
+        back = inverse @ loading
+        from_flux = weight / n_train * (back @ model.prior_precision_ @ back)
+        from_scatter = free * 2 / n_train * jacobian[row] ** 2
+        err[row] = np.sqrt(from_labels + from_flux + from_scatter)
+    return SaliencyMap(model.wavelength_, model.label_names_, jacobian, err)
+
+
+def latent_response(model, survey: Survey) -> np.ndarray:
+    """Return the derivative of the inferred latents with respect to the flux, (P, D), at the survey's mean weights."""
+    weighted = (model.B_ * _mean_weight(model, survey)[:, None]).T
+    return np.linalg.solve(weighted @ model.B_ + model.prior_precision_, weighted)
+
+
+def _mean_weight(model, survey: Survey, block: int = 512) -> np.ndarray:
+    """Return the mean over stars of the weight of each pixel, 1 / (1 / ivar + s^2), (D,)."""
+    total = np.zeros(survey.n_pixels)
+    for first in range(0, survey.n_stars, block):
+        ivar = survey.ivar[first : first + block].astype(float)
+        total += np.sum(ivar / (1 + ivar * model.scatter_**2), axis=0)
+    return total / survey.n_stars
+
+
+def excess_map(model, survey: Survey, name: str, *, n_permutations: int = 1000, seed: int = 0) -> ExcessMap:
+    """Return the backward map of what a label holds beyond the other labels, and whether any pixel of it is real.
+
+    The label minus its expectation from the other labels, as inferred from flux, is regressed on the latents inferred
+    from flux, and the coefficients are carried to the pixels. Permuting the excess among stars gives the null: it keeps
+    every relation of flux and other labels. The regression on latents, and so all of it, is free of the gauge.
+
+    Parameters
+    ----------
+    model : lux.Lux
+    survey : Survey
+        Stars that the model was not trained on: the latents of training stars know a little of their labels' errors,
+        and p-values come out too small.
+    name : str
+    n_permutations, seed : int
+    """
+    known = np.isfinite(survey.label(name))
+    prediction = model.predict_labels(survey)
+    others = np.delete(prediction.labels, prediction.names.index(name), axis=1)
+    # Permuted excess is freed of the other labels once more, as the excess itself was.
+    design = np.column_stack([np.ones(known.sum()), second_order(others)[known]])
+    basis = np.linalg.qr(design)[0]
+    excess = survey.label(name)[known]
+    excess = excess - basis @ (basis.T @ excess)
+    generator = np.random.default_rng(seed)
+    permuted = np.stack([generator.permutation(excess) for _ in range(n_permutations)])
+    permuted -= permuted @ basis @ basis.T
+    latents, response = model.infer_latents(survey)[known], latent_response(model, survey)
+    values, err = _regressed(excess[None], latents, response)
+    null_values, null_err = _regressed(permuted, latents, response)
+    z = (values / err)[0]
+    null = np.max(np.abs(null_values / null_err), axis=1)
+    return ExcessMap(survey.wavelength, values[0], err[0], z, PermutationTest(float(np.max(np.abs(z))), null))
+
+
+def permuted_label_maps(model, survey: Survey, name: str, *, n_permutations: int = 200, seed: int = 0) -> np.ndarray:
+    """Return backward maps (n, D) of a label shuffled among the stars: what the map of nothing looks like.
+
+    The data-randomisation test (Adebayo et al. 2018). The latents are those that the flux gives under the fitted B: one
+    label of five hardly moves it, so that only the regression of the label on the latents is repeated.
+    """
+    known = np.isfinite(survey.label(name))
+    label, latents = survey.label(name)[known], model.infer_latents(survey)[known]
+    generator = np.random.default_rng(seed)
+    permuted = np.stack([generator.permutation(label) for _ in range(n_permutations)])
+    return _regressed(permuted, latents, latent_response(model, survey))[0]
+
+
+def _regressed(labels, latents, response) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels (R, N) regressed on latents (N, P) and carried to the pixels by response (P, D), and errors."""
+    centred = latents - latents.mean(axis=0)
+    inverse = np.linalg.inv(centred.T @ centred)
+    deviation = labels - labels.mean(axis=1, keepdims=True)
+    coefficients = deviation @ centred @ inverse
+    freedom = centred.shape[0] - centred.shape[1] - 1
+    residual = np.sum(deviation**2, axis=1) - np.sum((coefficients @ (centred.T @ centred)) * coefficients, axis=1)
+    spread = np.sqrt(np.einsum("pd,pq,qd->d", response, inverse, response, optimize=True))
+    return coefficients @ response, np.sqrt(np.maximum(residual, 0) / freedom)[:, None] * spread
+
+
+def similarity(saliency: SaliencyMap, weight=None) -> np.ndarray:
+    """Return the cosines (M, M) between the maps of the labels; `weight` (D,) of the pixels in the scalar product."""
+    scaled = saliency.values * np.sqrt(1.0 if weight is None else weight)
+    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+    return scaled @ scaled.T
+
+
+def made_of_others(saliency: SaliencyMap, name: str, weight=None) -> tuple[np.ndarray, float]:
+    """Return the best combination (D,) of the other labels' maps for one label's map, and the fraction it explains.
+
+    The fraction is 1 minus squared residual over squared map, in the scalar product of `weight` (D,).
+    """
+    root = np.sqrt(np.ones(len(saliency.wavelength)) if weight is None else weight)
+    target, others = saliency.of(name), np.delete(saliency.values, saliency.label_names.index(name), axis=0)
+    unit = np.linalg.norm(others * root, axis=1)
+    coefficients = np.linalg.lstsq((others * root).T / unit, target * root)[0] / unit
+    combined = coefficients @ others
+    return combined, 1 - np.sum(root**2 * (target - combined) ** 2) / np.sum(root**2 * target**2)
+
+
+def noise_share(saliency: SaliencyMap, name: str, weight) -> float:
+    """Return the fraction of a label's squared map that its errors are expected to make, pixels weighed (D,)."""
+    row = saliency.label_names.index(name)
+    return float(weight @ saliency.err[row] ** 2 / (weight @ saliency.values[row] ** 2))
+
+
+def half_of_map(values) -> float:
+    """Return the smallest fraction of pixels that holds half of the sum of absolute values of a map (D,)."""
+    sizes = np.sort(np.abs(values))[::-1]
+    return float((np.searchsorted(np.cumsum(sizes), 0.5 * sizes.sum()) + 1) / len(sizes))
+
+
+def find_spikes(wavelength, values, height: float = SPIKE_HEIGHT, tolerance: float = TOLERANCE_KMS) -> Spikes:
+    """Return the peaks of |values| (D,) above `height` robust standard deviations of the map, the highest first.
+
+    Of peaks closer than twice the `tolerance` in km/s only the highest counts.
+    """
+    wavelength, values = np.asarray(wavelength, float), np.asarray(values, float)
+    scaled = values / (1.4826 * np.median(np.abs(values)))
+    size = np.abs(scaled)
+    padded = np.pad(size, 1)
+    peaks = np.flatnonzero((size >= height) & (size >= padded[:-2]) & (size > padded[2:]))
+    kept: list[int] = []
+    for column in peaks[np.argsort(-size[peaks], kind="stable")].tolist():
+        apart = np.abs(np.log(wavelength[kept] / wavelength[column])) * SPEED_OF_LIGHT_KMS if kept else np.empty(0)
+        if np.all(apart > 2 * tolerance):
+            kept.append(column)
+    columns = np.array(kept, int)
+    return Spikes(columns, wavelength[columns], scaled[columns])
+
+
+def match_lines(
+    spikes: Spikes, lines, wavelength, *, tolerance: float = TOLERANCE_KMS, n_shifts: int = 2000, seed: int = 0
+) -> LineMatch:
+    """Match spikes with lines (L,) in vacuum Angstrom, and test their number against chance.
+
+    The null shifts the whole list in velocity, each line that leaves a stretch of spectrum at its end coming in at its
+    beginning: clusters and gaps of the list are kept, its relation to the spectrum is not. `wavelength` (D,) is that of
+    the map: lines off its pixels do not count. `tolerance` in km/s.
+    """
+    wavelength = np.asarray(wavelength, float)
+    places = _on_pixels(np.asarray(lines, float), wavelength)
+    spike = spikes.columns.astype(float)
+    reach = tolerance / SPEED_OF_LIGHT_KMS / np.median(np.diff(np.log(wavelength)))
+    inside = np.flatnonzero(np.isfinite(places))
+    shifts = np.random.default_rng(seed).uniform(3 * reach, len(wavelength) - 3 * reach, n_shifts)
+    moved = np.sort((places[inside] + shifts[:, None]) % len(wavelength), axis=1)
+    null = np.array([np.count_nonzero(_nearest(spike, row)[1] <= reach) for row in moved], float)
+    order = np.argsort(places[inside])
+    nearest, distance = _nearest(spike, places[inside][order])
+    line = np.where(distance <= reach, inside[order][nearest], -1) if len(inside) else np.full(len(spike), -1)
+    return LineMatch(line, PermutationTest(float(np.count_nonzero(line >= 0)), null))
+
+
+def _on_pixels(lines, wavelength) -> np.ndarray:
+    """Return the fractional pixel (L,) of each line among the pixels of a spectrum, NaN off them."""
+    index = pixel_index(wavelength)
+    place = np.interp(np.log(lines), np.log(wavelength), np.arange(len(wavelength)), left=np.nan, right=np.nan)
+    nearest = np.rint(np.interp(np.log(lines), np.log(wavelength), index))
+    return np.where(np.isin(nearest, index), place, np.nan)
+
+
+def _nearest(values, ordered) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row of, and the distance to, the nearest of `ordered` values for each value."""
+    if not len(ordered):
+        return np.zeros(len(values), int), np.full(len(values), np.inf)
+    right = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
+    left = np.maximum(right - 1, 0)
+    nearest = np.where(np.abs(values - ordered[left]) <= np.abs(values - ordered[right]), left, right)
+    return nearest, np.abs(values - ordered[nearest])
+
+
+def strongest_lines(element: str, strength, n_lines: int = 30, lines: LineList | None = None) -> LineList:
+    """Return the `n_lines` strongest lines of an element; `strength` (L,) goes with `lines`, all of them by default."""
+    lines = load_lines() if lines is None else lines
+    rows = np.flatnonzero(lines.element == element)
+    return lines[np.sort(rows[np.argsort(-np.nan_to_num(np.asarray(strength)[rows]), kind="stable")[:n_lines]])]
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbour:
+    """What lies near a wavelength.
+
+    `kind`: "stellar line", "night sky" or "air wavelength"; `name`: species or transition; `wavelength`: in vacuum,
+    Angstrom; `distance` from the place asked about, which for the last kind is that of the wavelength in air.
+    """
+
+    kind: str
+    name: str
+    wavelength: float
+    distance: float
+
+
+def neighbours(wavelength: float, within: float = 1.5, species=("Fe I", "OH")) -> list[Neighbour]:
+    """Return what lies within some Angstrom of a vacuum wavelength, the nearest first.
+
+    Lines of the named `species` and of heavy elements; airglow at rest; and lines of heavy elements that lie there only
+    if a list of air wavelengths is laid on the vacuum grid.
+    """
+    giant, heavy, sky = load_lines(heavy=False), heavy_element_lines(), airglow_lines()
+    stellar = [*zip(giant.species, giant.wavelength, strict=True), *zip(heavy.species, heavy.wavelength, strict=True)]
+    found = [
+        *(
+            Neighbour("stellar line", str(name), float(place), float(place - wavelength))
+            for name, place in stellar
+            if name in species or name in heavy.species
+        ),
+        *(
+            Neighbour("night sky", f"OH {name}", float(place), float(place - wavelength))
+            for name, place in zip(sky.transition, sky.wavelength, strict=True)
+        ),
+        *(
+            Neighbour("air wavelength", str(name), float(place), float(vacuum_to_air(place) - wavelength))
+            for name, place in zip(heavy.species, heavy.wavelength, strict=True)
+        ),
+    ]
+    return sorted((each for each in found if abs(each.distance) <= within), key=lambda each: abs(each.distance))

@@ -1,0 +1,230 @@
+"""How well labels are transferred to stars that the model has not seen, and by how much that can be trusted."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from scipy.stats import median_abs_deviation
+
+from lux.models.baselines import Cannon, FluxRegression, LabelsOnly, Mean
+from lux.models.prediction import Prediction
+from lux.survey import Survey
+
+STATISTICS = ("rmse", "bias", "scatter", "chi", "intrinsic")
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A statistic with its 68 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def uncertainty(self) -> float:
+        """Half the width of the interval."""
+        return (self.high - self.low) / 2
+
+    def overlaps(self, other: "Estimate") -> bool:
+        """Whether the two intervals share a value."""
+        return self.low <= other.high and other.low <= self.high
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelScore:
+    """How one label of held-out stars was predicted, in the label's unit where none is stated.
+
+    Parameters
+    ----------
+    name, unit : str
+    n_stars : int
+        Stars that have the label.
+    catalogue_error : float
+        Root mean square of the catalogue's errors.
+    rmse, bias : Estimate
+        Root mean square and mean of prediction minus catalogue.
+    scatter : Estimate
+        1.4826 times the median absolute deviation.
+    chi : Estimate
+        Root mean square of the residual over the catalogue error (no unit).
+    intrinsic : Estimate
+        What is left of the RMSE when the catalogue's errors are taken out in quadrature; zero where nothing is left.
+    """
+
+    name: str
+    unit: str
+    n_stars: int
+    catalogue_error: float
+    rmse: Estimate
+    bias: Estimate
+    scatter: Estimate
+    chi: Estimate
+    intrinsic: Estimate
+
+
+def score(prediction: Prediction, survey: Survey, n_bootstrap: int = 500, seed: int = 0) -> dict[str, LabelScore]:
+    """Compare predicted labels with those of the survey.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        Labels of the survey's stars, in the same order.
+    survey : Survey
+        Held-out stars. A label that a star lacks is left out.
+    n_bootstrap, seed : int
+        Resamplings of the stars and their seed.
+
+    Returns
+    -------
+    dict of label name to LabelScore
+
+    Raises
+    ------
+    ValueError
+        If the numbers of stars differ, a label is unknown, or no star has it.
+    """
+    if len(prediction.labels) != survey.n_stars:
+        raise ValueError(f"{len(prediction.labels)} stars are predicted, the survey has {survey.n_stars}")
+    scores = {}
+    for column, name in enumerate(prediction.names):
+        index = survey.label_index(name)
+        present = ~np.isnan(survey.labels[:, index])
+        if not present.any():
+            raise ValueError(f"no star of the survey has label {name!r}; there is nothing to compare with")
+        residual = prediction.labels[present, column] - survey.labels[present, index]
+        error = survey.label_err[present, index]
+        picks = np.random.default_rng(seed).integers(len(residual), size=(n_bootstrap, len(residual)))
+        values, resampled = _statistics(residual, error), _statistics(residual[picks], error[picks])
+        bounds = {key: np.percentile(resampled[key], [16, 84]) for key in STATISTICS}
+        estimates = {key: Estimate(float(values[key]), *map(float, bounds[key])) for key in STATISTICS}
+        scores[name] = LabelScore(
+            name, survey.label_units[index], len(residual), float(np.sqrt(np.mean(error**2))), **estimates
+        )
+    return scores
+
+
+def paired_difference(
+    prediction: Prediction, other: Prediction, survey: Survey, label: str, n_bootstrap: int = 1000, seed: int = 0
+) -> Estimate:
+    """Return the RMSE of one prediction minus that of another for the same stars, with its 95 % bootstrap interval."""
+    catalogue = survey.label(label)
+    present = ~np.isnan(catalogue)
+    squares = [(each.label(label) - catalogue)[present] ** 2 for each in (prediction, other)]
+    picks = np.random.default_rng(seed).integers(present.sum(), size=(n_bootstrap, present.sum()))
+    draws = np.sqrt(squares[0][picks].mean(axis=1)) - np.sqrt(squares[1][picks].mean(axis=1))
+    value = np.sqrt(squares[0].mean()) - np.sqrt(squares[1].mean())
+    return Estimate(float(value), *map(float, np.percentile(draws, [2.5, 97.5])))
+
+
+def baseline_models(model) -> dict[str, object]:
+    """Return the yardsticks by name, not yet fitted; `model` is the fitted model whose labels "labels only" reads."""
+    return {
+        "mean": Mean(),
+        "ridge": FluxRegression.ridge(),
+        "PLS": FluxRegression.pls(),
+        "Cannon": Cannon(),
+        "labels only": LabelsOnly(model),
+    }
+
+
+def compare(model, train: Survey, test: Survey, baselines: Mapping[str, object] | None = None) -> dict[str, Prediction]:
+    """Fit the baselines on the training stars and predict the test stars with them and with the fitted model.
+
+    Returns
+    -------
+    dict of name to Prediction
+        The model's own under "Lux", then the baselines'.
+    """
+    baselines = baseline_models(model) if baselines is None else baselines
+    predictions = {"Lux": model.predict_labels(test)}
+    for name, baseline in baselines.items():
+        predictions[name] = baseline.fit(train).predict_labels(test)
+    return predictions
+
+
+def folds_by_star(survey: Survey, n_folds: int = 5, seed: int = 0) -> Iterator[np.ndarray]:
+    """Yield a boolean mask (N,) of the test stars of each fold, the stars dealt out at random."""
+    fold = np.random.default_rng(seed).permutation(survey.n_stars) % n_folds
+    for number in range(n_folds):
+        yield fold == number
+
+
+def folds_by_group(survey: Survey, column: str = "cluster") -> Iterator[np.ndarray]:
+    """Yield a boolean mask (N,) of the test stars of each fold: all stars that share a value of a catalogue column.
+
+    Raises
+    ------
+    ValueError
+        If the catalogue has no such column.
+    """
+    if column not in survey.catalogue:
+        raise ValueError(f"the catalogue has no column {column!r}; it has {', '.join(survey.catalogue) or 'none'}")
+    groups = survey.catalogue[column]
+    for group in np.unique(groups):
+        yield groups == group
+
+
+def cross_validate(
+    survey: Survey, folds: Iterator[np.ndarray], make_predictions: Callable[[Survey, Survey], Mapping[str, Prediction]]
+) -> dict[str, Prediction]:
+    """Predict every star by models that were trained without its fold.
+
+    Parameters
+    ----------
+    survey : Survey
+    folds : iterator of boolean masks (N,)
+        The test stars of each fold; together they hold each star once.
+    make_predictions : callable
+        Given training and test survey, returns predictions by name.
+
+    Returns
+    -------
+    dict of name to Prediction
+        For the stars of the survey, in its order.
+
+    Raises
+    ------
+    ValueError
+        If a star is in no fold or in several.
+    """
+    labels: dict[str, np.ndarray] = {}
+    errors: dict[str, np.ndarray] = {}
+    names, times_seen = {}, np.zeros(survey.n_stars, int)
+    for held_out in folds:
+        times_seen += held_out
+        for name, prediction in make_predictions(survey[~held_out], survey[held_out]).items():
+            shape = (survey.n_stars, len(prediction.names))
+            labels.setdefault(name, np.full(shape, np.nan))[held_out] = prediction.labels
+            errors.setdefault(name, np.full(shape, np.nan))[held_out] = prediction.err
+            names[name] = prediction.names
+    if np.any(times_seen != 1):
+        star = int(np.argmax(times_seen != 1))
+        raise ValueError(f"star {survey.star_id[star]} is in {times_seen[star]} folds; each star must be in one")
+    return {name: Prediction(names[name], labels[name], errors[name]) for name in labels}
+
+
+def response_slope(prediction: Prediction, truth: Mapping[str, np.ndarray] | np.ndarray, label: str) -> Estimate:
+    """Return the slope of the prediction against the true label, with its 68 % interval; 1 is knowledge, 0 a guess."""
+    true = np.asarray(truth[label] if isinstance(truth, Mapping) else truth, float)
+    predicted = prediction.label(label)
+    picks = np.random.default_rng(0).integers(len(true), size=(500, len(true)))
+
+    def slope(x, y):
+        x = x - x.mean(axis=-1, keepdims=True)
+        return np.sum(x * y, axis=-1) / np.sum(x**2, axis=-1)
+
+    draws = slope(true[picks], predicted[picks])
+    return Estimate(float(slope(true, predicted)), *map(float, np.percentile(draws, [16, 84])))
+
+
+def _statistics(residual: np.ndarray, error: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the statistics of residuals (..., n) with catalogue errors (..., n)."""
+    square, noise = np.mean(residual**2, axis=-1), np.mean(error**2, axis=-1)
+    return {
+        "rmse": np.sqrt(square),
+        "bias": residual.mean(axis=-1),
+        "scatter": median_abs_deviation(residual, axis=-1, scale="normal"),
+        "chi": np.sqrt(np.mean((residual / error) ** 2, axis=-1)),
+        "intrinsic": np.sqrt(np.maximum(0, square - noise)),
+    }

@@ -1,0 +1,371 @@
+"""Synthetic APOGEE spectra of red giants: LTE line formation in a few layers, instrument profile, pseudo-continuum.
+
+Line opacities at the depth points are laid on a velocity grid three times finer than the pixels, added up into optical
+depth, and integrated along one ray; the emergent flux is convolved with the instrument profile and normalised as a
+pipeline would. JAX does this in blocks of stars, so that memory stays bounded. The layers come from
+`lux.simulation.layers`.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lux.simulation.equilibrium import ATOMIC_MASS_UNIT, BOLTZMANN, BOLTZMANN_EV, ELEMENTS
+from lux.simulation.layers import DEFAULT_PHYSICS, composition, populations, structure
+from lux.spectroscopy.instrument import N_PIXELS, PIXEL_KMS, LineSpreadFunction, chip_ranges, pixel_of
+from lux.spectroscopy.lines import load_lines
+
+__all__ = ["ELEMENTS", "default_microturbulence", "line_strength", "synthesize"]
+
+ISOTOPE_FRACTION = {"17O": 1 / 2700, "18O": 1 / 500, "15N": 1 / 270}
+
+OVERSAMPLING = 3
+STEP_KMS = PIXEL_KMS / OVERSAMPLING
+BLOCK = 64
+
+_MARGIN = 192
+_GRID_SIZE = OVERSAMPLING * N_PIXELS + 2 * _MARGIN
+_DOPPLER_TAPS = 5
+_WING_REACH = 150
+_WING_CORE = 3.0
+_N_WINGED = 150
+_PHOTON_TEMPERATURE = 1.4388e4 / 1.6
+# Integrated absorption pi e^2 / (m c) times lambda, per (km/s): cm^2 for lambda in Angstrom.
+_LINE_ABSORPTION = 0.026540 * 1e-5 * 1e-8
+_RAY = 2.0 / 3.0
+_THERMAL_MASS = 35.0
+_CONTINUUM_ORDER, _CONTINUUM_ITERATIONS, _CONTINUUM_CLIP_ABOVE = 4, 10, 3.0
+
+
+def default_microturbulence(logg, m_h, physics=DEFAULT_PHYSICS):
+    """Microturbulence in km/s, linear in logg and [M/H], kept between 0.3 and 4."""
+    constant, with_logg, with_m_h = physics.microturbulence
+    return np.clip(constant + with_logg * np.asarray(logg) + with_m_h * np.asarray(m_h), 0.3, 4.0)
+
+
+@dataclass(frozen=True)
+class _LineData:
+    """Lines laid on the velocity grid: ln strength, excitation, species, cell and share of the next cell.
+
+    The lines with wings come again, with a kernel (M, 2 reach + 1) each and ln of their damping width (0 for hydrogen,
+    whose kernel is the whole profile).
+    """
+
+    names: tuple
+    narrow: dict
+    winged: dict
+
+
+def _isotope_fraction(isotope, physics):
+    """Fraction of a molecule that is of one isotopologue, such as "13C16O"; main isotopes of N, O, H count fully."""
+    heavy = 1.0 / (1.0 + physics.carbon_isotope_ratio)
+    fraction = heavy ** isotope.count("13C") * (1.0 - heavy) ** isotope.count("12C")
+    fraction *= 2.0 if isotope == "12C13C" else 1.0
+    for name, share in ISOTOPE_FRACTION.items():
+        fraction *= share if name in isotope else 1.0
+    return fraction
+
+
+def _line_constant(lines, physics):
+    """ln of the absorption per absorber and unit partition function at zero excitation, spread over a velocity cell."""
+    names, index = np.unique(lines.isotope, return_inverse=True)
+    fraction = np.array([_isotope_fraction(str(name), physics) for name in names])[index]
+    offsets = dict(physics.strength_offset)
+    offset = np.array([offsets.get(str(element), offsets["atoms"]) for element in lines.element])
+    return np.log(_LINE_ABSORPTION * lines.wavelength * fraction / STEP_KMS) + np.log(10.0) * (lines.log_gf + offset)
+
+
+def _wing_kernel(lines, cells, stark_width):
+    """Wing profiles (M, 2 reach + 1) per cell: Lorentzian wings outside a soft core; the whole profile for hydrogen.
+
+    Hydrogen has a Lorentzian of half width growing as n^2 (linear Stark effect), `stark_width` km/s at Brackett 11-4.
+    """
+    offset = np.arange(-_WING_REACH, _WING_REACH + 1) - cells[:, None]
+    upper_level = 1.0 / np.sqrt(1.0 / 16.0 - 911.763 / lines.wavelength)
+    stark = np.where(lines.element == "H", stark_width * (upper_level / 11.0) ** 2 / STEP_KMS, 1.0)[:, None]
+    hydrogen = stark / np.pi / (offset**2 + stark**2)
+    return np.where(lines.element[:, None] == "H", hydrogen, 1.0 / np.pi / (offset**2 + _WING_CORE**2))
+
+
+def _winged_lines(lines):
+    """Indices of hydrogen and of the strongest atomic lines with a known van der Waals width."""
+    reference = line_strength([4300.0, 4700.0], [1.7, 2.5], [0.0, 0.3], lines=lines).max(axis=0)
+    reference = np.where((lines.damping < 0) & (lines.element != "H"), reference, 0.0)
+    strongest = np.argsort(reference)[::-1][: min(_N_WINGED, np.count_nonzero(reference > 1.0))]
+    return np.sort(np.concatenate([np.flatnonzero(lines.element == "H"), strongest]))
+
+
+def _prepare(lines, physics):
+    """The _LineData of a LineList; lines without log_gf or off the grid are left out."""
+    position = OVERSAMPLING * pixel_of(lines.wavelength) + _MARGIN
+    usable = np.isfinite(lines.log_gf) & (position > _WING_REACH) & (position < _GRID_SIZE - _WING_REACH - 2)
+    lines, position = lines[usable], position[usable]
+    names, species = np.unique(lines.species, return_inverse=True)
+    cell = np.floor(position).astype(np.int32)
+    constant = _line_constant(lines, physics)
+    winged = _winged_lines(lines)
+    damping = lines.damping + np.log10(physics.damping_scale * lines.wavelength * 1e-13 / (4.0 * np.pi * STEP_KMS))
+    damping = np.where(lines.element == "H", 0.0, np.log(10.0) * damping)
+    narrow = np.flatnonzero(lines.element != "H")
+
+    def part(chosen, **extra):
+        columns = {"constant": constant, "excitation": lines.excitation} | extra
+        columns = {name: np.float32(values[chosen]) for name, values in columns.items()}
+        return columns | {"species": np.int32(species[chosen]), "cell": cell[chosen]}
+
+    return _LineData(
+        tuple(str(name) for name in names),
+        part(narrow, share=position - cell),
+        part(winged, damping=damping, broadened=lines.element != "H")
+        | {"kernel": np.float32(_wing_kernel(lines[winged], (position - cell)[winged], physics.stark_width))},
+    )
+
+
+def _depth_weights(log_tau):
+    """Weights (K, 2) that turn the opacity ratios at both ends of an interval into optical depth, linear in ln tau."""
+    tau = 10.0**log_tau
+    mean = np.diff(tau) / (np.log(10.0) * np.diff(log_tau))
+    weights = np.stack([mean - tau[:-1], tau[1:] - mean], axis=1)
+    return np.concatenate([[[0.0, tau[0]]], weights]).astype(np.float32)
+
+
+def _strength(part, population, beta):
+    """Line strengths (L, B) in continuous opacities times cells."""
+    return jnp.exp(part["constant"][:, None] + population[part["species"]] - part["excitation"][:, None] * beta)
+
+
+def _layer_opacity(narrow, winged, population, beta, doppler, perturbers):
+    """Total over continuous opacity (G, B) at one depth: Doppler cores of all lines and wings of the strong ones."""
+    strength = _strength(narrow, population, beta)
+    cells = jnp.zeros((_GRID_SIZE, beta.shape[0]), dtype=strength.dtype)
+    for share, cell in ((1.0 - narrow["share"], narrow["cell"]), (narrow["share"], narrow["cell"] + 1)):
+        cells = cells.at[cell].add(strength * share[:, None], indices_are_sorted=True)
+    taps = jnp.arange(-_DOPPLER_TAPS, _DOPPLER_TAPS + 1, dtype=strength.dtype)[:, None]
+    profile = jnp.exp(-((taps / doppler) ** 2))
+    profile = profile / profile.sum(axis=0)
+    padded = jnp.pad(cells, ((_DOPPLER_TAPS, _DOPPLER_TAPS), (0, 0)))
+    opacity = 1.0 + sum(
+        profile[tap] * jax.lax.slice_in_dim(padded, tap, tap + _GRID_SIZE) for tap in range(2 * _DOPPLER_TAPS + 1)
+    )
+    if winged["cell"].size == 0:
+        return opacity
+    width = jnp.exp(winged["damping"][:, None] + winged["broadened"][:, None] * perturbers)
+    wings = _strength(winged, population, beta) * width
+
+    def add_wing(line, total):
+        first = (winged["cell"][line] - _WING_REACH, 0)
+        window = jax.lax.dynamic_slice(total, first, (2 * _WING_REACH + 1, total.shape[1]))
+        window = window + winged["kernel"][line][:, None] * wings[line]
+        return jax.lax.dynamic_update_slice(total, window, first)
+
+    return jax.lax.fori_loop(0, wings.shape[0], add_wing, opacity)
+
+
+def _emergent(opacities, source, weights, shape):
+    """Flux along one ray at mu = 2/3, the source function linear in optical depth between the depth points.
+
+    `opacities` is a function of the index of the depth point, scanned from the surface inwards.
+    """
+
+    def deepen(state, index):
+        tau, transmission, flux, opacity_above, source_above = state
+        opacity = opacities(index)
+        growth = weights[index, 0] * opacity_above + weights[index, 1] * opacity
+        tau = tau + growth
+        deeper = jnp.exp(-tau / _RAY)
+        mean = jnp.where(growth < 1e-3, deeper, (transmission - deeper) * _RAY / jnp.maximum(growth, 1e-3))
+        flux = flux + (source[index] - source_above) * mean
+        return (tau, deeper, flux, opacity, source[index]), None
+
+    zeros = jnp.zeros(shape, dtype=source.dtype)
+    # Above the first point the source function is constant: it enters whole, not as a difference.
+    start = (zeros, zeros + 1.0, zeros + source[0], zeros, source[0])
+    return jax.lax.scan(deepen, start, jnp.arange(source.shape[0]))[0][2]
+
+
+def _pseudo_continuum(flux, basis, chips, clip_below):
+    """Pseudo-continuum (8575, B): per chip a polynomial through the pixels that survive asymmetric sigma clipping."""
+    order = _CONTINUUM_ORDER + 1
+    pieces = []
+    for first, last, inner_first, inner_last in chips:
+        values, terms = flux[inner_first:inner_last], basis[inner_first:inner_last]
+        products = (terms[:, :, None] * terms[:, None, :]).reshape(-1, order * order)
+
+        def refit(_, weight, values=values, terms=terms, products=products):
+            residual = values - terms @ _solve(weight, values, terms, products)
+            spread = jnp.sqrt((weight * residual**2).sum(0) / weight.sum(0))
+            kept = (residual > -clip_below * spread) & (residual < _CONTINUUM_CLIP_ABOVE * spread)
+            return kept.astype(values.dtype)
+
+        weight = jax.lax.fori_loop(0, _CONTINUUM_ITERATIONS - 1, refit, jnp.ones_like(values))
+        pieces.append(basis[first:last] @ _solve(weight, values, terms, products))
+    return jnp.concatenate(pieces)
+
+
+def _solve(weight, values, terms, products):
+    """Coefficients (order, B) of the weighted polynomial fit."""
+    order = terms.shape[1]
+    normal = (weight.T @ products).reshape(-1, order, order)
+    return jnp.linalg.solve(normal, ((weight * values).T @ terms)[..., None])[..., 0].T
+
+
+def _continuum_basis(release):
+    """Chebyshev polynomials (8575, order + 1) per chip, and per chip (first, last, first and last lit pixel).
+
+    Pixels in a gap belong to the nearer chip and take the value at its edge.
+    """
+    ranges = list(chip_ranges(release).values())
+    edges = [0, *((ranges[i][1] + ranges[i + 1][0]) // 2 for i in range(2)), N_PIXELS]
+    pixel = np.arange(N_PIXELS)
+    position = np.concatenate(
+        [
+            np.clip(2.0 * (pixel[edges[i] : edges[i + 1]] - first) / (last - 1 - first) - 1.0, -1.0, 1.0)
+            for i, (first, last) in enumerate(ranges)
+        ]
+    )
+    basis = np.polynomial.chebyshev.chebvander(position, _CONTINUUM_ORDER).astype(np.float32)
+    return basis, tuple((edges[i], edges[i + 1], *ranges[i]) for i in range(3))
+
+
+@partial(jax.jit, static_argnames=("chips",))
+def _flux_block(narrow, winged, stars, weights, kernel, basis, clip_below, chips):
+    """Flux (8575, B) of the B stars of a block; the arrays of `stars` are (K, B), its populations (K, S, B)."""
+    shape = (_GRID_SIZE, stars["beta"].shape[1])
+
+    def opacity(index):
+        columns = (stars[name][index] for name in ("population", "beta", "doppler", "perturbers"))
+        return _layer_opacity(narrow, winged, *columns)
+
+    emergent = _emergent(opacity, stars["source"], weights, shape)
+    continuum = _emergent(lambda index: jnp.ones((1, shape[1]), jnp.float32), stars["source"], weights, (1, shape[1]))
+    residual = emergent / continuum
+    reach = kernel.shape[0] // 2
+    flux = 0.0
+    for tap in range(kernel.shape[0]):
+        start = _MARGIN - reach + tap
+        sample = jax.lax.slice_in_dim(residual, start, start + OVERSAMPLING * (N_PIXELS - 1) + 1, OVERSAMPLING)
+        flux = flux + kernel[tap][:, None] * sample
+    return flux / _pseudo_continuum(flux, basis, chips, clip_below) if chips else flux
+
+
+def _lsf_kernel(spread, macroturbulence, release):
+    """Gaussian kernels (2 T + 1, 8575) on the fine grid with unit sum, macroturbulence added in quadrature."""
+    sigma = np.hypot(spread.sigma_kms(release), macroturbulence) / STEP_KMS
+    reach = min(int(np.ceil(3.5 * sigma.max())), _MARGIN)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1)[:, None] / sigma) ** 2)
+    return (kernel / kernel.sum(0)).astype(np.float32)
+
+
+def line_strength(teff, logg, m_h, alpha_m=0.0, lines=None, physics=DEFAULT_PHYSICS):
+    """How strongly each line absorbs in each star, shape (N, L): line-centre over continuous opacity.
+
+    The largest value over the depth points, those above the continuum-forming layer weighted down by their optical
+    depth; saturation is not included. Lines without log_gf get 0.
+    """
+    lines = load_lines() if lines is None else lines
+    teff, logg, m_h = (np.atleast_1d(np.asarray(value, dtype=float)) for value in (teff, logg, m_h))
+    numbers = composition(m_h, np.asarray(alpha_m, dtype=float), None)
+    layers = structure(teff, logg, numbers, physics)
+    names, species = np.unique(lines.species, return_inverse=True)
+    population = populations(layers, numbers, [str(name) for name in names])
+    visibility = np.log(np.minimum(1.0, 1.5 * layers.tau) / layers.opacity)
+    constant = _line_constant(lines, physics)
+    best = np.zeros((len(teff), len(lines)))
+    for depth in np.flatnonzero((layers.tau > 0.005) & (layers.tau < 2.0)):
+        energy = lines.excitation / (BOLTZMANN_EV * layers.temperature[:, depth, None])
+        opacity = np.exp(constant + (population + visibility)[species, :, depth].T - energy)
+        best = np.fmax(best, opacity)
+    return best
+
+
+def _star_columns(teff, logg, m_h, alpha_m, abundances, microturbulence, names, physics):
+    """What the line formation needs of every star at every depth: float32 arrays (K, N), populations (K, S, N)."""
+    numbers = composition(m_h, alpha_m, abundances)
+    layers = structure(teff, logg, numbers, physics)
+    temperature = layers.temperature
+    emission = np.log(-np.expm1(-_PHOTON_TEMPERATURE / temperature) / layers.opacity)
+    thermal = 2.0 * BOLTZMANN * temperature / (_THERMAL_MASS * ATOMIC_MASS_UNIT) * 1e-10
+    columns = {
+        "population": np.transpose(populations(layers, numbers, names) + emission, (2, 0, 1)),
+        "beta": (1.0 / (BOLTZMANN_EV * temperature)).T,
+        "doppler": (np.sqrt(thermal + microturbulence[:, None] ** 2) / STEP_KMS).T,
+        "perturbers": (np.log(layers.hydrogen) + 0.3 * np.log(temperature / 1e4)).T,
+        "source": (1.0 / np.expm1(_PHOTON_TEMPERATURE / temperature)).T,
+    }
+    return {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in columns.items()}
+
+
+def synthesize(
+    teff,
+    logg,
+    m_h,
+    alpha_m=0.0,
+    abundances=None,
+    microturbulence=None,
+    *,
+    lines=None,
+    spread=None,
+    release="dr17",
+    pseudo_continuum=True,
+    physics=DEFAULT_PHYSICS,
+    block=BLOCK,
+):
+    """Continuum-normalised spectra of N giants on the APOGEE grid: flux (N, 8575), float32.
+
+    Parameters
+    ----------
+    teff, logg, m_h, alpha_m : (N,) or scalar
+        Effective temperature (K), log10 of gravity (cm s^-2), [M/H], and [alpha/M] of O, Mg, Si, S, Ca, Ti.
+    abundances : dict element -> (N,) or scalar, optional
+        [X/M] of single elements, in place of 0 or `alpha_m`. Eu is accepted and changes nothing: it has no line here.
+    microturbulence : (N,) or scalar, optional
+        km/s; by default linear in logg and [M/H].
+    lines : LineList, optional
+        Other lines than `load_lines()`; a planted line is a line in this list.
+    spread : LineSpreadFunction, optional
+    release : str
+        Whose chip limits to use.
+    pseudo_continuum : bool
+        Divide by a clipped polynomial per chip as ASPCAP does, which lifts the spectra of metal-rich stars above their
+        true continuum; False gives flux over true continuum, at most 1.
+    physics : Physics
+    block : int
+        Stars per JAX call: bounds the memory, does not change the result.
+
+    Raises ValueError for an unknown element, shapes that do not match, or labels outside 3000-6500 K, -1 to 5 dex.
+    """
+    columns = (teff, logg, m_h, alpha_m)
+    teff, logg, m_h, alpha_m = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, dtype=float)) for x in columns))
+    _check_range("teff", teff, 3000.0, 6500.0)
+    _check_range("logg", logg, -1.0, 5.0)
+    _check_range("m_h", m_h, -5.0, 1.5)
+    if microturbulence is None:
+        microturbulence = default_microturbulence(logg, m_h, physics)
+    microturbulence = np.broadcast_to(np.asarray(microturbulence, dtype=float), teff.shape)
+    data = _prepare(load_lines() if lines is None else lines, physics)
+    stars = _star_columns(teff, logg, m_h, alpha_m, abundances, microturbulence, data.names, physics)
+    weights = _depth_weights(np.array(physics.log_tau))
+    kernel = _lsf_kernel(spread or LineSpreadFunction(), physics.macroturbulence, release)
+    basis, chips = _continuum_basis(release)
+    flux = np.empty((len(teff), N_PIXELS), dtype=np.float32)
+    for first in range(0, len(teff), block):
+        # The last block repeats its last star, so that every block has one shape and is compiled once.
+        chosen = np.minimum(np.arange(first, first + block), len(teff) - 1)
+        part = {name: values[..., chosen] for name, values in stars.items()}
+        spectra = _flux_block(
+            data.narrow, data.winged, part, weights, kernel, basis, np.float32(physics.continuum_clip),
+            chips=chips if pseudo_continuum else (),
+        )  # fmt: skip
+        flux[first : first + block] = np.asarray(spectra).T[: len(teff) - first]
+    return flux
+
+
+def _check_range(name, values, lowest, highest):
+    """Raise ValueError unless every value is finite and in range."""
+    wrong = ~((values >= lowest) & (values <= highest))
+    if wrong.any():
+        star = int(np.argmax(wrong))
+        raise ValueError(f"{name} of star {star} is {values[star]}; the model holds from {lowest} to {highest}")

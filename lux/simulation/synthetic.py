@@ -1,0 +1,223 @@
+"""The synthetic survey: physical spectra of a drawn population, observed, in any world.
+
+`lux.simulation.population` draws the stars, `lux.simulation.synthesis` computes their spectra, `lux.simulation.worlds`
+plants, `lux.simulation.observation` adds what telescope, sky and catalogue do.
+"""
+
+import collections
+import dataclasses
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from lux.simulation.observation import Observation, draw_label_errors, draw_label_noise, draw_noise, draw_snr
+from lux.simulation.population import LABEL_NAMES, Stars, draw_stars, random_stream
+from lux.simulation.synthesis import ELEMENTS as MODEL_ELEMENTS
+from lux.simulation.synthesis import synthesize
+from lux.simulation.worlds import World, as_world, plant, planted_pixels, world_stars
+from lux.spectroscopy.instrument import on_chip, wavelength_grid
+from lux.survey import Survey, Truth
+
+__all__ = ["DEFAULT_LABELS", "World", "clear_cache", "make_survey"]
+
+DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
+_STELLAR_PARAMETERS = ("teff", "logg", "fe_h", "alpha_fe")
+CACHE_BYTES = 400 * 2**20
+
+
+def make_survey(
+    n_stars: int = 4000,
+    seed: int = 0,
+    world: str | World = "shortcut",
+    population: str = "disc",
+    label_names: tuple[str, ...] = DEFAULT_LABELS,
+    tau: float = 0.06,
+    *,
+    r_enhanced_fraction: float = 0.001,
+    missing_fraction: float = 0.0,
+    wavelength_range=None,
+    star_seed: int | None = None,
+    release: str = "dr17",
+    **observing: Any,
+) -> Survey:
+    """Make a survey of APOGEE-like spectra with GALAH-like labels.
+
+    Parameters
+    ----------
+    n_stars : int
+        The first n stars of a larger survey of the same seed are the same, noise included.
+    seed : int
+    world : str or World
+        What is planted, see `lux.World`. Two worlds of one seed differ only in that.
+    population : str
+        "disc", or out of distribution "gse", "r-I", "r-II", "decorrelated", see `lux.simulation.population.draw_stars`.
+    label_names : sequence of str
+        "teff" (K), "logg", "fe_h", "alpha_fe", "eu_fe", or another element's such as "mg_fe" (dex).
+    tau : float
+        Intrinsic scatter of [Eu/Fe] at fixed [Fe/H] and [alpha/Fe], dex.
+    r_enhanced_fraction : float
+        Fraction of the disc in the tail of r-process-enhanced stars.
+    missing_fraction : float
+        Fraction of the abundance labels other than fe_h and alpha_fe that is missing (NaN) at random.
+    wavelength_range : (low, high) or sequence of such, optional
+        Vacuum Angstrom; the pixels to keep. By default all that fall on a chip.
+    star_seed : int, optional
+        Seed of the stars with all but their europium; `seed` by default. Surveys of one `star_seed` and many seeds
+        share their noise-free spectra and differ in europium, noise and masks: hundreds of them are cheap.
+    release : str
+        Data release whose chips carry light, see `lux.spectroscopy.instrument`.
+    **observing
+        Fields of `lux.simulation.observation.Observation`: ``snr_median``, ``sky``, ``bad_pixel_fraction``, ...
+
+    Returns
+    -------
+    Survey
+        With ``truth``: noise-free labels; the world; columns ``component``, ``r_enhanced``, ``radial_velocity``,
+        ``observed_velocity`` (km/s), ``eu_residual`` ([Eu/Fe] above what [Fe/H] and [alpha/Fe] let expect), the true
+        ``teff``, ``logg``, ``fe_h``, ``alpha_fe`` and every abundance such as ``eu_fe``.
+
+    Raises
+    ------
+    ValueError
+        If a world, population, label or option is unknown, or a number lies outside its range.
+    """
+    world, label_names = as_world(world), tuple(label_names)
+    observation = _observation(observing)
+    _check(label_names, missing_fraction)
+    pixels = _pixels(release, wavelength_range)
+    wavelength = wavelength_grid()[pixels]
+    base = draw_stars(n_stars, seed if star_seed is None else star_seed, population=population, tau=tau,
+                      r_enhanced_fraction=r_enhanced_fraction, europium_seed=seed)  # fmt: skip
+    stars = world_stars(world, base, seed=seed, tau=tau)
+    _check_planted(world, wavelength, stars)
+    snr = draw_snr(n_stars, seed, observation)
+    noise_free = plant(world, _clean_flux(base, pixels), pixels, base=base, stars=stars, tau=tau,
+                       label_noise=draw_label_noise(n_stars, (world.label,), seed)[:, 0])  # fmt: skip
+    noise, ivar = _noise(pixels, stars, snr, seed, observation)
+    # A masked pixel has flux 1.
+    flux = np.where(ivar > 0, noise_free + noise, np.float32(1))
+    labels, label_err, galah_snr = _labels(stars, label_names, missing_fraction, seed)
+    return Survey(
+        wavelength=wavelength, flux=flux, ivar=ivar, labels=labels, label_err=label_err, label_names=label_names,
+        label_units=tuple("K" if name == "teff" else "dex" for name in label_names),
+        star_id=np.array([f"synthetic-{seed}-{number:06d}" for number in range(n_stars)]),
+        catalogue={"snr": snr, "galah_snr": galah_snr, "radial_velocity": stars.radial_velocity},
+        truth=Truth(
+            labels=np.stack([stars.label(name) for name in label_names], axis=1),
+            world=world.describe(tau),
+            columns=_true_columns(stars),
+        ),
+        provenance={
+            "source": "synthetic", "seed": seed, "star_seed": star_seed, "population": population, "release": release,
+            "r_enhanced_fraction": r_enhanced_fraction, "missing_fraction": missing_fraction,
+            "observation": dataclasses.asdict(observation),
+        },
+    )  # fmt: skip
+
+
+def _observation(options: dict[str, Any]) -> Observation:
+    known = [field.name for field in dataclasses.fields(Observation)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(f"unknown option {unknown[0]!r}; an observation has {', '.join(known)}")
+    return Observation(**options)
+
+
+def _check(label_names: tuple[str, ...], missing_fraction: float) -> None:
+    unknown = [name for name in label_names if name not in LABEL_NAMES]
+    if unknown:
+        raise ValueError(f"unknown label {unknown[0]!r}; the synthetic survey has {', '.join(LABEL_NAMES)}")
+    if not 0 <= missing_fraction < 1:
+        raise ValueError(f"missing_fraction must lie in [0, 1), got {missing_fraction}")
+
+
+def _pixels(release: str, wavelength_range) -> np.ndarray:
+    """Return the pixels of the APOGEE grid that a survey keeps, in order."""
+    keep = on_chip(release)
+    if wavelength_range is not None:
+        windows = np.atleast_2d(np.asarray(wavelength_range, dtype=float))
+        if windows.ndim != 2 or windows.shape[1] != 2:
+            raise ValueError(f"wavelength_range must be (low, high) or a sequence of such, got {wavelength_range!r}")
+        grid = wavelength_grid()
+        keep = keep & np.any((grid >= windows[:, :1]) & (grid <= windows[:, 1:]), axis=0)
+        if not np.any(keep):
+            raise ValueError(f"no pixel on a chip lies within wavelength_range={wavelength_range!r} (Angstrom)")
+    return np.flatnonzero(keep)
+
+
+def _check_planted(world: World, wavelength: np.ndarray, stars: Stars) -> None:
+    for part in world.parts:
+        if part.wavelengths and not np.any(planted_pixels(part, wavelength, stars.observed_velocity)):
+            places = ", ".join(f"{value:.1f}" for value in part.wavelengths)
+            raise ValueError(
+                f"world {part.name!r} plants at {places} A, none of which is among the pixels kept; "
+                "widen wavelength_range or choose other wavelengths"
+            )
+
+
+_cache: "collections.OrderedDict[bytes, tuple[np.ndarray, ...]]" = collections.OrderedDict()
+
+
+def clear_cache() -> None:
+    """Forget the noise-free spectra and the noise that surveys of the same stars share."""
+    _cache.clear()
+
+
+def _cached(name: str, arguments: tuple, compute) -> tuple[np.ndarray, ...]:
+    """Return the arrays that a function computes, from memory if it was called with these arguments before."""
+    key = hashlib.blake2b(b"".join([name.encode(), *(np.asarray(each).tobytes() for each in arguments)])).digest()
+    if key in _cache:
+        _cache.move_to_end(key)
+        return _cache[key]
+    arrays = compute()
+    size = sum(array.nbytes for array in arrays)
+    while _cache and sum(array.nbytes for each in _cache.values() for array in each) + size > CACHE_BYTES:
+        _cache.popitem(last=False)
+    if size <= CACHE_BYTES:
+        for array in arrays:
+            array.setflags(write=False)
+        _cache[key] = arrays
+    return arrays
+
+
+def _clean_flux(stars: Stars, pixels: np.ndarray) -> np.ndarray:
+    """Return the noise-free flux (N, D) of stars without anything planted; europium has no part in it."""
+    abundances = {element: values for element, values in stars.abundances.items() if element in MODEL_ELEMENTS}
+    parameters = [getattr(stars, name) for name in _STELLAR_PARAMETERS]
+    arguments = (*parameters, *abundances.values(), pixels)
+    return _cached("flux", arguments, lambda: (synthesize(*parameters, abundances)[:, pixels],))[0]
+
+
+def _noise(pixels, stars: Stars, snr, seed: int, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise and the inverse variance (N, D) of observed stars; those of a large survey are not kept."""
+
+    def draw():
+        return draw_noise(pixels, stars.observed_velocity, snr, seed=seed, observation=observation)
+
+    if 8 * len(snr) * len(pixels) > CACHE_BYTES // 8:
+        return draw()
+    return _cached("noise", (pixels, stars.observed_velocity, snr, seed, np.array(repr(observation))), draw)
+
+
+def _labels(stars: Stars, names: tuple[str, ...], missing_fraction: float, seed: int):
+    """Return observed labels and their errors (N, M) and the signal-to-noise ratio of the catalogue (N,)."""
+    truth = np.stack([stars.label(name) for name in names], axis=1)
+    errors, snr = draw_label_errors(len(stars), names, seed)
+    labels = truth + errors * draw_label_noise(len(stars), names, seed)
+    for column, name in enumerate(names):
+        if name not in _STELLAR_PARAMETERS:
+            missing = random_stream(seed, f"label missing {name}").random(len(stars)) < missing_fraction
+            labels[missing, column] = np.nan
+    return labels, errors, snr
+
+
+def _true_columns(stars: Stars) -> dict[str, np.ndarray]:
+    return {
+        "component": stars.component,
+        "r_enhanced": stars.r_enhanced,
+        "radial_velocity": stars.radial_velocity,
+        "observed_velocity": stars.observed_velocity,
+        "eu_residual": stars.abundances["Eu"] - stars.eu_expected,
+        **{name: stars.label(name) for name in LABEL_NAMES},
+    }

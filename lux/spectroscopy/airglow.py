@@ -1,0 +1,74 @@
+"""Residuals of the night sky: fixed in the observer's frame, they move from star to star in the rest frame."""
+
+import numpy as np
+
+from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
+from lux.spectroscopy.line_detection import pixel_index, spread
+from lux.spectroscopy.lines import airglow_lines
+from lux.survey import Survey
+
+# The Earth's motion and a margin: how far the velocity towards the telescope may lie from the heliocentric one, km/s.
+LARGEST_DIFFERENCE = 35.0
+# Half width of what an airglow line spoils, three standard deviations of the instrument profile, km/s.
+REACH = 17.0
+FAINTEST = 0.02
+
+
+def rest_wavelengths(velocity, faintest: float = FAINTEST) -> np.ndarray:
+    """Return where the airglow lines of at least a relative strength fall in the rest frames of stars, (N, L) Angstrom.
+
+    `velocity` (N,) is that of the star towards the telescope in km/s; `faintest` is relative to the strongest line.
+    """
+    lines = airglow_lines()
+    observed = lines.wavelength[lines.strength >= faintest]
+    return observed / (1 + np.asarray(velocity, float)[:, None] / SPEED_OF_LIGHT_KMS)
+
+
+def near_airglow(wavelength, velocity, reach: float = REACH, faintest: float = FAINTEST) -> np.ndarray:
+    """Return which rest-frame pixels of each star lie within `reach` km/s of an airglow line, (N, D) boolean."""
+    wavelength = np.asarray(wavelength, float)
+    places = rest_wavelengths(velocity, faintest)
+    first = np.searchsorted(wavelength, places * (1 - reach / SPEED_OF_LIGHT_KMS))
+    last = np.searchsorted(wavelength, places * (1 + reach / SPEED_OF_LIGHT_KMS))
+    steps = np.zeros((len(places), len(wavelength) + 1), np.int32)
+    rows = np.broadcast_to(np.arange(len(places))[:, None], places.shape)
+    np.add.at(steps, (rows, first), 1)
+    np.add.at(steps, (rows, last), -1)
+    return np.cumsum(steps, axis=1)[:, :-1] > 0
+
+
+def observed_velocity(survey: Survey) -> np.ndarray:
+    """Return the velocity (N,) of each star towards the telescope in km/s, from the pattern of its own error spectrum.
+
+    The pipeline raises the errors, or masks the pixels, where airglow is strong. The Doppler shift at which the known
+    airglow lines fall best on raised errors is sought within 35 km/s of the catalogue's ``radial_velocity``, which is
+    heliocentric.
+
+    Raises
+    ------
+    ValueError
+        If the catalogue has no radial velocities.
+    """
+    if "radial_velocity" not in survey.catalogue:
+        raise ValueError("the catalogue needs a column 'radial_velocity' in km/s to place airglow in the rest frame")
+    index = pixel_index(survey.wavelength)
+    raised = spread(_raised_errors(survey.ivar), index)
+    step = np.median(np.diff(np.log(survey.wavelength)))
+    lines = airglow_lines()
+    places = np.interp(np.log(lines.wavelength), np.log(survey.wavelength), index, left=np.nan, right=np.nan)
+    kept = np.isfinite(places)
+    shifts = np.arange(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE + 0.5)
+    velocity = np.asarray(survey.catalogue["radial_velocity"], float)
+    best = np.empty(survey.n_stars)
+    for star in range(survey.n_stars):
+        doppler = np.log1p((velocity[star] + shifts) / SPEED_OF_LIGHT_KMS) / step
+        at_lines = np.interp(places[kept] - doppler[:, None], np.arange(raised.shape[1]), raised[star])
+        best[star] = velocity[star] + shifts[np.argmax(at_lines @ np.sqrt(lines.strength[kept]))]
+    return best
+
+
+def _raised_errors(ivar: np.ndarray) -> np.ndarray:
+    """Return how far each pixel's error lies above the star's typical one, between 0 and 1; 1 where masked."""
+    typical = np.sqrt([np.median(row[row > 0]) for row in ivar])[:, None]
+    ratio = typical / np.sqrt(np.where(ivar > 0, ivar, typical**2))
+    return np.where(ivar > 0, np.clip(ratio - 1, 0, 1), 1).astype(np.float32)

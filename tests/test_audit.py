@@ -1,0 +1,262 @@
+"""The audit tells knowledge, proxies, guesses and leaks apart, and says so when it cannot."""
+
+import json
+
+import numpy as np
+import other_spectra
+import pytest
+from linear_truth import linear_survey
+from sklearn.decomposition import PCA
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import lux
+from lux.__main__ import main
+from lux.auditing import measurements
+from lux.auditing.label_lines import default_lines
+from lux.models import baselines
+
+WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
+OPTIONS = {"n_stars": 1200, "seed": 11, "star_seed": 2, "wavelength_range": WINDOWS}
+EXPECTED = {"shortcut": "guessed", "signal": "known", "proxy": "proxy", "leak": "leaked", "decorrelated": "guessed"}
+
+
+def world(name, **options):
+    return lux.load("synthetic", world=lux.World(name, **options), **OPTIONS).split(0.3)
+
+
+@pytest.fixture(scope="module")
+def shortcut():
+    train, test = world("shortcut")
+    return lux.Lux(10).fit(train), train, test
+
+
+@pytest.mark.parametrize(("name", "expected"), EXPECTED.items())
+def test_each_world_gets_its_verdict(name, expected):
+    train, test = world(name)
+    report = lux.audit(baselines.FluxRegression.pls(8).fit(train), train, test, "eu_fe")
+    assert report.verdict == expected, str(report)
+
+
+@pytest.mark.parametrize(
+    ("planted", "told", "expected"),
+    [("nothing", True, "guessed"), ("nothing", False, "guessed"), ("lines", True, "known"), ("lines", False, "proxy"),
+     ("noise", False, "leaked")],
+)  # fmt: skip
+def test_verdicts_hold_on_spectra_of_another_generator(planted, told, expected):
+    for seed in (1, 2):
+        survey, places = other_spectra.make(planted, seed)
+        train, test = survey.split(0.3)
+        report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", places if told else ())
+        assert report.verdict == expected, str(report)
+
+
+@pytest.mark.parametrize("name", ["perceptron", "Cannon", "mean"])
+def test_any_model_that_predicts_labels_can_be_audited(name):
+    train, test = world("signal")
+    model = {"perceptron": Perceptron, "Cannon": baselines.Cannon, "mean": baselines.Mean}[name]().fit(train)
+    report = lux.audit(model, train, test, "eu_fe")
+    assert report.verdict == "known"
+    assert report.reason.endswith("no sign that this model uses it") == (name == "mean")
+
+
+class Perceptron:
+    """A small neural network on principal components of the flux."""
+
+    def fit(self, survey):
+        self.names = survey.label_names
+        self.center, self.scale = survey.labels.mean(axis=0), survey.labels.std(axis=0)
+        network = MLPRegressor(hidden_layer_sizes=(64,), alpha=1.0, solver="lbfgs", max_iter=200, random_state=0)
+        self.pipeline = make_pipeline(StandardScaler(), PCA(40, random_state=0), StandardScaler(), network)
+        self.pipeline.fit(survey.flux, (survey.labels - self.center) / self.scale)
+        return self
+
+    def predict_labels(self, survey):
+        labels = self.center + self.scale * self.pipeline.predict(survey.flux)
+        return lux.Prediction(self.names, labels, np.zeros_like(labels))
+
+
+def test_a_line_of_half_a_per_cent_is_known_though_the_model_does_not_use_it():
+    train, test = world("signal", depth=0.005)
+    model = lux.Lux(10).fit(train)
+    report = lux.audit(model, train, test, "eu_fe")
+    assert report.verdict == "known"
+    assert report["own lines"].statistic > 5
+    assert not report["model uses it"].significant
+    assert report.reason.endswith("no sign that this model uses it")
+    blind = lux.audit(model, train, test, "eu_fe", own_lines=())
+    assert blind.verdict in ("guessed", "proxy")
+
+
+def test_a_model_that_reads_the_test_labels_is_caught(shortcut):
+    model, train, test = shortcut
+
+    class Cheat:
+        """Predicts with a little of the catalogue's own label."""
+
+        def predict_labels(self, survey):
+            honest = model.predict_labels(survey)
+            return lux.Prediction(honest.names, 0.9 * honest.labels + 0.1 * survey.labels, honest.err)
+
+    report = lux.audit(Cheat(), train, test, "eu_fe")
+    assert report.verdict == "leaked"
+    assert report["label canary"].statistic > 0.01
+
+
+def test_labels_with_many_lines_are_known(shortcut):
+    model, train, test = shortcut
+    for label in ("teff", "fe_h", "alpha_fe"):
+        assert lux.audit(model, train, test, label).verdict == "known"
+
+
+def test_own_line_significance_is_standard_normal_without_a_line():
+    values = []
+    generator = np.random.default_rng(0)
+    survey = linear_survey(n_stars=300, n_pixels=600, n_latents=3, n_labels=3)
+    for _ in range(15):
+        lines = 15100 + generator.uniform(5, 115, size=2)
+        design = measurements.prepare(survey, "label_0", lines)
+        values.append(measurements.read(design, design.labels[:, None]).lines[0, design.own_pixels].sum() / np.sqrt(2))
+    assert abs(np.mean(values)) < 0.6
+    assert 0.6 < np.std(values) < 1.5
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_leak_is_found_though_all_errors_are_alike(told):
+    survey, places = other_spectra.make("noise", 3, alike=True)
+    train, test = survey.split(0.3)
+    report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", places if told else ())
+    assert report.verdict == "leaked", str(report)
+    assert np.isinf(report["grows with noise"].needed)
+
+
+def test_errors_that_the_catalogue_overstates_are_no_leak(shortcut):
+    model, *surveys = shortcut
+    errors = [each.label_err * np.where(np.arange(5) == 3, 4, 1) for each in surveys]
+    overstated = [each.replace(label_err=error) for each, error in zip(surveys, errors, strict=True)]
+    assert lux.audit(model, *overstated, "alpha_fe").verdict == "known"
+
+
+def test_one_star_neither_makes_nor_hides_a_line():
+    train, test = world("signal", depth=0.01)
+    before = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe")["own lines"].statistic
+    _, near = measurements.locate(train.wavelength, default_lines(train, "eu_fe"))
+    flux, labels = np.array(train.flux), np.array(train.labels)
+    flux[0, near] = 0.2
+    for value in (2.0, -2.0):
+        labels[0, 4] = value
+        odd = train.replace(flux=flux, labels=labels)
+        after = lux.audit(baselines.Mean().fit(odd), odd, test, "eu_fe")["own lines"].statistic
+        assert after == pytest.approx(before, rel=0.3)
+
+
+def test_default_lines_are_what_the_world_planted_or_what_the_element_has(shortcut):
+    _, train, _ = shortcut
+    assert default_lines(train, "eu_fe") == ()
+    assert default_lines(world("signal")[0], "eu_fe") == (15448.4, 16117.0, 16739.0)
+    iron = default_lines(train, "fe_h")
+    assert 10 < len(iron) <= 30
+    assert default_lines(train, "teff") == ()
+
+
+def test_too_little_data_is_undecided(shortcut):
+    model, train, test = shortcut
+    report = lux.audit(model, train, test[:99], "eu_fe")
+    assert report.verdict == "undecided"
+    assert "99 test stars" in report.reason
+    noisy = [each.replace(label_err=each.label_err * np.where(np.arange(5) == 4, 30, 1)) for each in (train, test)]
+    report = lux.audit(model, *noisy, "eu_fe")
+    assert report.verdict == "undecided"
+
+
+def test_what_cannot_be_audited_is_refused(shortcut):
+    model, train, test = shortcut
+    constant, missing = np.array(test.labels), np.array(test.labels)
+    constant[:, 4], missing[:, 4] = 0.1, np.nan
+    for changed, label, lines, message in (
+        (test.replace(labels=constant), "eu_fe", None, "no variance"),
+        (test.replace(labels=missing), "eu_fe", None, "missing in every star"),
+        (test, "eu_fe", (14000.0,), r"own line 14000.00 A is not on the survey's grid"),
+        (test, "eu_fe", (16250.0,), r"own line 16250.00 A is not on the survey's grid"),
+        (test, "gold", None, "unknown label 'gold'"),
+        (test.select_pixels(np.arange(test.n_pixels) > 3), "eu_fe", None, "different wavelength grids"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            lux.audit(model, train, changed, label, lines)
+
+
+def test_errors_that_go_with_the_star_make_no_leak_of_knowledge_and_no_knowledge_of_nothing():
+    verdicts = []
+    for coupled in (1.0, -1.0):
+        for planted in ("nothing", "lines"):
+            survey, places = other_spectra.make(planted, 4, coupled=coupled)
+            train, test = survey.split(0.3)
+            report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", places)
+            verdicts.append((planted, report.verdict))
+    assert all(verdict == "known" for planted, verdict in verdicts if planted == "lines")
+    assert all(verdict in ("guessed", "undecided") for planted, verdict in verdicts if planted == "nothing")
+
+
+def test_names_are_read_as_catalogues_write_them_and_lines_off_the_list_are_asked_for():
+    survey, places = other_spectra.make("lines", 2)
+    train, test = (
+        each.replace(label_names=("TEFF", "LOGG", "FE_H", "[alpha/Fe]", "EU_FE")) for each in survey.split(0.3)
+    )
+    model = baselines.Mean().fit(train)
+    assert lux.audit(model, train, test, "EU_FE").verdict == "proxy"
+    assert lux.audit(model, train, test, "EU_FE", places).verdict == "known"
+    optical = [each.replace(wavelength=each.wavelength - 9000) for each in (train, test)]
+    with pytest.raises(ValueError, match="give the lines of EU_FE as own_lines"):
+        lux.audit(baselines.Mean().fit(optical[0]), *optical, "EU_FE")
+    reports = lux.audit_all(baselines.Mean().fit(optical[0]), *optical)
+    assert reports["EU_FE"].verdict == "undecided"
+    assert "line list covers" in reports["EU_FE"].reason
+
+
+def test_an_empty_label_beside_the_audited_one_does_no_harm(shortcut):
+    _, train, test = shortcut
+    empty = [each.replace(labels=np.where(np.arange(5) == 1, np.nan, each.labels)) for each in (train, test)]
+    model = baselines.Mean().fit(train)
+    assert lux.audit(model, *empty, "eu_fe").verdict == "guessed"
+    assert lux.audit_all(model, *empty)["logg"].verdict == "undecided"
+
+
+def test_the_canary_hears_the_audited_label_alone_and_no_chance(shortcut):
+    _, train, test = shortcut
+
+    class Model:
+        """Passes the catalogue's temperature through, and is a little random."""
+
+        def __init__(self, level):
+            self.level, self.generator = level, np.random.default_rng(0)
+
+        def predict_labels(self, survey):
+            labels = np.tile(np.nanmean(train.labels, axis=0), (survey.n_stars, 1))
+            labels[:, 0] = survey.labels[:, 0]
+            labels[:, 1:] += self.level * self.generator.normal(size=(survey.n_stars, 4))
+            return lux.Prediction(survey.label_names, labels, np.zeros_like(labels))
+
+    assert lux.audit(Model(0.01), train, test, "eu_fe").verdict == "guessed"
+    assert lux.audit(Model(0.01), train, test, "teff").verdict == "leaked"
+    with pytest.raises(ValueError, match="prediction of eu_fe for star synthetic"):
+        lux.audit(Model(np.nan), train, test, "eu_fe")
+
+
+def test_a_report_is_read_by_people_and_machines(shortcut, tmp_path, capsys):
+    model, train, test = shortcut
+    report = lux.audit(model, train, test, "eu_fe")
+    assert str(report).startswith("eu_fe: guessed")
+    report.to_json(tmp_path / "report.json")
+    content = json.loads((tmp_path / "report.json").read_text())
+    assert content["verdict"] == "guessed"
+    assert {row["name"] for row in content["evidence"]} == {row["name"] for row in report.table}
+    with pytest.raises(KeyError, match="no evidence 'magic'"):
+        report["magic"]
+    train.save(tmp_path / "survey.h5")
+    command = ["audit", str(tmp_path / "survey.h5"), "--label", "eu_fe", "--latents", "8", "--json"]
+    assert main([*command, "--figures", str(tmp_path / "pages")]) == 0
+    assert (tmp_path / "pages" / "audit-eu_fe.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads(capsys.readouterr().out)[0]["label"] == "eu_fe"
+    assert main(["audit", str(tmp_path / "absent.h5")]) == 2
+    assert "no survey file" in capsys.readouterr().err

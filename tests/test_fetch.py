@@ -1,0 +1,256 @@
+"""Fetching: every way in which a server, a connection or a disk fails ends in whole files or an honest word."""
+
+import email.utils
+import errno
+import time
+import types
+
+import pytest
+from fixture_archive import ArchiveServer
+
+from lux.datasets import fetch
+from lux.datasets.fetch import Politeness, RemoteFile, fetch_files
+from lux.datasets.http import retry_after
+from lux.datasets.manifest import file_sha256, open_manifest, read_manifest
+from lux.storage import LocalDiskError
+
+QUICK = Politeness(connections=3, attempts=5, timeout=0.4, slowest_rate=20_000, first_wait=0.01, longest_wait=0.5)
+SIZE = 50_000
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "served").mkdir()
+    with ArchiveServer(tmp_path / "served").running() as server:
+        yield server
+
+
+def published(server, tmp_path, count=1, validate=None):
+    """Publish files of known content; return what there is to fetch."""
+    files = []
+    for number in range(count):
+        name = f"file{number}.bin"
+        (server.folder / name).write_bytes(content_of(number))
+        url = f"http://127.0.0.1:{server.server_address[1]}/{name}"
+        files.append(RemoteFile(url, tmp_path / "here" / name, validate))
+    (tmp_path / "here").mkdir(exist_ok=True)
+    return files
+
+
+def content_of(number: int) -> bytes:
+    return bytes((number + place) % 251 for place in range(SIZE))
+
+
+def fetched(files, tmp_path, politeness=QUICK):
+    return fetch_files(files, tmp_path / "here" / "manifest.jsonl", politeness=politeness, progress=False)
+
+
+def require_first_byte(path):
+    if path.read_bytes()[:1] != content_of(0)[:1]:
+        raise ValueError(f"{path.name} starts otherwise")
+
+
+def assert_whole(files):
+    for number, file in enumerate(files):
+        assert file.path.read_bytes() == content_of(number)
+    assert not list(files[0].path.parent.glob(".*")), "nothing half-made is left"
+
+
+def test_files_come_whole_few_at_a_time_and_are_listed_with_their_checksums(server, tmp_path):
+    files = published(server, tmp_path, 12)
+    server.delay = 0.02
+    assert [outcome.status for outcome in fetched(files, tmp_path)] == ["fetched"] * 12
+    assert_whole(files)
+    assert server.most_busy <= QUICK.connections
+    manifest = read_manifest(tmp_path / "here" / "manifest.jsonl")
+    assert {name: entry["sha256"] for name, entry in manifest.items()} == {
+        file.path.name: file_sha256(file.path) for file in files
+    }
+    assert [outcome.status for outcome in fetched(files, tmp_path)] == ["kept"] * 12
+    assert sum(server.requests.values()) == 12, "what is there is not asked for again"
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [500], [502], [503], [(503, 0)], [(429, 0)], [(429, "nonsense")], [408], ["reset"], [("truncate", 0.0)],
+        [("truncate", 0.5), ("truncate", 0.7)], [("hang", 0.6)], [("drip", 0.01)], [("wrong", b"<html>later</html>")],
+        [503, "reset", ("truncate", 0.3), ("drip", 0.01)],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_passing_fault_is_got_over(server, tmp_path, faults):
+    files = published(server, tmp_path, 3, validate=None)
+    files[0] = RemoteFile(files[0].url, files[0].path, require_first_byte)
+    server.faults.add("file0.bin", *faults)
+    assert [outcome.status for outcome in fetched(files, tmp_path)] == ["fetched"] * 3
+    assert_whole(files)
+    assert server.requests["/file0.bin"] == len(faults) + 1
+
+
+def test_what_the_archive_has_not_is_asked_for_once_and_named(server, tmp_path):
+    files = published(server, tmp_path, 2)
+    (server.folder / "file1.bin").unlink()
+    outcomes = fetched(files, tmp_path)
+    assert [outcome.status for outcome in outcomes] == ["fetched", "refused"]
+    assert "404" in outcomes[1].reason
+    assert server.requests["/file1.bin"] == 1
+    assert not files[1].path.exists()
+
+
+def test_content_that_stays_wrong_is_refused_after_three_tries(server, tmp_path):
+    (file,) = published(server, tmp_path, validate=require_first_byte)
+    server.faults.always("file0.bin", ("wrong", b"<html>log in here</html>"))
+    (outcome,) = fetched([file], tmp_path)
+    assert outcome.status == "refused"
+    assert "starts otherwise" in outcome.reason
+    assert server.requests["/file0.bin"] == fetch.WRONG_CONTENT_TRIES
+    assert not file.path.exists()
+
+
+def test_a_server_that_asks_to_wait_is_left_alone_by_all_connections(server, tmp_path):
+    files = published(server, tmp_path, 20)
+    server.delay = 0.05
+    server.faults.add("file0.bin", (429, 1))
+    polite = Politeness(connections=2, timeout=2, first_wait=0.01, longest_wait=0.4)
+    started = time.monotonic()
+    fetched(files, tmp_path, polite)
+    assert_whole(files)
+    refused = next(when for when, path, _ in server.log if path == "/file0.bin")
+    during = [path for when, path, _ in server.log if refused + 0.1 < when < refused + 0.35]
+    assert not during, "no request while the server wants peace"
+    assert time.monotonic() - started < 3, "a wait longer than the longest is cut to it"
+
+
+def test_a_wait_may_be_given_as_a_date():
+    soon = email.utils.formatdate(time.time() + 30, usegmt=True)
+    refusal = types.SimpleNamespace(headers={"Retry-After": soon})
+    assert 25 < retry_after(refusal) <= 30
+    past = types.SimpleNamespace(headers={"Retry-After": "Fri, 01 Jan 2021 00:00:00 GMT"})
+    assert retry_after(past) == 0
+
+
+def test_a_broken_transfer_goes_on_where_it_stopped(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    server.faults.add("file0.bin", ("truncate", 0.6), ("truncate", 0.5))
+    fetched([file], tmp_path)
+    assert_whole([file])
+    assert [asked for _, _, asked in server.log] == ["", f"bytes={int(SIZE * 0.6)}-", f"bytes={int(SIZE * 0.8)}-"]
+
+
+def test_a_date_serves_where_the_server_has_no_strong_tags(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    server.strong_tags = False
+    server.faults.add("file0.bin", ("truncate", 0.6))
+    fetched([file], tmp_path)
+    assert_whole([file])
+    assert [asked for _, _, asked in server.log] == ["", f"bytes={int(SIZE * 0.6)}-"]
+
+
+def test_tries_that_come_nearer_do_not_count(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetch, "PROGRESS", SIZE // 20)
+    (file,) = published(server, tmp_path)
+    server.faults.add("file0.bin", *[("truncate", 0.2)] * 7)
+    assert fetched([file], tmp_path, Politeness(attempts=3, first_wait=0.01))[0].arrived
+    assert_whole([file])
+    file.path.unlink()
+    monkeypatch.setattr(fetch, "PROGRESS", SIZE)
+    server.faults.add("file0.bin", *[("truncate", 0.2)] * 7)
+    assert not fetched([file], tmp_path, Politeness(attempts=3, first_wait=0.01))[0].arrived
+
+
+def test_a_later_run_goes_on_with_the_bytes_that_came(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    server.faults.always("file0.bin", ("truncate", 0.9))
+    (outcome,) = fetched([file], tmp_path, Politeness(attempts=1))
+    assert outcome.status == "failed"
+    assert not file.path.exists(), "no half-written file has the name of a whole one"
+    server.faults.always("file0.bin", None)
+    assert fetched([file], tmp_path)[0].arrived
+    assert_whole([file])
+    assert server.log[-1][2] == f"bytes={int(SIZE * 0.9)}-"
+
+
+def test_a_file_that_changed_on_the_server_is_not_glued_together(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    (server.folder / "file0.bin").write_bytes(b"\xff" * SIZE)
+    server.faults.add("file0.bin", ("truncate", 0.5))
+    fetched([file], tmp_path, Politeness(attempts=1))
+    published(server, tmp_path)
+    fetched([file], tmp_path)
+    assert_whole([file])
+
+
+@pytest.mark.parametrize("excess", [0, 100])
+def test_a_partial_file_that_is_complete_or_too_long_is_settled(server, tmp_path, excess):
+    (file,) = published(server, tmp_path)
+    server.faults.add("file0.bin", ("truncate", 0.5))
+    fetched([file], tmp_path, Politeness(attempts=1))
+    part = file.path.with_name(".file0.bin.part")
+    part.write_bytes(content_of(0) + b"x" * excess)
+    assert fetched([file], tmp_path)[0].arrived
+    assert_whole([file])
+    assert server.requests["/file0.bin"] == (3 if excess else 2), "what is complete is not fetched again"
+
+
+def test_an_archive_out_of_reach_is_given_up_soon(server, tmp_path):
+    files = published(server, tmp_path, 60)
+    for file in files:
+        server.faults.always(file.path.name, 503)
+    outcomes = fetched(files, tmp_path, Politeness(connections=3, attempts=2, first_wait=0.01))
+    assert {outcome.status for outcome in outcomes} == {"failed"}
+    assert sum(server.requests.values()) < 40
+    assert any("503" in outcome.reason for outcome in outcomes)
+    assert any("does not answer" in outcome.reason for outcome in outcomes)
+
+
+def test_a_closed_port_is_a_failure_and_not_an_absence(tmp_path):
+    (tmp_path / "here").mkdir()
+    file = RemoteFile("http://127.0.0.1:9/file0.bin", tmp_path / "here" / "file0.bin")
+    (outcome,) = fetched([file], tmp_path, Politeness(attempts=2, first_wait=0.01))
+    assert outcome.status == "failed"
+    assert "refused" in outcome.reason.lower()
+
+
+def test_a_full_disk_stops_the_work_and_says_where(server, tmp_path, monkeypatch):
+    files = published(server, tmp_path, 4)
+
+    class FullDisk:
+        def __init__(self, file):
+            self.file = file
+
+        def __getattr__(self, name):
+            return getattr(self.file, name)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            self.file.close()
+
+        def write(self, content):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(fetch, "open", lambda *arguments: FullDisk(open(*arguments)), raising=False)
+    with pytest.raises(LocalDiskError, match=r"cannot write .*No space left on device; make room there and run again"):
+        fetched(files, tmp_path)
+    monkeypatch.undo()
+    assert not any(file.path.exists() for file in files)
+    assert all(outcome.arrived for outcome in fetched(files, tmp_path))
+    assert_whole(files)
+
+
+def test_a_line_of_the_manifest_that_was_cut_short_is_passed_over(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"name": "a", "size": 1, "sha256": "1"}\n{"name": "b", "si')
+    with open_manifest(path) as log:
+        log.write(b'{"name": "c", "size": 3, "sha256": "3"}\n')
+    assert list(read_manifest(path)) == ["a", "c"]
+
+
+def test_a_file_altered_after_it_was_accepted_is_looked_at_again(server, tmp_path):
+    (file,) = published(server, tmp_path, validate=require_first_byte)
+    fetched([file], tmp_path)
+    file.path.write_bytes(b"\xffshort")
+    assert fetched([file], tmp_path)[0].status == "fetched"
+    assert_whole([file])
