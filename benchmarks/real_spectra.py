@@ -17,8 +17,14 @@ from pathlib import Path
 import numpy as np
 
 import lux
-from lux.diagnostics.transfer import compare, cross_validate, folds_by_group, folds_by_star, score
-from lux.models.model_selection import best_latent_number, score_latent_numbers
+from lux.diagnostics.transfer import compare, score
+from lux.models.model_selection import (
+    best_latent_number,
+    cross_validate,
+    folds_by_group,
+    folds_by_star,
+    score_latent_numbers,
+)
 
 LABELS = ("teff", "logg", "m_h", "alpha_m")
 CANDIDATES = (10, 20, 40)

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _audit(options) -> None:
-    from lux.auditing.verdict import audit, audit_all
+    from lux.auditing.audit import audit, audit_all
     from lux.datasets.load import load
     from lux.models.lux import Lux
 

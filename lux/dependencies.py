@@ -22,6 +22,7 @@ class _Module:
     base: list = field(default_factory=list)
     aliases: dict = field(default_factory=dict)
     imported: set = field(default_factory=set)
+    exports: dict = field(default_factory=dict)
 
 
 class Package:
@@ -36,7 +37,7 @@ class Package:
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             self.files[name] = path
             self.modules[name] = _parse(ast.parse(path.read_text(encoding="utf-8"), str(path)))
-        self.exports = self._lazy_exports()
+        self._link()
         self._texts = {}
 
     def dependencies(self, code):
@@ -74,9 +75,7 @@ class Package:
             aliases, imported = self._imports(node, name)
             references += [(other, "") for other in imported]
             own = {other: (name, other) for other in module.symbols}
-            # The lazy door of the package imports by name; the export table already says what it opens.
-            if not (name == self.name and symbol == "__getattr__"):
-                references += self._references(node, {**own, **module.aliases, **aliases})
+            references += self._references(node, {**own, **module.aliases, **aliases})
         return nodes, references
 
     def _digest(self, module, symbol, nodes):
@@ -85,22 +84,14 @@ class Package:
             self._texts[module, symbol] = hashlib.sha256(text.encode()).hexdigest()
         return self._texts[module, symbol]
 
-    def _lazy_exports(self):
-        """Read the table ``name -> module`` of the package's ``__init__``, a literal dict of strings."""
-        exports = {}
-        for nodes in self.modules[self.name].symbols.values():
-            for node in nodes:
-                value = getattr(node, "value", None)
-                if isinstance(value, ast.Dict):
-                    try:
-                        table = ast.literal_eval(value)
-                    except ValueError:
-                        continue
-                    exports.update({key: module for key, module in table.items() if module in self.modules})
+    def _link(self):
+        """Read what each module imports, and for each ``__init__`` what its stub says that it opens lazily."""
         for name, module in self.modules.items():
             tree = ast.Module(body=[node for node in module.base if isinstance(node, (ast.Import, ast.ImportFrom))])
             module.aliases, module.imported = self._imports(tree, name)
-        return exports
+            stub = self.files[name].with_suffix(".pyi")
+            if stub.exists():
+                module.exports = self._imports(ast.parse(stub.read_text(encoding="utf-8"), str(stub)), name)[0]
 
     def _imports(self, tree, importer):
         """Return what imported names stand for, name -> (module, symbol or None), and the modules imported."""
@@ -161,8 +152,8 @@ class Package:
             return [(module, names[0]), (module, "")]
         if names[0] in self.modules[module].aliases:
             return [(module, ""), *self._resolve(*self.modules[module].aliases[names[0]], names[1:])]
-        if module == self.name and names[0] in self.exports:
-            return [(module, ""), *self._resolve(self.exports[names[0]], names[0], names[1:])]
+        if names[0] in self.modules[module].exports:
+            return [(module, ""), *self._resolve(*self.modules[module].exports[names[0]], names[1:])]
         return self._everything()
 
     def _everything(self):
@@ -184,7 +175,7 @@ def data_files_digest(folder):
     """Hash the files of a package that are not code, such as tables of facts and the figure style."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix not in (".py", ".pyc") and not path.name.startswith("."):
+        if path.is_file() and path.suffix not in (".py", ".pyi", ".pyc") and not path.name.startswith("."):
             digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 

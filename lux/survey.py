@@ -1,21 +1,14 @@
-"""The one container of data: spectra with their errors, labels with theirs, and where both came from.
-
-The module is long because validation and the file format stand beside the fields that they must agree with.
-"""
+"""The one container of data: spectra with their errors, labels with theirs, and where both came from."""
 
 import dataclasses
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
-from lux.storage import atomic_write, require_space
-
-FORMAT = "lux-survey-1"
+from lux.survey_io import read_survey, write_survey
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -209,7 +202,12 @@ class Survey:
 
     def save(self, path: str | os.PathLike) -> None:
         """Write everything to one HDF5 file, whole or not at all."""
-        write_survey(path, self, [(self.flux, self.ivar)])
+        write_survey(path, self.columns(), [(self.flux, self.ivar)])
+
+    def columns(self) -> dict[str, Any]:
+        """Return everything but the spectra, by name of field, as `lux.survey_io.write_survey` takes it."""
+        fields = {name: value for name, value in vars(self).items() if name not in ("flux", "ivar")}
+        return {**fields, "truth": None if self.truth is None else vars(self.truth)}
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Survey":
@@ -222,80 +220,9 @@ class Survey:
         ValueError
             If the file is truncated, damaged, or not a survey.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"no survey file at {path}")
-        try:
-            with h5py.File(path, "r") as file:
-                if file.attrs.get("format") != FORMAT:
-                    raise ValueError(f"{path} is HDF5 but not a survey (format {file.attrs.get('format')!r})")
-                fields = _read_fields(file)
-        except (OSError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"{path} cannot be read as a survey (truncated, damaged or foreign): {error}; write it again"
-            ) from error
-        return cls(**fields)
-
-
-def write_survey(
-    path: str | os.PathLike, table: Survey, blocks: Iterable[tuple[np.ndarray, np.ndarray]], wavelength=None
-) -> None:
-    """Write a survey whose spectra come in blocks of stars to one HDF5 file, whole or not at all.
-
-    Parameters
-    ----------
-    path : str or path
-    table : Survey
-        Everything but the spectra: its flux and ivar are not looked at.
-    blocks : iterable of (flux, ivar)
-        The spectra of all stars in their order, (n, D) each.
-    wavelength : (D,) array, optional
-        Of the pixels of the blocks; that of `table` by default.
-
-    Raises
-    ------
-    ValueError
-        If the blocks hold another number of stars than the table.
-    OSError
-        If the disk has no room for the uncompressed survey.
-    """
-    wavelength = table.wavelength if wavelength is None else np.asarray(wavelength, np.float64)
-    with atomic_write(path) as temporary, _new_file(temporary, table, len(wavelength)) as file:
-        for name, array in (("wavelength", wavelength), ("labels", table.labels), ("label_err", table.label_err)):
-            file.create_dataset(name, data=array, fletcher32=array.size > 0)
-        shape = (table.n_stars, len(wavelength))
-        chunks = (max(1, min(table.n_stars, (1 << 20) // (4 * len(wavelength)))), len(wavelength))
-        flux, ivar = (
-            file.create_dataset(name, shape, np.float32, chunks=chunks, shuffle=True, compression="gzip",
-                                compression_opts=1, fletcher32=True)
-            for name in ("flux", "ivar")
-        )  # fmt: skip
-        written = 0
-        for block_flux, block_ivar in blocks:
-            rows = slice(written, written + len(block_flux))
-            if rows.stop <= table.n_stars:
-                flux[rows], ivar[rows] = block_flux, block_ivar
-            written = rows.stop
-        if written != table.n_stars:
-            raise ValueError(f"{written} spectra came for the {table.n_stars} stars of the table")
-        _write_columns(file, "star", {"star_id": table.star_id})
-        _write_columns(file, "catalogue", table.catalogue)
-        file.attrs["label_names"] = json.dumps(table.label_names)
-        file.attrs["label_units"] = json.dumps(table.label_units)
-        file.attrs["provenance"] = json.dumps(table.provenance)
-        if table.truth is not None:
-            group = file.create_group("truth")
-            group.attrs["world"] = json.dumps(table.truth.world)
-            group.create_dataset("labels", data=table.truth.labels)
-            _write_columns(group, "columns", table.truth.columns)
-        file.attrs["format"] = FORMAT
-
-
-def _new_file(path: Path, table: Survey, n_pixels: int) -> h5py.File:
-    columns = [*table.catalogue.values(), *(table.truth.columns.values() if table.truth else ())]
-    per_star = 8 * (n_pixels + 3 * table.n_labels)
-    require_space(path.parent, table.n_stars * per_star + sum(column.nbytes for column in columns) + (1 << 16))
-    return h5py.File(path, "w")
+        fields = read_survey(path)
+        truth = fields.pop("truth")
+        return cls(**fields, truth=None if truth is None else Truth(**truth))
 
 
 def _array(name: str, value, dtype, ndim: int) -> np.ndarray:
@@ -417,40 +344,3 @@ def _validate_labels(survey: Survey) -> None:
                 f"{what} {survey.label_names[label]!r} of star {survey.star_id[star]} (row {star}) is {value}; "
                 "a label must be finite with a positive error, or NaN where it is missing"
             )
-
-
-def _write_columns(parent: h5py.Group, name: str, columns: Mapping[str, np.ndarray]) -> None:
-    group = parent.create_group(name, track_order=True)
-    for key, column in columns.items():
-        if column.dtype.kind == "U":
-            width = max(1, max((len(text.encode()) for text in column.tolist()), default=1))
-            data = np.array([text.encode() for text in column.tolist()], dtype=f"S{width}")
-            group.create_dataset(key, data=data).attrs["text"] = column.dtype.str
-        else:
-            group.create_dataset(key, data=column)
-
-
-def _read_columns(group: h5py.Group) -> dict[str, np.ndarray]:
-    columns = {}
-    for key, dataset in group.items():
-        column = dataset[()]
-        if "text" in dataset.attrs:
-            column = np.array([text.decode() for text in column.tolist()], dtype=str(dataset.attrs["text"]))
-        columns[key] = column
-    return columns
-
-
-def _read_fields(file: h5py.File) -> dict[str, Any]:
-    truth = None
-    if "truth" in file:
-        group = file["truth"]
-        truth = Truth(group["labels"][()], json.loads(group.attrs["world"]), _read_columns(group["columns"]))
-    return {
-        **{name: file[name][()] for name in ("wavelength", "flux", "ivar", "labels", "label_err")},
-        "label_names": tuple(json.loads(file.attrs["label_names"])),
-        "label_units": tuple(json.loads(file.attrs["label_units"])),
-        "star_id": _read_columns(file["star"])["star_id"],
-        "catalogue": _read_columns(file["catalogue"]),
-        "provenance": json.loads(file.attrs["provenance"]),
-        "truth": truth,
-    }

@@ -16,6 +16,7 @@ from lux.__main__ import main
 from lux.auditing import measurements
 from lux.auditing.label_lines import default_lines
 from lux.models import baselines
+from lux.models.cannon import Cannon
 
 WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
 OPTIONS = {"n_stars": 1200, "seed": 11, "star_seed": 2, "wavelength_range": WINDOWS}
@@ -55,7 +56,7 @@ def test_verdicts_hold_on_spectra_of_another_generator(planted, told, expected):
 @pytest.mark.parametrize("name", ["perceptron", "Cannon", "mean"])
 def test_any_model_that_predicts_labels_can_be_audited(name):
     train, test = world("signal")
-    model = {"perceptron": Perceptron, "Cannon": baselines.Cannon, "mean": baselines.Mean}[name]().fit(train)
+    model = {"perceptron": Perceptron, "Cannon": Cannon, "mean": baselines.Mean}[name]().fit(train)
     report = lux.audit(model, train, test, "eu_fe")
     assert report.verdict == "known"
     assert report.reason.endswith("no sign that this model uses it") == (name == "mean")

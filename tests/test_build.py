@@ -104,12 +104,12 @@ def page(root, name):
 def built_book(tmp_path_factory):
     """A book of two chapters on a `lux` of its own, built once; tests work on copies."""
     root = tmp_path_factory.mktemp("book")
-    for folder in ("lux", "book/_static"):
+    for folder in ("lux/paper", "book/_static"):
         (root / folder).mkdir(parents=True)
-    for module in ("record", "storage"):
-        shutil.copy(ROOT / "lux" / f"{module}.py", root / "lux")
-    (root / "lux" / "__init__.py").write_text((ROOT / "lux" / "__init__.py").read_text().replace(
-        '"Survey": "lux.survey"', '"travelled": "lux.physics"'))  # fmt: skip
+    for module in ("__init__", "storage", "paper/__init__", "paper/record"):
+        shutil.copy(ROOT / "lux" / f"{module}.py", root / "lux" / f"{module}.py")
+    (root / "lux" / "__init__.pyi").write_text("from .physics import travelled as travelled\n")
+    (root / "lux" / "paper" / "__init__.pyi").write_text("from .record import Record as Record\n")
     (root / "lux" / "physics.py").write_text(PHYSICS)
     (root / "lux" / "geometry.py").write_text("def area(side):\n    return side * side\n")
     (root / "requirements.lock").write_text("")
@@ -293,8 +293,7 @@ def kill_at(root, reached):
 @pytest.fixture
 def package(tmp_path):
     sources = {
-        "__init__": 'import importlib\n_EXPORTS = {"load": "lux.sources"}\n'
-        "def __getattr__(name):\n    return getattr(importlib.import_module(_EXPORTS[name]), name)\n",
+        "__init__": "import lazy_loader\n__getattr__, _, _ = lazy_loader.attach_stub(__name__, __file__)\n",
         "sources": "def load():\n    from lux.deep import TABLE\n    return TABLE\n",
         "deep": "from . import base\nTABLE = base.scale(3)\nOTHER = 1\n",
         "base": "FACTOR = 2\ndef scale(x):\n    return FACTOR * x\ndef idle():\n    return 0\nprint('imported')\n",
@@ -308,6 +307,7 @@ def package(tmp_path):
     (folder / "figures" / "panels.py").write_text("from ..base import scale\ndef panel():\n    return scale(1)\n")
     for name, text in sources.items():
         (folder / f"{name}.py").write_text(text)
+    (folder / "__init__.pyi").write_text("from .sources import load as load\n")
     return Package(folder)
 
 

@@ -1,11 +1,13 @@
 """Ensembles of worlds are run whole, in any order, and never twice."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lux import controls
+from lux.controls import runner
 from lux.simulation.worlds import World
 
 SIGNAL = controls.Cell("depth-0.03-tau-0.06", World("signal", depth=0.03), 0.06, 1)
@@ -37,7 +39,7 @@ def test_strong_lines_raise_what_looks_at_them_and_the_verdict(worlds):
 
 
 def test_a_second_run_reads_what_the_first_measured(worlds, folder, monkeypatch):
-    monkeypatch.setattr(controls, "measure", None)
+    monkeypatch.setattr(runner, "measure", None)
     assert controls.run([NOTHING, SIGNAL], 40, workers=1, folder=folder) == worlds
 
 
@@ -50,24 +52,28 @@ def test_a_killed_run_goes_on_where_it_stopped(worlds, folder, monkeypatch):
         asked.append((cell.key, seed, star_seed))
         return worlds[1]
 
-    monkeypatch.setattr(controls, "measure", measure)
+    monkeypatch.setattr(runner, "measure", measure)
     assert controls.run([NOTHING, SIGNAL], 40, workers=1, folder=folder) == worlds
     assert asked == [("depth-0.03-tau-0.06", 1040, 40)]
     assert not list(folder.rglob("*.part"))
 
 
 def test_another_source_is_another_run(folder, monkeypatch):
-    monkeypatch.setattr(controls, "_fingerprint", lambda: "other")
-    monkeypatch.setattr(controls, "measure", lambda cell, seed, star_seed: {"cell": cell.key, "seed": seed})
+    monkeypatch.setattr(runner, "_fingerprint", lambda: "other")
+    monkeypatch.setattr(runner, "measure", lambda cell, seed, star_seed: {"cell": cell.key, "seed": seed})
     fresh = controls.run([NOTHING], 40, workers=1, folder=folder)
     assert fresh == [{"cell": NOTHING.key, "seed": 1040}]
     assert json.loads(next((folder / "other").iterdir()).read_text()) == fresh[0]
 
 
-def test_what_counts_as_source_is_what_the_controls_import():
-    names = {path.stem for path in controls._sources(controls.Path(controls.__file__))}
-    assert {"controls", "verdict", "evidence", "model", "fitting", "worlds", "survey"} <= names
-    assert not names & {"apogee", "record", "download"}
+def test_what_counts_as_source_is_what_the_controls_use_wherever_it_stands(monkeypatch):
+    before = runner._fingerprint()
+    found = runner.Package(Path(runner.__file__).parents[1]).dependencies("from lux.controls.techniques import measure")
+    modules = {module for module, _ in found}
+    assert {"lux.auditing.verdict", "lux.models.em", "lux.simulation.worlds", "lux.survey"} <= modules
+    assert not modules & {"lux.datasets.apogee_dr10", "lux.paper.record"}
+    monkeypatch.setattr(runner.Package, "dependencies", lambda *_: {**found, ("lux.models.em", "new"): "changed"})
+    assert runner._fingerprint.__wrapped__() != before
 
 
 def test_the_ensemble_has_the_asked_number_of_worlds_without_lines():

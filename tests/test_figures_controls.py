@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lux.auditing.report import Evidence, Report
+from lux.auditing.evidence import Evidence
+from lux.auditing.report import Report
 from lux.figures import audit, controls, real_spectra
 
 

@@ -6,7 +6,7 @@ from scipy.stats import kstest, norm
 
 from lux.spectroscopy import line_detection
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
-from lux.spectroscopy.line_detection import PermutationTest
+from lux.statistics import PermutationTest
 
 CHIPS = wavelength_grid()[on_chip()]
 WAVELENGTH = CHIPS[:600]

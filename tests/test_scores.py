@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from lux.controls.techniques import scores
+from lux.controls import scores
 
 
 def test_the_area_is_that_of_scikit_learn_and_of_two_gaussians():

@@ -244,7 +244,7 @@ def test_a_killed_save_leaves_a_whole_file(survey, tmp_path):
 def test_a_failing_save_keeps_the_old_file_and_leaves_no_litter(survey, tmp_path, monkeypatch):
     path = tmp_path / "survey.h5"
     survey.save(path)
-    monkeypatch.setattr("lux.survey._write_columns", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("lux.survey_io._write_columns", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         survey[:2].save(path)
     monkeypatch.undo()

@@ -8,6 +8,8 @@ from sklearn.linear_model import Ridge
 import lux
 from lux.diagnostics import transfer
 from lux.models import baselines
+from lux.models.cannon import Cannon
+from lux.models.model_selection import cross_validate, folds_by_group, folds_by_star
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_the_cannon_recovers_labels_through_a_quadratic_world():
         wavelength=15100.0 + np.arange(300), flux=flux, ivar=np.full(flux.shape, 1e4), labels=labels,
         label_err=np.full(labels.shape, 0.01), label_names=["one", "two"],
     )  # fmt: skip
-    prediction = baselines.Cannon().fit(survey[:400]).predict_labels(survey[400:])
+    prediction = Cannon().fit(survey[:400]).predict_labels(survey[400:])
     residual = prediction.labels - labels[400:]
     assert 0.8 < (residual / prediction.err).std() < 1.2
     assert residual.std() < 0.1
@@ -125,15 +127,15 @@ def test_cross_validation_predicts_every_star_without_itself(surveys):
         seen.extend(test.star_id)
         return {"mean": baselines.Mean().fit(train).predict_labels(test)}
 
-    for folds in (transfer.folds_by_star(survey, 4), transfer.folds_by_group(survey, "group")):
+    for folds in (folds_by_star(survey, 4), folds_by_group(survey, "group")):
         seen.clear()
-        prediction = transfer.cross_validate(survey, folds, remember)["mean"]
+        prediction = cross_validate(survey, folds, remember)["mean"]
         assert sorted(seen) == sorted(survey.star_id)
         assert np.all(np.isfinite(prediction.labels))
     with pytest.raises(ValueError, match=r"is in 0 folds; each star must be in one"):
-        transfer.cross_validate(survey, iter([np.arange(survey.n_stars) > 3]), remember)
+        cross_validate(survey, iter([np.arange(survey.n_stars) > 3]), remember)
     with pytest.raises(ValueError, match=r"no column 'cluster'; it has group"):
-        list(transfer.folds_by_group(survey))
+        list(folds_by_group(survey))
 
 
 def test_the_response_slope_tells_knowledge_from_a_guess():
@@ -157,4 +159,4 @@ def test_what_cannot_be_scored_is_refused(surveys):
     with pytest.raises(ValueError, match="unknown label 'eu_fe'"):
         prediction.label("eu_fe")
     with pytest.raises(ValueError, match="have all labels; the quadratic model has 10 terms"):
-        baselines.Cannon().fit(train[:5])
+        Cannon().fit(train[:5])

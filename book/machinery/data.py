@@ -33,7 +33,7 @@ def fetch_data(settings, say):
     BuildError
         If the stars of the study are asked for and cannot be had.
     """
-    if not (settings.root / "lux").exists():
+    if not (settings.root / "lux" / "datasets").is_dir():
         return
     command = [sys.executable, "-c", "import lux; lux.load('apogee-dr10')"]
     fetched = subprocess.run(command, cwd=settings.root, capture_output=True, text=True)

@@ -6,49 +6,10 @@ import os
 
 import numpy as np
 
+from lux.auditing.evidence import Evidence
 from lux.storage import atomic_write
 
 VERDICTS = ("known", "proxy", "guessed", "leaked", "undecided")
-# Five per cent of shortcuts may be called something else. Lines that were named beforehand are one hypothesis and get
-# the larger part of that; what is searched for (strong features, any one line, a leak) needs a smaller p-value.
-SIGNIFICANT, SIGNIFICANT_AT_OWN_LINES = 0.005, 0.015
-
-
-@dataclasses.dataclass(frozen=True)
-class Evidence:
-    """One measurement and what chance makes of it.
-
-    Parameters
-    ----------
-    name : str
-    question : str
-        What it asks, in words.
-    statistic : float
-    null_center, null_spread : float
-        Of the statistic under the null hypothesis, from this survey.
-    p_value : float
-        One-sided.
-    needed : float, optional
-        What the statistic must exceed to count, where that is not a matter of the p-value alone.
-    """
-
-    name: str
-    question: str
-    statistic: float
-    null_center: float
-    null_spread: float
-    p_value: float
-    needed: float | None = None
-
-    @property
-    def significant(self) -> bool:
-        """Whether the p-value lies below `SIGNIFICANT`, or at the own lines below `SIGNIFICANT_AT_OWN_LINES`.
-
-        Where a statistic is `needed`, whether it is reached.
-        """
-        if self.needed is not None:
-            return self.statistic > self.needed
-        return self.p_value < (SIGNIFICANT_AT_OWN_LINES if self.name == "own lines" else SIGNIFICANT)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import rankdata
 
-from lux.diagnostics.transfer import Estimate
+from lux.statistics import Estimate
 
 FALSE_ALARMS = 0.05
 POWER = 0.95

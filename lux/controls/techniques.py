@@ -9,72 +9,29 @@ A survey is made of `star_seed` (the stars, shared by `SHARED` seeds of a cell, 
 a seed of its own for europium, noise, masks and catalogue. Worlds of one tau and seed differ only in what is planted.
 """
 
-import ast
-import collections
-import contextlib
 import dataclasses
-import functools
-import hashlib
-import json
-import multiprocessing
-import os
-import sys
-import time
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from importlib import metadata
-from pathlib import Path
 
 import numpy as np
 
 from lux.auditing import measurements
-from lux.auditing.verdict import audit
+from lux.auditing.audit import audit
+from lux.controls.ensemble import CANDIDATE_LINES, LABEL, WINDOWS, Cell
 from lux.diagnostics import counterfactuals, erasure, matching, mutual_information, probing, saliency
 from lux.diagnostics.attribution import latent_shap
 from lux.diagnostics.transfer import response_slope
 from lux.models.lux import Lux
 from lux.simulation import cramer_rao
 from lux.simulation.synthetic import make_survey
-from lux.simulation.worlds import PLANTED_WAVELENGTHS, World
-from lux.storage import atomic_write, cache_dir
+from lux.statistics import second_order
 from lux.survey import Survey
 
-# Where europium has its lines if it has any: every technique that must be told a place is told these, in every world.
-CANDIDATE_LINES = PLANTED_WAVELENGTHS[:3]
-# Vacuum Angstrom: the candidate lines, those of the leak, and the proxy's; airglow crosses the second.
-WINDOWS = (
-    (15436, 15460),
-    (15684, 15702),
-    (16104, 16138),
-    (16491, 16515),
-    (16569, 16588),
-    (16728, 16750),
-    (16798, 16816),
-)
-ARTEFACT_WAVELENGTHS = (16128.517,)
-DEPTHS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
-TAUS = (0.03, 0.06, 0.10)
-# What else can be planted, by itself or beside lines of europium of one depth.
-BESIDES = {
-    "proxy": (World("proxy"),),
-    "leak": (World("leak"),),
-    "artefact": (World("artefact", wavelengths=ARTEFACT_WAVELENGTHS),),
-}
-DEPTH_BESIDE = 0.01
-# A depth at which the optimal observer of `lux.simulation.cramer_rao` sees the lines of a sample at about five standard
-# deviations.
-DEPTH_OF_FIVE_SIGMA = 0.0027
 N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 600, 120, 0.3
 LUX = {"n_latents": 12, "tolerance": 0.1, "block_size": N_STARS, "progress": False}
 # The model without europium, by which pairs are matched, needs the other labels only.
 BLIND = {**LUX, "max_cycles": 2}
 N_ORDINARY, N_ABLATIONS, N_SHIFTS = 60, 8, 200
 N_PROBE_FOLDS = 3
-# Seeds that share their stars, and the seconds between two lines of progress.
-SHARED, REPORT_EVERY = 5, 10.0
-LABEL = "eu_fe"
-_PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "scikit-learn")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,49 +64,6 @@ TECHNIQUES = {
     "audit_lines": Technique("audit, own lines", "the audit's significance of absorption at the candidate lines"),
     "audit_features": Technique("audit, strong features", "the audit's significance of strong features elsewhere"),
 }  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One kind of world: its key, what is planted, the scatter `tau` of [Eu/Fe], one of `TAUS`, and how many seeds."""
-
-    key: str
-    world: World
-    tau: float
-    seeds: int
-
-
-def cells(n_seeds: int = 50) -> tuple[Cell, ...]:
-    """Return the cells of the ensemble, each with `n_seeds` worlds, twice as many without lines at the middle tau.
-
-    All depths at all values of tau; and at the middle tau, without lines and with lines of `DEPTH_BESIDE`, each of
-    `BESIDES`, which are planted alone and beside the lines.
-    """
-    middle = TAUS[1]
-    found = []
-    for tau in TAUS:
-        for depth in DEPTHS:
-            doubled = 2 if tau == middle and not depth else 1
-            found.append(Cell(depth_key(depth, tau), _with_lines(depth), tau, n_seeds * doubled))
-    found.append(Cell("five-sigma", _with_lines(DEPTH_OF_FIVE_SIGMA), middle, n_seeds))
-    for name, besides in BESIDES.items():
-        for depth in (0.0, DEPTH_BESIDE):
-            found.append(Cell(beside_key(name, depth), _with_lines(depth, besides), middle, n_seeds))
-    return tuple(found)
-
-
-def _with_lines(depth: float, besides: tuple[World, ...] = ()) -> World:
-    return World("signal", depth=depth, also=besides) if depth else World("shortcut", also=besides)
-
-
-def beside_key(name: str, depth: float = 0.0) -> str:
-    """Return the key of the cell where one of `BESIDES` is planted, alone or beside lines of a depth."""
-    return f"{name}-beside-{depth:g}" if depth else name
-
-
-def depth_key(depth: float, tau: float = TAUS[1]) -> str:
-    """Return the key of the cell with lines of a depth, 0 for none, at a scatter tau."""
-    return f"depth-{depth:g}-tau-{tau:g}"
 
 
 def measure(cell: Cell, seed: int, star_seed: int) -> dict:
@@ -208,7 +122,7 @@ def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, flo
 
 def _partial_correlation(first, second, given) -> float:
     """Return the correlation of two variables (N,) after a quadratic regression of both on given (N, Q)."""
-    design = np.column_stack([np.ones(len(given)), matching.second_order(given)])
+    design = np.column_stack([np.ones(len(given)), second_order(given)])
     left = [each - design @ np.linalg.lstsq(design, each)[0] for each in (first, second)]
     return np.corrcoef(*left)[0, 1]
 
@@ -255,7 +169,7 @@ def _loss_without(model: Lux, test: Survey, masked: np.ndarray) -> float:
 
 def _of_pairs(blind: Lux, survey: Survey, seed: int) -> dict[str, float]:
     pairs, others = matching.match_on_inferred(survey, blind.predict_labels(survey), LABEL)
-    stack = counterfactuals.stack_pairs(survey, pairs, matching.second_order(others), n_flips=1, seed=seed)
+    stack = counterfactuals.stack_pairs(survey, pairs, second_order(others), n_flips=1, seed=seed)
     pixels, _ = measurements.locate(survey.wavelength, CANDIDATE_LINES)
     richest = counterfactuals.doppelganger_test(survey, LABEL, n_ordinary=N_ORDINARY, seed=seed)
     return {
@@ -263,138 +177,3 @@ def _of_pairs(blind: Lux, survey: Survey, seed: int) -> dict[str, float]:
         "matched_filter": stack.test.z[pixels].sum() / np.sqrt(len(pixels)),
         "doppelganger": richest.largest.statistic,
     }
-
-
-def run(
-    ensemble: Sequence[Cell],
-    first_seed: int,
-    *,
-    workers: int = 2,
-    folder: Path | None = None,
-    progress: bool | None = None,
-) -> list[dict]:
-    """Measure every world of an ensemble, on several cores; what was measured before is read, not measured again.
-
-    Parameters
-    ----------
-    ensemble : sequence of Cell
-    first_seed : int
-        Cells of one tau have the seeds from ``first_seed + 1000 k`` on, k counting the values of tau, so that no two
-        taus share anything but the stars.
-    workers : int
-        Processes; 1 runs in this one.
-    folder : path, optional
-        Where each world's numbers are kept, by the contents of `lux` and the versions it runs with; in
-        `lux.storage.cache_dir` by default.
-    progress : bool, optional
-        Whether to print how far it is; by default on a terminal.
-
-    Returns
-    -------
-    list of dict
-        What `measure` returns, in the order of cells and seeds.
-    """
-    folder = Path(cache_dir() / "controls" if folder is None else folder) / _fingerprint()
-    folder.mkdir(parents=True, exist_ok=True)
-    tasks = [task for cell in ensemble for task in _tasks(cell, first_seed)]
-    paths = {task: folder / f"{task[0].key}-{_digest(repr(task))[:12]}-{task[1]}.json" for task in tasks}
-    todo = [task for task in tasks if not paths[task].exists()]
-    # Worlds of the same stars go to one process, seed by seed: their noise-free spectra and noise are computed once.
-    groups = {star_seed for _, _, star_seed in todo}
-    batches = collections.defaultdict(list)
-    for task in sorted(todo, key=lambda task: (task[2], task[1], task[0].key)):
-        batches[task[2] if len(groups) >= workers else task[1]].append((*task, paths[task]))
-    shown = sys.stderr.isatty() if progress is None else progress
-    _work_off(list(batches.values()), workers, _Progress([paths[task] for task in todo], shown))
-    return [json.loads(paths[task].read_text()) for task in tasks]
-
-
-def _tasks(cell: Cell, first_seed: int) -> Iterator[tuple[Cell, int, int]]:
-    """Yield a cell with the seed and the star seed of each of its worlds."""
-    n_seeds, cell = cell.seeds, dataclasses.replace(cell, seeds=1)
-    for number in range(n_seeds):
-        yield cell, first_seed + 1000 * TAUS.index(cell.tau) + number, first_seed + number // SHARED
-
-
-def _work_off(batches: list[list], workers: int, progress: "_Progress") -> None:
-    """Measure batches of cells, seeds, star seeds and paths."""
-    if workers < 2 or len(batches) < 2:
-        for batch in batches:
-            _measure_batch(batch)
-            progress.show()
-        return
-    with _one_thread_each(), ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        pending = {pool.submit(_measure_batch, batch) for batch in batches}
-        try:
-            while pending:
-                done, pending = wait(pending, timeout=REPORT_EVERY, return_when=FIRST_COMPLETED)
-                for job in done:
-                    job.result()
-                progress.show()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _measure_batch(batch: list) -> None:
-    for *task, path in batch:
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(measure(*task)))
-
-
-@contextlib.contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let processes that start meanwhile use one thread each, so that they do not stand in each other's way."""
-    wanted = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-              "XLA_FLAGS": os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"}  # fmt: skip
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-class _Progress:
-    """A line on standard error that says how many worlds are done and how long the rest takes."""
-
-    def __init__(self, paths: list[Path], shown: bool):
-        self.paths, self.shown, self.start = paths, shown and len(paths) > 0, time.monotonic()
-
-    def show(self) -> None:
-        if self.shown:
-            total, done = len(self.paths), sum(path.exists() for path in self.paths)
-            left = (time.monotonic() - self.start) * (total / max(1, done) - 1)
-            print(f"controls: {done} of {total} worlds, {left:.0f} s left", file=sys.stderr, flush=True)
-
-
-@functools.cache
-def _fingerprint() -> str:
-    """Return what results depend on besides their parameters: modules, tables, and the versions of packages."""
-    folder = Path(__file__).parent
-    files = [*_sources(Path(__file__)), *sorted((folder / "tables").iterdir())]
-    versions = [f"{name} {metadata.version(name)}" for name in _PACKAGES]
-    return _digest("".join([*(_digest(path.read_bytes()) for path in files), *versions]))[:16]
-
-
-def _sources(module: Path) -> list[Path]:
-    """Return the files of a module and of all modules beside it that it imports, however indirectly."""
-    found, waiting = set(), [module]
-    while waiting:
-        path = waiting.pop()
-        if path in found or not path.exists():
-            continue
-        found.add(path)
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "lux":
-                names = [node.module.partition(".")[2]] if "." in node.module else [alias.name for alias in node.names]
-                waiting.extend(module.with_name(f"{name}.py") for name in names)
-    return sorted(found)
-
-
-def _digest(content: str | bytes) -> str:
-    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()

@@ -20,7 +20,8 @@ from tqdm import tqdm
 from lux.datasets.aspcap import flux_and_ivar, read_aspcap_star
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
 from lux.storage import atomic_write
-from lux.survey import Survey, write_survey
+from lux.survey import Survey
+from lux.survey_io import write_survey
 
 BLOCK_STARS = 512
 # A pixel column is dropped where fewer than this fraction of the stars has it unmasked.
@@ -79,7 +80,7 @@ def assemble(
             bar.update(len(part))
     counts = sum(_read_block(block, "unmasked") for block in blocks)
     kept = counts >= max(1, int(np.ceil(LEAST_GOOD_FRACTION * len(spectra))))
-    write_survey(destination, table, _spectra(blocks, kept), wavelength=wavelength_grid()[pixels][kept])
+    write_survey(destination, table.columns(), _spectra(blocks, kept), wavelength=wavelength_grid()[pixels][kept])
     shutil.rmtree(folder)
 
 

@@ -1,1 +1,5 @@
 """What a fitted model is asked: how well it predicts, and by which of its latents, pixels and stars."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

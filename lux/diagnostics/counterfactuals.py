@@ -14,7 +14,6 @@ from lux.diagnostics.matching import Pairs, doppelgangers
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import (
     Filtered,
-    PermutationTest,
     SignFlipTest,
     autocorrelation,
     equivalent_width,
@@ -23,6 +22,7 @@ from lux.spectroscopy.line_detection import (
     pixel_index,
     sign_flip_test,
 )
+from lux.statistics import PermutationTest
 from lux.survey import Survey
 
 # Planted lines stand this many pixels apart, so that no filter sees two.

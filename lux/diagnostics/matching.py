@@ -7,6 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from lux.models.prediction import Prediction
+from lux.statistics import second_order
 from lux.survey import Survey
 
 
@@ -75,13 +76,6 @@ def excess_label(label, others) -> np.ndarray:
     design = np.column_stack([np.ones(len(others)), second_order(others)])
     known = np.isfinite(label)
     return label - design @ np.linalg.lstsq(design[known], label[known])[0]
-
-
-def second_order(others) -> np.ndarray:
-    """Return others (N, Q) scaled to zero mean and unit spread, with their squares and products, (N, Q (Q + 3) / 2)."""
-    scaled = (others - np.mean(others, axis=0)) / np.std(others, axis=0)
-    upper = np.triu_indices(scaled.shape[1])
-    return np.concatenate([scaled, scaled[:, upper[0]] * scaled[:, upper[1]]], axis=1)
 
 
 def match_on_inferred(survey: Survey, prediction: Prediction, name: str, fraction: float = 1 / 3):

@@ -12,10 +12,10 @@ import dataclasses
 
 import numpy as np
 
-from lux.diagnostics.matching import second_order
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
-from lux.spectroscopy.line_detection import PermutationTest, pixel_index
+from lux.spectroscopy.line_detection import pixel_index
 from lux.spectroscopy.lines import LineList, airglow_lines, heavy_element_lines, load_lines, vacuum_to_air
+from lux.statistics import PermutationTest, second_order
 from lux.survey import Survey
 
 # Half of the full width of an unresolved line at R = 22,500, in km/s.

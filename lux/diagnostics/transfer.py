@@ -1,34 +1,18 @@
 """How well labels are transferred to stars that the model has not seen, and by how much that can be trusted."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.stats import median_abs_deviation
 
-from lux.models.baselines import Cannon, FluxRegression, LabelsOnly, Mean
+from lux.models.baselines import FluxRegression, LabelsOnly, Mean
+from lux.models.cannon import Cannon
 from lux.models.prediction import Prediction
+from lux.statistics import Estimate
 from lux.survey import Survey
 
 STATISTICS = ("rmse", "bias", "scatter", "chi", "intrinsic")
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-    """A statistic with its 68 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def uncertainty(self) -> float:
-        """Half the width of the interval."""
-        return (self.high - self.low) / 2
-
-    def overlaps(self, other: "Estimate") -> bool:
-        """Whether the two intervals share a value."""
-        return self.low <= other.high and other.low <= self.high
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,67 +125,6 @@ def compare(model, train: Survey, test: Survey, baselines: Mapping[str, object] 
     for name, baseline in baselines.items():
         predictions[name] = baseline.fit(train).predict_labels(test)
     return predictions
-
-
-def folds_by_star(survey: Survey, n_folds: int = 5, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yield a boolean mask (N,) of the test stars of each fold, the stars dealt out at random."""
-    fold = np.random.default_rng(seed).permutation(survey.n_stars) % n_folds
-    for number in range(n_folds):
-        yield fold == number
-
-
-def folds_by_group(survey: Survey, column: str = "cluster") -> Iterator[np.ndarray]:
-    """Yield a boolean mask (N,) of the test stars of each fold: all stars that share a value of a catalogue column.
-
-    Raises
-    ------
-    ValueError
-        If the catalogue has no such column.
-    """
-    if column not in survey.catalogue:
-        raise ValueError(f"the catalogue has no column {column!r}; it has {', '.join(survey.catalogue) or 'none'}")
-    groups = survey.catalogue[column]
-    for group in np.unique(groups):
-        yield groups == group
-
-
-def cross_validate(
-    survey: Survey, folds: Iterator[np.ndarray], make_predictions: Callable[[Survey, Survey], Mapping[str, Prediction]]
-) -> dict[str, Prediction]:
-    """Predict every star by models that were trained without its fold.
-
-    Parameters
-    ----------
-    survey : Survey
-    folds : iterator of boolean masks (N,)
-        The test stars of each fold; together they hold each star once.
-    make_predictions : callable
-        Given training and test survey, returns predictions by name.
-
-    Returns
-    -------
-    dict of name to Prediction
-        For the stars of the survey, in its order.
-
-    Raises
-    ------
-    ValueError
-        If a star is in no fold or in several.
-    """
-    labels: dict[str, np.ndarray] = {}
-    errors: dict[str, np.ndarray] = {}
-    names, times_seen = {}, np.zeros(survey.n_stars, int)
-    for held_out in folds:
-        times_seen += held_out
-        for name, prediction in make_predictions(survey[~held_out], survey[held_out]).items():
-            shape = (survey.n_stars, len(prediction.names))
-            labels.setdefault(name, np.full(shape, np.nan))[held_out] = prediction.labels
-            errors.setdefault(name, np.full(shape, np.nan))[held_out] = prediction.err
-            names[name] = prediction.names
-    if np.any(times_seen != 1):
-        star = int(np.argmax(times_seen != 1))
-        raise ValueError(f"star {survey.star_id[star]} is in {times_seen[star]} folds; each star must be in one")
-    return {name: Prediction(names[name], labels[name], errors[name]) for name in labels}
 
 
 def response_slope(prediction: Prediction, truth: Mapping[str, np.ndarray] | np.ndarray, label: str) -> Estimate:

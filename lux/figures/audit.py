@@ -5,7 +5,8 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.auditing.report import Evidence, Report
+from lux.auditing.evidence import Evidence
+from lux.auditing.report import Report
 from lux.figures import COLOURS, label_text, new_figure, with_gaps
 
 

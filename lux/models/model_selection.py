@@ -1,11 +1,11 @@
 """How many latents: chosen on the training stars alone, by cross-validation inside them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from lux.diagnostics.transfer import cross_validate, folds_by_star
 from lux.models.lux import Lux
+from lux.models.prediction import Prediction
 from lux.survey import Survey
 
 
@@ -44,3 +44,64 @@ def score_latent_numbers(
 def best_latent_number(scores: dict[int, np.ndarray]) -> int:
     """Return the number of latents with the least mean square of its scores over the labels."""
     return min(scores, key=lambda n_latents: float(np.mean(scores[n_latents] ** 2)))
+
+
+def folds_by_star(survey: Survey, n_folds: int = 5, seed: int = 0) -> Iterator[np.ndarray]:
+    """Yield a boolean mask (N,) of the test stars of each fold, the stars dealt out at random."""
+    fold = np.random.default_rng(seed).permutation(survey.n_stars) % n_folds
+    for number in range(n_folds):
+        yield fold == number
+
+
+def folds_by_group(survey: Survey, column: str = "cluster") -> Iterator[np.ndarray]:
+    """Yield a boolean mask (N,) of the test stars of each fold: all stars that share a value of a catalogue column.
+
+    Raises
+    ------
+    ValueError
+        If the catalogue has no such column.
+    """
+    if column not in survey.catalogue:
+        raise ValueError(f"the catalogue has no column {column!r}; it has {', '.join(survey.catalogue) or 'none'}")
+    groups = survey.catalogue[column]
+    for group in np.unique(groups):
+        yield groups == group
+
+
+def cross_validate(
+    survey: Survey, folds: Iterator[np.ndarray], make_predictions: Callable[[Survey, Survey], Mapping[str, Prediction]]
+) -> dict[str, Prediction]:
+    """Predict every star by models that were trained without its fold.
+
+    Parameters
+    ----------
+    survey : Survey
+    folds : iterator of boolean masks (N,)
+        The test stars of each fold; together they hold each star once.
+    make_predictions : callable
+        Given training and test survey, returns predictions by name.
+
+    Returns
+    -------
+    dict of name to Prediction
+        For the stars of the survey, in its order.
+
+    Raises
+    ------
+    ValueError
+        If a star is in no fold or in several.
+    """
+    labels: dict[str, np.ndarray] = {}
+    errors: dict[str, np.ndarray] = {}
+    names, times_seen = {}, np.zeros(survey.n_stars, int)
+    for held_out in folds:
+        times_seen += held_out
+        for name, prediction in make_predictions(survey[~held_out], survey[held_out]).items():
+            shape = (survey.n_stars, len(prediction.names))
+            labels.setdefault(name, np.full(shape, np.nan))[held_out] = prediction.labels
+            errors.setdefault(name, np.full(shape, np.nan))[held_out] = prediction.err
+            names[name] = prediction.names
+    if np.any(times_seen != 1):
+        star = int(np.argmax(times_seen != 1))
+        raise ValueError(f"star {survey.star_id[star]} is in {times_seen[star]} folds; each star must be in one")
+    return {name: Prediction(names[name], labels[name], errors[name]) for name in labels}

@@ -11,6 +11,8 @@ from scipy.fft import irfft, next_fast_len, rfft
 from scipy.linalg import solve, toeplitz
 from scipy.ndimage import correlate1d
 
+from lux.statistics import PermutationTest
+
 RESOLUTION = 22_500.0
 HALF_WIDTH = 12
 # A line is measured where masks leave at least this fraction of its squared profile.
@@ -29,23 +31,6 @@ class Filtered:
 
     depth: np.ndarray
     information: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class PermutationTest:
-    """A statistic with its distribution under the null hypothesis, (n,), and the p-value of a larger one."""
-
-    statistic: float
-    null: np.ndarray
-
-    @property
-    def p_value(self) -> float:
-        """Fraction of the null at least as large, the observed value counted in (Phipson & Smyth 2010, eq. 2)."""
-        return float((1 + np.count_nonzero(self.null >= self.statistic)) / (1 + len(self.null)))
-
-    def threshold(self, level: float = 0.05) -> float:
-        """Return the value that the null exceeds with probability `level`."""
-        return float(np.quantile(self.null, 1 - level))
 
 
 @dataclasses.dataclass(frozen=True)

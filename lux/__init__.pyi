@@ -1,0 +1,10 @@
+from .auditing.audit import audit as audit
+from .auditing.audit import audit_all as audit_all
+from .auditing.evidence import Evidence as Evidence
+from .auditing.report import Report as Report
+from .datasets.load import load as load
+from .models.lux import Lux as Lux
+from .models.prediction import Prediction as Prediction
+from .simulation.worlds import World as World
+from .survey import Survey as Survey
+from .survey import Truth as Truth

@@ -1,0 +1,14 @@
+from .ensemble import BESIDES as BESIDES
+from .ensemble import DEPTH_BESIDE as DEPTH_BESIDE
+from .ensemble import DEPTHS as DEPTHS
+from .ensemble import TAUS as TAUS
+from .ensemble import Cell as Cell
+from .ensemble import beside_key as beside_key
+from .ensemble import cells as cells
+from .ensemble import depth_key as depth_key
+from .runner import SHARED as SHARED
+from .runner import run as run
+from .scores import score as score
+from .scores import smallest_depth as smallest_depth
+from .techniques import TECHNIQUES as TECHNIQUES
+from .techniques import measure as measure

@@ -1,0 +1,91 @@
+"""The ensemble: which kinds of world the techniques are tried on, and how many of each."""
+
+import dataclasses
+
+from lux.simulation.worlds import PLANTED_WAVELENGTHS, World
+
+# Where europium has its lines if it has any: every technique that must be told a place is told these, in every world.
+CANDIDATE_LINES = PLANTED_WAVELENGTHS[:3]
+
+
+# Vacuum Angstrom: the candidate lines, those of the leak, and the proxy's; airglow crosses the second.
+WINDOWS = (
+    (15436, 15460),
+    (15684, 15702),
+    (16104, 16138),
+    (16491, 16515),
+    (16569, 16588),
+    (16728, 16750),
+    (16798, 16816),
+)
+
+
+ARTEFACT_WAVELENGTHS = (16128.517,)
+
+
+DEPTHS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
+
+
+TAUS = (0.03, 0.06, 0.10)
+
+
+# What else can be planted, by itself or beside lines of europium of one depth.
+BESIDES = {
+    "proxy": (World("proxy"),),
+    "leak": (World("leak"),),
+    "artefact": (World("artefact", wavelengths=ARTEFACT_WAVELENGTHS),),
+}
+
+
+DEPTH_BESIDE = 0.01
+
+
+# A depth at which the optimal observer of `lux.simulation.cramer_rao` sees the lines of a sample at about five standard
+# deviations.
+DEPTH_OF_FIVE_SIGMA = 0.0027
+
+
+LABEL = "eu_fe"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One kind of world: its key, what is planted, the scatter `tau` of [Eu/Fe], one of `TAUS`, and how many seeds."""
+
+    key: str
+    world: World
+    tau: float
+    seeds: int
+
+
+def cells(n_seeds: int = 50) -> tuple[Cell, ...]:
+    """Return the cells of the ensemble, each with `n_seeds` worlds, twice as many without lines at the middle tau.
+
+    All depths at all values of tau; and at the middle tau, without lines and with lines of `DEPTH_BESIDE`, each of
+    `BESIDES`, which are planted alone and beside the lines.
+    """
+    middle = TAUS[1]
+    found = []
+    for tau in TAUS:
+        for depth in DEPTHS:
+            doubled = 2 if tau == middle and not depth else 1
+            found.append(Cell(depth_key(depth, tau), _with_lines(depth), tau, n_seeds * doubled))
+    found.append(Cell("five-sigma", _with_lines(DEPTH_OF_FIVE_SIGMA), middle, n_seeds))
+    for name, besides in BESIDES.items():
+        for depth in (0.0, DEPTH_BESIDE):
+            found.append(Cell(beside_key(name, depth), _with_lines(depth, besides), middle, n_seeds))
+    return tuple(found)
+
+
+def _with_lines(depth: float, besides: tuple[World, ...] = ()) -> World:
+    return World("signal", depth=depth, also=besides) if depth else World("shortcut", also=besides)
+
+
+def beside_key(name: str, depth: float = 0.0) -> str:
+    """Return the key of the cell where one of `BESIDES` is planted, alone or beside lines of a depth."""
+    return f"{name}-beside-{depth:g}" if depth else name
+
+
+def depth_key(depth: float, tau: float = TAUS[1]) -> str:
+    """Return the key of the cell with lines of a depth, 0 for none, at a scatter tau."""
+    return f"depth-{depth:g}-tau-{tau:g}"

@@ -1,0 +1,13 @@
+from .baselines import FluxRegression as FluxRegression
+from .baselines import LabelsOnly as LabelsOnly
+from .baselines import Mean as Mean
+from .cannon import Cannon as Cannon
+from .gauge import label_angles as label_angles
+from .gauge import random_rotations as random_rotations
+from .lux import Lux as Lux
+from .model_selection import best_latent_number as best_latent_number
+from .model_selection import cross_validate as cross_validate
+from .model_selection import folds_by_group as folds_by_group
+from .model_selection import folds_by_star as folds_by_star
+from .model_selection import score_latent_numbers as score_latent_numbers
+from .prediction import Prediction as Prediction

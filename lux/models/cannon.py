@@ -1,0 +1,130 @@
+"""The Cannon: the quadratic generative model of spectra, as a model to compare with."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lux.models.e_step import add, statistics, total_weight
+from lux.models.normal_equations import packed_products, unpack_columns, unpack_symmetric
+from lux.models.prediction import Prediction
+from lux.survey import Survey
+
+
+class Cannon:
+    """The quadratic generative model of Ness et al. 2015 (ApJ 808, 16).
+
+    Each pixel's flux is a quadratic polynomial of the labels plus scatter, fitted with the catalogue labels held as
+    exact; labels of new stars are found by damped Gauss-Newton steps.
+
+    Parameters
+    ----------
+    n_cycles : int
+        Alternations of coefficients and scatter in training.
+    n_steps : int
+        Gauss-Newton steps for new stars.
+    block_size : int
+        Stars handled at a time.
+    """
+
+    def __init__(self, n_cycles: int = 4, n_steps: int = 30, block_size: int = 512):
+        self.n_cycles, self.n_steps, self.block_size = n_cycles, n_steps, block_size
+
+    def fit(self, survey: Survey) -> "Cannon":
+        """Fit coefficients and scatter of each pixel to the stars with all labels.
+
+        Raises
+        ------
+        ValueError
+            If fewer stars have all labels than the polynomial has terms.
+        """
+        complete = ~np.any(np.isnan(survey.labels), axis=1)
+        n_terms = 1 + survey.n_labels + survey.n_labels * (survey.n_labels + 1) // 2
+        if complete.sum() < n_terms:
+            raise ValueError(f"{complete.sum()} stars have all labels; the quadratic model has {n_terms} terms")
+        survey = survey[complete]
+        self.names_ = survey.label_names
+        self.center_, self.scale_ = survey.labels.mean(axis=0), survey.labels.std(axis=0)
+        terms = np.asarray(_quadratic_terms((survey.labels - self.center_) / self.scale_), np.float32)
+        offset = np.zeros(survey.n_pixels)
+        coefficients = np.zeros((survey.n_pixels, n_terms - 1))
+        variance = np.zeros(survey.n_pixels)
+        for cycle in range(self.n_cycles):
+            sums = self._sums(survey, terms, offset, coefficients, variance)
+            normal = unpack_columns(np.asarray(sums.normal, float), n_terms)
+            normal[:, np.arange(n_terms), np.arange(n_terms)] += 1e-3
+            solution = np.linalg.solve(normal, np.asarray(sums.moment, float).T[..., None])[..., 0]
+            if cycle:
+                information = np.maximum(np.asarray(sums.information, float), 1e-30)
+                variance = np.maximum(0, variance + np.asarray(sums.score, float) / information)
+            offset, coefficients = offset + solution[:, 0], solution[:, 1:]
+        self.offset_, self.coefficients_, self.scatter_ = offset, coefficients, np.sqrt(variance)
+        return self
+
+    def predict_labels(self, survey: Survey) -> Prediction:
+        """Return the labels that reproduce the flux best, with the errors of the least-squares fit."""
+        offset, coefficients, variance = (
+            jnp.asarray(array, jnp.float32) for array in (self.offset_, self.coefficients_, self.scatter_**2)
+        )
+        labels, covariances = [], []
+        for start in range(0, survey.n_stars, self.block_size):
+            rows = slice(start, start + self.block_size)
+            found, precision = _fit_labels(
+                survey.flux[rows], survey.ivar[rows], offset, coefficients, variance, len(self.names_), self.n_steps
+            )
+            labels.append(np.asarray(found, float))
+            covariances.append(np.linalg.pinv(np.asarray(precision, float), hermitian=True))
+        covariance = np.concatenate(covariances) * np.outer(self.scale_, self.scale_)
+        err = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+        return Prediction(self.names_, self.center_ + self.scale_ * np.concatenate(labels), err, covariance)
+
+    def _sums(self, survey: Survey, terms, offset, coefficients, variance):
+        """Return the normal equations of all pixels, the terms standing in for latents that are known exactly."""
+        linear = (jnp.asarray(offset, jnp.float32), jnp.asarray(coefficients, jnp.float32))
+        total = None
+        for start in range(0, survey.n_stars, self.block_size):
+            rows = slice(start, start + self.block_size)
+            weight = total_weight(jnp.asarray(survey.ivar[rows]), jnp.asarray(variance, jnp.float32))
+            spread = jnp.zeros((len(terms[rows]), terms.shape[1], terms.shape[1]))
+            sums = statistics(jnp.asarray(survey.flux[rows]), weight, linear, terms[rows], spread)
+            sums = sums._replace(log_density=None)
+            total = sums if total is None else add(total, sums)
+        return total
+
+
+def _quadratic_terms(labels):
+    """Return the linear and quadratic terms of scaled labels (..., M) as (..., M + M (M + 1) / 2)."""
+    rows, columns = np.triu_indices(labels.shape[-1])
+    return jnp.concatenate([jnp.asarray(labels), jnp.asarray(labels)[..., rows] * labels[..., columns]], axis=-1)
+
+
+def _fit_labels(flux, ivar, offset, coefficients, variance, n_labels: int, n_steps: int):
+    """Return scaled labels (n, M) and their precision (n, M, M).
+
+    Flux enters through the normal equations of the polynomial's terms alone, so the search for the labels of a star
+    happens in the small space of the terms.
+    """
+    weight = total_weight(jnp.asarray(ivar), variance)
+    precision = unpack_symmetric(weight @ packed_products(coefficients), coefficients.shape[1])
+    moment = (weight * (flux - offset)) @ coefficients
+    return jax.vmap(lambda matrix, vector: _search(matrix, vector, n_labels, n_steps))(precision, moment)
+
+
+def _search(precision, moment, n_labels: int, n_steps: int):
+    """Minimise q' H q / 2 - h' q over the labels behind the terms q, by Levenberg's damped Gauss-Newton steps."""
+
+    def loss(labels):
+        terms = _quadratic_terms(labels)
+        return 0.5 * terms @ precision @ terms - moment @ terms
+
+    def step(_, state):
+        labels, damping = state
+        slope = jax.jacfwd(_quadratic_terms)(labels)
+        hessian = slope.T @ precision @ slope
+        damped = hessian + damping * jnp.diag(jnp.diagonal(hessian))
+        proposal = labels + jnp.linalg.solve(damped, slope.T @ (moment - precision @ _quadratic_terms(labels)))
+        better = loss(proposal) < loss(labels)
+        return jnp.where(better, proposal, labels), jnp.where(better, damping / 3, damping * 4)
+
+    labels, _ = jax.lax.fori_loop(0, n_steps, step, (jnp.zeros(n_labels), jnp.asarray(1e-2)))
+    slope = jax.jacfwd(_quadratic_terms)(labels)
+    return labels, slope.T @ precision @ slope

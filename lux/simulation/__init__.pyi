@@ -1,0 +1,15 @@
+from .cramer_rao import sample_significance as sample_significance
+from .cramer_rao import star_bound as star_bound
+from .observation import Observation as Observation
+from .population import draw_stars as draw_stars
+from .population import expected_europium as expected_europium
+from .realism import compare as compare
+from .realism import measure_groups as measure_groups
+from .realism import select_giants as select_giants
+from .realism import synthetic_counterparts as synthetic_counterparts
+from .semisynthetic import plant_europium as plant_europium
+from .synthesis import line_strength as line_strength
+from .synthesis import synthesize as synthesize
+from .synthetic import make_survey as make_survey
+from .worlds import World as World
+from .worlds import natural_depths as natural_depths

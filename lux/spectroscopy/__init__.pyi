@@ -1,0 +1,16 @@
+from .airglow import near_airglow as near_airglow
+from .airglow import observed_velocity as observed_velocity
+from .instrument import chip_ranges as chip_ranges
+from .instrument import on_chip as on_chip
+from .instrument import pixel_of as pixel_of
+from .instrument import wavelength_grid as wavelength_grid
+from .line_detection import equivalent_width as equivalent_width
+from .line_detection import matched_filter as matched_filter
+from .line_detection import sign_flip_test as sign_flip_test
+from .lines import LineList as LineList
+from .lines import air_to_vacuum as air_to_vacuum
+from .lines import airglow_lines as airglow_lines
+from .lines import heavy_element_lines as heavy_element_lines
+from .lines import lines_of as lines_of
+from .lines import load_lines as load_lines
+from .lines import vacuum_to_air as vacuum_to_air
