@@ -10,7 +10,7 @@ Usage, from the root of the repository (`make paper` does it with the right envi
 
 A chapter is executed again when its code cells, a definition of `lux` that it depends on, a table of `lux`, its
 parameters, the lock, the data or the Python version changed, and not when only its prose did. How to write one is in
-book/AUTHORS.md.
+CONTRIBUTING.md.
 """
 
 import argparse
