@@ -20,7 +20,7 @@ from pathlib import Path
 from problem import peak_memory_mb
 
 import lux
-from lux.statistics import second_order
+from lux.statistics import quadratic_terms
 
 LABEL = "eu_fe"
 ASKED_SECONDS = {"counterfactuals": 20, "saliency": 20, "probing": 20, "attribution": 20, "audit": 60}
@@ -35,7 +35,7 @@ def counterfactuals(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
     abundance = counterfactual.absorbers(survey, LABEL)
     counterfactual.doppelganger_limits(survey, one, abundance)
     pairs, properties = matching.match_on_inferred(survey, blind.predict_labels(survey), LABEL)
-    stack = counterfactual.stack_pairs(survey, pairs, second_order(properties))
+    stack = counterfactual.stack_pairs(survey, pairs, quadratic_terms(properties))
     counterfactual.stack_limits(survey, stack, abundance)
 
 

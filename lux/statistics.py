@@ -1,17 +1,34 @@
-"""The one home of statistics: an estimate with its interval, permutation tests, quadratic terms of labels."""
+"""The one home of statistics: estimates with intervals, permutation tests, robust scatter, regression out of fold.
+
+Whatever draws at random takes a seed, or a `numpy.random.Generator`, from which it goes on drawing.
+"""
 
 import dataclasses
+import warnings
+from collections.abc import Callable
 
 import numpy as np
+from scipy.stats import median_abs_deviation
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A statistic with its 68 % bootstrap interval."""
+    """A statistic with an interval, by convention the central 68 % of its bootstrap distribution."""
 
     value: float
     low: float
     high: float
+
+    @classmethod
+    def from_draws(cls, value: float | np.ndarray, draws: np.ndarray, level: float = 0.68) -> "Estimate":
+        """Return a value with the percentile interval that holds a fraction `level` of its bootstrap draws (n,)."""
+        low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+        return cls(float(value), float(low), float(high))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends of the interval."""
+        return self.low, self.high
 
     @property
     def uncertainty(self) -> float:
@@ -40,8 +57,115 @@ class PermutationTest:
         return float(np.quantile(self.null, 1 - level))
 
 
-def second_order(others) -> np.ndarray:
-    """Return others (N, Q) scaled to zero mean and unit spread, with their squares and products, (N, Q (Q + 3) / 2)."""
-    scaled = (others - np.mean(others, axis=0)) / np.std(others, axis=0)
-    upper = np.triu_indices(scaled.shape[1])
-    return np.concatenate([scaled, scaled[:, upper[0]] * scaled[:, upper[1]]], axis=1)
+def bootstrap_rows(count: int, n_draws: int = 500, seed: int | np.random.Generator = 0, block: int = 1) -> np.ndarray:
+    """Return which rows of a sample each bootstrap draw takes, (n_draws, count), with replacement.
+
+    Parameters
+    ----------
+    count : int
+        Size of the sample.
+    n_draws : int
+    seed : int or Generator
+    block : int
+        So many rows in a row are drawn together, because they are not independent (the block bootstrap; Künsch 1989,
+        Ann. Stat. 17, 1217); what is over is left out. Where there are not two blocks, each row is drawn by itself.
+    """
+    if count // block < 2:
+        block = 1
+    first = block * np.random.default_rng(seed).integers(count // block, size=(n_draws, count // block))
+    return (first[:, :, None] + np.arange(block)).reshape(n_draws, -1)
+
+
+def bootstrap(
+    statistic: Callable[..., np.ndarray],
+    *samples: np.ndarray,
+    n_draws: int = 500,
+    level: float = 0.68,
+    seed: int | np.random.Generator = 0,
+) -> Estimate:
+    """Return a statistic of paired samples with its percentile interval (Efron & Tibshirani 1993, section 13.3).
+
+    Equivalent to ``scipy.stats.bootstrap(samples, statistic, paired=True, vectorized=True, method="percentile")``.
+
+    Parameters
+    ----------
+    statistic : callable
+        Takes as many arrays (..., N) as there are samples and returns their statistic (...), over the last axis.
+    *samples : (N,) arrays
+        Observed on the same N stars, which are drawn together.
+    n_draws, level, seed
+        Number of bootstrap draws, the fraction of them in the interval, and the seed of the draws.
+    """
+    rows = bootstrap_rows(len(samples[0]), n_draws, seed)
+    return Estimate.from_draws(statistic(*samples), statistic(*(sample[rows] for sample in samples)), level)
+
+
+def robust_std(values: np.ndarray, axis: int | None = None, center: float | None = None) -> np.ndarray:
+    """Return the standard deviation of a normal distribution with the median absolute deviation of the values.
+
+    Parameters
+    ----------
+    values : array
+        NaN is left out.
+    axis : int, optional
+        All axes by default.
+    center : float, optional
+        From where deviations count; the median of the values by default.
+
+    Returns
+    -------
+    array
+        Without the axis; NaN where no value is left.
+    """
+    about = np.median if center is None else lambda values, axis: np.full((), center, np.asarray(values).dtype)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* too small", RuntimeWarning)
+        return median_abs_deviation(values, axis, about, scale="normal", nan_policy="omit")
+
+
+def standardize(values: np.ndarray) -> np.ndarray:
+    """Return columns (N, Q) with zero mean and unit standard deviation; a constant column becomes zero."""
+    scale = np.std(values, axis=0)
+    return (values - np.mean(values, axis=0)) / np.where(scale > 0, scale, 1)
+
+
+def quadratic_terms(values: np.ndarray) -> np.ndarray:
+    """Return columns (N, Q), standardized, with their squares and products, (N, Q (Q + 3) / 2).
+
+    The columns come in the order of ``sklearn.preprocessing.PolynomialFeatures(2, include_bias=False)``: x, y, z, then
+    xx, xy, xz, yy, yz, zz.
+    """
+    scaled = standardize(values)
+    rows, columns = np.triu_indices(scaled.shape[1])
+    return np.concatenate([scaled, scaled[:, rows] * scaled[:, columns]], axis=1)
+
+
+def out_of_fold(
+    design: np.ndarray, targets: np.ndarray, folds: np.ndarray, rank_tolerance: float | None = None
+) -> np.ndarray:
+    """Return each target as a least-squares regression predicts it that was fitted to the other folds (cross-fitting).
+
+    Equivalent to ``cross_val_predict(LinearRegression(fit_intercept=False), design, targets,
+    cv=PredefinedSplit(folds))`` of scikit-learn where the design has full rank.
+
+    Parameters
+    ----------
+    design : (N, Q) array
+        Regressors, a constant among them where an intercept is wanted.
+    targets : (N,) or (N, T) array
+    folds : (N,) array of int
+        The fold of each star.
+    rank_tolerance : float, optional
+        Singular values below this fraction of the largest count as zero, as in `numpy.linalg.lstsq`.
+
+    Returns
+    -------
+    array
+        Predictions in the shape of `targets`.
+    """
+    predicted = np.empty(np.shape(targets))
+    for fold in np.unique(folds):
+        test = folds == fold
+        coefficients = np.linalg.lstsq(design[~test], targets[~test], rcond=rank_tolerance)[0]
+        predicted[test] = design[test] @ coefficients
+    return predicted

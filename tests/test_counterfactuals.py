@@ -8,7 +8,7 @@ import lux
 from lux.diagnostics import counterfactuals as cf
 from lux.diagnostics import matching
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
-from lux.statistics import second_order
+from lux.statistics import quadratic_terms
 
 WAVELENGTH = wavelength_grid()[on_chip()][:700]
 NAMES = ("fe_h", "alpha_fe", "eu_fe")
@@ -49,7 +49,7 @@ def inferred(survey):
 
 def stacked(survey, **options):
     pairs, others = matching.match_on_inferred(survey, inferred(survey), "eu_fe")
-    return cf.stack_pairs(survey, pairs, second_order(others), **options)
+    return cf.stack_pairs(survey, pairs, quadratic_terms(others), **options)
 
 
 def test_the_doppelganger_of_a_copied_star_is_the_copy():
@@ -89,7 +89,7 @@ def test_a_prediction_that_learned_the_label_is_refused():
 def test_matching_on_noisy_labels_makes_a_signal_of_nothing_and_matching_on_inferred_ones_does_not():
     survey = made_survey(n_stars=1500)
     pairs, others = matching.match_on_catalogue(survey, "eu_fe")
-    biased = cf.stack_pairs(survey, pairs, second_order(others)).test
+    biased = cf.stack_pairs(survey, pairs, quadratic_terms(others)).test
     fair = stacked(survey).test
     assert biased.largest.p_value < 0.01
     assert np.argmax(np.abs(biased.z)) in np.r_[98:103, 198:203, 298:303, 398:403, 498:503, 598:603]
@@ -122,7 +122,7 @@ def test_lines_at_the_detection_limit_are_found_as_often_as_promised():
         needed = limits["known"].needed[3] * factor
         change = cf.planted_lines(survey, np.arange(survey.n_stars), [column], abundance)
         planted = survey.replace(flux=survey.flux + np.float32(needed) * change)
-        again = cf.stack_pairs(planted, stack.pairs, second_order(inferred(survey).labels))
+        again = cf.stack_pairs(planted, stack.pairs, quadratic_terms(inferred(survey).labels))
         assert (again.test.z[column] > limits["known"].threshold) == seen
 
 

@@ -23,7 +23,7 @@ from lux.diagnostics.transfer import response_slope
 from lux.models.lux import Lux
 from lux.simulation import cramer_rao
 from lux.simulation.synthetic import make_survey
-from lux.statistics import second_order
+from lux.statistics import quadratic_terms
 from lux.survey import Survey
 
 N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 600, 120, 0.3
@@ -122,7 +122,7 @@ def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, flo
 
 def _partial_correlation(first, second, given) -> float:
     """Return the correlation of two variables (N,) after a quadratic regression of both on given (N, Q)."""
-    design = np.column_stack([np.ones(len(given)), second_order(given)])
+    design = np.column_stack([np.ones(len(given)), quadratic_terms(given)])
     left = [each - design @ np.linalg.lstsq(design, each)[0] for each in (first, second)]
     return np.corrcoef(*left)[0, 1]
 
@@ -169,7 +169,7 @@ def _loss_without(model: Lux, test: Survey, masked: np.ndarray) -> float:
 
 def _of_pairs(blind: Lux, survey: Survey, seed: int) -> dict[str, float]:
     pairs, others = matching.match_on_inferred(survey, blind.predict_labels(survey), LABEL)
-    stack = counterfactuals.stack_pairs(survey, pairs, second_order(others), n_flips=1, seed=seed)
+    stack = counterfactuals.stack_pairs(survey, pairs, quadratic_terms(others), n_flips=1, seed=seed)
     pixels, _ = measurements.locate(survey.wavelength, CANDIDATE_LINES)
     richest = counterfactuals.doppelganger_test(survey, LABEL, n_ordinary=N_ORDINARY, seed=seed)
     return {

@@ -132,7 +132,7 @@ def stack_pairs(survey: Survey, pairs: Pairs, nuisance, *, without=None, n_flips
     pairs : Pairs
     nuisance : (N, Q) array
         Properties of the stars whose remaining differences are regressed out at every pixel, such as
-        `second_order(others)`.
+        `quadratic_terms(others)`.
     without : (N, D) boolean array, optional
         Pixels to leave out, such as `lux.spectroscopy.airglow.near_airglow`.
     n_flips, seed : int

@@ -7,7 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
 from lux.models.prediction import Prediction
-from lux.statistics import second_order
+from lux.statistics import quadratic_terms
 from lux.survey import Survey
 
 
@@ -72,8 +72,8 @@ def matched_pairs(others, scale, excess, label, fraction: float = 1 / 3) -> Pair
 
 
 def excess_label(label, others) -> np.ndarray:
-    """Return a label (N,) minus its least-squares expectation from `second_order` of others (N, Q); NaN stays."""
-    design = np.column_stack([np.ones(len(others)), second_order(others)])
+    """Return a label (N,) minus its least-squares expectation from `quadratic_terms` of others (N, Q); NaN stays."""
+    design = np.column_stack([np.ones(len(others)), quadratic_terms(others)])
     known = np.isfinite(label)
     return label - design @ np.linalg.lstsq(design[known], label[known])[0]
 

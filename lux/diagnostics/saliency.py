@@ -15,7 +15,7 @@ import numpy as np
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import pixel_index
 from lux.spectroscopy.lines import LineList, airglow_lines, heavy_element_lines, load_lines, vacuum_to_air
-from lux.statistics import PermutationTest, second_order
+from lux.statistics import PermutationTest, quadratic_terms
 from lux.survey import Survey
 
 # Half of the full width of an unresolved line at R = 22,500, in km/s.
@@ -221,7 +221,7 @@ def excess_map(model, survey: Survey, name: str, *, n_permutations: int = 1000, 
     prediction = model.predict_labels(survey)
     others = np.delete(prediction.labels, prediction.names.index(name), axis=1)
     # Permuted excess is freed of the other labels once more, as the excess itself was.
-    design = np.column_stack([np.ones(known.sum()), second_order(others)[known]])
+    design = np.column_stack([np.ones(known.sum()), quadratic_terms(others)[known]])
     basis = np.linalg.qr(design)[0]
     excess = survey.label(name)[known]
     excess = excess - basis @ (basis.T @ excess)

@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+from lux.statistics import (
+    Estimate,
+    PermutationTest,
+    bootstrap,
+    bootstrap_rows,
+    out_of_fold,
+    quadratic_terms,
+    robust_std,
+    standardize,
+)
+
+
+def made(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def test_intervals_overlap_where_they_share_a_value():
+    assert Estimate(0, -1, 1).overlaps(Estimate(2, 1, 3))
+    assert not Estimate(0, -1, 1).overlaps(Estimate(3, 2, 4))
+    assert Estimate(0, -1, 3).uncertainty == 2
+
+
+def test_an_interval_of_draws_holds_the_fraction_that_it_states():
+    estimate = Estimate.from_draws(0.5, np.arange(101.0), level=0.9)
+    assert (estimate.value, *estimate.interval) == (0.5, pytest.approx(5), pytest.approx(95))
+
+
+def test_the_p_value_counts_the_observed_value_among_the_null():
+    assert PermutationTest(2.0, np.array([0.0, 1.0, 2.0, 3.0])).p_value == pytest.approx(3 / 5)
+    assert PermutationTest(9.0, np.zeros(99)).p_value == pytest.approx(1 / 100)
+    assert PermutationTest(9.0, np.empty(0)).p_value == 1
+
+
+def test_the_threshold_is_the_quantile_of_the_null():
+    assert PermutationTest(0.0, np.arange(101.0)).threshold(0.05) == pytest.approx(95)
+
+
+def test_the_bootstrap_is_that_of_scipy():
+    x, y = made(2, 80)
+
+    def statistic(x, y, axis=-1):
+        return np.mean(x * y, axis=axis) / np.std(x, axis=axis)
+
+    ours = bootstrap(statistic, x, y, n_draws=300, level=0.9, seed=4)
+    theirs = stats.bootstrap(
+        (x, y),
+        statistic,
+        paired=True,
+        vectorized=True,
+        n_resamples=300,
+        confidence_level=0.9,
+        method="percentile",
+        random_state=np.random.default_rng(4),
+    )
+    assert ours.value == pytest.approx(statistic(x, y))
+    np.testing.assert_allclose(ours.interval, theirs.confidence_interval, rtol=1e-10)
+
+
+def test_the_bootstrap_interval_of_a_mean_has_the_width_of_theory():
+    found = bootstrap(lambda x: np.mean(x, axis=-1), made(400), n_draws=4000)
+    assert found.uncertainty == pytest.approx(stats.norm.isf(0.16) / np.sqrt(400), rel=0.1)
+
+
+def test_a_generator_goes_on_drawing():
+    generator = np.random.default_rng(0)
+    first, second = (bootstrap_rows(9, 5, generator) for _ in range(2))
+    assert np.array_equal(first, bootstrap_rows(9, 5, 0))
+    assert not np.array_equal(first, second)
+
+
+def test_blocks_are_drawn_whole_and_what_is_over_is_left_out():
+    rows = bootstrap_rows(11, 50, block=3)
+    assert rows.shape == (50, 9)
+    assert np.all(rows.reshape(50, 3, 3) % 3 == np.arange(3))
+    assert bootstrap_rows(5, 50, block=3).shape == (50, 5)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_the_robust_scatter_is_that_of_scipy(axis):
+    values = made(40, 30)
+    values[::7, ::3] = np.nan
+    expected = stats.median_abs_deviation(values, axis=axis, scale="normal", nan_policy="omit")
+    np.testing.assert_allclose(robust_std(values, axis), expected, rtol=1e-12)
+
+
+def test_the_robust_scatter_estimates_the_standard_deviation_about_any_center():
+    values = 3 * made(20000)
+    assert robust_std(values) == pytest.approx(3, rel=0.03)
+    assert robust_std(values + 5) == pytest.approx(3, rel=0.03)
+    assert robust_std(values, center=0.0) == pytest.approx(3, rel=0.03)
+    assert robust_std(values + 5, center=5.0) == pytest.approx(robust_std(values, center=0.0))
+
+
+def test_the_robust_scatter_of_nothing_is_not_a_number():
+    assert np.isnan(robust_std(np.full((3, 1), np.nan), axis=0))[0]
+    assert robust_std(np.ones((3, 2), np.float32), axis=0).dtype == np.float32
+
+
+def test_standard_columns_are_those_of_scikit_learn():
+    values = 7 + 3 * made(50, 4)
+    values[:, 2] = 1.5
+    np.testing.assert_allclose(standardize(values), StandardScaler().fit_transform(values), atol=1e-13)
+
+
+def test_quadratic_terms_are_those_of_scikit_learn():
+    values = 7 + 3 * made(50, 4)
+    expected = PolynomialFeatures(2, include_bias=False).fit_transform(StandardScaler().fit_transform(values))
+    np.testing.assert_allclose(quadratic_terms(values), expected, atol=1e-12)
+    assert quadratic_terms(values[:, :0]).shape == (50, 0)
+
+
+@pytest.mark.parametrize("shape", [(60,), (60, 3)])
+def test_predictions_out_of_fold_are_those_of_scikit_learn(shape):
+    design, targets, folds = made(60, 4), made(*shape, seed=1), np.arange(60) % 5
+    expected = cross_val_predict(LinearRegression(fit_intercept=False), design, targets, cv=PredefinedSplit(folds))
+    np.testing.assert_allclose(out_of_fold(design, targets, folds), expected, rtol=1e-9)
+
+
+def test_a_design_short_of_rank_predicts_as_well_as_without_the_repeated_column():
+    design, targets, folds = made(60, 4), made(60, seed=1), np.arange(60) % 5
+    repeated = np.column_stack([design, design @ np.ones(4) * (1 + 1e-13)])
+    expected = out_of_fold(design, targets, folds)
+    np.testing.assert_allclose(out_of_fold(repeated, targets, folds, rank_tolerance=1e-9), expected, rtol=1e-6)
