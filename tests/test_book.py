@@ -1,7 +1,6 @@
 """The book as text and as a website: its lint, the comparison of results, every page in a browser without a network."""
 
 import contextlib
-import copy
 import functools
 import http.server
 import json
@@ -13,7 +12,6 @@ from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import check_results
 import lint_book
 import pytest
 from machinery.chapters import read_pages
@@ -109,46 +107,6 @@ def test_a_complaint_names_the_line():
     text = CLEAN_CHAPTER.replace("## Agreement", "We find 0.11.\n\n## Agreement")
     line = text.split("We find")[0].count("\n") + 1
     assert lint_book.lint_page(text, "01_test", {"horta2026"})[0][0] == line
-
-
-REFERENCE = {
-    "chapter": "03_label_transfer",
-    "parameters": {"seed": 0},
-    "results": {"rmse": {"value": 0.1, "unit": "dex", "text": "0.1 dex"}, "verdict": {"value": "guessed", "unit": ""}},
-    "tables": {"rmse_table": {"label": ["fe_h"], "RMSE": [0.09]}},
-    "figures": {},
-}
-
-
-def moved(change, tolerances=None):
-    fresh = copy.deepcopy(REFERENCE)
-    change(fresh)
-    return check_results.compare(REFERENCE, fresh, tolerances or {})
-
-
-def test_results_within_tolerance_have_not_moved():
-    assert moved(lambda fresh: fresh["results"]["rmse"].update(value=0.10005)) == []
-
-
-def test_results_beyond_tolerance_are_listed_unless_their_key_is_allowed_more():
-    def change(fresh):
-        fresh["results"]["rmse"].update(value=0.101)
-
-    assert moved(change) == ["rmse: value 0.1 -> 0.101 (+1.00%, allowed 0.10%)"]
-    assert moved(change, {"rmse": 0.02}) == []
-
-
-@pytest.mark.parametrize("change", [
-    lambda fresh: fresh["results"].pop("rmse"),
-    lambda fresh: fresh["results"].update(extra={"value": 1, "unit": ""}),
-    lambda fresh: fresh["results"]["verdict"].update(value="known"),
-    lambda fresh: fresh["results"]["rmse"].update(unit="K"),
-    lambda fresh: fresh["tables"]["rmse_table"].update(RMSE=[0.10]),
-    lambda fresh: fresh["tables"]["rmse_table"].update(label=["eu_fe"]),
-    lambda fresh: fresh["parameters"].update(seed=1),
-])  # fmt: skip
-def test_whatever_else_changes_is_listed(change):
-    assert len(moved(change)) == 1
 
 
 # Violations of the theme's own markup that no page of ours causes; everything else fails.

@@ -35,8 +35,26 @@ class Record:
         self.folder = Path(folder) if folder is not None else products_folder(chapter)
         self._results, self._tables, self._figures, self._measurements = {}, {}, {}, {}
 
-    def __call__(self, key, value, *, unit="", uncertainty=None, interval=None, digits=3, text=None, varies=False):
+    def __call__(
+        self,
+        key: str,
+        value,
+        *,
+        unit: str = "",
+        uncertainty: float | None = None,
+        interval: tuple[float, float] | None = None,
+        sampling_error: float | None = None,
+        bound: float | None = None,
+        digits: int = 3,
+        text: str | None = None,
+        varies: bool = False,
+    ) -> str:
         """Record a value, glue its text for ``{glue:text}`` and return that text.
+
+        What a number means decides how closely another machine must reproduce it (`tools/check_results.py`). A text, a
+        truth value or a count is a *claim*: identical. A number with an uncertainty, an interval or a sampling error is
+        *measured*: it may move by a small fraction of that. One with a `bound` exists as rounding noise only: the bound
+        is recorded. Any other is *exact*: the printed digits.
 
         Parameters
         ----------
@@ -48,6 +66,11 @@ class Record:
             Standard error in `unit`: value and uncertainty are rounded to it.
         interval : (float, float), optional
             Interval in `unit`, shown in brackets; say its level in the prose.
+        sampling_error : float, optional
+            Standard error in `unit` that is recorded and not shown, where neither of the above is: that of a
+            Monte-Carlo estimate, for example.
+        bound : float, optional
+            A power of ten that the size of the value must stay below, recorded and shown in place of the value.
         digits : int
             Significant digits where no uncertainty or interval sets them.
         text : str, optional
@@ -58,15 +81,25 @@ class Record:
         Raises
         ------
         ValueError
-            If the key is taken or malformed, or the value is NaN.
+            If the key is taken or malformed, the value is NaN, or it is not below its bound.
         """
         self._claim(key)
         value = _plain(value, key)
-        entry = {"value": value, "unit": unit}
+        if bound is not None:
+            if not abs(value) < bound:
+                raise ValueError(f"{key!r} is {value:g}, and its text says that it is below {bound:g}")
+            value, text = bound, text or f"less than {power_of_ten(bound)} {unit}".strip()
+        entry = {"value": value, "unit": unit, "kind": "rounding" if bound is not None else "claim"}
         if uncertainty is not None:
             entry["uncertainty"] = _plain(uncertainty, key)
         if interval is not None:
             entry["interval"] = [_plain(end, key) for end in interval]
+        if sampling_error is not None:
+            entry["sampling_error"] = _plain(sampling_error, key)
+        if {"uncertainty", "interval", "sampling_error"} & entry.keys():
+            entry["kind"] = "measured"
+        elif isinstance(value, float) and bound is None and math.isfinite(value):
+            entry |= {"kind": "exact", "last_digit": 10.0 ** -max(_decimal_places(value, digits), 0)}
         entry["text"] = text or format_quantity(value, unit, entry.get("uncertainty"), entry.get("interval"), digits)
         (self._measurements if varies else self._results)[key] = entry
         _glue(key, entry["text"])
@@ -80,7 +113,8 @@ class Record:
         name : str
             Name of the table, unique in the chapter.
         columns : dict
-            Heading -> sequence; all of one length. Headings and text cells may hold inline MyST.
+            Heading -> sequence; all of one length. Headings and text cells may hold inline MyST. A cell may be a
+            `lux.statistics.Estimate`: it shows the error of its last digit in brackets and counts as measured.
         formats : dict, optional
             Heading -> format specification such as ".3f"; three significant digits otherwise.
 
@@ -90,12 +124,12 @@ class Record:
             If the name is taken or malformed, or the columns differ in length.
         """
         self._claim(name)
-        columns = {heading: [_plain(cell, name, missing=True) for cell in cells] for heading, cells in columns.items()}
+        columns = {heading: [_plain_cell(cell, name) for cell in cells] for heading, cells in columns.items()}
         lengths = {heading: len(cells) for heading, cells in columns.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(f"table {name!r}: columns must have one length, got {lengths}")
         markdown = markdown_table(columns, formats or {})
-        self._tables[name] = {"columns": columns, "markdown": markdown}
+        self._tables[name] = {"columns": columns, "formats": formats or {}, "markdown": markdown}
         _display({"text/markdown": markdown, "text/plain": markdown}, f"table:{name}")
 
     def figure(self, fig, name, *, alt):
@@ -156,6 +190,7 @@ class Record:
             "parameters": self.parameters,
             "results": self._results,
             "tables": {name: table["columns"] for name, table in self._tables.items()},
+            "formats": {name: table["formats"] for name, table in self._tables.items()},
             "figures": self._figures,
         }
         _write_json(self.folder / "tables.json", {name: table["markdown"] for name, table in self._tables.items()})
@@ -233,6 +268,23 @@ def _plain(value, key, missing=False):
     return value
 
 
+def _plain_cell(cell, name):
+    if not hasattr(cell, "low"):
+        return _plain(cell, name, missing=True)
+    return {"value": _plain(cell.value, name), "interval": [_plain(end, name) for end in (cell.low, cell.high)]}
+
+
+def _with_error_of_last_digit(value, interval):
+    """Write 0.59(4): the half width of the interval, in units of the last digit, in brackets."""
+    half_width = (interval[1] - interval[0]) / 2
+    return f"{value:.2f}({round(100 * half_width)})"
+
+
+def power_of_ten(value):
+    """Write a power of ten as text: 10⁻⁵."""
+    return "10" + str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def _decimal_places(value, digits):
     if value == 0 or not math.isfinite(value):
         return 0
@@ -255,6 +307,8 @@ def _fixed(value, places):
 def _cell(value, specification):
     if value is None:
         return "–"
+    if isinstance(value, dict):
+        return _with_error_of_last_digit(**value)
     if isinstance(value, str) or specification is None or (isinstance(value, float) and math.isinf(value)):
         return format_quantity(value)
     return format(value, specification).replace("-", "−")
