@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import lux
+from lux.figures import COLORS, chip_panels, paper_style, spectrum_panel
 from lux.simulation.layers import Physics
 from lux.simulation.realism import RELEASE, compare, measure_groups, select_giants, synthetic_counterparts
 from lux.simulation.synthesis import synthesize
@@ -81,10 +82,9 @@ def calibrate(giants, physics, n_sweeps=6):
     return physics
 
 
+@paper_style()
 def draw(giants, synthetic, path):
     """Draw the held-out giant of median correlation, observed and synthetic, chip by chip."""
-    from lux.figures import COLOURS, chip_panels, spectrum_panel
-
     correlation = compare(giants.flux, giants.ivar, synthetic)["correlation"]
     star = int(np.argsort(correlation)[len(correlation) // 2])
     grid = wavelength_grid()
@@ -93,7 +93,7 @@ def draw(giants, synthetic, path):
     for axis, limit in zip(axes, limits, strict=True):
         options = {"limits": limit, "linewidth": 0.7}
         spectrum_panel(axis, giants.wavelength, giants.flux[star], ivar=giants.ivar[star], label="observed", **options)
-        spectrum_panel(axis, giants.wavelength, synthetic[star], colour=COLOURS["model"], label="synthetic", **options)
+        spectrum_panel(axis, giants.wavelength, synthetic[star], color=COLORS["model"], label="synthetic", **options)
         axis.set_ylim(0.5, 1.1)
     teff, m_h = giants.label("teff")[star], giants.label("m_h")[star]
     axes[0].set_title(f"{giants.star_id[star]}: {teff:.0f} K, [M/H] = {m_h:.2f}, r = {correlation[star]:.3f}")

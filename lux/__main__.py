@@ -40,6 +40,7 @@ def _draw(reports, folder: Path) -> None:
     """Write a page for each report that holds evidence."""
     from matplotlib import pyplot
 
+    from lux.figures import paper_style
     from lux.figures.audit import page
     from lux.storage import atomic_write
 
@@ -47,7 +48,7 @@ def _draw(reports, folder: Path) -> None:
     for report in reports:
         if report.evidence:
             drawn = page(report)
-            with atomic_write(folder / f"audit-{report.label}.png") as temporary:
+            with paper_style(), atomic_write(folder / f"audit-{report.label}.png") as temporary:
                 drawn.savefig(temporary, format="png")
             pyplot.close(drawn)
 

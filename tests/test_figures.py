@@ -1,5 +1,9 @@
 """Drawing: spectra break where there is no spectrum, labels read as spectroscopists write them."""
 
+import os
+import subprocess
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -63,3 +67,20 @@ def test_one_to_one_has_equal_axes_and_leaves_out_missing_labels(axis):
 def test_a_label_is_named_in_prose_without_a_formula():
     names = [figures.label_name(name) for name in ("teff", "logg", "alpha_m", "alpha_fe", "eu_fe")]
     assert names == ["Teff", "log g", "[α/M]", "[α/Fe]", "[Eu/Fe]"]
+
+
+def test_importing_and_drawing_leave_the_settings_of_matplotlib_to_the_user():
+    code = """
+import os
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+before = dict(plt.rcParams)
+from lux import figures
+plt.close(figures.new_figure()[0])
+assert dict(plt.rcParams) == before
+with figures.paper_style():
+    assert plt.rcParams["savefig.dpi"] == 220
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "MPLBACKEND": "Agg"})

@@ -1,15 +1,16 @@
 """Drawing for the paper: one style, one palette, spectra as astronomers expect them."""
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 
-# Applied on import, so that every figure of a notebook shares it, those drawn by hand included.
-plt.style.use(Path(__file__).with_name("paper.mplstyle"))
-
-# Okabe and Ito's palette, told apart with every common colour vision; the names say what a colour stands for.
-COLOURS = {
+# Okabe and Ito's palette, told apart with every common color vision; the names say what a color stands for.
+COLORS = {
     "observed": "#4D4D4D",
     "model": "#0072B2",
     "highlight": "#D55E00",
@@ -32,7 +33,17 @@ _LABEL_TEXT = {
 FULL_WIDTH = 6.4
 
 
-def label_text(name, with_unit=True):
+@contextlib.contextmanager
+def paper_style() -> Iterator[None]:
+    """Draw in the style of the paper inside this context, or in the function that this decorates.
+
+    Outside, and on import, the settings of matplotlib stay those of the user.
+    """
+    with plt.style.context(Path(__file__).with_name("paper.mplstyle")):
+        yield
+
+
+def label_text(name: str, with_unit: bool = True) -> str:
     """Return the text of a label for an axis: "eu_fe" gives "[Eu/Fe] (dex)"."""
     element, _, reference = name.partition("_")
     default = f"[{element.capitalize()}/{reference.capitalize()}]" if reference else name
@@ -40,7 +51,7 @@ def label_text(name, with_unit=True):
     return f"{text} ({unit})" if with_unit and unit else text
 
 
-def label_name(name):
+def label_name(name: str) -> str:
     """Return the name of a label for prose, where no formula is set: "alpha_m" gives "[α/M]"."""
     text = label_text(name, with_unit=False)
     for formula, plain in (("$T_\\mathrm{eff}$", "Teff"), ("$\\log g$", "log g"), ("$\\alpha$", "α")):
@@ -48,7 +59,10 @@ def label_name(name):
     return text
 
 
-def new_figure(rows=1, columns=1, *, height=None, **options):
+@paper_style()
+def new_figure(
+    rows: int = 1, columns: int = 1, *, height: float | None = None, **options: Any
+) -> tuple[plt.Figure, Any]:
     """Return ``(figure, axes)`` of the page's full width; `height` in inches, by default 3.2 a row.
 
     Other options are those of `matplotlib.pyplot.subplots`, such as ``sharex=True``.
@@ -56,7 +70,9 @@ def new_figure(rows=1, columns=1, *, height=None, **options):
     return plt.subplots(rows, columns, figsize=(FULL_WIDTH, height or 3.2 * rows), **options)
 
 
-def with_gaps(wavelength, values, good=None):
+def with_gaps(
+    wavelength: np.ndarray, values: np.ndarray, good: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Return `wavelength` (D + G,) and `values` (D + G,) in which a line breaks at gaps and bad pixels.
 
     A gap is a step in wavelength more than three times the median step; NaN is put into each, and over pixels where
@@ -72,7 +88,17 @@ def with_gaps(wavelength, values, good=None):
     return np.insert(wavelength, gaps, middle), np.insert(values, gaps, np.nan)
 
 
-def spectrum_panel(axis, wavelength, flux, *, ivar=None, colour=COLOURS["observed"], label=None, limits=None, **line):
+def spectrum_panel(
+    axis: Axes,
+    wavelength: np.ndarray,
+    flux: np.ndarray,
+    *,
+    ivar: np.ndarray | None = None,
+    color: str = COLORS["observed"],
+    label: str | None = None,
+    limits: tuple[float, float] | None = None,
+    **line: Any,
+) -> None:
     """Draw one spectrum: pixels as steps, gaps and masked pixels as breaks, the error as a band.
 
     Parameters
@@ -81,7 +107,7 @@ def spectrum_panel(axis, wavelength, flux, *, ivar=None, colour=COLOURS["observe
     wavelength : array (D,)
         Vacuum wavelengths in Angstrom.
     flux : array (D,)
-        Continuum-normalised flux.
+        Continuum-normalized flux.
     ivar : array (D,), optional
         Inverse variance of the flux; 0 where masked. Gives the band of plus and minus one standard error.
     limits : (float, float), optional
@@ -91,19 +117,21 @@ def spectrum_panel(axis, wavelength, flux, *, ivar=None, colour=COLOURS["observe
     """
     good = None if ivar is None else np.asarray(ivar) > 0
     x, y = with_gaps(wavelength, flux, good)
-    axis.step(x, y, where="mid", color=colour, label=label, **{"linewidth": 0.9, **line})
-    if ivar is not None:
+    axis.step(x, y, where="mid", color=color, label=label, **{"linewidth": 0.9, **line})
+    if good is not None:
         error = np.zeros(len(good))
         error[good] = 1.0 / np.sqrt(np.asarray(ivar, dtype=float)[good])
         _, half_width = with_gaps(wavelength, error, good)
-        axis.fill_between(x, y - half_width, y + half_width, step="mid", color=colour, alpha=0.2, linewidth=0)
+        axis.fill_between(x, y - half_width, y + half_width, step="mid", color=color, alpha=0.2, linewidth=0)
     axis.set_xlabel("vacuum wavelength (Å)")
-    axis.set_ylabel("normalised flux")
+    axis.set_ylabel("normalized flux")
     if limits is not None:
         axis.set_xlim(limits)
 
 
-def chip_panels(chips, *, height=6.6, **options):
+def chip_panels(
+    chips: Sequence[tuple[float, float]], *, height: float = 6.6, **options: Any
+) -> tuple[plt.Figure, np.ndarray]:
     """Return ``(figure, axes)`` with one panel per detector chip, stacked, each as wide as the page.
 
     Parameters
@@ -117,7 +145,9 @@ def chip_panels(chips, *, height=6.6, **options):
     return figure, np.atleast_1d(axes)
 
 
-def mark_lines(axis, lines, *, colour=COLOURS["highlight"], top=0.97):
+def mark_lines(
+    axis: Axes, lines: Sequence[tuple[float, str]], *, color: str = COLORS["highlight"], top: float = 0.97
+) -> None:
     """Mark spectral lines inside the axis' wavelength limits by a tick and the name of the species above it.
 
     Parameters
@@ -134,11 +164,19 @@ def mark_lines(axis, lines, *, colour=COLOURS["highlight"], top=0.97):
         level = next((k for k, end in enumerate(reach) if wavelength - end > room), int(np.argmin(reach)))
         reach[level] = wavelength
         y = top - 0.085 * level
-        axis.plot([wavelength, wavelength], [0.0, y - 0.03], color=colour, lw=0.8, alpha=0.55, transform=transform)
-        axis.text(wavelength, y, species, color=colour, ha="center", va="center", fontsize=9, transform=transform)
+        axis.plot([wavelength, wavelength], [0.0, y - 0.03], color=color, lw=0.8, alpha=0.55, transform=transform)
+        axis.text(wavelength, y, species, color=color, ha="center", va="center", fontsize=9, transform=transform)
 
 
-def one_to_one(axis, truth, predicted, *, truth_err=None, name=None, colour=COLOURS["model"]):
+def one_to_one(
+    axis: Axes,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    *,
+    truth_err: np.ndarray | None = None,
+    name: str | None = None,
+    color: str = COLORS["model"],
+) -> None:
     """Draw predicted against true labels (N,) with the line of equality on equal axes; `name` names the label."""
     truth, predicted = np.asarray(truth, dtype=float), np.asarray(predicted, dtype=float)
     kept = np.isfinite(truth) & np.isfinite(predicted)
@@ -146,7 +184,7 @@ def one_to_one(axis, truth, predicted, *, truth_err=None, name=None, colour=COLO
     margin = 0.06 * (high - low)
     ends = (low - margin, high + margin)
     axis.plot(ends, ends, color="black", linewidth=0.8, zorder=1)
-    axis.scatter(truth[kept], predicted[kept], s=5, color=colour, alpha=0.45, linewidths=0, rasterized=True, zorder=2)
+    axis.scatter(truth[kept], predicted[kept], s=5, color=color, alpha=0.45, linewidths=0, rasterized=True, zorder=2)
     if truth_err is not None:
         typical = np.nanmedian(truth_err)
         corner = (ends[0] + 2.0 * margin, ends[1] - margin)

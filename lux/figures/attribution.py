@@ -6,11 +6,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lux.diagnostics.attribution import LatentAttribution, Shapley
-from lux.figures import COLOURS, label_text, new_figure
+from lux.figures import COLORS, label_text, new_figure, paper_style
 
-_WORLD_COLOURS = ("guessed", "known")
+_WORLD_COLORS = ("guessed", "known")
 
 
+@paper_style()
 def share_matrices(attributions: Mapping[str, LatentAttribution], names: Sequence[str], first: int = 2) -> plt.Figure:
     """Draw the shares of latents (labels by latents) for several fits, the largest of each label framed.
 
@@ -22,7 +23,7 @@ def share_matrices(attributions: Mapping[str, LatentAttribution], names: Sequenc
         image = axis.imshow(share, cmap="cividis", vmin=0, vmax=0.5, aspect="auto")
         for row, best in enumerate(share.argmax(axis=1)):
             axis.add_patch(
-                plt.Rectangle((best - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=COLOURS["highlight"], lw=2)
+                plt.Rectangle((best - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=COLORS["highlight"], lw=2)
             )
         axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names], fontsize=9)
         axis.set_title(title, fontsize=10.5)
@@ -33,16 +34,24 @@ def share_matrices(attributions: Mapping[str, LatentAttribution], names: Sequenc
     return figure
 
 
+@paper_style()
 def beeswarm(attribution: LatentAttribution, label: str, count: int = 8, first: int = 2) -> plt.Figure:
-    """Draw the SHAP values of one label over its leading latents, one point a star, coloured by the latent's value."""
+    """Draw the SHAP values of one label over its leading latents, one point a star, colored by the latent's value."""
     row = attribution.names.index(label)
     order = np.argsort(-attribution.share[row])[:count]
     figure, axis = new_figure(height=0.42 * count + 0.9)
     for height, latent in enumerate(order[::-1]):
-        values, colour = attribution.values[:, row, latent], attribution.latents[:, latent]
-        low, high = np.percentile(colour, [5, 95])
-        points = axis.scatter(values, height + _swarm(values), c=np.clip((colour - low) / (high - low), 0, 1), s=3,
-                              cmap="cividis", linewidths=0, rasterized=True)  # fmt: skip
+        values, color = attribution.values[:, row, latent], attribution.latents[:, latent]
+        low, high = np.percentile(color, [5, 95])
+        points = axis.scatter(
+            values,
+            height + _swarm(values),
+            c=np.clip((color - low) / (high - low), 0, 1),
+            s=3,
+            cmap="cividis",
+            linewidths=0,
+            rasterized=True,
+        )
     axis.axvline(0, color="black", linewidth=0.6)
     axis.set_yticks(range(count), [f"$z_{{{first + latent}}}$" for latent in order[::-1]])
     axis.set_xlabel(f"SHAP value for {label_text(label)}")
@@ -53,13 +62,14 @@ def beeswarm(attribution: LatentAttribution, label: str, count: int = 8, first: 
     return figure
 
 
+@paper_style()
 def spread_over_bases(participation: Mapping[str, np.ndarray], single: Mapping[str, float]) -> plt.Figure:
     """Draw, for several worlds, over how many latents a label is spread in rotated bases (K,), and in single bases."""
     figure, axis = new_figure(height=3.0)
     everything = np.concatenate(list(participation.values()))
     edges = np.linspace(everything.min(), everything.max(), 25)
-    for (name, values), colour, hatch in zip(participation.items(), _WORLD_COLOURS, ("//", ""), strict=True):
-        axis.hist(values, edges, color=COLOURS[colour], alpha=0.5, hatch=hatch, label=name)
+    for (name, values), color, hatch in zip(participation.items(), _WORLD_COLORS, ("//", ""), strict=True):
+        axis.hist(values, edges, color=COLORS[color], alpha=0.5, hatch=hatch, label=name)
     for (name, value), style in zip(single.items(), ("-", "--", ":", "-."), strict=False):
         axis.axvline(value, color="black", linestyle=style, label=name)
     axis.set(xlabel="latents over which Eu is spread (participation ratio)", ylabel="bases")
@@ -67,6 +77,7 @@ def spread_over_bases(participation: Mapping[str, np.ndarray], single: Mapping[s
     return figure
 
 
+@paper_style()
 def label_shares(explained: Mapping[str, Mapping[str, Shapley]], names: Sequence[str]) -> plt.Figure:
     """Draw, for several worlds, how the variance of each predicted label is shared among the other predicted labels."""
     figure, axes = new_figure(len(explained), height=2.3 * len(explained) + 0.7, sharex=True)
@@ -76,8 +87,15 @@ def label_shares(explained: Mapping[str, Mapping[str, Shapley]], names: Sequence
         for row, name in enumerate(names):
             left = 0.0
             for player, value in zip(labels[name].players, labels[name].values, strict=True):
-                axis.barh(row, value, left=left, color=COLOURS[palette[player]], hatch=hatches[player],
-                          edgecolor="white", linewidth=0.5)  # fmt: skip
+                axis.barh(
+                    row,
+                    value,
+                    left=left,
+                    color=COLORS[palette[player]],
+                    hatch=hatches[player],
+                    edgecolor="white",
+                    linewidth=0.5,
+                )
                 left += value
             axis.barh(row, 1 - left, left=left, color="white", edgecolor="black", linewidth=0.8)
         axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
@@ -86,25 +104,34 @@ def label_shares(explained: Mapping[str, Mapping[str, Shapley]], names: Sequence
         axis.set_title(world, fontsize=10.5)
     np.atleast_1d(axes)[-1].set(xlabel="share of the variance of the predicted label", xlim=(0, 1))
     handles = [
-        plt.Rectangle((0, 0), 1, 1, facecolor=COLOURS[palette[name]], hatch=hatches[name], edgecolor="white",
-                      label=label_text(name, with_unit=False)) for name in names
-    ]  # fmt: skip
+        plt.Rectangle(
+            (0, 0),
+            1,
+            1,
+            facecolor=COLORS[palette[name]],
+            hatch=hatches[name],
+            edgecolor="white",
+            label=label_text(name, with_unit=False),
+        )
+        for name in names
+    ]
     handles.append(plt.Rectangle((0, 0), 1, 1, facecolor="white", edgecolor="black", label="none of them"))
     figure.legend(handles=handles, ncols=3, loc="outside upper center")
     return figure
 
 
+@paper_style()
 def line_shares(explained: Mapping[str, Shapley]) -> plt.Figure:
     """Draw, for several labels, what each group of lines explains alone, on average, and when it comes last."""
     figure, axes = new_figure(1, len(explained), height=3.2, sharey=True)
     for axis, (label, shares) in zip(np.atleast_1d(axes), explained.items(), strict=True):
         rows = np.arange(len(shares.players))[::-1]
-        axis.plot(shares.alone, rows, "o", color=COLOURS["model"], label="alone")
+        axis.plot(shares.alone, rows, "o", color=COLORS["model"], label="alone")
         error = np.abs(shares.intervals.T - shares.values)
         axis.errorbar(
-            shares.values, rows, xerr=error, fmt="s", color=COLOURS["highlight"], capsize=2, label="on average"
+            shares.values, rows, xerr=error, fmt="s", color=COLORS["highlight"], capsize=2, label="on average"
         )
-        axis.plot(shares.last, rows, "D", color=COLOURS["known"], label="when last")
+        axis.plot(shares.last, rows, "D", color=COLORS["known"], label="when last")
         axis.axvline(shares.total, color="black", linewidth=0.8, label="all pixels")
         axis.set_title(label_text(label, with_unit=False))
         axis.set_xlim(-0.05, 1)

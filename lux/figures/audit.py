@@ -7,9 +7,10 @@ import numpy as np
 
 from lux.auditing.evidence import Evidence
 from lux.auditing.report import Report
-from lux.figures import COLOURS, label_text, new_figure, with_gaps
+from lux.figures import COLORS, label_text, new_figure, paper_style, with_gaps
 
 
+@paper_style()
 def page(report: Report) -> plt.Figure:
     """Draw a report: significance along the spectrum with the own lines marked, and each evidence beside its null.
 
@@ -18,7 +19,7 @@ def page(report: Report) -> plt.Figure:
     ValueError
         If the report holds no evidence, as for too few stars.
     """
-    if report.wavelength is None:
+    if report.wavelength is None or report.significance is None:
         raise ValueError(f"the report on {report.label} holds no evidence to draw: {report.reason}")
     shown = [each for each in report.evidence if each.null_spread > 0]
     figure, (top, bottom) = new_figure(2, height=6.4, gridspec_kw={"height_ratios": [1, 0.11 * len(shown) + 0.15]})
@@ -27,16 +28,16 @@ def page(report: Report) -> plt.Figure:
     top.set_title(
         f"{reason}\n{report.n_stars} stars, {report.n_test} of them not used in training", fontsize=10, loc="left"
     )
-    top.plot(*with_gaps(report.wavelength, report.significance), color=COLOURS["observed"], linewidth=0.5)
+    top.plot(*with_gaps(report.wavelength, report.significance), color=COLORS["observed"], linewidth=0.5)
     limit = 1.1 * max(5.0, np.abs(report.significance).max())
     for line in report.own_lines:
-        top.plot([line, line], [0.86 * limit, 0.97 * limit], color=COLOURS["highlight"], linewidth=1)
+        top.plot([line, line], [0.86 * limit, 0.97 * limit], color=COLORS["highlight"], linewidth=1)
     top.locator_params(axis="x", nbins=6)
     top.set(ylim=(-limit, limit), xlabel="vacuum wavelength (Å)", ylabel="significance of absorption (σ)")
     for row, each in enumerate(shown):
-        bottom.plot([-2, 2], [row, row], color=COLOURS["observed"], alpha=0.25, linewidth=9, solid_capstyle="butt")
-        colour = COLOURS[report.verdict] if each.significant else COLOURS["observed"]
-        bottom.plot(_in_null_units(each), row, "D" if each.significant else "o", color=colour, markersize=7)
+        bottom.plot([-2, 2], [row, row], color=COLORS["observed"], alpha=0.25, linewidth=9, solid_capstyle="butt")
+        color = COLORS[report.verdict] if each.significant else COLORS["observed"]
+        bottom.plot(_in_null_units(each), row, "D" if each.significant else "o", color=color, markersize=7)
     bottom.set_yticks(range(len(shown)), [each.name for each in shown])
     bottom.set_xscale("symlog", linthresh=3)
     reach = 1.3 * max(5.0, *(abs(_in_null_units(each)) for each in shown))

@@ -7,11 +7,12 @@ import numpy as np
 from scipy.stats import norm
 
 from lux.controls.scores import FALSE_ALARMS, OPTIMAL_SIGNIFICANCE
-from lux.figures import COLOURS, new_figure
+from lux.figures import COLORS, new_figure, paper_style
 
 _LINES = (("highlight", "o"), ("proxy", "s"), ("guessed", "D"), ("model", "^"), ("known", "v"), ("leaked", "P"))
 
 
+@paper_style()
 def score_matrix(
     names: Sequence[str], columns: Sequence[str], values: np.ndarray, n_published: int, n_depths: int
 ) -> plt.Figure:
@@ -24,8 +25,15 @@ def score_matrix(
     image = axis.imshow(values, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(*values.shape):
         value = values[row, column]
-        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=9.5,
-                  color="white" if abs(value - 0.5) > 0.36 else "black")  # fmt: skip
+        axis.text(
+            column,
+            row,
+            f"{value:.2f}",
+            ha="center",
+            va="center",
+            fontsize=9.5,
+            color="white" if abs(value - 0.5) > 0.36 else "black",
+        )
     axis.axhline(n_published - 0.5, color="black", linewidth=1.5)
     axis.axvline(n_depths - 0.5, color="black", linewidth=1.5)
     axis.set_xticks(range(len(columns)), columns, fontsize=10, rotation=40, ha="left", rotation_mode="anchor")
@@ -36,6 +44,7 @@ def score_matrix(
     return figure
 
 
+@paper_style()
 def power_curves(
     depths: Sequence[float], powers: Mapping[str, np.ndarray], significance: Sequence[float]
 ) -> plt.Figure:
@@ -46,11 +55,16 @@ def power_curves(
     figure, axis = new_figure(height=3.7)
     fine = np.geomspace(min(depths), max(depths), 100)
     sigma = np.exp(np.interp(np.log(fine), np.log(depths), np.log(significance)))
-    axis.plot(100 * fine, norm.cdf(sigma - 0.5 * OPTIMAL_SIGNIFICANCE), color="black", linestyle="--",
-              label="optimal observer")  # fmt: skip
+    axis.plot(
+        100 * fine,
+        norm.cdf(sigma - 0.5 * OPTIMAL_SIGNIFICANCE),
+        color="black",
+        linestyle="--",
+        label="optimal observer",
+    )
     sizes = np.linspace(10, 5, len(powers))
-    for (name, values), (colour, marker), size in zip(powers.items(), _LINES, sizes, strict=False):
-        axis.plot(100 * np.asarray(depths), values, marker=marker, color=COLOURS[colour], label=name, markersize=size)
+    for (name, values), (color, marker), size in zip(powers.items(), _LINES, sizes, strict=False):
+        axis.plot(100 * np.asarray(depths), values, marker=marker, color=COLORS[color], label=name, markersize=size)
     axis.axhline(FALSE_ALARMS, color="black", linewidth=0.8, linestyle=":")
     axis.set(xscale="log", xlabel="line depth per standard deviation of [Eu/Fe] (%)", ylim=(-0.03, 1.03))
     axis.set_ylabel(f"power at {FALSE_ALARMS:.0%} false alarms")

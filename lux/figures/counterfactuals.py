@@ -1,12 +1,17 @@
 """Figures of the chapter on counterfactual spectra."""
 
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from lux.figures import COLOURS, chip_panels, new_figure, with_gaps
+from lux.diagnostics.counterfactuals import DoppelgangerTest
+from lux.figures import COLORS, chip_panels, new_figure, paper_style, with_gaps
 
 
-def significance_panels(panels, threshold_label="5 % anywhere"):
+@paper_style()
+def significance_panels(panels: Sequence[tuple], threshold_label: str = "5 % anywhere") -> plt.Figure:
     """Draw the significance of a line at every wavelength, one panel a stack.
 
     `panels` are (title, wavelength (D,), z (D,), threshold, places): pixels beyond the threshold are highlighted, and
@@ -15,14 +20,19 @@ def significance_panels(panels, threshold_label="5 % anywhere"):
     figure, axes = new_figure(len(panels), height=1.95 * len(panels) + 0.5, sharex=True)
     for axis, (title, wavelength, z, threshold, places) in zip(np.atleast_1d(axes), panels, strict=True):
         x, y = with_gaps(wavelength, z)
-        axis.plot(x, y, color=COLOURS["observed"], linewidth=0.5)
+        axis.plot(x, y, color=COLORS["observed"], linewidth=0.5)
         beyond = np.abs(z) > threshold
-        axis.scatter(wavelength[beyond], z[beyond], s=7, color=COLOURS["highlight"], linewidths=0, zorder=3)
+        axis.scatter(wavelength[beyond], z[beyond], s=7, color=COLORS["highlight"], linewidths=0, zorder=3)
         for sign in (-1, 1):
-            axis.axhline(sign * threshold, color=COLOURS["model"], linewidth=0.9, linestyle="--",
-                         label=threshold_label if sign > 0 else None)  # fmt: skip
+            axis.axhline(
+                sign * threshold,
+                color=COLORS["model"],
+                linewidth=0.9,
+                linestyle="--",
+                label=threshold_label if sign > 0 else None,
+            )
         reach = 1.25 * max(np.max(np.abs(z)), threshold)
-        axis.scatter(places, np.full(len(places), 0.93 * reach), marker="v", s=26, color=COLOURS["known"], zorder=3)
+        axis.scatter(places, np.full(len(places), 0.93 * reach), marker="v", s=26, color=COLORS["known"], zorder=3)
         axis.set_ylim(-reach, reach)
         axis.set_title(title)
         axis.set_ylabel("line / error")
@@ -31,35 +41,39 @@ def significance_panels(panels, threshold_label="5 % anywhere"):
     return figure
 
 
-def published_residuals(test, airglow, chips, *, reach=9.0):
+@paper_style()
+def published_residuals(
+    test: DoppelgangerTest, airglow: np.ndarray, chips: Sequence[tuple[float, float]], *, reach: float = 9.0
+) -> plt.Figure:
     """Draw star minus doppelganger in standard errors, a panel per chip, with the airglow of either star marked.
 
-    `test` is a `lux.diagnostics.counterfactuals.DoppelgangerTest`; `airglow` (T, D) marks its pixels for each twin;
+    `airglow` (T, D) marks its pixels for each twin;
     `chips` are (first, last) wavelengths.
     """
     figure, axes = chip_panels(chips, height=6.8)
-    colours = (COLOURS["model"], COLOURS["proxy"])
+    colors = (COLORS["model"], COLORS["proxy"])
     for axis in axes:
-        for number, colour in enumerate(colours[: len(test.twins)]):
+        for number, color in enumerate(colors[: len(test.twins)]):
             offset = -2 * reach * number
             sigma = test.residual[number] / test.residual_err[number]
             good = np.isfinite(test.residual_err[number])
             x, y = with_gaps(test.wavelength, np.clip(np.where(good, sigma, np.nan), -reach, reach) + offset)
-            axis.plot(x, y, color=colour, linewidth=0.5)
+            axis.plot(x, y, color=color, linewidth=0.5)
             x, sky = with_gaps(test.wavelength, np.where(airglow[number] & good, np.clip(sigma, -reach, reach), np.nan))
-            axis.plot(x, sky + offset, color=COLOURS["highlight"], linewidth=0.9)
+            axis.plot(x, sky + offset, color=COLORS["highlight"], linewidth=0.9)
             axis.axhline(offset, color="black", linewidth=0.5)
         axis.set_yticks([-2 * reach - 5, -2 * reach, -2 * reach + 5, -5, 0, 5], ["−5", "0", "5", "−5", "0", "5"])
         axis.tick_params(axis="y", which="minor", left=False)
-    for text, colour in (("first doppelganger", colours[0]), ("second", colours[1]), ("airglow", COLOURS["highlight"])):
-        axes[0].plot([], [], color=colour, label=text)
+    for text, color in (("first doppelganger", colors[0]), ("second", colors[1]), ("airglow", COLORS["highlight"])):
+        axes[0].plot([], [], color=color, label=text)
     axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     axes[1].set_ylabel("star minus doppelganger (standard errors)")
     axes[-1].set_xlabel("vacuum wavelength (Å)")
     return figure
 
 
-def limits_panel(tests, lines):
+@paper_style()
+def limits_panel(tests: Sequence[tuple], lines: Sequence[tuple]) -> plt.Figure:
     """Draw detection limits beside the strengths of real lines, in equivalent width on a logarithmic axis.
 
     `tests` are (name, at a known place, anywhere) and `lines` (species, equivalent widths), all in milli-Angstrom.
@@ -69,14 +83,27 @@ def limits_panel(tests, lines):
     for row, (_, known, anywhere) in enumerate(tests):
         y = rows - 1 - row
         ends = [value for value in (known, anywhere) if np.isfinite(value)]
-        axis.plot(ends, [y] * len(ends), color=COLOURS["model"], linewidth=1.5, zorder=1)
-        axis.scatter(known, y, color=COLOURS["model"], s=45, label="at a known place" if row == 0 else None)
-        axis.scatter(anywhere, y, facecolor="white", edgecolor=COLOURS["model"], s=45, zorder=2,
-                     label="anywhere in the band" if row == 0 else None)  # fmt: skip
+        axis.plot(ends, [y] * len(ends), color=COLORS["model"], linewidth=1.5, zorder=1)
+        axis.scatter(known, y, color=COLORS["model"], s=45, label="at a known place" if row == 0 else None)
+        axis.scatter(
+            anywhere,
+            y,
+            facecolor="white",
+            edgecolor=COLORS["model"],
+            s=45,
+            zorder=2,
+            label="anywhere in the band" if row == 0 else None,
+        )
     for row, (_, widths) in enumerate(lines):
         y = len(lines) - 1 - row
-        axis.scatter(widths, np.full(len(widths), y), marker="|", s=160, color=COLOURS["known"],
-                     label="real line, mean giant" if row == 0 else None)  # fmt: skip
+        axis.scatter(
+            widths,
+            np.full(len(widths), y),
+            marker="|",
+            s=160,
+            color=COLORS["known"],
+            label="real line, mean giant" if row == 0 else None,
+        )
     axis.set_yticks(range(rows), [name for name, *_ in (*tests, *lines)][::-1])
     axis.tick_params(axis="y", which="minor", left=False)
     axis.set_ylim(-0.6, rows - 0.4)
@@ -89,7 +116,8 @@ def limits_panel(tests, lines):
     return figure
 
 
-def frames(panels):
+@paper_style()
+def frames(panels: Sequence[tuple]) -> plt.Figure:
     """Draw |z| of airglow lines in the observer's frame beside the largest |z| of the rest frame.
 
     `panels` are (title, wavelength (L,), z (L,), threshold, rest-frame maximum, its threshold).
@@ -97,11 +125,17 @@ def frames(panels):
     figure, axes = new_figure(1, len(panels), height=3.0, sharey=True)
     for axis, (title, wavelength, z, threshold, rest, rest_threshold) in zip(axes, panels, strict=True):
         shown = z != 0
-        axis.vlines(wavelength[shown], 0, np.abs(z[shown]), color=COLOURS["highlight"], linewidth=1.6,
-                    label="at airglow, observer's frame")  # fmt: skip
-        axis.axhline(threshold, color=COLOURS["highlight"], linestyle="--", linewidth=0.9, label="its 5 % threshold")
-        axis.axhline(rest, color=COLOURS["model"], linewidth=1.4, label="largest, rest frame")
-        axis.axhline(rest_threshold, color=COLOURS["model"], linestyle="--", linewidth=0.9, label="its 5 % threshold")
+        axis.vlines(
+            wavelength[shown],
+            0,
+            np.abs(z[shown]),
+            color=COLORS["highlight"],
+            linewidth=1.6,
+            label="at airglow, observer's frame",
+        )
+        axis.axhline(threshold, color=COLORS["highlight"], linestyle="--", linewidth=0.9, label="its 5 % threshold")
+        axis.axhline(rest, color=COLORS["model"], linewidth=1.4, label="largest, rest frame")
+        axis.axhline(rest_threshold, color=COLORS["model"], linestyle="--", linewidth=0.9, label="its 5 % threshold")
         axis.set_title(title)
         axis.set_xlabel("vacuum wavelength (Å)")
         axis.locator_params(axis="x", nbins=3)

@@ -1,33 +1,48 @@
 """Figures of the chapter on the data: genuine and synthetic spectra, populations, worlds, the sky."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.figures import COLOURS, chip_panels, label_text, mark_lines, new_figure, spectrum_panel
+from lux.figures import COLORS, chip_panels, label_text, mark_lines, new_figure, paper_style, spectrum_panel
+from lux.simulation.population import Stars
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
+from lux.spectroscopy.lines import LineList
+
+Pairs = Sequence[tuple[float, float]]
+Marks = Sequence[tuple[float, str]]
 
 _POPULATION_STYLE = {
-    "gse": (COLOURS["proxy"], "D", "accreted, GSE-like"),
-    "r-I": (COLOURS["model"], "^", "r-process-enhanced, r-I"),
-    "r-II": (COLOURS["highlight"], "v", "r-process-enhanced, r-II"),
-    "decorrelated": (COLOURS["known"], "x", "Eu drawn at random"),
+    "gse": (COLORS["proxy"], "D", "accreted, GSE-like"),
+    "r-I": (COLORS["model"], "^", "r-process-enhanced, r-I"),
+    "r-II": (COLORS["highlight"], "v", "r-process-enhanced, r-II"),
+    "decorrelated": (COLORS["known"], "x", "Eu drawn at random"),
 }
 _OFFSET = 0.35
 
 
-def spectrum_pair(wavelength, observed, ivar, synthetic, chips, lines):
+@paper_style()
+def spectrum_pair(
+    wavelength: np.ndarray, observed: np.ndarray, ivar: np.ndarray, synthetic: np.ndarray, chips: Pairs, lines: Marks
+) -> plt.Figure:
     """Draw an observed spectrum (D,) and, shifted down, a synthetic one (D,), a panel per chip, with lines marked.
 
     `chips` are (first, last) wavelengths in Angstrom, `lines` pairs of wavelength and species.
     """
     figure, axes = chip_panels(chips, height=7.4)
     for axis, limits in zip(axes, chips, strict=True):
-        options = {"limits": limits, "linewidth": 0.6}
+        options: dict[str, Any] = {"limits": limits, "linewidth": 0.6}
         spectrum_panel(axis, wavelength, observed, ivar=ivar, label="observed, APOGEE DR10", **options)
         spectrum_panel(
-            axis, wavelength, synthetic - _OFFSET, colour=COLOURS["model"],
-            label=f"synthetic, same labels (− {_OFFSET})", **options,
-        )  # fmt: skip
+            axis,
+            wavelength,
+            synthetic - _OFFSET,
+            color=COLORS["model"],
+            label=f"synthetic, same labels (− {_OFFSET})",
+            **options,
+        )
         axis.set_ylim(0.12, 1.36)
         axis.set_xlabel("")
         mark_lines(axis, lines)
@@ -36,13 +51,15 @@ def spectrum_pair(wavelength, observed, ivar, synthetic, chips, lines):
     return figure
 
 
-def strongest_lines(lines, strength, window, *, count=9, apart=1.4):
+def strongest_lines(
+    lines: LineList, strength: np.ndarray, window: tuple[float, float], *, count: int = 9, apart: float = 1.4
+) -> Marks:
     """Return (wavelength, species) of up to `count` lines of a `LineList`, the strongest within (low, high) first.
 
     Of two lines nearer than `apart` Angstrom only the stronger is kept; `strength` (L,) orders them.
     """
     low, high = window[0] + apart / 2, window[1] - apart / 2
-    chosen = []
+    chosen: list[tuple[float, str]] = []
     for number in np.argsort(strength)[::-1]:
         wavelength = float(lines.wavelength[number])
         if low < wavelength < high and all(abs(wavelength - other) > apart for other, _ in chosen):
@@ -52,25 +69,35 @@ def strongest_lines(lines, strength, window, *, count=9, apart=1.4):
     return chosen
 
 
-def spectrum_details(wavelength, observed, ivar, synthetic, windows, lines, heavy):
+@paper_style()
+def spectrum_details(
+    wavelength: np.ndarray,
+    observed: np.ndarray,
+    ivar: np.ndarray,
+    synthetic: np.ndarray,
+    windows: Pairs,
+    lines: Marks,
+    heavy: Marks,
+) -> plt.Figure:
     """Draw observed over synthetic spectra (D,) in narrow windows, (low, high) in Angstrom.
 
-    `lines` and `heavy` are pairs of wavelength and species, the heavy elements marked in the colour of a highlight.
+    `lines` and `heavy` are pairs of wavelength and species, the heavy elements marked in the color of a highlight.
     """
     figure, axes = new_figure(len(windows), height=2.5 * len(windows))
     for axis, limits in zip(np.atleast_1d(axes), windows, strict=True):
         near = (wavelength > limits[0]) & (wavelength < limits[1])
-        spectrum_panel(axis, wavelength, synthetic, colour=COLOURS["model"], label="synthetic", limits=limits)
+        spectrum_panel(axis, wavelength, synthetic, color=COLORS["model"], label="synthetic", limits=limits)
         spectrum_panel(axis, wavelength, observed, ivar=ivar, label="observed", limits=limits)
         bottom = min(observed[near].min(), synthetic[near].min())
         axis.set_ylim(bottom - 0.04, 1.05 + 0.35 * (1.08 - bottom))
-        mark_lines(axis, lines, colour=COLOURS["observed"])
+        mark_lines(axis, lines, color=COLORS["observed"])
         mark_lines(axis, heavy, top=0.72)
     figure.legend(*np.atleast_1d(axes)[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 
-def population_planes(disc, others):
+@paper_style()
+def population_planes(disc: Stars, others: Mapping[str, Stars]) -> plt.Figure:
     """Draw `Stars` of the disc as a cloud and a dict population -> `Stars` over it, in three planes."""
     figure, axes = new_figure(2, 2, height=6.2)
     planes = [
@@ -80,12 +107,18 @@ def population_planes(disc, others):
     ]
     for axis, (x, y, x_text, y_text) in zip(axes.flat, planes, strict=False):
         axis.scatter(
-            x(disc), y(disc), s=4, color=COLOURS["observed"], alpha=0.25, linewidths=0, rasterized=True,
+            x(disc),
+            y(disc),
+            s=4,
+            color=COLORS["observed"],
+            alpha=0.25,
+            linewidths=0,
+            rasterized=True,
             label="disc, on which models are trained",
-        )  # fmt: skip
+        )
         for name, stars in others.items():
-            colour, marker, text = _POPULATION_STYLE[name]
-            axis.scatter(x(stars), y(stars), s=14, color=colour, marker=marker, alpha=0.8, linewidths=0.7, label=text)
+            color, marker, text = _POPULATION_STYLE[name]
+            axis.scatter(x(stars), y(stars), s=14, color=color, marker=marker, alpha=0.8, linewidths=0.7, label=text)
         axis.set(xlabel=x_text, ylabel=y_text)
     ends = np.array(axes[1, 0].get_xlim())
     axes[1, 0].plot(ends, ends, color="black", linewidth=0.8)
@@ -97,30 +130,32 @@ def population_planes(disc, others):
     return figure
 
 
-def planted_differences(panels, *, reach=6.0):
+@paper_style()
+def planted_differences(panels: Mapping[str, tuple], *, reach: float = 6.0) -> plt.Figure:
     """Draw what worlds change in the flux of single stars, one panel per world.
 
-    `panels` is a dict title -> (wavelength (D,), difference of flux (N, D), driver (N,) in standard deviations, centre
-    in Angstrom): the driver colours the lines.
+    `panels` is a dict title -> (wavelength (D,), difference of flux (N, D), driver (N,) in standard deviations, center
+    in Angstrom): the driver colors the lines.
     """
     figure, axes = new_figure(2, 2, height=5.4)
-    colours, limit = plt.get_cmap("cividis"), 2.0
-    for axis, (title, (wavelength, difference, driver, centre)) in zip(axes.flat, panels.items(), strict=True):
-        near = np.abs(wavelength - centre) < reach
+    colors, limit = plt.get_cmap("cividis"), 2.0
+    for axis, (title, (wavelength, difference, driver, center)) in zip(axes.flat, panels.items(), strict=True):
+        near = np.abs(wavelength - center) < reach
         for flux, value in zip(difference[:, near], driver, strict=True):
-            axis.plot(wavelength[near] - centre, flux, linewidth=0.7, color=colours(0.5 + 0.5 * value / limit))
+            axis.plot(wavelength[near] - center, flux, linewidth=0.7, color=colors(0.5 + 0.5 * value / limit))
         axis.axhline(0.0, color="black", linewidth=0.6)
         axis.set_xlim(-reach, reach)
         axis.set_title(title)
-        axis.set_xlabel(f"wavelength − {centre:,.1f} Å")
+        axis.set_xlabel(f"wavelength − {center:,.1f} Å")
     for axis in axes[:, 0]:
         axis.set_ylabel("flux − flux in “shortcut”")
-    mappable = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), colours)
+    mappable = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), colors)
     figure.colorbar(mappable, ax=axes, shrink=0.6, label="what is planted (standard deviations)", extend="both")
     return figure
 
 
-def sky_tracks(panels, line, *, reach=9.0):
+@paper_style()
+def sky_tracks(panels: Mapping[str, tuple], line: float, *, reach: float = 9.0) -> plt.Figure:
     """Draw images of stars (rows, by velocity) against rest wavelength, with the track of one sky line.
 
     `panels` is a dict title -> (wavelength (D,), image (N, D), velocity (N,) in km/s, largest value of the image);
@@ -132,11 +167,17 @@ def sky_tracks(panels, line, *, reach=9.0):
         near = np.abs(wavelength - line) < reach
         rank = np.arange(len(order))
         axis.pcolormesh(
-            wavelength[near], rank, image[np.ix_(order, near)], cmap="cividis", vmin=-largest, vmax=largest,
-            shading="nearest", rasterized=True,
-        )  # fmt: skip
+            wavelength[near],
+            rank,
+            image[np.ix_(order, near)],
+            cmap="cividis",
+            vmin=-largest,
+            vmax=largest,
+            shading="nearest",
+            rasterized=True,
+        )
         axis.plot(line / (1 + velocity[order] / SPEED_OF_LIGHT_KMS), rank, color="white", linewidth=2.0)
-        axis.plot(line / (1 + velocity[order] / SPEED_OF_LIGHT_KMS), rank, color=COLOURS["highlight"], linewidth=1.0)
+        axis.plot(line / (1 + velocity[order] / SPEED_OF_LIGHT_KMS), rank, color=COLORS["highlight"], linewidth=1.0)
         shown = np.array([tick for tick in (-200, -100, -50, 0, 50, 100) if velocity.min() < tick < velocity.max()])
         axis.set_yticks(np.searchsorted(velocity[order], shown), [f"{tick:d}".replace("-", "−") for tick in shown])
         axis.yaxis.minorticks_off()

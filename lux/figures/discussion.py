@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.figures import COLOURS, label_text, new_figure
+from lux.figures import COLORS, label_text, new_figure, paper_style
+from lux.statistics import Estimate
 
 _MARKS = {
     "disc": ("o", "observed"),
@@ -16,7 +17,8 @@ _MARKS = {
 }
 
 
-def where_it_breaks(stars: Mapping[str, tuple], slopes: Mapping[str, Mapping[str, object]]) -> plt.Figure:
+@paper_style()
+def where_it_breaks(stars: Mapping[str, tuple], slopes: Mapping[str, Mapping[str, Estimate]]) -> plt.Figure:
     """Draw predictions against the truth for each population, and the slope of one against the other in each world.
 
     Parameters
@@ -30,20 +32,20 @@ def where_it_breaks(stars: Mapping[str, tuple], slopes: Mapping[str, Mapping[str
     ends = everything.min() - 0.05, everything.max() + 0.05
     left.plot(ends, ends, color="black", lw=0.8)
     for population, (true, predicted) in stars.items():
-        marker, colour = _MARKS[population]
-        left.scatter(true, predicted, s=8, marker=marker, color=COLOURS[colour], alpha=0.6, lw=0, label=population)
+        marker, color = _MARKS[population]
+        left.scatter(true, predicted, s=8, marker=marker, color=COLORS[color], alpha=0.6, lw=0, label=population)
     left.set(xlim=ends, ylim=ends, xlabel=f"true {label_text('eu_fe', with_unit=False)}")
     left.set_ylabel(f"predicted {label_text('eu_fe')}")
     left.set_title("no europium line", fontsize=11)
     left.legend(loc="upper left", markerscale=2, handletextpad=0.2, fontsize=10)
     populations = list(next(iter(slopes.values())))
-    for world, colour, marker, offset in (("shortcut", "guessed", "o", -0.12), ("signal", "known", "D", 0.12)):
+    for world, color, marker, offset in (("shortcut", "guessed", "o", -0.12), ("signal", "known", "D", 0.12)):
         found = [slopes[world][population] for population in populations]
         values = np.array([each.value for each in found])
         spread = np.array([[each.value - each.low for each in found], [each.high - each.value for each in found]])
         name = "no line" if world == "shortcut" else "planted lines"
         rows = np.arange(len(found)) + offset
-        right.errorbar(values, rows, xerr=spread, fmt=marker, color=COLOURS[colour], label=name)
+        right.errorbar(values, rows, xerr=spread, fmt=marker, color=COLORS[color], label=name)
     for place, text in ((0, "guess"), (1, "knowledge")):
         right.axvline(place, color="black", lw=0.8, ls=":")
         right.text(place, -0.75, text, ha="center", fontsize=10)

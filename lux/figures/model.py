@@ -6,16 +6,21 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Circle, FancyBboxPatch
 
-from lux.figures import COLOURS, label_text, new_figure, spectrum_panel
+from lux.figures import COLORS, label_text, new_figure, paper_style, spectrum_panel
 from lux.survey import Survey
 
 # Name, place in the drawing, whether observed.
 _NODES = (
-    ("$\\Omega$", (0.6, 3.2), False), ("$z_n$", (2.7, 3.2), False), ("$l_{nm}$", (4.9, 4.6), True),
-    ("$f_{n\\lambda}$", (4.9, 1.6), True), ("$\\sigma_{nm}$", (2.7, 4.95), True),
-    ("$\\sigma_{n\\lambda}$", (2.7, 1.1), True), ("$A_m, a_m$", (7.6, 4.6), False),
-    ("$B_\\lambda, b_\\lambda$", (7.6, 2.05), False), ("$s_\\lambda$", (7.6, 0.95), False),
-)  # fmt: skip
+    ("$\\Omega$", (0.6, 3.2), False),
+    ("$z_n$", (2.7, 3.2), False),
+    ("$l_{nm}$", (4.9, 4.6), True),
+    ("$f_{n\\lambda}$", (4.9, 1.6), True),
+    ("$\\sigma_{nm}$", (2.7, 4.95), True),
+    ("$\\sigma_{n\\lambda}$", (2.7, 1.1), True),
+    ("$A_m, a_m$", (7.6, 4.6), False),
+    ("$B_\\lambda, b_\\lambda$", (7.6, 2.05), False),
+    ("$s_\\lambda$", (7.6, 0.95), False),
+)
 _EDGES = ((0, 1), (1, 2), (1, 3), (4, 2), (5, 3), (6, 2), (7, 3), (8, 3))
 # Lower left corner, width, height, text, and where the text stands.
 _PLATES = (
@@ -26,14 +31,7 @@ _PLATES = (
 _RADIUS = 0.5
 
 
-def plain_label(name: str) -> str:
-    """Return the name of a label for running text, without mathematics: "alpha_fe" gives "[α/Fe]"."""
-    text = label_text(name, with_unit=False)
-    for formula, plain in (("$T_\\mathrm{eff}$", "Teff"), ("$\\log g$", "log g"), ("$\\alpha$", "α")):
-        text = text.replace(formula, plain)
-    return text
-
-
+@paper_style()
 def graphical_model() -> plt.Figure:
     """Draw which quantity of Lux depends on which: data shaded, fixed or fitted quantities open, plates repeated."""
     figure, axis = new_figure(height=4.3)
@@ -49,12 +47,13 @@ def graphical_model() -> plt.Figure:
         arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.0, "shrinkA": 0, "shrinkB": 0}
         axis.annotate("", head - _RADIUS * unit, tail + _RADIUS * unit, arrowprops=arrow)
     for text, place, observed in _NODES:
-        colour = "#d9d9d9" if observed else "white"
-        axis.add_patch(Circle(place, _RADIUS, facecolor=colour, edgecolor="black", lw=1.1, zorder=3))
+        color = "#d9d9d9" if observed else "white"
+        axis.add_patch(Circle(place, _RADIUS, facecolor=color, edgecolor="black", lw=1.1, zorder=3))
         axis.text(*place, text, ha="center", va="center", fontsize=10 if "," in text else 12, zorder=4)
     return figure
 
 
+@paper_style()
 def convergence(deficits: Mapping[str, np.ndarray]) -> plt.Figure:
     """Draw what each fit still lacks of the best log-likelihood, per star, against its cycles."""
     figure, axis = new_figure(height=3.2)
@@ -68,6 +67,7 @@ def convergence(deficits: Mapping[str, np.ndarray]) -> plt.Figure:
     return figure
 
 
+@paper_style()
 def latent_stories(panels: Mapping[str, np.ndarray], label_names: Sequence[str]) -> plt.Figure:
     """Draw how strongly each latent goes with each label, (M, P) absolute correlations, one panel per fit or gauge.
 
@@ -77,7 +77,7 @@ def latent_stories(panels: Mapping[str, np.ndarray], label_names: Sequence[str])
     for axis, (title, strength) in zip(np.atleast_1d(axes), panels.items(), strict=True):
         image = axis.imshow(strength, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         strongest = np.argmax(strength, axis=1)
-        axis.scatter(strongest, np.arange(len(strength)), s=26, color=COLOURS["highlight"], edgecolor="white", lw=0.7)
+        axis.scatter(strongest, np.arange(len(strength)), s=26, color=COLORS["highlight"], edgecolor="white", lw=0.7)
         axis.set_yticks(np.arange(len(label_names)), [label_text(name, with_unit=False) for name in label_names])
         axis.tick_params(which="both", length=0)
         axis.minorticks_off()
@@ -90,6 +90,7 @@ def latent_stories(panels: Mapping[str, np.ndarray], label_names: Sequence[str])
     return figure
 
 
+@paper_style()
 def latent_numbers(scores: Mapping[int, np.ndarray], label_names: Sequence[str], chosen: int) -> plt.Figure:
     """Draw the held-out error of each label over its catalogue error against the number of latents."""
     figure, axis = new_figure(height=3.4)
@@ -98,7 +99,7 @@ def latent_numbers(scores: Mapping[int, np.ndarray], label_names: Sequence[str],
         values = [scores[number][column] for number in numbers]
         axis.plot(numbers, values, marker=marker, label=label_text(name, with_unit=False))
     axis.axhline(1, color="black", lw=0.8)
-    axis.axvline(chosen, color=COLOURS["undecided"], lw=0.8, ls="--")
+    axis.axvline(chosen, color=COLORS["undecided"], lw=0.8, ls="--")
     axis.set_xticks(numbers)
     axis.tick_params(axis="x", which="minor", length=0)
     axis.set_yscale("log")
@@ -110,6 +111,7 @@ def latent_numbers(scores: Mapping[int, np.ndarray], label_names: Sequence[str],
     return figure
 
 
+@paper_style()
 def reconstruction(survey: Survey, rebuilt: np.ndarray, star: int, windows: Sequence[tuple]) -> plt.Figure:
     """Draw one star's observed and rebuilt flux in a window of each chip, and below it the residual with its error.
 
@@ -129,14 +131,14 @@ def reconstruction(survey: Survey, rebuilt: np.ndarray, star: int, windows: Sequ
         upper, lower = axes[2 * number], axes[2 * number + 1]
         ivar = survey.ivar[star]
         spectrum_panel(upper, survey.wavelength, survey.flux[star], ivar=ivar, label="observed", limits=limits)
-        upper.plot(survey.wavelength, rebuilt[star], color=COLOURS["model"], lw=0.9, label="rebuilt")
+        upper.plot(survey.wavelength, rebuilt[star], color=COLORS["model"], lw=0.9, label="rebuilt")
         inside = (survey.wavelength >= limits[0]) & (survey.wavelength <= limits[1])
         lowest = min(survey.flux[star][inside & (ivar > 0)].min(), rebuilt[star][inside].min())
         upper.set_ylim(lowest - 0.05, 1.1)
         upper.set(xlabel="", xticklabels=[])
         residual = survey.flux[star] - rebuilt[star]
         spectrum_panel(lower, survey.wavelength, residual, ivar=ivar, limits=limits)
-        lower.axhline(0, color=COLOURS["model"], lw=0.8)
+        lower.axhline(0, color=COLORS["model"], lw=0.8)
         lower.set(ylabel="residual", ylim=(-0.06, 0.06), xlabel="")
         upper.set_ylabel("flux")
     lower.set_xlabel("vacuum wavelength (Å)")

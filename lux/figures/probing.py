@@ -7,25 +7,33 @@ import numpy as np
 
 from lux.diagnostics.mutual_information import MutualInformationGap
 from lux.diagnostics.probing import InformationGain, Probe
-from lux.figures import COLOURS, label_text, new_figure
+from lux.figures import COLORS, label_text, new_figure, paper_style
 
 WORLD_STYLE = (("guessed", "//"), ("known", ""))
 
 
+@paper_style()
 def gap_and_information(gaps: Mapping[str, np.ndarray], gains: Mapping[str, InformationGain]) -> plt.Figure:
     """Draw, for two worlds, the gap of one label over bases (K,), and its unique information beside the null."""
     figure, (left, right) = new_figure(1, 2, height=3.3)
     edges = np.linspace(0, max(values.max() for values in gaps.values()), 25)
-    for (name, values), (colour, hatch) in zip(gaps.items(), WORLD_STYLE, strict=True):
-        left.hist(values, edges, histtype="stepfilled", color=COLOURS[colour], alpha=0.5, hatch=hatch, label=name)
+    for (name, values), (color, hatch) in zip(gaps.items(), WORLD_STYLE, strict=True):
+        left.hist(values, edges, histtype="stepfilled", color=COLORS[color], alpha=0.5, hatch=hatch, label=name)
     left.set(xlabel="Mutual Information Gap of Eu", ylabel="bases of the latents")
     figure.legend(*left.get_legend_handles_labels(), ncols=2, loc="outside upper center")
-    for row, ((_, gain), (colour, _)) in enumerate(zip(gains.items(), WORLD_STYLE, strict=True)):
+    for row, ((_, gain), (color, _)) in enumerate(zip(gains.items(), WORLD_STYLE, strict=True)):
         low, high = np.percentile(gain.null, [2.5, 97.5])
-        right.plot([low, high], [row, row], color=COLOURS["observed"], linewidth=9, alpha=0.3, solid_capstyle="butt",
-                   label="null, 95 %" if row == 0 else None)  # fmt: skip
+        right.plot(
+            [low, high],
+            [row, row],
+            color=COLORS["observed"],
+            linewidth=9,
+            alpha=0.3,
+            solid_capstyle="butt",
+            label="null, 95 %" if row == 0 else None,
+        )
         error = np.abs(np.array(gain.interval) - gain.nats)[:, None]
-        right.errorbar(gain.nats, row, xerr=error, marker="o", color=COLOURS[colour], capsize=3)
+        right.errorbar(gain.nats, row, xerr=error, marker="o", color=COLORS[color], capsize=3)
     right.set_yticks(range(len(gains)), [name.replace(" ", "\n") for name in gains])
     right.set(xlabel="unique information (nats)", ylim=(-0.6, len(gains) - 0.4))
     right.tick_params(axis="y", which="minor", left=False)
@@ -33,6 +41,7 @@ def gap_and_information(gaps: Mapping[str, np.ndarray], gains: Mapping[str, Info
     return figure
 
 
+@paper_style()
 def correlation_matrix(correlations: np.ndarray, names: Sequence[str]) -> plt.Figure:
     """Draw Pearson's correlations (M, P) of labels with latents as a matrix."""
     figure, axis = new_figure(height=2.5)
@@ -44,19 +53,34 @@ def correlation_matrix(correlations: np.ndarray, names: Sequence[str]) -> plt.Fi
     return figure
 
 
+@paper_style()
 def probes(reads: Mapping[str, Mapping[str, Probe]], names: Sequence[str]) -> plt.Figure:
     """Draw R^2 of several sets of probes for each label, with the ceiling that the label's noise sets."""
     figure, axis = new_figure(height=3.4)
-    colours, markers = ("model", "highlight", "proxy", "known", "guessed"), "osD^v"
+    colors, markers = ("model", "highlight", "proxy", "known", "guessed"), "osD^v"
     offsets = np.linspace(-0.28, 0.28, len(reads))
-    for (title, labels), colour, marker, offset in zip(reads.items(), colours, markers, offsets, strict=False):
+    for (title, labels), color, marker, offset in zip(reads.items(), colors, markers, offsets, strict=False):
         values = np.array([labels[name].r2 for name in names])
         bounds = np.abs(np.array([labels[name].interval for name in names]).T - values)
-        axis.errorbar(np.arange(len(names)) + offset, values, bounds, fmt=marker, color=COLOURS[colour], markersize=5,
-                      capsize=2, label=title)  # fmt: skip
+        axis.errorbar(
+            np.arange(len(names)) + offset,
+            values,
+            bounds,
+            fmt=marker,
+            color=COLORS[color],
+            markersize=5,
+            capsize=2,
+            label=title,
+        )
     ceiling = [next(iter(reads.values()))[name].ceiling for name in names]
-    axis.hlines(ceiling, np.arange(len(names)) - 0.42, np.arange(len(names)) + 0.42, color="black", linewidth=1,
-                label="noise ceiling")  # fmt: skip
+    axis.hlines(
+        ceiling,
+        np.arange(len(names)) - 0.42,
+        np.arange(len(names)) + 0.42,
+        color="black",
+        linewidth=1,
+        label="noise ceiling",
+    )
     axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
     axis.set(ylabel="$R^2$, cross-validated", ylim=(min(0, axis.get_ylim()[0]), 1.02))
     axis.tick_params(axis="x", which="minor", bottom=False)
@@ -64,6 +88,7 @@ def probes(reads: Mapping[str, Mapping[str, Probe]], names: Sequence[str]) -> pl
     return figure
 
 
+@paper_style()
 def gaps_over_bases(
     rotated: np.ndarray, marked: Mapping[str, MutualInformationGap], names: Sequence[str]
 ) -> plt.Figure:
@@ -71,11 +96,11 @@ def gaps_over_bases(
     figure, axis = new_figure(height=3.3)
     parts = axis.violinplot(rotated, np.arange(len(names)), widths=0.75, showextrema=False)
     for body in parts["bodies"]:
-        body.set(facecolor=COLOURS["observed"], alpha=0.35)
-    colours, markers = ("model", "highlight", "proxy", "known"), "osD^"
+        body.set(facecolor=COLORS["observed"], alpha=0.35)
+    colors, markers = ("model", "highlight", "proxy", "known"), "osD^"
     offsets = np.linspace(-0.2, 0.2, len(marked))
-    for (title, gap), colour, marker, offset in zip(marked.items(), colours, markers, offsets, strict=False):
-        axis.plot(np.arange(len(names)) + offset, gap.gap, marker, color=COLOURS[colour], label=title)
+    for (title, gap), color, marker, offset in zip(marked.items(), colors, markers, offsets, strict=False):
+        axis.plot(np.arange(len(names)) + offset, gap.gap, marker, color=COLORS[color], label=title)
     axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
     axis.set(ylabel="Mutual Information Gap", ylim=(0, None))
     axis.tick_params(axis="x", which="minor", bottom=False)
@@ -83,6 +108,7 @@ def gaps_over_bases(
     return figure
 
 
+@paper_style()
 def angle_matrices(angles: Mapping[str, np.ndarray], names: Sequence[str]) -> plt.Figure:
     """Draw matrices (M, M) of angles between label directions in degrees, side by side."""
     figure, axes = new_figure(1, len(angles), height=3.4)
@@ -90,8 +116,15 @@ def angle_matrices(angles: Mapping[str, np.ndarray], names: Sequence[str]) -> pl
         axis.imshow(degrees, cmap="PuOr", vmin=0, vmax=180)
         for row, column in np.ndindex(degrees.shape):
             dark = abs(degrees[row, column] - 90) > 60
-            axis.text(column, row, f"{degrees[row, column]:.0f}", ha="center", va="center", fontsize=8,
-                      color="white" if dark else "black")  # fmt: skip
+            axis.text(
+                column,
+                row,
+                f"{degrees[row, column]:.0f}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if dark else "black",
+            )
         _label_rows(axis, names)
         axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names], rotation=45)
         axis.set_title(title)
@@ -100,19 +133,34 @@ def angle_matrices(angles: Mapping[str, np.ndarray], names: Sequence[str]) -> pl
     return figure
 
 
+@paper_style()
 def erasure(reads: Mapping[str, Mapping[str, Probe]]) -> plt.Figure:
     """Draw R^2 of a label before and after erasing the others, for several worlds, over the range of its control."""
     figure, axis = new_figure(height=2.6)
-    for row, (steps, (colour, _)) in enumerate(zip(reads.values(), WORLD_STYLE, strict=True)):
+    for row, (steps, (color, _)) in enumerate(zip(reads.values(), WORLD_STYLE, strict=True)):
         for (step, read), marker in zip(steps.items(), "osD", strict=False):
             error = np.abs(np.array(read.interval) - read.r2)[:, None]
-            axis.errorbar(read.r2, row, xerr=error, fmt=marker, color=COLOURS[colour], capsize=2, markersize=6,
-                          markerfacecolor="white" if step.startswith("before") else COLOURS[colour],
-                          label=step if row == 0 else None)  # fmt: skip
+            axis.errorbar(
+                read.r2,
+                row,
+                xerr=error,
+                fmt=marker,
+                color=COLORS[color],
+                capsize=2,
+                markersize=6,
+                markerfacecolor="white" if step.startswith("before") else COLORS[color],
+                label=step if row == 0 else None,
+            )
             if not step.startswith("before"):
                 low, high = np.percentile(read.control, [2.5, 97.5])
-                axis.plot([low, high], [row - 0.25] * 2, color=COLOURS["observed"], linewidth=4, alpha=0.5,
-                          label="control, 95 %" if row == 0 else None)  # fmt: skip
+                axis.plot(
+                    [low, high],
+                    [row - 0.25] * 2,
+                    color=COLORS["observed"],
+                    linewidth=4,
+                    alpha=0.5,
+                    label="control, 95 %" if row == 0 else None,
+                )
     axis.axvline(0, color="black", linewidth=0.5)
     axis.set_yticks(range(len(reads)), [world.replace(" ", "\n") for world in reads])
     axis.set(xlabel="$R^2$ of [Eu/Fe], linear probe, cross-validated", ylim=(-0.6, len(reads) - 0.4))

@@ -6,12 +6,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lux.auditing.report import VERDICTS
-from lux.figures import COLOURS, new_figure, spectrum_panel
+from lux.figures import COLORS, new_figure, paper_style, spectrum_panel
 from lux.survey import Survey
 
 _MARKS = dict(zip(VERDICTS, "osDPv", strict=True))
 
 
+@paper_style()
 def verdicts_by_world(
     significance: Mapping[str, Sequence[float]], verdicts: Mapping[str, Sequence[str]], threshold: float
 ) -> plt.Figure:
@@ -23,7 +24,7 @@ def verdicts_by_world(
         for value, verdict, offset in zip(values, verdicts[title], spread, strict=True):
             label = None if verdict in shown else verdict
             shown.add(verdict)
-            axis.plot(value, row + offset, _MARKS[verdict], color=COLOURS[verdict], markersize=5, label=label)
+            axis.plot(value, row + offset, _MARKS[verdict], color=COLORS[verdict], markersize=5, label=label)
     axis.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
     axis.set_yticks(range(len(significance)), list(significance))
     axis.set(ylim=(len(significance) - 0.5, -0.5), xlabel="significance at europium's own lines (σ)")
@@ -32,16 +33,23 @@ def verdicts_by_world(
     return figure
 
 
+@paper_style()
 def planted_line(before: Survey, after: Mapping[str, Survey], stars: Sequence[int], line: float) -> plt.Figure:
     """Draw genuine spectra of some stars around a wavelength, as observed and with lines planted."""
     figure, axes = new_figure(len(stars), height=1.9 * len(stars), sharex=True)
     for axis, star in zip(np.atleast_1d(axes), stars, strict=True):
         limits = (line - 8, line + 8)
         near = (before.wavelength > limits[0]) & (before.wavelength < limits[1])
-        spectrum_panel(axis, before.wavelength[near], before.flux[star, near], ivar=before.ivar[star, near],
-                       label="as observed", limits=limits)  # fmt: skip
-        for (title, survey), colour in zip(after.items(), ("highlight", "known"), strict=False):
-            spectrum_panel(axis, survey.wavelength[near], survey.flux[star, near], colour=COLOURS[colour], label=title)
+        spectrum_panel(
+            axis,
+            before.wavelength[near],
+            before.flux[star, near],
+            ivar=before.ivar[star, near],
+            label="as observed",
+            limits=limits,
+        )
+        for (title, survey), color in zip(after.items(), ("highlight", "known"), strict=False):
+            spectrum_panel(axis, survey.wavelength[near], survey.flux[star, near], color=COLORS[color], label=title)
         axis.set_xlabel("")
         axis.set_ylabel("flux")
         axis.set_title(f"[M/H] = {before.label('m_h')[star]:.2f}", fontsize=10, loc="left")

@@ -1,11 +1,15 @@
 """Figures of the chapter on saliency."""
 
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.figures import COLOURS, label_text, mark_lines, new_figure, with_gaps
+from lux.figures import COLORS, label_text, mark_lines, new_figure, paper_style, with_gaps
 
 
-def map_rows(rows, *, limits=None):
+@paper_style()
+def map_rows(rows: Sequence[tuple], *, limits: tuple[float, float] | None = None) -> plt.Figure:
     """Draw maps of one label above one another on a common wavelength axis.
 
     Parameters
@@ -18,9 +22,9 @@ def map_rows(rows, *, limits=None):
     """
     figure, axes = new_figure(len(rows), height=1.75 * len(rows) + 0.6, sharex=True)
     for axis, (title, wavelength, value, overlay, threshold, places) in zip(np.atleast_1d(axes), rows, strict=True):
-        axis.plot(*with_gaps(wavelength, value), color=COLOURS["model"], linewidth=0.6)
+        axis.plot(*with_gaps(wavelength, value), color=COLORS["model"], linewidth=0.6)
         if overlay is not None:
-            axis.plot(*with_gaps(wavelength, overlay), color=COLOURS["proxy"], linewidth=0.6)
+            axis.plot(*with_gaps(wavelength, overlay), color=COLORS["proxy"], linewidth=0.6)
         for sign in (-1, 1) if threshold is not None else ():
             axis.axhline(sign * threshold, color="black", linewidth=0.8, linestyle="--")
         low, high = min(np.min(value), -(threshold or 0)), max(np.max(value), threshold or 0)
@@ -31,7 +35,8 @@ def map_rows(rows, *, limits=None):
     return figure
 
 
-def similarity_panels(panels):
+@paper_style()
+def similarity_panels(panels: Sequence[tuple]) -> plt.Figure:
     """Draw matrices of cosines (M, M) between the maps of labels; `panels` are (title, matrix, label names)."""
     same = len({tuple(names) for *_, names in panels}) == 1
     figure, axes = new_figure(1, len(panels), height=3.3, sharey=same)
@@ -49,7 +54,16 @@ def similarity_panels(panels):
     return figure
 
 
-def around(wavelength, backward, flux, limits, stellar, sky, air):
+@paper_style()
+def around(
+    wavelength: np.ndarray,
+    backward: Sequence[tuple[str, np.ndarray]],
+    flux: np.ndarray,
+    limits: tuple[float, float],
+    stellar: Sequence[tuple[float, str]],
+    sky: Sequence[tuple[float, str]],
+    air: Sequence[tuple[float, str]],
+) -> plt.Figure:
     """Draw the mean flux and the backward map over its error around one place, with all that lies there.
 
     `backward` are (name, z (D,)) of some labels; `stellar`, `sky` and `air` are pairs of wavelength and name: vacuum
@@ -57,19 +71,26 @@ def around(wavelength, backward, flux, limits, stellar, sky, air):
     """
     figure, (top, bottom) = new_figure(2, height=5.4, sharex=True, gridspec_kw={"height_ratios": (1, 1.3)})
     shown = (wavelength >= limits[0]) & (wavelength <= limits[1])
-    top.step(wavelength[shown], flux[shown], where="mid", color=COLOURS["observed"])
+    top.step(wavelength[shown], flux[shown], where="mid", color=COLORS["observed"])
     top.set(ylabel="mean flux", xlim=limits)
     low, high = flux[shown].min(), flux[shown].max()
     top.set_ylim(low - 0.1 * (high - low), high + 0.9 * (high - low))
-    for places, colour in ((stellar, COLOURS["known"]), (sky, COLOURS["highlight"]), (air, COLOURS["guessed"])):
+    for places, color in ((stellar, COLORS["known"]), (sky, COLORS["highlight"]), (air, COLORS["guessed"])):
         for place, name in places:
             for axis in (top, bottom):
-                axis.axvline(place, color=colour, linewidth=0.9, linestyle="--" if places is air else "-", alpha=0.8)
+                axis.axvline(place, color=color, linewidth=0.9, linestyle="--" if places is air else "-", alpha=0.8)
             side, height = ("right", 0.8) if places is sky else ("left", 0.7 if places is air else 0.92)
-            top.text(place, height, f" {name} ", color=colour, ha=side, transform=top.get_xaxis_transform(),
-                     bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})  # fmt: skip
-    for (name, z), colour in zip(backward, ("#0072B2", "#E69F00", "#4D4D4D"), strict=False):
-        bottom.step(wavelength[shown], z[shown], where="mid", color=colour, label=label_text(name, False))
+            top.text(
+                place,
+                height,
+                f" {name} ",
+                color=color,
+                ha=side,
+                transform=top.get_xaxis_transform(),
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            )
+    for (name, z), color in zip(backward, ("#0072B2", "#E69F00", "#4D4D4D"), strict=False):
+        bottom.step(wavelength[shown], z[shown], where="mid", color=color, label=label_text(name, False))
     bottom.axhline(0, color="black", linewidth=0.6)
     bottom.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     bottom.set(xlabel="vacuum wavelength (Å)", ylabel="backward map / error")

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.figures import COLOURS, label_text, new_figure, one_to_one
+from lux.figures import COLORS, label_text, new_figure, one_to_one, paper_style
 from lux.models.prediction import Prediction
 from lux.survey import Survey
 
 
+@paper_style()
 def one_to_one_grid(survey: Survey, prediction: Prediction, names: Sequence[str]) -> plt.Figure:
     """Draw predicted against catalogue labels, a panel each, with the typical error of either in the corner."""
     rows = -(-len(names) // 2)
@@ -27,6 +28,7 @@ def one_to_one_grid(survey: Survey, prediction: Prediction, names: Sequence[str]
     return figure
 
 
+@paper_style()
 def paradox(panels: Mapping[str, tuple], label: str = "eu_fe") -> plt.Figure:
     """Draw predictions against the truth for ordinary and for enhanced stars, a panel for each world.
 
@@ -41,11 +43,17 @@ def paradox(panels: Mapping[str, tuple], label: str = "eu_fe") -> plt.Figure:
     ends = (low - 0.08 * (high - low), high + 0.08 * (high - low))
     for axis, (title, (true, predicted, enhanced_true, enhanced)) in zip(axes, panels.items(), strict=True):
         axis.plot(ends, ends, color="black", lw=0.8)
-        axis.scatter(true, predicted, s=5, color=COLOURS["observed"], alpha=0.5, lw=0, label="disc stars")
+        axis.scatter(true, predicted, s=5, color=COLORS["observed"], alpha=0.5, lw=0, label="disc stars")
         axis.scatter(
-            enhanced_true, enhanced, s=9, marker="D", color=COLOURS["highlight"], alpha=0.6, lw=0,
+            enhanced_true,
+            enhanced,
+            s=9,
+            marker="D",
+            color=COLORS["highlight"],
+            alpha=0.6,
+            lw=0,
             label="r-process-enhanced",
-        )  # fmt: skip
+        )
         axis.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"true {label_text(label, with_unit=False)}")
         axis.set_title(title, fontsize=11)
     axes[0].set_ylabel(f"predicted {label_text(label)}")
@@ -53,15 +61,16 @@ def paradox(panels: Mapping[str, tuple], label: str = "eu_fe") -> plt.Figure:
     return figure
 
 
+@paper_style()
 def error_ratios(ratios: Mapping[str, float], seen: Mapping[str, bool]) -> plt.Figure:
     """Draw RMSE over catalogue error as bars, smallest first, told apart by whether the label has lines in the band."""
-    names = sorted(ratios, key=ratios.get, reverse=True)
+    names = sorted(ratios, key=ratios.__getitem__, reverse=True)
     figure, axis = new_figure(height=0.34 * len(names) + 1.0)
-    styles = {True: (COLOURS["known"], None, "lines in the band"), False: (COLOURS["guessed"], "//", "no line")}
-    for has_lines, (colour, hatch, text) in styles.items():
+    styles = {True: (COLORS["known"], None, "lines in the band"), False: (COLORS["guessed"], "//", "no line")}
+    for has_lines, (color, hatch, text) in styles.items():
         places = [place for place, name in enumerate(names) if seen[name] == has_lines]
         values = [ratios[names[place]] for place in places]
-        axis.barh(places, values, color=colour, hatch=hatch, edgecolor="white", label=text)
+        axis.barh(places, values, color=color, hatch=hatch, edgecolor="white", label=text)
     for place, name in enumerate(names):
         axis.text(ratios[name] + 0.03, place, f"{ratios[name]:.2f}", va="center", fontsize=10)
     axis.axvline(1, color="black", lw=0.8)
@@ -73,17 +82,18 @@ def error_ratios(ratios: Mapping[str, float], seen: Mapping[str, bool]) -> plt.F
     return figure
 
 
+@paper_style()
 def held_out_twice(survey: Survey, by_star: Prediction, by_group: Prediction, names: Sequence[str]) -> plt.Figure:
     """Draw predicted against catalogue labels for two ways of holding stars out: singly, and by whole groups."""
     rows = -(-len(names) // 2)
     figure, axes = new_figure(rows, 2, height=3.1 * rows)
     for axis, name in zip(axes.flat, names, strict=False):
-        one_to_one(axis, survey.label(name), by_group.label(name), name=name, colour=COLOURS["highlight"])
-        axis.scatter(survey.label(name), by_star.label(name), s=5, color=COLOURS["model"], alpha=0.45, lw=0)
+        one_to_one(axis, survey.label(name), by_group.label(name), name=name, color=COLORS["highlight"])
+        axis.scatter(survey.label(name), by_star.label(name), s=5, color=COLORS["model"], alpha=0.45, lw=0)
         axis.minorticks_off()
     handles = [
-        plt.Line2D([], [], ls="", marker="o", color=COLOURS[colour], label=text)
-        for colour, text in (("model", "star held out"), ("highlight", "cluster held out"))
+        plt.Line2D([], [], ls="", marker="o", color=COLORS[color], label=text)
+        for color, text in (("model", "star held out"), ("highlight", "cluster held out"))
     ]
     axes.flat[0].legend(handles=handles, loc="upper left", handletextpad=0.1, fontsize=9)
     return figure

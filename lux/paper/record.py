@@ -150,13 +150,15 @@ class Record:
         """
         import matplotlib.pyplot as plt
 
+        from lux.figures import paper_style
+
         self._claim(name)
         alt = " ".join(alt.split())
         if len(alt) < _MINIMUM_ALT_TEXT or not alt.endswith((".", "?")):
             raise ValueError(f"figure {name!r}: alt text must be at least one whole sentence, got {alt!r}")
         folder = self.folder / "figures"
         folder.mkdir(parents=True, exist_ok=True)
-        with plt.rc_context({"svg.hashsalt": name}):
+        with paper_style(), plt.rc_context({"svg.hashsalt": name}):
             with atomic_write(folder / f"{name}.svg") as path:
                 fig.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
             with atomic_write(folder / f"{name}.png") as path:
