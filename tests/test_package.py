@@ -1,12 +1,19 @@
 """The project's own files agree with one another."""
 
 import importlib
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 from importlinter.cli import lint_imports
+from machinery.report import bibtex_entry
 
 import lux
 
@@ -25,6 +32,68 @@ def test_the_conda_environment_pins_what_the_lock_pins():
     assert len(pins) > 10
     for name, version in pins:
         assert re.search(rf"^{name}=={re.escape(version)}\b", lock, re.MULTILINE), name
+
+
+def test_the_version_is_the_same_wherever_it_is_read():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    released = re.search(r"^## (\d\S*) - (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert citation["version"] == lux.__version__ == released[1]
+    assert str(citation["date-released"]) == released[2]
+    assert f"version = {{{lux.__version__}}}" in bibtex_entry(ROOT / "CITATION.cff")
+
+
+@pytest.fixture(scope="module")
+def unpacked_wheel(tmp_path_factory):
+    """A folder with what a wheel of this checkout installs, built without network."""
+    source, folder = (tmp_path_factory.mktemp(name) for name in ("source", "wheel"))
+    shutil.copytree(ROOT / "lux", source / "lux", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-TEXT"):
+        shutil.copy(ROOT / name, source)
+    build = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, folder], cwd=source, check=True, capture_output=True)
+    with zipfile.ZipFile(next(folder.glob("lux_paper-*.whl"))) as wheel:
+        wheel.extractall(folder)
+    return folder
+
+
+def run_outside(folder, code):
+    """Run code in a folder outside the checkout, with the package of `folder` only; return what it prints."""
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, cwd=folder.parent, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_wheel_holds_every_file_of_the_package(unpacked_wheel):
+    def files(root):
+        return {path.relative_to(root) for path in (root / "lux").rglob("*") if path.is_file()}
+
+    assert files(unpacked_wheel) == {path for path in files(ROOT) if "__pycache__" not in path.parts}
+    metadata = next(unpacked_wheel.glob("*.dist-info/METADATA")).read_text()
+    assert f"\nVersion: {lux.__version__}\n" in metadata
+    assert "lux = lux.__main__:main" in next(unpacked_wheel.glob("*.dist-info/entry_points.txt")).read_text()
+
+
+def test_every_module_of_a_wheel_is_imported_outside_the_checkout(unpacked_wheel):
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in (ROOT / "lux").rglob("*.py")
+    }
+    code = f"""
+import importlib, sys
+for name in {sorted(modules)}:
+    assert importlib.import_module(name).__file__.startswith({str(unpacked_wheel)!r}), name
+import lux
+print([getattr(lux, name).__name__ for name in lux.__all__])
+"""
+    assert "Survey" in run_outside(unpacked_wheel, code)
+
+
+def test_importing_lux_imports_no_library_of_computation(unpacked_wheel):
+    loaded = run_outside(unpacked_wheel, "import sys, lux; print(*sys.modules)").split()
+    assert "lux" in loaded
+    assert not {"numpy", "jax", "scipy", "sklearn", "astropy", "matplotlib", "h5py"} & set(loaded)
 
 
 def test_every_exported_name_can_be_had():

@@ -9,6 +9,9 @@ import re
 import subprocess
 from html import escape
 from importlib import metadata
+from textwrap import fill
+
+import yaml
 
 from lux.dependencies import data_files_digest
 from machinery.runner import PROFILES, stamp_of
@@ -28,6 +31,7 @@ def build_report(pages, settings, package, current, downloads):
         "versions": _versions_table(settings),
         "hashes": _hashes_table(settings),
         "figures": figures_table(chapters, settings.root, package),
+        "citation": bibtex_entry(settings.root / "CITATION.cff"),
         "downloads": "\n".join(
             f'- {title}: <a href="../downloads/{name}">{escape(name)}</a>' for title, name in downloads
         ),
@@ -132,6 +136,21 @@ def _tests_naming(root, function):
                 names = {getattr(part, "id", getattr(part, "attr", None)) for part in ast.walk(node)}
                 if function in names:
                     yield f"{path.name}::{node.name}"
+
+
+def bibtex_entry(path):
+    """Return the BibTeX entry of a CITATION.cff; nothing where there is none."""
+    if not path.exists():
+        return ""
+    cited = yaml.safe_load(_read(path))
+    fields = {
+        "author": " and ".join(f"{{{author['name']}}}" for author in cited["authors"]),
+        "title": cited["title"],
+        "version": cited["version"],
+        "year": str(cited["date-released"])[:4],
+    }
+    lines = [f"  {name:7} = {{{fill(value, 64, subsequent_indent=' ' * 13)}}}" for name, value in fields.items()]
+    return "\n".join(["```bibtex", "@software{lux_paper,", ",\n".join(lines), "}", "```"])
 
 
 def _commit(root):
