@@ -182,8 +182,8 @@ def main(arguments=None):
         for line in lines:
             print(f"{title}: {line}")
     print(
-        f"{compared} chapters against {_described(options.root, variant)}: {found.identical} numbers and texts identical "
-        f"in print, {len(found.within)} moved within what their kind allows, {len(found.beyond)} moved beyond"
+        f"{compared} chapters against {_described(options.root, variant)}: {found.identical} numbers and texts "
+        f"identical in print, {len(found.within)} moved within what their kind allows, {len(found.beyond)} moved beyond"
     )
     return int(bool(found.beyond) or not compared)
 
