@@ -37,7 +37,7 @@ _FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})(?P<head>[^\n]*)\n(?P<body>.*?)^(?P=
 _PROSE_DIRECTIVES = {
     "claim", "agreement", "recorded-figure", "recorded-table", "note", "warning", "tip", "important", "admonition",
     "margin", "sidebar", "dropdown", "grid", "grid-item-card", "card", "div", "seealso", "figure", "tab-set",
-    "tab-item",
+    "tab-item", "list-table",
 }  # fmt: skip
 _BLANKED = (
     re.compile(r"^%.*$", re.MULTILINE),
