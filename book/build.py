@@ -46,6 +46,7 @@ def main(arguments=None):
         jobs=options.jobs,
         fresh=options.fresh,
         timeout=options.timeout,
+        folder=options.folder and options.folder.resolve(),
     )
     try:
         with _only_build(settings):
@@ -98,7 +99,7 @@ def _collect(pages, settings, current):
 
 @contextlib.contextmanager
 def _only_build(settings):
-    settings.build.mkdir(exist_ok=True)
+    settings.build.mkdir(parents=True, exist_ok=True)
     with open(settings.build / ".lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,6 +136,7 @@ def _parse(arguments):
     add("--fresh", action="store_true", help="execute even what is up to date")
     add("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="chapters executed at a time (default: 2)")
     add("--timeout", type=int, default=1800, help="seconds that one cell may take (default: 1800)")
+    add("--folder", type=Path, help="where everything that is built goes (default: _build at the root of the book)")
     add("--root", type=Path, default=Path(__file__).resolve().parents[1], help="root of the book")
     options = parser.parse_args(arguments)
     options.parameters = dict(options.parameters)

@@ -233,7 +233,11 @@ def _accept(built, reference, root, variant):
         shutil.copy(built / name, reference)
     path = root / "results" / ORIGIN
     origins = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    origins[variant] = {"commit": _commit(root), "machine": _machine(), "python": platform.python_version()}
+    stamps = {stamp.parent.name: stamp for stamp in (built.parent / "chapters" / variant).glob("*/stamp.json")}
+    seconds = {name: json.loads(stamps[name].read_text(encoding="utf-8"))["seconds"] for name in sorted(stamps)}
+    origins[variant] = {
+        "commit": _commit(root), "machine": _machine(), "python": platform.python_version(), "seconds": seconds
+    }  # fmt: skip
     path.write_text(json.dumps(dict(sorted(origins.items())), indent=1) + "\n", encoding="utf-8")
     print(f"Accepted {len(names)} chapters as the reference in {reference}")
     return 0

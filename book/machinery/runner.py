@@ -35,11 +35,12 @@ class Settings:
     jobs: int = 1
     fresh: bool = False
     timeout: int = 1800
+    folder: Path | None = None
 
     @property
     def build(self):
         """Folder of everything built."""
-        return self.root / "_build"
+        return self.folder or self.root / "_build"
 
     @property
     def variant(self):
@@ -104,10 +105,13 @@ def build_chapters(chapters, all_names, settings, say=print):
     for abandoned in {folder.name for folder in settings.finished.iterdir()} - set(all_names):
         shutil.rmtree(settings.finished / abandoned)
     progress = iter(range(1, len(chapters) + 1))
+    parts = {page.name: key_parts(page, settings, package, data) for page in chapters}
+    todo = [page for page in chapters if _reason(page, settings, parts[page.name])]
+    threads = max(1, (os.cpu_count() or 1) // max(1, min(settings.jobs, len(todo))))
 
     def build(page):
         try:
-            line = _build_chapter(page, settings, key_parts(page, settings, package, data))
+            line = _build_chapter(page, settings, parts[page.name], threads)
         except BuildError as error:
             say(f"[{next(progress)}/{len(chapters)}] {page.name:<22} FAILED")
             return str(error)
@@ -115,9 +119,17 @@ def build_chapters(chapters, all_names, settings, say=print):
         return None
 
     with ThreadPoolExecutor(settings.jobs) as pool:
-        failures = [failure for failure in pool.map(build, chapters) if failure]
+        failures = [failure for failure in pool.map(build, _longest_first(chapters, settings)) if failure]
     if failures:
         raise BuildError("\n\n".join(failures))
+
+
+def _longest_first(chapters, settings):
+    """Order chapters by how long each took when the reference was made, so that no core waits for the last one."""
+    path = settings.root / "results" / "origin.json"
+    origin = json.loads(path.read_text(encoding="utf-8")).get(settings.variant, {}) if path.exists() else {}
+    seconds = origin.get("seconds", {})
+    return sorted(chapters, key=lambda page: -seconds.get(page.name, 0))
 
 
 def stamp_of(page, settings):
@@ -132,17 +144,23 @@ def is_current(page, settings, package, data):
     return bool(stamp) and stamp["key_parts"] == _as_json(key_parts(page, settings, package, data))
 
 
-def _build_chapter(page, settings, parts):
+def _reason(page, settings, parts):
+    """Say why a chapter must be executed, or return None."""
+    stamp = stamp_of(page, settings)
+    return "asked for" if settings.fresh else _difference(stamp and stamp["key_parts"], _as_json(parts))
+
+
+def _build_chapter(page, settings, parts, threads):
     stamp = stamp_of(page, settings)
     parts = _as_json(parts)
-    reason = "asked for" if settings.fresh else _difference(stamp and stamp["key_parts"], parts)
+    reason = _reason(page, settings, parts)
     if not reason:
         return f"{stamp['seconds']:7.1f} s {stamp['peak_memory_mb']:6d} MB  kept"
     final = settings.finished / page.name
     folder = settings.finished / f".{page.name}-{os.getpid()}"
     folder.mkdir()
     _discard(final)
-    outcome = _execute(page, settings, parts["parameters"], folder)
+    outcome = _execute(page, settings, parts["parameters"], folder, threads)
     _check_products(page, folder)
     stamp = {**outcome, "key": _hash(json.dumps(parts, sort_keys=True)), "key_parts": parts}
     (folder / "stamp.json").write_text(json.dumps(stamp, indent=1), encoding="utf-8")
@@ -159,7 +177,7 @@ def _discard(final):
         shutil.rmtree(doomed)
 
 
-def _execute(page, settings, parameters, folder):
+def _execute(page, settings, parameters, folder, threads):
     notebook = folder / "source.ipynb"
     jupytext.write(page.notebook, notebook)
     specification = {
@@ -172,7 +190,12 @@ def _execute(page, settings, parameters, folder):
     command = [sys.executable, str(Path(__file__).with_name("execute.py")), str(folder / "specification.json")]
     with open(folder / "log.txt", "wb") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_environment(settings, folder), cwd=folder
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=_environment(settings, folder, threads),
+            cwd=folder,
         )
         process.wait()
         process.stdin.close()
@@ -187,16 +210,23 @@ def _execute(page, settings, parameters, folder):
     return {name: outcome[name] for name in ("seconds", "peak_memory_mb")}
 
 
-def _environment(settings, folder):
-    threads = str(max(1, (os.cpu_count() or 1) // settings.jobs))
+def _environment(settings, folder, threads):
+    """Return the variables of a chapter's process, whose libraries together use a number of threads and no more.
+
+    Chapters that run side by side on one core each would otherwise stand in each other's way: XLA alone takes a thread
+    for every core that it sees.
+    """
     search_path = [str(settings.root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    flags = [os.environ.get("XLA_FLAGS", "")] + ["--xla_cpu_multi_thread_eigen=false"] * (threads == 1)
     return {
         "JAX_PLATFORMS": "cpu",
         **os.environ,
         "LUX_PRODUCTS": str(folder / "products"),
+        "LUX_WORKERS": str(threads),
         "PYTHONPATH": os.pathsep.join(search_path),
         "PYTHONHASHSEED": "0",
-        **{f"{library}_NUM_THREADS": threads for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")},
+        "XLA_FLAGS": " ".join(filter(None, flags)),
+        **{f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")},
     }
 
 
