@@ -6,7 +6,8 @@ import pytest
 import lux
 from lux.simulation.population import expected_europium
 from lux.simulation.semisynthetic import plant_europium
-from lux.simulation.worlds import PROFILE_REACH, World
+from lux.simulation.worlds import World
+from lux.spectroscopy.profiles import PROFILE_REACH
 
 
 @pytest.fixture(scope="module")

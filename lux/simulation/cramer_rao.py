@@ -15,8 +15,8 @@ import numpy as np
 
 from lux.simulation.observation import RESIDUAL_KERNELS, noise_profile
 from lux.simulation.population import disc_moments
-from lux.simulation.worlds import PROFILE_REACH, line_profile
 from lux.spectroscopy.instrument import pixel_of
+from lux.spectroscopy.profiles import profile_of_line
 from lux.survey import Survey
 
 
@@ -67,10 +67,10 @@ def sample_significance(survey: Survey, bound: np.ndarray | None = None) -> floa
 def _line_information(survey: Survey, line: float) -> np.ndarray:
     """Return p^T C^-1 p of a line's profile p, in each star, (N,): white noise and the correlated residual."""
     pixels = np.rint(pixel_of(survey.wavelength)).astype(int)
-    near = np.flatnonzero(np.abs(pixels - np.rint(pixel_of(line))) <= PROFILE_REACH)
+    near, profile = profile_of_line(line, pixels)
     if not len(near):
         return np.zeros(survey.n_stars)
-    profile = line_profile(pixels[near] - pixel_of(line), pixels[near]) * np.mean(survey.flux[:, near], axis=0)
+    profile = profile * np.mean(survey.flux[:, near], axis=0)
     lag = pixels[near][:, None] - pixels[near]
     residual = survey.provenance["observation"]["continuum_residual"]
     common = residual**2 * sum(weight * np.exp(-(lag**2) / (4 * width**2)) for weight, width in RESIDUAL_KERNELS)

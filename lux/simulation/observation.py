@@ -11,9 +11,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from lux.simulation.population import random_stream
-from lux.simulation.worlds import add_at_observed, columns_near
 from lux.spectroscopy.instrument import CHIPS, N_PIXELS, doppler_shift_pixels, pixel_of
 from lux.spectroscopy.lines import airglow_lines
+from lux.spectroscopy.profiles import add_at_observed, pixels_near
 
 SNR_LIMITS = (70.0, 1250.0)
 ERROR_FLOOR = 0.005
@@ -155,19 +155,13 @@ def _bad_pixels(pixels, velocity, stream, seed: int, observation: Observation) -
     shape = (len(velocity), len(pixels))
     bad = stream.random(shape, dtype=np.float32) < observation.bad_pixel_fraction
     columns = random_stream(seed, "observation columns").uniform(0, N_PIXELS, observation.bad_columns)
-    _mask_at_observed(bad, pixels, columns, velocity, BAD_COLUMN_REACH)
+    shift = doppler_shift_pixels(velocity)[:, None]
+    bad |= pixels_near(columns - shift, pixels, BAD_COLUMN_REACH)
     if observation.sky == "masked":
         lines = airglow_lines()
         strong = pixel_of(lines.wavelength[lines.strength >= MASKED_AIRGLOW])
-        _mask_at_observed(bad, pixels, strong, velocity, MASKED_REACH)
+        bad |= pixels_near(strong - shift, pixels, MASKED_REACH)
     return bad
-
-
-def _mask_at_observed(bad, pixels, observed_pixels, velocity, reach: int) -> None:
-    """Mark, in place, the pixels within `reach` of places that are fixed in the observed frame."""
-    _, columns = columns_near(observed_pixels - doppler_shift_pixels(velocity)[:, None], pixels, reach)
-    inside = columns >= 0
-    bad[np.nonzero(inside)[0], columns[inside]] = True
 
 
 def draw_label_noise(n_stars: int, names, seed: int) -> np.ndarray:

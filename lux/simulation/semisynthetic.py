@@ -12,7 +12,7 @@ import numpy as np
 
 from lux.simulation.observation import draw_label_errors, draw_label_noise
 from lux.simulation.population import Stars, expected_europium, random_stream
-from lux.simulation.worlds import World, as_world, plant
+from lux.simulation.worlds import Sample, World, as_world, plant
 from lux.spectroscopy.instrument import pixel_of
 from lux.survey import Survey, Truth
 
@@ -60,7 +60,7 @@ def plant_europium(survey: Survey, world: str | World = "shortcut", *, tau: floa
     noise = draw_label_noise(survey.n_stars, (LABEL,), seed)[:, 0]
     error = draw_label_errors(survey.n_stars, (LABEL,), seed)[0][:, 0]
     pixels = np.rint(pixel_of(survey.wavelength)).astype(int)
-    flux = plant(world, survey.flux, pixels, base=stars, stars=stars, tau=tau, label_noise=noise)
+    flux = plant(world, survey.flux, pixels, Sample(base=stars, stars=stars, tau=tau, label_noise=noise))
     kept = survey.select_labels(KEPT_LABELS)
     truth = Truth(
         labels=np.column_stack([*columns.values(), stars.abundances["Eu"]]),

@@ -15,7 +15,7 @@ from lux.simulation.observation import Observation, draw_label_errors, draw_labe
 from lux.simulation.population import LABEL_NAMES, Stars, draw_stars, random_stream
 from lux.simulation.synthesis import ELEMENTS as MODEL_ELEMENTS
 from lux.simulation.synthesis import synthesize
-from lux.simulation.worlds import World, as_world, plant, planted_pixels, world_stars
+from lux.simulation.worlds import Sample, World, as_world, plant, world_stars
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
 from lux.survey import Survey, Truth
 
@@ -90,10 +90,11 @@ def make_survey(
     base = draw_stars(n_stars, seed if star_seed is None else star_seed, population=population, tau=tau,
                       r_enhanced_fraction=r_enhanced_fraction, europium_seed=seed)  # fmt: skip
     stars = world_stars(world, base, seed=seed, tau=tau)
-    _check_planted(world, wavelength, stars)
+    _check_planted(world, pixels, stars)
     snr = draw_snr(n_stars, seed, observation)
-    noise_free = plant(world, _clean_flux(base, pixels), pixels, base=base, stars=stars, tau=tau,
-                       label_noise=draw_label_noise(n_stars, (world.label,), seed)[:, 0])  # fmt: skip
+    label_noise = draw_label_noise(n_stars, (world.label,), seed)[:, 0]
+    sample = Sample(base=base, stars=stars, tau=tau, label_noise=label_noise)
+    noise_free = plant(world, noise_free_flux(base, pixels), pixels, sample)
     noise, ivar = _noise(pixels, stars, snr, seed, observation)
     # A masked pixel has flux 1.
     flux = np.where(ivar > 0, noise_free + noise, np.float32(1))
@@ -146,9 +147,9 @@ def _pixels(release: str, wavelength_range) -> np.ndarray:
     return np.flatnonzero(keep)
 
 
-def _check_planted(world: World, wavelength: np.ndarray, stars: Stars) -> None:
+def _check_planted(world: World, pixels: np.ndarray, stars: Stars) -> None:
     for part in world.parts:
-        if part.wavelengths and not np.any(planted_pixels(part, wavelength, stars.observed_velocity)):
+        if part.wavelengths and not np.any(part.pixels(pixels, stars.observed_velocity)):
             places = ", ".join(f"{value:.1f}" for value in part.wavelengths)
             raise ValueError(
                 f"world {part.name!r} plants at {places} A, none of which is among the pixels kept; "
@@ -181,7 +182,7 @@ def _cached(name: str, arguments: tuple, compute) -> tuple[np.ndarray, ...]:
     return arrays
 
 
-def _clean_flux(stars: Stars, pixels: np.ndarray) -> np.ndarray:
+def noise_free_flux(stars: Stars, pixels: np.ndarray) -> np.ndarray:
     """Return the noise-free flux (N, D) of stars without anything planted; europium has no part in it."""
     abundances = {element: values for element, values in stars.abundances.items() if element in MODEL_ELEMENTS}
     parameters = [getattr(stars, name) for name in _STELLAR_PARAMETERS]

@@ -1,13 +1,14 @@
 """Worlds: what is planted in a synthetic survey, and nothing else.
 
-All worlds of one seed have the same stars, the same noise and the same masks. A world changes the flux only in the
-pixels of what it plants (`planted_pixels`), so that a technique can be scored on telling the worlds apart.
+A survey with lines planted in it is the ground of an injection-recovery test. All worlds of one seed have the same
+stars, the same noise and the same masks. A world changes the flux only in the pixels of what it plants
+(`planted_pixels`), so that a technique can be scored on telling the worlds apart.
 """
 
-import copy
 import dataclasses
 import functools
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.optimize import brentq
@@ -15,8 +16,9 @@ from scipy.optimize import brentq
 from lux.simulation.population import ELEMENTS, Stars, decorrelated_europium, disc_moments, random_stream
 from lux.simulation.synthesis import ELEMENTS as MODEL_ELEMENTS
 from lux.simulation.synthesis import synthesize
-from lux.spectroscopy.instrument import N_PIXELS, PIXEL_KMS, LineSpreadFunction, doppler_shift_pixels, pixel_of
+from lux.spectroscopy.instrument import pixel_of
 from lux.spectroscopy.lines import heavy_element_lines
+from lux.spectroscopy.profiles import PROFILE_REACH, add_at_observed, pixels_near, profile_of_line, rest_pixel
 
 # Fictitious europium lines stand where the spectra of giants are nearly free of lines, of known heavy species and of
 # strong airglow at rest: vacuum Angstrom, one in each chip first.
@@ -24,37 +26,41 @@ PLANTED_WAVELENGTHS = (15448.4, 16117.0, 16739.0, 15951.1, 15551.6, 16578.4, 153
 LEAK_WAVELENGTHS = (15692.9, 16578.4, 16806.2)
 # Six of the strongest airglow lines, observed vacuum wavelengths; the first is OH 3-1 P1(2).
 ARTEFACT_WAVELENGTHS = (15240.952, 15332.401, 15833.273, 16030.832, 16128.517, 16692.381)
-# Half width in pixels of a planted profile: more than five standard deviations, beyond which it is exactly zero.
-PROFILE_REACH = 8
 # The star by which line strengths are stated: the disc's mean abundances, on the red clump.
-REFERENCE_TEFF, REFERENCE_LOGG, REFERENCE_ALPHA_FE = 4750.0, 2.5, 0.12
-MOST_SCATTERS = 5.0
-
-# Default strengths are such that a Lux model of 21 latents trained on 2000 stars takes up what is planted. That is why
-# the proxy's line is boosted: then it carries about as much as the three lines of the default signal.
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "shortcut": {},
-    "signal": {"depth": 0.03, "n_lines": 3, "wavelengths": None},
-    "proxy": {"species": "Yb II", "scatter": 0.03, "boost": 40.0},
-    "decorrelated": {},
-    "leak": {"amplitude": 0.02, "wavelengths": LEAK_WAVELENGTHS},
-    "artefact": {"amplitude": 0.1, "wavelengths": ARTEFACT_WAVELENGTHS},
-}
-WORLDS = tuple(_DEFAULTS)
-BESIDES = ("proxy", "leak", "artefact")
-_PLANTED = {
-    "shortcut": "nothing: europium leaves no trace in the flux and follows [Fe/H] and [alpha/Fe] up to its scatter",
-    "signal": "fictitious europium lines",
-    "proxy": "europium leaves no trace, but another element with real lines follows it",
-    "decorrelated": "nothing: europium leaves no trace in the flux and is independent of every other label",
-    "leak": "the noise of the catalogue's [Eu/Fe] is imprinted in the flux",
-    "artefact": "airglow residuals whose amplitude goes with the scatter of [Eu/Fe]",
-}
+_REFERENCE_TEFF, _REFERENCE_LOGG, _REFERENCE_ALPHA_FE = 4750.0, 2.5, 0.12
+_MAX_RESIDUAL = 5.0
 
 
-@dataclasses.dataclass(frozen=True)
-class World:
-    """What is planted in a synthetic survey.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample:
+    """The stars in whose spectra a world is planted.
+
+    Parameters
+    ----------
+    base, stars : Stars
+        The stars before and after `world_stars`.
+    tau : float
+        Scatter of [Eu/Fe] at fixed [Fe/H] and [alpha/Fe], dex.
+    label_noise : (N,) array
+        Noise of the catalogue's [Eu/Fe] in units of its error.
+    """
+
+    base: Stars
+    stars: Stars
+    tau: float
+    label_noise: np.ndarray
+
+
+class _ByName(type):
+    """Lets `World(name, ...)` return an instance of the class of that name."""
+
+    def __call__(cls, *arguments: Any, **options: Any) -> Any:
+        return _make_world(*arguments, **options) if cls is World else super().__call__(*arguments, **options)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class World(metaclass=_ByName):
+    """What is planted (injected) in a synthetic survey.
 
     Parameters
     ----------
@@ -69,7 +75,7 @@ class World:
         - "artefact": at the observed `wavelengths` of airglow, [Eu/Fe] above its expectation raises the flux by
           `amplitude` per tau. Radial velocity moves it in the rest frame.
     depth : float
-        "signal": change of normalised flux at line centre, at instrument resolution, per population standard deviation
+        "signal": change of normalized flux at line center, at instrument resolution, per population standard deviation
         of [Eu/Fe] at the mean star of the disc. Absorption grows as 1 - exp(-t), with t proportional to 10**[Eu/H].
     n_lines : int
     wavelengths : tuple of float
@@ -87,66 +93,229 @@ class World:
     ------
     ValueError
         If the name is unknown, an option does not belong to the world, or a number lies outside its range.
+
+    Notes
+    -----
+    `World("signal", ...)` returns an instance of the subclass `Signal`, and so on: a class a name. The methods
+    `set_abundances`, `inject`, `pixels` are about what the world itself plants, without `also`; `plant`,
+    `planted_pixels` and `world_stars` take in everything.
     """
 
-    name: str = "shortcut"
-    _: dataclasses.KW_ONLY
-    depth: float | None = None
-    n_lines: int | None = None
-    wavelengths: tuple[float, ...] | None = None
-    species: str | None = None
-    scatter: float | None = None
-    boost: float | None = None
-    amplitude: float | None = None
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    options: ClassVar[tuple[str, ...]] = ()
+    combines: ClassVar[bool] = False
+    # The label about which something is planted.
+    label: ClassVar[str] = "eu_fe"
+
     also: tuple["World", ...] = ()
 
-    def __post_init__(self):
-        if self.name not in _DEFAULTS:
-            raise ValueError(f"unknown world {self.name!r}; choose one of {', '.join(WORLDS)}")
-        defaults = _DEFAULTS[self.name]
-        for field in dataclasses.fields(self)[1:-1]:
-            value = getattr(self, field.name)
-            if value is None:
-                object.__setattr__(self, field.name, defaults.get(field.name))
-            elif field.name not in defaults:
-                raise ValueError(
-                    f"world {self.name!r} takes no {field.name!r}; its options are {', '.join(defaults) or 'none'}"
-                )
-        if self.name == "signal":
-            _complete_signal(self)
-        if self.wavelengths is not None:
-            object.__setattr__(self, "wavelengths", tuple(float(value) for value in self.wavelengths))
-        if self.name == "proxy":
-            object.__setattr__(self, "wavelengths", _species_wavelengths(self.species))
-        object.__setattr__(self, "also", tuple(self.also))
-        _check_ranges(self)
+    def __post_init__(self) -> None:
+        for name in ("depth", "scatter", "boost"):
+            if not 0 <= getattr(self, name, 0.0) < np.inf:
+                raise ValueError(f"{name} of world {self.name!r} must not be negative, got {getattr(self, name)}")
+        if not np.isfinite(amplitude := getattr(self, "amplitude", 0.0)):
+            raise ValueError(f"amplitude of world {self.name!r} must be finite, got {amplitude}")
+        if "wavelengths" in self.options and not self.wavelengths:
+            raise ValueError(f"world {self.name!r} needs at least one wavelength")
+        names = [getattr(part, "name", None) for part in self.parts]
+        if len(set(names)) < len(names):
+            raise ValueError(f"one thing cannot be planted twice: {', '.join(map(str, names))}")
+        for other in self.also:
+            if not isinstance(other, World) or not other.combines or other.also:
+                combining = ", ".join(kind.name for kind in WORLDS.values() if kind.combines)
+                raise ValueError(f"only single worlds of {combining} can be planted besides, got {other!r}")
 
     @property
     def parts(self) -> tuple["World", ...]:
-        """The world without what is planted besides, and that, one thing each."""
-        alone = copy.copy(self)
-        object.__setattr__(alone, "also", ())
-        return (alone, *self.also)
+        """The world, and what is planted besides."""
+        return (self, *self.also)
 
     @property
-    def label(self) -> str:
-        """The label about which something is planted."""
-        return "eu_fe"
+    def wavelengths(self) -> tuple[float, ...]:
+        """Where something is planted, vacuum Angstrom."""
+        return ()
+
+    def set_abundances(self, stars: Stars, seed: int, tau: float) -> Stars:
+        """Return the stars with the abundances that the world sets."""
+        return stars
+
+    def inject(self, flux: np.ndarray, pixels: np.ndarray, sample: Sample) -> None:
+        """Plant in the flux (N, D) on pixels (D,) of the APOGEE grid, in place."""
+
+    def pixels(self, pixels: np.ndarray, observed_velocity: np.ndarray | None = None) -> np.ndarray:
+        """Return which of the grid pixels (D,) the world may change, boolean (D,) or (N, D)."""
+        centers = np.rint(pixel_of(np.array(self.wavelengths))).astype(int)
+        return np.any(np.abs(pixels[:, None] - centers) <= PROFILE_REACH, axis=1)
 
     def describe(self, tau: float) -> dict[str, Any]:
         """Return what is planted as values that JSON can hold, for `Truth.world`."""
-        used = {field: getattr(self, field) for field in _DEFAULTS[self.name]}
-        description = {"name": self.name, "label": self.label, "planted": _PLANTED[self.name], **used}
-        description["wavelengths"] = list(self.wavelengths or ())
-        description["own_lines"] = list(self.wavelengths) if self.name == "signal" else []
-        description["tau"] = tau
-        if self.name == "signal":
-            description.update(species="Eu (fictitious)", strength=_signal_strength(self.depth, tau))
-        if self.name == "proxy":
-            description["natural_depths"] = list(natural_depths(self.species))
+        description = {"name": self.name, "label": self.label, "planted": self.summary}
+        description |= {option: getattr(self, option) for option in self.options}
+        description |= {"wavelengths": list(self.wavelengths), "own_lines": [], "tau": tau, **self._details(tau)}
         if self.also:
-            description["also"] = [each.describe(tau) for each in self.also]
+            description["also"] = [other.describe(tau) for other in self.also]
         return description
+
+    def _details(self, tau: float) -> dict[str, Any]:
+        """Return what `describe` adds for this world alone."""
+        return {}
+
+
+class Shortcut(World):
+    """Nothing is planted: [Eu/Fe] follows the other labels up to its own scatter."""
+
+    name = "shortcut"
+    summary = "nothing: europium leaves no trace in the flux and follows [Fe/H] and [alpha/Fe] up to its scatter"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Signal(World):
+    """Fictitious europium lines at rest wavelengths."""
+
+    name = "signal"
+    summary = "fictitious europium lines"
+    options = ("depth", "n_lines", "wavelengths")
+
+    # Default strengths are such that a Lux model of 21 latents trained on 2000 stars takes up what is planted.
+    depth: float = 0.03
+    wavelengths: tuple[float, ...] = PLANTED_WAVELENGTHS[:3]
+
+    @property
+    def n_lines(self) -> int:
+        """Number of lines."""
+        return len(self.wavelengths)
+
+    def inject(self, flux: np.ndarray, pixels: np.ndarray, sample: Sample) -> None:
+        europium = sample.stars.fe_h + sample.stars.abundances["Eu"]
+        absorbed = _absorption(self._strength(sample.tau), europium, disc_moments(sample.tau)["eu_h_mean"])
+        for wavelength in self.wavelengths:
+            near, profile = profile_of_line(wavelength, pixels)
+            flux[:, near] = flux[:, near] * (1 - absorbed[:, None] * profile)
+
+    def _details(self, tau: float) -> dict[str, Any]:
+        lines = list(self.wavelengths)
+        return {"own_lines": lines, "species": "Eu (fictitious)", "strength": self._strength(tau)}
+
+    def _strength(self, tau: float) -> float:
+        """Return t at the mean [Eu/H] for which half a standard deviation up and down differ by `depth` in flux."""
+        half = 10.0 ** (0.5 * disc_moments(tau)["eu_fe_std"])
+
+        def difference(strength: float) -> float:
+            return np.exp(-strength / half) - np.exp(-strength * half) - self.depth
+
+        strongest = 2 * np.log(half) / (half - 1 / half)
+        if difference(strongest) < 0:
+            most = difference(strongest) + self.depth
+            raise ValueError(
+                f"no line changes by depth={self.depth} per standard deviation of [Eu/Fe]; at most {most:.3f}"
+            )
+        return brentq(difference, 0.0, strongest)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Proxy(World):
+    """Another element follows europium and is seen in its real lines."""
+
+    name = "proxy"
+    summary = "europium leaves no trace, but another element with real lines follows it"
+    options = ("species", "scatter", "boost")
+    combines = True
+
+    species: str = "Yb II"
+    scatter: float = 0.03
+    # Boosted, the natural line of Yb carries about as much as the three lines of the default signal.
+    boost: float = 40.0
+
+    def __post_init__(self) -> None:
+        _species_wavelengths(self.species)
+        super().__post_init__()
+
+    @property
+    def wavelengths(self) -> tuple[float, ...]:
+        """Of the lines of the species, vacuum Angstrom."""
+        return _species_wavelengths(self.species)
+
+    @property
+    def element(self) -> str:
+        """Symbol of the element that follows europium."""
+        return self.species.split()[0]
+
+    def set_abundances(self, stars: Stars, seed: int, tau: float) -> Stars:
+        noise = random_stream(seed, "world proxy").standard_normal(len(stars))
+        return stars.with_abundance(self.element, stars.abundances["Eu"] + self.scatter * noise)
+
+    def inject(self, flux: np.ndarray, pixels: np.ndarray, sample: Sample) -> None:
+        reference = disc_moments(0.0)["fe_h_mean"] + _reference_abundance(self.element)
+        for wavelength, depth in zip(self.wavelengths, natural_depths(self.species), strict=True):
+            natural = -np.log1p(-depth)
+            before, after = (
+                _absorption(strength, stars.fe_h + stars.abundances[self.element], reference)[:, None]
+                for strength, stars in ((natural, sample.base), (self.boost * natural, sample.stars))
+            )
+            near, profile = profile_of_line(wavelength, pixels)
+            flux[:, near] = flux[:, near] * (1 - after * profile) / (1 - before * profile)
+
+    def _details(self, tau: float) -> dict[str, Any]:
+        return {"natural_depths": list(natural_depths(self.species))}
+
+
+class Decorrelated(World):
+    """Nothing is planted, and [Eu/Fe] is drawn regardless of all other labels."""
+
+    name = "decorrelated"
+    summary = "nothing: europium leaves no trace in the flux and is independent of every other label"
+
+    def set_abundances(self, stars: Stars, seed: int, tau: float) -> Stars:
+        return stars.with_abundance("Eu", decorrelated_europium(len(stars), seed, tau))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Leak(World):
+    """The noise of the catalogue's [Eu/Fe] is in the flux."""
+
+    name = "leak"
+    summary = "the noise of the catalogue's [Eu/Fe] is imprinted in the flux"
+    options = ("amplitude", "wavelengths")
+    combines = True
+
+    amplitude: float = 0.02
+    wavelengths: tuple[float, ...] = LEAK_WAVELENGTHS
+
+    def inject(self, flux: np.ndarray, pixels: np.ndarray, sample: Sample) -> None:
+        change = -self.amplitude * np.asarray(sample.label_noise)[:, None]
+        for wavelength in self.wavelengths:
+            near, profile = profile_of_line(wavelength, pixels)
+            flux[:, near] = flux[:, near] + change * profile
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Artefact(World):
+    """Residuals of airglow, fixed in the observer's frame, that correlate with [Eu/Fe] above its expectation."""
+
+    name = "artefact"
+    summary = "airglow residuals whose amplitude goes with the scatter of [Eu/Fe]"
+    options = ("amplitude", "wavelengths")
+    combines = True
+
+    amplitude: float = 0.1
+    wavelengths: tuple[float, ...] = ARTEFACT_WAVELENGTHS
+
+    def inject(self, flux: np.ndarray, pixels: np.ndarray, sample: Sample) -> None:
+        if sample.tau == 0:
+            return
+        stars = sample.stars
+        residual = np.clip((stars.abundances["Eu"] - stars.eu_expected) / sample.tau, -_MAX_RESIDUAL, _MAX_RESIDUAL)
+        amplitude = self.amplitude * np.tile(residual[:, None], len(self.wavelengths))
+        add_at_observed(flux, pixels, self.wavelengths, stars.observed_velocity, amplitude)
+
+    def pixels(self, pixels: np.ndarray, observed_velocity: np.ndarray | None = None) -> np.ndarray:
+        if observed_velocity is None:
+            raise ValueError("the pixels of an artefact depend on the star: give observed_velocity (N,) in km/s")
+        return pixels_near(rest_pixel(self.wavelengths, observed_velocity), pixels, PROFILE_REACH)
+
+
+WORLDS: dict[str, type[World]] = {kind.name: kind for kind in (Shortcut, Signal, Proxy, Decorrelated, Leak, Artefact)}
 
 
 def as_world(world: str | World) -> World:
@@ -155,33 +324,62 @@ def as_world(world: str | World) -> World:
         return world
     if not isinstance(world, str):
         raise ValueError(f"world must be a name ({', '.join(WORLDS)}) or a World, got {type(world).__name__}")
-    return World(name=world)
+    return World(world)
 
 
-def _complete_signal(world: World) -> None:
-    if world.wavelengths is None:
-        if not 1 <= world.n_lines <= len(PLANTED_WAVELENGTHS):
-            raise ValueError(f"n_lines must lie between 1 and {len(PLANTED_WAVELENGTHS)}, got {world.n_lines}; "
-                             "give wavelengths for more")  # fmt: skip
-        object.__setattr__(world, "wavelengths", PLANTED_WAVELENGTHS[: world.n_lines])
-    object.__setattr__(world, "n_lines", len(world.wavelengths))
+def _make_world(name: str = "shortcut", *, also: Iterable[World] = (), **options: Any) -> World:
+    if name not in WORLDS:
+        raise ValueError(f"unknown world {name!r}; choose one of {', '.join(WORLDS)}")
+    kind = WORLDS[name]
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        if option not in kind.options:
+            raise ValueError(f"world {name!r} takes no {option!r}; its options are {', '.join(kind.options) or 'none'}")
+    n_lines = given.pop("n_lines", None)
+    if "wavelengths" in given:
+        given["wavelengths"] = tuple(float(wavelength) for wavelength in given["wavelengths"])
+    elif n_lines is not None:
+        if not 1 <= n_lines <= len(PLANTED_WAVELENGTHS):
+            raise ValueError(
+                f"n_lines must lie between 1 and {len(PLANTED_WAVELENGTHS)}, got {n_lines}; give wavelengths for more"
+            )
+        given["wavelengths"] = PLANTED_WAVELENGTHS[:n_lines]
+    return kind(**given, also=tuple(also))
 
 
-def _check_ranges(world: World) -> None:
-    for name in ("depth", "scatter", "boost"):
-        value = getattr(world, name)
-        if value is not None and not 0 <= value < np.inf:
-            raise ValueError(f"{name} of world {world.name!r} must not be negative, got {value}")
-    if world.amplitude is not None and not np.isfinite(world.amplitude):
-        raise ValueError(f"amplitude of world {world.name!r} must be finite, got {world.amplitude}")
-    if world.name in ("signal", "leak", "artefact") and not world.wavelengths:
-        raise ValueError(f"world {world.name!r} needs at least one wavelength")
-    names = [world.name, *(getattr(each, "name", None) for each in world.also)]
-    if len(set(names)) < len(names):
-        raise ValueError(f"one thing cannot be planted twice: {', '.join(map(str, names))}")
-    for each in world.also:
-        if not isinstance(each, World) or each.name not in BESIDES or each.also:
-            raise ValueError(f"only single worlds of {', '.join(BESIDES)} can be planted besides, got {each!r}")
+def world_stars(world: World, stars: Stars, *, seed: int, tau: float) -> Stars:
+    """Return the stars with the abundances that the world sets; all else is unchanged."""
+    for part in world.parts:
+        stars = part.set_abundances(stars, seed, tau)
+    return stars
+
+
+def plant(world: World, flux: np.ndarray, pixels: np.ndarray, sample: Sample) -> np.ndarray:
+    """Return the flux with what the world plants.
+
+    Parameters
+    ----------
+    world : World
+    flux : (N, D) array
+        Noise-free flux of the base stars; not changed.
+    pixels : (D,) array of int
+        Pixels of the APOGEE grid on which the flux is given.
+    sample : Sample
+
+    Returns
+    -------
+    (N, D) array, float32.
+    """
+    planted = np.array(flux)
+    for part in world.parts:
+        part.inject(planted, pixels, sample)
+    return planted
+
+
+def planted_pixels(world: World, wavelength: np.ndarray, observed_velocity: np.ndarray | None = None) -> np.ndarray:
+    """Return which pixels a world may change, boolean (D,), or (N, D) with an artefact, which needs the velocities."""
+    pixels = np.rint(pixel_of(np.asarray(wavelength))).astype(int)
+    return functools.reduce(np.logical_or, (part.pixels(pixels, observed_velocity) for part in world.parts))
 
 
 def _species_wavelengths(species: str) -> tuple[float, ...]:
@@ -193,137 +391,20 @@ def _species_wavelengths(species: str) -> tuple[float, ...]:
     return tuple(lines.wavelength[usable & (lines.species == species)].tolist())
 
 
-def world_stars(world: World, stars: Stars, *, seed: int, tau: float) -> Stars:
-    """Return the stars with the abundances that the world sets; all else is unchanged."""
-    for part in world.parts:
-        if part.name == "decorrelated":
-            stars = stars.with_abundance("Eu", decorrelated_europium(len(stars), seed, tau))
-        if part.name == "proxy":
-            noise = random_stream(seed, "world proxy").standard_normal(len(stars))
-            stars = stars.with_abundance(_element(part), stars.abundances["Eu"] + part.scatter * noise)
-    return stars
-
-
-def _element(world: World) -> str:
-    return world.species.split()[0]
-
-
-def plant(world: World, flux, pixels, *, base: Stars, stars: Stars, tau: float, label_noise) -> np.ndarray:
-    """Return the flux with what the world plants.
-
-    Parameters
-    ----------
-    world : World
-    flux : (N, D) array
-        Noise-free flux of the base stars; not changed.
-    pixels : (D,) array of int
-        Pixels of the APOGEE grid on which the flux is given.
-    base, stars : Stars
-        The stars before and after `world_stars`.
-    tau : float
-        Scatter of [Eu/Fe] at fixed [Fe/H] and [alpha/Fe].
-    label_noise : (N,) array
-        Noise of the catalogue's [Eu/Fe] in units of its error.
-
-    Returns
-    -------
-    (N, D) array, float32; the same object as `flux` where nothing is planted.
-    """
-    planted = [part for part in world.parts if part.name not in ("shortcut", "decorrelated")]
-    flux = np.array(flux) if planted else flux
-    for part in planted:
-        _plant_part(part, flux, pixels, base, stars, tau, label_noise)
-    return flux
-
-
-def _plant_part(world: World, flux, pixels, base: Stars, stars: Stars, tau: float, label_noise) -> None:
-    """Plant one thing in the flux, in place."""
-    if world.name == "signal":
-        absorbed = _absorption(_signal_strength(world.depth, tau), stars.fe_h + stars.abundances["Eu"],
-                               disc_moments(tau)["eu_h_mean"])  # fmt: skip
-        for wavelength in world.wavelengths:
-            _at_line(flux, pixels, wavelength, lambda part, profile: part * (1 - absorbed[:, None] * profile))
-    elif world.name == "proxy":
-        _plant_proxy(world, flux, pixels, base, stars)
-    elif world.name == "leak":
-        change = -world.amplitude * np.asarray(label_noise)
-        for wavelength in world.wavelengths:
-            _at_line(flux, pixels, wavelength, lambda part, profile: part + change[:, None] * profile)
-    elif world.name == "artefact":
-        _plant_artefact(world, flux, pixels, stars, tau)
-
-
-def planted_pixels(world: World, wavelength, observed_velocity=None) -> np.ndarray:
-    """Return which pixels a world may change, boolean (D,), or (N, D) with an artefact, which needs the velocities."""
-    pixels = np.rint(pixel_of(np.asarray(wavelength))).astype(int)
-    planted = np.zeros(len(pixels), bool)
-    for part in world.parts:
-        planted = planted | _pixels_of_part(part, pixels, observed_velocity)
-    return planted
-
-
-def _pixels_of_part(world: World, pixels: np.ndarray, observed_velocity) -> np.ndarray:
-    if world.name in ("shortcut", "decorrelated"):
-        return np.zeros(len(pixels), bool)
-    if world.name != "artefact":
-        centres = np.rint(pixel_of(np.array(world.wavelengths))).astype(int)
-        return np.any(np.abs(pixels[:, None] - centres) <= PROFILE_REACH, axis=1)
-    if observed_velocity is None:
-        raise ValueError("the pixels of an artefact depend on the star: give observed_velocity (N,) in km/s")
-    _, columns = columns_near(rest_pixel(world.wavelengths, observed_velocity), pixels, PROFILE_REACH)
-    inside = columns >= 0
-    planted = np.zeros((len(columns), len(pixels)), bool)
-    planted[np.nonzero(inside)[0], columns[inside]] = True
-    return planted
-
-
-def rest_pixel(observed_wavelength, observed_velocity) -> np.ndarray:
-    """Pixel (N, L) of the rest-frame grid on which light of fixed observed wavelengths (L,) falls."""
-    return pixel_of(np.asarray(observed_wavelength)) - doppler_shift_pixels(np.asarray(observed_velocity))[:, None]
-
-
-def line_profile(offset, pixel) -> np.ndarray:
-    """Return the instrument profile, 1 at its centre, at an offset in pixels from a line on a pixel of the grid."""
-    sigma = LineSpreadFunction().sigma_kms()[np.clip(pixel, 0, N_PIXELS - 1)] / PIXEL_KMS
-    return np.exp(-0.5 * (offset / sigma) ** 2)
-
-
-def _at_line(flux, pixels, wavelength, change) -> None:
-    """Replace the flux within PROFILE_REACH of a rest wavelength by change(flux, profile)."""
-    centre = pixel_of(wavelength)
-    near = np.flatnonzero(np.abs(pixels - np.rint(centre)) <= PROFILE_REACH)
-    profile = line_profile(pixels[near] - centre, pixels[near])
-    flux[:, near] = change(flux[:, near], profile).astype(np.float32)
-
-
-def _absorption(strength, abundance, reference) -> np.ndarray:
-    """Return the depth at line centre, 1 - exp(-t), with t = strength at the reference abundance [X/H]."""
+def _absorption(strength: float, abundance: np.ndarray, reference: float) -> np.ndarray:
+    """Return the depth at line center, 1 - exp(-t), with t = strength at the reference abundance [X/H]."""
     return -np.expm1(-strength * 10.0 ** (np.asarray(abundance) - reference))
-
-
-def _signal_strength(depth: float, tau: float) -> float:
-    """Return t at the mean [Eu/H] for which half a standard deviation up and down differ by `depth` in flux."""
-    half = 10.0 ** (0.5 * disc_moments(tau)["eu_fe_std"])
-
-    def difference(strength):
-        return np.exp(-strength / half) - np.exp(-strength * half) - depth
-
-    strongest = 2 * np.log(half) / (half - 1 / half)
-    if difference(strongest) < 0:
-        most = difference(strongest) + depth
-        raise ValueError(f"no line changes by depth={depth} per standard deviation of [Eu/Fe]; at most {most:.3f}")
-    return brentq(difference, 0.0, strongest)
 
 
 @functools.cache
 def natural_depths(species: str) -> tuple[float, ...]:
-    """Return the depth that each line of a heavy species takes from the flux of the reference star, at line centre."""
+    """Return the depth that each line of a heavy species takes from the flux of the reference star, at line center."""
     wavelengths = _species_wavelengths(species)
     element = species.split()[0]
     reference = _reference_abundance(element)
     flux = synthesize(
-        np.full(2, REFERENCE_TEFF), np.full(2, REFERENCE_LOGG), np.full(2, disc_moments(0.0)["fe_h_mean"]),
-        REFERENCE_ALPHA_FE, {element: np.array([reference, reference - 9.0])},
+        np.full(2, _REFERENCE_TEFF), np.full(2, _REFERENCE_LOGG), np.full(2, disc_moments(0.0)["fe_h_mean"]),
+        _REFERENCE_ALPHA_FE, {element: np.array([reference, reference - 9.0])},
     )  # fmt: skip
     nearest = np.rint(pixel_of(np.array(wavelengths))).astype(int)
     return tuple(float(depth) for depth in 1 - flux[0, nearest] / flux[1, nearest])
@@ -331,43 +412,4 @@ def natural_depths(species: str) -> tuple[float, ...]:
 
 def _reference_abundance(element: str) -> float:
     constant, iron, alpha, _ = ELEMENTS[element]
-    return constant + iron * disc_moments(0.0)["fe_h_mean"] + alpha * (REFERENCE_ALPHA_FE - 0.08)
-
-
-def _plant_proxy(world: World, flux, pixels, base: Stars, stars: Stars) -> None:
-    element = _element(world)
-    reference = disc_moments(0.0)["fe_h_mean"] + _reference_abundance(element)
-    for wavelength, depth in zip(world.wavelengths, natural_depths(world.species), strict=True):
-        strength = -np.log1p(-depth)
-        before = _absorption(strength, base.fe_h + base.abundances[element], reference)
-        after = _absorption(world.boost * strength, stars.fe_h + stars.abundances[element], reference)
-
-        def change(part, profile, before=before[:, None], after=after[:, None]):
-            return part * (1 - after * profile) / (1 - before * profile)
-
-        _at_line(flux, pixels, wavelength, change)
-
-
-def _plant_artefact(world: World, flux, pixels, stars: Stars, tau: float) -> None:
-    if tau == 0:
-        return
-    residual = np.clip((stars.abundances["Eu"] - stars.eu_expected) / tau, -MOST_SCATTERS, MOST_SCATTERS)
-    add_at_observed(flux, pixels, world.wavelengths, stars.observed_velocity,
-                    world.amplitude * np.tile(residual[:, None], len(world.wavelengths)))  # fmt: skip
-
-
-def add_at_observed(flux, pixels, wavelengths, observed_velocity, amplitude) -> None:
-    """Add to flux (N, D), in place, instrument profiles at fixed observed wavelengths (L,) with amplitudes (N, L)."""
-    centres = rest_pixel(wavelengths, observed_velocity)
-    nearest, columns = columns_near(centres, pixels, PROFILE_REACH)
-    values = np.asarray(amplitude)[:, :, None] * line_profile(nearest - centres[:, :, None], nearest)
-    inside = columns >= 0
-    np.add.at(flux, (np.nonzero(inside)[0], columns[inside]), values[inside].astype(np.float32))
-
-
-def columns_near(centres, pixels, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the grid pixels within `reach` of centres (N, L), (N, L, 2 reach + 1), and their columns, -1 for none."""
-    nearest = np.rint(centres).astype(int)[:, :, None] + np.arange(-reach, reach + 1)
-    column = np.full(N_PIXELS + 2, -1)
-    column[np.asarray(pixels) + 1] = np.arange(len(pixels))
-    return nearest, column[np.clip(nearest + 1, 0, N_PIXELS + 1)]
+    return constant + iron * disc_moments(0.0)["fe_h_mean"] + alpha * (_REFERENCE_ALPHA_FE - 0.08)
