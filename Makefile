@@ -40,7 +40,7 @@ help:
 	@echo "make serve           build, then serve the website on http://localhost:8000 (PORT=8000)"
 	@echo "make check-results   compare the last build with the committed reference results"
 	@echo "make accept-results  make the last build the reference"
-	@echo "make lint            check code style and the text of the book"
+	@echo "make lint            check style, types, the direction of imports and the text of the book"
 	@echo "make bench           run the benchmarks"
 	@echo "make lock            write requirements.lock anew from pyproject.toml"
 	@echo "make clean           remove what was built (keeps .venv and downloaded data)"
@@ -67,7 +67,10 @@ accept-results: $(STAMP)
 	@$(RUN) tools/check_results.py --accept
 
 lint: $(STAMP)
-	@$(RUN) -m ruff check
+	@$(RUN) -m ruff check --quiet
+	@$(RUN) -m ruff format --check --quiet
+	@$(RUN) -m mypy
+	@$(VENV)/bin/lint-imports
 	@$(RUN) tools/lint_book.py
 
 bench: $(STAMP)
@@ -80,7 +83,7 @@ lock: $(STAMP)
 		--no-emit-find-links --no-annotate --quiet --output-file requirements.lock
 
 clean:
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 
 environment: $(STAMP)
 

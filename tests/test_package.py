@@ -1,5 +1,6 @@
 """The project's own files agree with one another."""
 
+import doctest
 import importlib
 import os
 import re
@@ -121,6 +122,38 @@ def test_the_public_surface_is_small_and_can_be_had():
         room = importlib.import_module(".".join(path.parent.relative_to(ROOT).parts))
         names += [getattr(room, name) for name in getattr(room, "__all__", ())]
     assert 60 < len(names) <= 120
+
+
+def test_the_examples_in_docstrings_give_what_they_show():
+    shown = [path for path in sorted((ROOT / "lux").rglob("*.py")) if ">>>" in path.read_text()]
+    assert shown
+    for path in shown:
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        assert doctest.testmod(module, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE).failed == 0, path
+
+
+WORKFLOWS = {path.name: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/workflows").glob("*.yml")}
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_reads_only_and_runs_actions_that_nobody_can_change(name):
+    workflow = WORKFLOWS[name]
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert "timeout-minutes" in job
+        for step in job["steps"]:
+            if "uses" in step:
+                assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+def test_the_hooks_run_what_the_lint_runs():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][-1]["hooks"]
+    lint = (ROOT / "Makefile").read_text().replace("$(RUN)", ".venv/bin/python").replace("$(VENV)", ".venv")
+    for hook in hooks:
+        program = hook["entry"].removesuffix(" --force-exclude")
+        assert program.replace(".venv/bin/ruff", ".venv/bin/python -m ruff") in lint, hook["id"]
 
 
 def test_what_names_a_source_file_of_the_module_names_one_that_is_there():
