@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 import os
 import re
 import shutil
@@ -146,6 +147,15 @@ def test_a_workflow_reads_only_and_runs_actions_that_nobody_can_change(name):
                 assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["persist-credentials"] is False
+
+
+def test_the_numbers_of_the_audit_in_the_readme_are_results_of_the_controls():
+    results = json.loads((ROOT / "results" / "08_controls.json").read_text())["results"]
+    texts = [result["text"].split(" (")[0] for result in results.values()]
+    quoted = re.findall(r"\d+\s+of\s+\d+", (ROOT / "README.md").read_text())
+    assert len(quoted) == 2
+    assert {re.sub(r"\s+", " ", text) for text in quoted} <= set(texts)
+    assert f"on {results['n_worlds']['text']} synthetic surveys" in (ROOT / "README.md").read_text()
 
 
 def test_the_hooks_run_what_the_lint_runs():
