@@ -111,7 +111,9 @@ def test_missing_values_of_every_kind_are_missing(tmp_path):
     assert table["gaia_id"].tolist() == [0, 0, BIG, 0, 0]
 
 
-def test_null_values_and_scaled_columns_are_heeded(tmp_path):
+@pytest.mark.parametrize("block_bytes", [1, 2**20])
+def test_null_values_and_scales_are_applied_in_every_block(tmp_path, monkeypatch, block_bytes):
+    monkeypatch.setattr(catalogues, "BLOCK_BYTES", block_bytes)
     columns = [
         fits.Column("id", "K", array=np.array([-7, BIG]), null=-7),
         fits.Column("flag", "J", array=np.array([99, 2], np.int32), null=99),

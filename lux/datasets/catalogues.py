@@ -1,16 +1,15 @@
 """The two catalogues of the study, read by column: APOGEE DR17 ``allStar`` and the main table of GALAH DR3.
 
-Both are FITS tables too large to hold (4 GB and 0.8 GB), so that rows pass by in blocks and only the wanted columns are
-kept. What is odd in such tables, and what the reader does about it:
+Both are FITS tables too large to hold (4 GB and 0.8 GB): astropy maps them, rows pass by in blocks, and only the wanted
+columns are kept, in the machine's byte order. What is odd in such tables, and what the reader does about it:
 
-- Numbers are stored big-endian: every column comes back in the machine's own order.
 - A Gaia identifier needs 64 bits: a column that holds it in 32 bits, or as a floating-point number, is refused.
 - A set of flags is not a number: 32 bits with the highest one set would read as negative and, widened, would set all
   the bits above. Flags are taken as unsigned and come back as 64 bits.
 - Missing numbers are NaN, but also -9999 in older columns; missing integers are 0, negative, or the column's TNULL; a
   missing flag counts as every flag set.
 - Text is padded by blanks or zero bytes.
-- Names of columns are compared without case; their order does not matter, and unknown ones are passed over.
+- Names of columns are compared without case; their order does not matter, and unknown ones are ignored.
 
 References
 ----------
@@ -29,7 +28,7 @@ from astropy.io import fits
 
 from lux.datasets.fits_files import open_fits
 
-BLOCK_BYTES = 32 * 2**20
+BLOCK_BYTES = 128 * 2**20
 # Magnitude from which a stored number is a sentinel for "missing"; of positive ones a column may allow larger.
 SENTINEL = 9990.0
 
@@ -155,41 +154,36 @@ def read_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> dict
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no catalogue at {path}")
-    table, start, n_rows = _open_table(path)
-    dtype = table.dtype.newbyteorder(">")
-    places = {key: _find(path, table, column) for key, column in columns.items()}
-    collected = {key: [] for key in columns}
-    rows_at_once = max(1, BLOCK_BYTES // dtype.itemsize)
-    with open(path, "rb") as file:
-        file.seek(start)
-        for first in range(0, n_rows, rows_at_once):
-            count = min(rows_at_once, n_rows - first)
-            rows = np.fromfile(file, dtype, count)
-            if len(rows) < count:
-                raise ValueError(f"{path} is truncated: its table ends after {first + len(rows)} of {n_rows} rows")
-            for key, name in places.items():
-                collected[key].append(_converted(path, columns[key], table[name], rows[name]))
-    return {key: np.concatenate(parts) if parts else _empty(columns[key].kind) for key, parts in collected.items()}
+    rows = _open_table(path)
+    names = {key: _find(path, rows.columns, column) for key, column in columns.items()}
+    collected: dict[str, list[np.ndarray]] = {key: [] for key in columns}
+    rows_at_once = max(1, BLOCK_BYTES // rows.itemsize)
+    # A block touches each page of the mapped file once; column after column would read the whole file for each.
+    for first in range(0, max(1, len(rows)), rows_at_once):
+        block = rows[first : first + rows_at_once]
+        for key, name in names.items():
+            collected[key].append(_converted(columns[key], block, name))
+    return {key: np.concatenate(parts) for key, parts in collected.items()}
 
 
 def check_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> None:
     """Raise what `read_columns` would raise of a file, from its header and size, without reading its rows."""
     path = Path(path)
-    table, start, n_rows = _open_table(path)
-    needed, size = start + n_rows * table.dtype.itemsize, path.stat().st_size
-    if size < needed:
-        raise ValueError(f"{path} is truncated: it has {size} bytes where its table ends at {needed}")
+    table = _open_table(path).columns
     for column in columns.values():
         _find(path, table, column)
 
 
-def _open_table(path: Path) -> tuple[fits.ColDefs, int, int]:
-    """Return the column definitions of the first table, the byte where its rows start, and their number."""
+def _open_table(path: Path) -> fits.FITS_rec:
+    """Return the rows of the first table, mapped and not read."""
     try:
         with open_fits(path, memmap=True, lazy_load_hdus=True) as file:
             for hdu in file:
                 if isinstance(hdu, fits.BinTableHDU):
-                    return hdu.columns, hdu.fileinfo()["datLoc"], hdu.header["NAXIS2"]
+                    end = hdu.fileinfo()["datLoc"] + hdu.header["NAXIS1"] * hdu.header["NAXIS2"]
+                    if path.stat().st_size < end:
+                        raise ValueError(f"it has {path.stat().st_size} bytes where its table ends at {end}")
+                    return hdu.data
     except Exception as error:
         # astropy reports a broken file by many exception types.
         raise ValueError(f"{path} cannot be read as a FITS table (truncated, damaged or foreign): {error}") from error
@@ -220,15 +214,14 @@ def _find(path: Path, table: fits.ColDefs, column: Column) -> str:
     return name
 
 
-def _converted(path: Path, column: Column, definition: fits.Column, values: np.ndarray) -> np.ndarray:
-    values = values.reshape(len(values))
+def _converted(column: Column, block: fits.FITS_rec, name: str) -> np.ndarray:
+    """Return a column as `Column` describes it. Of the header, astropy applies TSCAL and TZERO, but not TNULL."""
+    stored, null = block.view(np.ndarray)[name].reshape(len(block)), block.columns[name].null
     if column.kind == "text":
-        texts = (text.partition(b"\0")[0].decode("ascii", "replace").strip() for text in values.tolist())
-        return np.array(list(texts), dtype=f"U{values.dtype.itemsize}")
-    missing = np.zeros(len(values), bool)
-    if values.dtype.kind in "iu" and definition.null not in (None, ""):
-        missing = values == definition.null
-    values = _scaled(definition, values.astype(values.dtype.newbyteorder("=")))
+        texts = (text.partition(b"\0")[0].decode("ascii", "replace").strip() for text in stored.tolist())
+        return np.array(list(texts), dtype=f"U{stored.dtype.itemsize}")
+    missing = stored == null if stored.dtype.kind in "iu" and null not in (None, "") else np.zeros(len(stored), bool)
+    values = block.field(name).reshape(len(block))
     if column.kind == "number":
         number = values.astype(np.float64)
         return np.where(missing | ~((number > -SENTINEL) & (number < column.limit)), np.nan, number)
@@ -237,20 +230,5 @@ def _converted(path: Path, column: Column, definition: fits.Column, values: np.n
     if values.dtype.kind == "f":
         missing = ~np.isfinite(values)
         values = np.where(missing, 0, values).astype(np.int64)
-    unsigned = values.view(values.dtype.str.replace("i", "u"))
-    return np.where(missing, -1, unsigned.astype(np.uint64).view(np.int64))
-
-
-def _scaled(definition: fits.Column, values: np.ndarray) -> np.ndarray:
-    """Apply TSCAL and TZERO, which few tables have; unsigned integers are stored with a TZERO of half their range."""
-    scale, zero = definition.bscale or 1, definition.bzero or 0
-    if (scale, zero) == (1, 0):
-        return values
-    if values.dtype.kind == "i" and scale == 1 and zero == 1 << (8 * values.dtype.itemsize - 1):
-        unsigned = values.dtype.str.replace("i", "u")
-        return values.view(unsigned) ^ np.array(int(zero), dtype=unsigned)
-    return values * scale + zero
-
-
-def _empty(kind: str) -> np.ndarray:
-    return np.empty(0, {"text": str, "number": np.float64}.get(kind, np.int64))
+    unsigned = values.astype(values.dtype.str.replace("i", "u").replace(">", "="))
+    return np.where(missing, -1, unsigned.astype(np.int64))
