@@ -16,13 +16,13 @@ CONTRIBUTING.md.
 import argparse
 import ast
 import contextlib
-import fcntl
 import os
 import shutil
 import sys
 import time
 from pathlib import Path
 
+import filelock
 import nbformat
 from machinery.chapters import read_pages, select
 from machinery.data import data_digests, fetch_data
@@ -100,11 +100,11 @@ def _collect(pages, settings, current):
 @contextlib.contextmanager
 def _only_build(settings):
     settings.build.mkdir(parents=True, exist_ok=True)
-    with open(settings.build / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BuildError(f"another build is at work in {settings.root}; wait for it to end") from error
+    try:
+        held = filelock.FileLock(settings.build / ".lock").acquire(timeout=0)
+    except filelock.Timeout as error:
+        raise BuildError(f"another build is at work in {settings.root}; wait for it to end") from error
+    with held:
         yield
 
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import build
+import filelock
 import nbformat
 import pytest
 from machinery import stage
@@ -246,10 +247,7 @@ def test_two_builds_give_identical_results(book, capsys):
 
 
 def test_a_second_build_at_the_same_time_is_refused(book, capsys):
-    import fcntl
-
-    with open(book / "_build" / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with filelock.FileLock(book / "_build" / ".lock"):
         status, output = run_build(book, capsys)
     assert status == 1
     assert "another build" in output

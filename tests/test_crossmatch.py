@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lux.datasets.crossmatch import (
+    _BAD_FIT,
     SELECTIONS,
     globular_clusters,
     in_globular_cluster,
@@ -112,7 +113,7 @@ def test_of_repeated_galah_rows_the_best_is_taken():
         ("the catalogue says where the spectrum is", {"telescope": {0: ""}}, {}),
         ("the catalogue says where the spectrum is", {"field": {0: "../a"}}, {}),
         *(("APOGEE STARFLAG without a bad bit", {"starflag": {0: 1 << bit}}, {}) for bit in (0, 3, 18, 22)),
-        *(("APOGEE ASPCAPFLAG without a bad bit", {"aspcapflag": {0: 1 << bit}}, {}) for bit in (16, 17, 23, 41)),
+        *(("APOGEE ASPCAPFLAG without a bad bit", {"aspcapflag": {0: 1 << bit}}, {}) for bit in _BAD_FIT.values()),
         ("APOGEE STARFLAG without a bad bit", {"starflag": {0: -1}}, {}),
         ("APOGEE S/N > 50", {"snr": {0: 50.0}}, {}),
         ("APOGEE S/N > 50", {"snr": {0: np.nan}}, {}),

@@ -12,7 +12,6 @@ Whoever uses the data cites Abdurro'uf et al. 2022 (SDSS DR17), Majewski et al. 
 import collections
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import json
@@ -23,6 +22,7 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import filelock
 import h5py
 import numpy as np
 
@@ -387,10 +387,11 @@ def _unique(names: np.ndarray) -> np.ndarray:
 @contextlib.contextmanager
 def _only_one(cache: Path) -> Iterator[None]:
     """Let one process at a time fetch into a folder; another waits for it and finds its work done."""
-    with open(cache / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"lux: waiting for another fetch into {cache}", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = filelock.FileLock(cache / ".lock")
+    try:
+        held = lock.acquire(timeout=0)
+    except filelock.Timeout:
+        print(f"lux: waiting for another fetch into {cache}", file=sys.stderr)
+        held = lock.acquire()
+    with held:
         yield

@@ -13,22 +13,39 @@ References
 """
 
 import collections
-import csv
 import dataclasses
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
+from importlib.resources import as_file, files
 
 import numpy as np
+from astropy.coordinates import angular_separation
+from astropy.nddata.bitmask import bitfield_to_boolean_mask
+from astropy.table import Table
 
 from lux.survey import Survey
 
 SELECTIONS = ("careful", "published")
-# STARFLAG: BAD_PIXELS, VERY_BRIGHT_NEIGHBOR, BAD_RV_COMBINATION, RV_FAIL.
-STARFLAG_BAD = (0, 3, 18, 22)
-# ASPCAPFLAG: TEFF_BAD, LOGG_BAD, STAR_BAD and the failures above bit 24.
-ASPCAPFLAG_BAD = (16, 17, 23, 25, 26, 28, 29, 31, 32, 33, 34, 35, 36, 40, 41)
+# Flags of a spectrum (STARFLAG) and of its fit (ASPCAPFLAG) that exclude it, and their bits [1]_.
+_BAD_SPECTRUM = {"BAD_PIXELS": 0, "VERY_BRIGHT_NEIGHBOR": 3, "BAD_RV_COMBINATION": 18, "RV_FAIL": 22}
+_BAD_FIT = {
+    "TEFF_BAD": 16,
+    "LOGG_BAD": 17,
+    "STAR_BAD": 23,
+    "COLORTE_BAD": 25,
+    "ROTATION_BAD": 26,
+    "SPEC_HOLE_BAD": 28,
+    "ATMOS_HOLE_BAD": 29,
+    "NO_ASPCAP_RESULT": 31,
+    "MISSING_APSTAR": 32,
+    "NO_GRID": 33,
+    "BAD_FRAC_LOWSNR": 34,
+    "BAD_FRAC_BADPIX": 35,
+    "FERRE_FAIL": 36,
+    "PROBLEM_TARGET": 40,
+    "MULTIPLE_SUSPECT": 41,
+}
 TEFF_RANGE, LOGG_RANGE, FE_H_RANGE = (3800.0, 6000.0), (0.0, 3.5), (-2.0, 1.0)
 APOGEE_SNR, GALAH_SNR, PUBLISHED_GALAH_SNR = 50.0, 30.0, 20.0
 LARGEST_MG_FE = 1.0
@@ -174,6 +191,11 @@ def matched_rows(apogee: Mapping[str, np.ndarray], galah: Mapping[str, np.ndarra
     how : (N,) str array
         "gaia" where the Gaia identifiers agree; "2mass" where one of them is missing and the 2MASS designations agree;
         "contradicted" where the designations agree and the Gaia identifiers do not, which is no match; else "".
+
+    Notes
+    -----
+    `astropy.table.join` and ``unique`` give the same rows in three to four times the time and twice the memory (700,000
+    by 600,000 rows: 4.9 s and 370 MB, here 1.6 s and 160 MB).
     """
     by_gaia = _best_rows(galah["gaia_id"], galah["gaia_id"] > 0, galah["snr_c3"])
     galah_2mass, apogee_2mass = _designation(galah["galah_2mass"]), _designation(apogee["apogee_id"])
@@ -199,16 +221,12 @@ def in_globular_cluster(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     columns : mapping
         "ra", "dec" (degrees), "pmra", "pmdec" (mas/yr), "radial_velocity" (km/s), (N,) each.
     """
-    ra, dec = np.radians(columns["ra"]), np.radians(columns["dec"])
-    member = np.full(len(ra), "", "U12")
+    star = np.radians([columns["ra"], columns["dec"]])
+    member = np.full(len(columns["ra"]), "", "U12")
     known = np.isfinite(columns["pmra"]) | np.isfinite(columns["radial_velocity"])
     for cluster in globular_clusters():
-        centre_ra, centre_dec = np.radians(cluster["ra"]), np.radians(cluster["dec"])
-        haversine = (
-            np.sin((dec - centre_dec) / 2) ** 2
-            + np.cos(dec) * np.cos(centre_dec) * np.sin((ra - centre_ra) / 2) ** 2
-        )  # fmt: skip
-        distance = 2 * np.arcsin(np.sqrt(haversine)) * cluster["distance"] * 1e3
+        separation = angular_separation(*star, *np.radians([cluster["ra"], cluster["dec"]]))
+        distance = separation * cluster["distance"] * 1e3
         motion = np.hypot(columns["pmra"] - cluster["pmra"], columns["pmdec"] - cluster["pmdec"])
         velocity = np.abs(columns["radial_velocity"] - cluster["velocity"])
         inside = known & (distance < CLUSTER_RADIUS_PC)
@@ -216,11 +234,10 @@ def in_globular_cluster(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     return member
 
 
-def globular_clusters() -> list[dict]:
-    """Return name, ra, dec (degrees), pmra, pmdec (mas/yr), velocity (km/s) and distance (kpc) of globular clusters."""
-    with (files("lux") / "tables" / "globular_clusters.csv").open(encoding="utf-8") as stream:
-        rows = csv.DictReader(line for line in stream if not line.startswith("#"))
-        return [{name: text if name == "name" else float(text) for name, text in row.items()} for row in rows]
+def globular_clusters() -> Table:
+    """Return name, ra, dec, pmra, pmdec, velocity and distance of globular clusters, with their units."""
+    with as_file(files("lux") / "tables" / "globular_clusters.ecsv") as path:
+        return Table.read(path, format="ascii.ecsv")
 
 
 def _check_selection(selection: str) -> None:
@@ -254,8 +271,8 @@ def _careful_cuts(stars: Columns, labels: Mapping[str, tuple], complete: bool) -
     names = ", ".join(labels)
     present = np.all([np.isfinite(value) for value, _ in labels.values()], axis=0)
     return [
-        ("APOGEE STARFLAG without a bad bit", lambda _: (stars["starflag"] & _bits(STARFLAG_BAD)) == 0),
-        ("APOGEE ASPCAPFLAG without a bad bit", lambda _: (stars["aspcapflag"] & _bits(ASPCAPFLAG_BAD)) == 0),
+        ("APOGEE STARFLAG without a bad bit", lambda _: ~_has_any(stars["starflag"], _BAD_SPECTRUM)),
+        ("APOGEE ASPCAPFLAG without a bad bit", lambda _: ~_has_any(stars["aspcapflag"], _BAD_FIT)),
         (f"APOGEE S/N > {APOGEE_SNR:g}", lambda _: stars["snr"] > APOGEE_SNR),
         (f"GALAH S/N > {GALAH_SNR:g} (camera 3)", lambda _: stars["snr_c3"] > GALAH_SNR),
         ("GALAH flag_sp = 0", lambda _: stars["flag_sp"] == 0),
@@ -338,8 +355,8 @@ def _designation(names: np.ndarray) -> np.ndarray:
     return np.array([match[1] if match else "" for match in matches], dtype="U16")
 
 
-def _bits(places: Sequence[int]) -> np.int64:
-    return np.int64(sum(1 << place for place in places))
+def _has_any(flags: np.ndarray, bits: Mapping[str, int]) -> np.ndarray:
+    return bitfield_to_boolean_mask(flags, [1 << bit for bit in bits.values()], flip_bits=True)
 
 
 def _random_place(stars: Columns, row: int) -> bytes:

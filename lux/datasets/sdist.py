@@ -1,4 +1,7 @@
-"""Fetch the source archive of a published Python package and believe it only when its checksum agrees."""
+"""Fetch the source archive of a published Python package and believe it only when its checksum agrees.
+
+pip fetches it, not pooch: pip knows the package index or mirror that this machine uses, pooch needs a fixed address.
+"""
 
 import dataclasses
 import hashlib
