@@ -59,7 +59,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def require_space(folder: str | os.PathLike, n_bytes: int) -> None:
+def require_space(folder: Path, n_bytes: int) -> None:
     """Raise OSError if a file of so many bytes cannot be written to a folder now.
 
     HDF5 must not meet a full disk: it notices when it closes the file, and then takes the process down with it.
@@ -80,7 +80,7 @@ def require_space(folder: str | os.PathLike, n_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def local_disk(path: Path):
+def local_disk(path: Path) -> Iterator[None]:
     """Turn trouble with the disk here into an error that no try can mend, and that says what to do."""
     try:
         yield

@@ -7,8 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lux.survey_io import read_survey, write_survey
+
+# What `Survey` replaces by the default of the field, so that no field of a survey but the truth is None.
+_DEFAULT: Any = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,13 +75,13 @@ class Survey:
     labels: np.ndarray
     label_err: np.ndarray
     label_names: tuple[str, ...]
-    label_units: tuple[str, ...] | None = None
-    star_id: np.ndarray | None = None
+    label_units: tuple[str, ...] = _DEFAULT
+    star_id: np.ndarray = _DEFAULT
     truth: Truth | None = None
-    provenance: dict[str, Any] | None = None
-    catalogue: Mapping[str, np.ndarray] | None = None
+    provenance: dict[str, Any] = _DEFAULT
+    catalogue: Mapping[str, np.ndarray] = _DEFAULT
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         names = tuple(str(name) for name in self.label_names)
         units = ("",) * len(names) if self.label_units is None else tuple(str(unit) for unit in self.label_units)
         flux = _array("flux", self.flux, np.float32, 2)
@@ -133,7 +137,7 @@ class Survey:
         """Return one label of every star, (N,)."""
         return self.labels[:, self.label_index(name)]
 
-    def __getitem__(self, stars) -> "Survey":
+    def __getitem__(self, stars: slice | np.ndarray | Sequence[int]) -> "Survey":
         """Return the survey of the stars picked by a slice, a boolean mask (N,) or row numbers."""
         rows = np.atleast_1d(np.arange(self.n_stars)[_star_index(stars, self.n_stars)])
         if rows.size == 0:
@@ -144,7 +148,7 @@ class Survey:
             star_id=self.star_id[rows], truth=truth, catalogue=_pick(self.catalogue, rows),
         )  # fmt: skip
 
-    def replace(self, **changes) -> "Survey":
+    def replace(self, **changes: Any) -> "Survey":
         """Return a copy with the named fields changed, validated anew."""
         return dataclasses.replace(self, **changes)
 
@@ -196,9 +200,13 @@ class Survey:
             inside |= (self.wavelength >= low) & (self.wavelength <= high)
         return inside
 
-    def drop_masked_pixels(self, minimum_stars: int = 1) -> "Survey":
-        """Return the survey without the pixels that fewer than `minimum_stars` stars have unmasked."""
-        return self.select_pixels(np.count_nonzero(self.ivar, axis=0) >= minimum_stars)
+    def drop_masked_pixels(self, minimum_stars: int = 1, *, fraction: float = 0.0) -> "Survey":
+        """Return the survey without the pixels that too few stars have unmasked.
+
+        Too few are fewer than `minimum_stars`, or than `fraction` of the stars.
+        """
+        enough = max(minimum_stars, fraction * self.n_stars)
+        return self.select_pixels(np.count_nonzero(self.ivar, axis=0) >= enough)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write everything to one HDF5 file, whole or not at all."""
@@ -225,9 +233,9 @@ class Survey:
         return cls(**fields, truth=None if truth is None else Truth(**truth))
 
 
-def _array(name: str, value, dtype, ndim: int) -> np.ndarray:
+def _array(name: str, value: ArrayLike, dtype: type, ndim: int) -> np.ndarray:
     try:
-        array = np.array(value, dtype=dtype, order="C", copy=None)
+        array: np.ndarray = np.array(value, dtype=dtype, order="C", copy=None)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers: {error}") from error
     if array.ndim != ndim:
@@ -235,7 +243,7 @@ def _array(name: str, value, dtype, ndim: int) -> np.ndarray:
     return array.view()
 
 
-def _star_index(stars, n_stars: int):
+def _star_index(stars: slice | np.ndarray | Sequence[int], n_stars: int) -> slice | np.ndarray:
     if isinstance(stars, slice):
         return stars
     stars = np.asarray(stars)

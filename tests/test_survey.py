@@ -154,6 +154,13 @@ def test_pixels_that_no_star_has_can_be_dropped(survey):
         survey.select_pixels(np.arange(3))
 
 
+@pytest.mark.parametrize(("fraction", "n_kept"), [(0.0, 30), (0.5, 30), (0.51, 27)])
+def test_pixels_that_few_stars_have_can_be_dropped(survey, fraction, n_kept):
+    ivar = np.array(survey.ivar)
+    ivar[: survey.n_stars // 2, 4:7] = 0
+    assert survey.replace(ivar=ivar).drop_masked_pixels(fraction=fraction).n_pixels == n_kept
+
+
 def test_labels_are_selected_by_name(survey):
     part = survey.select_labels(["label_2", "label_0"])
     np.testing.assert_array_equal(part.labels, survey.labels[:, [2, 0]])

@@ -17,7 +17,7 @@ from lux.simulation.observation import RESIDUAL_KERNELS, noise_profile
 from lux.simulation.population import disc_moments
 from lux.spectroscopy.instrument import pixel_of
 from lux.spectroscopy.profiles import profile_of_line
-from lux.survey import Survey
+from lux.survey import Survey, Truth
 
 
 def star_bound(survey: Survey) -> np.ndarray:
@@ -33,12 +33,11 @@ def star_bound(survey: Survey) -> np.ndarray:
     ValueError
         If the survey is not synthetic.
     """
-    if survey.truth is None or "own_lines" not in survey.truth.world:
-        raise ValueError("the bound needs to know what was planted; give a synthetic survey")
-    world = survey.truth.world
+    truth = _truth(survey)
+    world = truth.world
     information = np.zeros(survey.n_stars)
     if world["own_lines"]:
-        europium = survey.truth.columns["fe_h"] + survey.truth.columns["eu_fe"]
+        europium = truth.columns["fe_h"] + truth.columns["eu_fe"]
         strength = world["strength"] * 10.0 ** (europium - disc_moments(world["tau"])["eu_h_mean"])
         # Of 1 - exp(-t) with t growing as 10**[Eu/H].
         response = np.log(10) * strength * np.exp(-strength)
@@ -58,10 +57,16 @@ def sample_significance(survey: Survey, bound: np.ndarray | None = None) -> floa
         Of `star_bound`, which is computed by default.
     """
     bound = star_bound(survey) if bound is None else bound
-    tau = survey.truth.world["tau"]
+    tau = _truth(survey).world["tau"]
     error = survey.label_err[:, survey.label_index("eu_fe")]
     counts = np.isfinite(survey.label("eu_fe")) & np.isfinite(bound)
     return float(np.sqrt(np.sum((tau**2 / (tau**2 + error**2) * tau**2 / bound**2)[counts])))
+
+
+def _truth(survey: Survey) -> Truth:
+    if survey.truth is None or "own_lines" not in survey.truth.world:
+        raise ValueError("the bound needs to know what was planted; give a synthetic survey")
+    return survey.truth
 
 
 def _line_information(survey: Survey, line: float) -> np.ndarray:

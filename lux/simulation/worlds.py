@@ -58,7 +58,7 @@ class _ByName(type):
         return _make_world(*arguments, **options) if cls is World else super().__call__(*arguments, **options)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, init=False)
 class World(metaclass=_ByName):
     """What is planted (injected) in a synthetic survey.
 
@@ -110,6 +110,9 @@ class World(metaclass=_ByName):
 
     also: tuple["World", ...] = ()
 
+    def __init__(self, name: str = "shortcut", *, also: Iterable["World"] = (), **options: Any) -> None:
+        """How `World` is called. The instance is of a subclass, which has an initializer of its own."""
+
     def __post_init__(self) -> None:
         for name in ("depth", "scatter", "boost"):
             if not 0 <= getattr(self, name, 0.0) < np.inf:
@@ -150,7 +153,7 @@ class World(metaclass=_ByName):
 
     def describe(self, tau: float) -> dict[str, Any]:
         """Return what is planted as values that JSON can hold, for `Truth.world`."""
-        description = {"name": self.name, "label": self.label, "planted": self.summary}
+        description: dict[str, Any] = {"name": self.name, "label": self.label, "planted": self.summary}
         description |= {option: getattr(self, option) for option in self.options}
         description |= {"wavelengths": list(self.wavelengths), "own_lines": [], "tau": tau, **self._details(tau)}
         if self.also:
@@ -162,6 +165,7 @@ class World(metaclass=_ByName):
         return {}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Shortcut(World):
     """Nothing is planted: [Eu/Fe] follows the other labels up to its own scatter."""
 
@@ -260,6 +264,7 @@ class Proxy(World):
         return {"natural_depths": list(natural_depths(self.species))}
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Decorrelated(World):
     """Nothing is planted, and [Eu/Fe] is drawn regardless of all other labels."""
 

@@ -1,6 +1,7 @@
 """Profiles of unresolved lines on the pixel grid, at rest wavelengths or fixed in the observer's frame."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lux.spectroscopy.instrument import N_PIXELS, PIXEL_KMS, LineSpreadFunction, doppler_shift_pixels, pixel_of
 
@@ -24,7 +25,7 @@ def profile_of_line(wavelength: float, pixels: np.ndarray) -> tuple[np.ndarray, 
     return near, line_profile(pixels[near] - center, pixels[near])
 
 
-def rest_pixel(observed_wavelength: np.ndarray, observed_velocity: np.ndarray) -> np.ndarray:
+def rest_pixel(observed_wavelength: ArrayLike, observed_velocity: ArrayLike) -> np.ndarray:
     """Return the pixel (N, L) of the rest-frame grid on which light of fixed observed wavelengths (L,) falls.
 
     `observed_wavelength` in vacuum Angstrom, `observed_velocity` (N,) of the star towards the telescope in km/s.
@@ -35,9 +36,9 @@ def rest_pixel(observed_wavelength: np.ndarray, observed_velocity: np.ndarray) -
 def add_at_observed(
     flux: np.ndarray,
     pixels: np.ndarray,
-    wavelengths: np.ndarray,
-    observed_velocity: np.ndarray,
-    amplitude: np.ndarray,
+    wavelengths: ArrayLike,
+    observed_velocity: ArrayLike,
+    amplitude: ArrayLike,
 ) -> None:
     """Add to flux (N, D), in place, instrument profiles at fixed observed wavelengths (L,) with amplitudes (N, L)."""
     centers = rest_pixel(wavelengths, observed_velocity)
