@@ -41,6 +41,14 @@ def test_the_wilson_interval_stays_within_zero_and_one():
     assert scores.fraction(50, 50).high == 1.0
 
 
+@pytest.mark.parametrize("hits", [0, 1, 20, 50])
+def test_the_interval_of_a_fraction_is_that_of_wilson_1927(hits):
+    share, found = hits / 50, scores.fraction(hits, 50)
+    middle, half = (share + 1 / 100) / (1 + 1 / 50), np.sqrt(share * (1 - share) / 50 + 1 / 4 / 50**2) / (1 + 1 / 50)
+    assert found.value == share
+    np.testing.assert_allclose(found.interval, [middle - half, middle + half], atol=1e-12)
+
+
 def test_too_few_worlds_are_refused():
     with pytest.raises(ValueError, match="1 worlds planted"):
         scores.score([1.0], [0.0, 1.0])

@@ -4,14 +4,14 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import binomtest, norm, rankdata
 
-from lux.statistics import Estimate
+from lux.statistics import Estimate, bootstrap_rows
 
 FALSE_ALARMS = 0.05
 POWER = 0.95
 # Significance at which the optimal one-sided test has that power at that rate of false alarms.
-OPTIMAL_SIGNIFICANCE = 2 * 1.6448536
+OPTIMAL_SIGNIFICANCE = float(norm.isf(FALSE_ALARMS) + norm.isf(1 - POWER))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Score:
     power: Estimate
 
 
-def score(planted, without, n_bootstrap: int = 500, seed: int = 0, *, shared: int = 1) -> Score:
+def score(planted: np.ndarray, without: np.ndarray, n_bootstrap: int = 500, seed: int = 0, *, shared: int = 1) -> Score:
     """Score the numbers of planted worlds (P,) against those of worlds without (W,).
 
     Parameters
@@ -54,15 +54,21 @@ def score(planted, without, n_bootstrap: int = 500, seed: int = 0, *, shared: in
     generator = np.random.default_rng(seed)
     draws = [_resample(each, n_bootstrap, generator, shared) for each in (planted, without)]
     return Score(
-        _with_interval(_auc(planted[None], without[None])[0], _auc(*draws)),
-        _with_interval(_power(planted[None], without[None])[0], _power(*draws)),
+        Estimate.from_draws(_auc(planted[None], without[None])[0], _auc(*draws)),
+        Estimate.from_draws(_power(planted[None], without[None])[0], _power(*draws)),
     )
 
 
 def smallest_depth(
-    depths: Sequence[float], planted: Sequence, without, power: float = POWER, n_bootstrap: int = 500, seed: int = 0,
-    *, shared: int = 1,
-) -> Estimate:  # fmt: skip
+    depths: Sequence[float],
+    planted: Sequence[np.ndarray],
+    without: np.ndarray,
+    power: float = POWER,
+    n_bootstrap: int = 500,
+    seed: int = 0,
+    *,
+    shared: int = 1,
+) -> Estimate:
     """Return the depth from which on worlds are told from those without with a given power, and its interval.
 
     Parameters
@@ -84,20 +90,18 @@ def smallest_depth(
     """
     generator = np.random.default_rng(seed)
     planted, without = [np.asarray(each, float) for each in planted], np.asarray(without, float)
-    value = crossing(depths, np.array([_power(each[None], without[None])[0] for each in planted]), power)
+    value = _crossing(depths, np.array([_power(each[None], without[None])[0] for each in planted]), power)
     resampled = _resample(without, n_bootstrap, generator, shared)
     powers = np.stack([_power(_resample(each, n_bootstrap, generator, shared), resampled) for each in planted], axis=1)
-    draws = [crossing(depths, row, power) for row in powers]
+    draws = [_crossing(depths, row, power) for row in powers]
     low, high = np.quantile(draws, [0.16, 0.84], method="nearest")
     return Estimate(value, float(low), float(high))
 
 
 def fraction(hits: int, total: int) -> Estimate:
     """Return a fraction with its 68 % Wilson interval."""
-    share, z = hits / total, 1.0
-    middle = (share + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
-    return Estimate(share, float(max(0.0, middle - half)), float(min(1.0, middle + half)))
+    interval = binomtest(hits, total).proportion_ci(1 - 2 * norm.sf(1), method="wilson")
+    return Estimate(hits / total, float(interval.low), float(interval.high))
 
 
 def _auc(planted: np.ndarray, without: np.ndarray) -> np.ndarray:
@@ -115,20 +119,12 @@ def _power(planted: np.ndarray, without: np.ndarray) -> np.ndarray:
     return np.mean(planted > threshold, axis=1) + toss * np.mean(planted == threshold, axis=1)
 
 
-def _resample(values: np.ndarray, count: int, generator, shared: int) -> np.ndarray:
-    """Return bootstrap draws (R, n) of values (n,) in runs of `shared` values (the block bootstrap)."""
-    runs = len(values) // shared
-    if runs < 2:
-        runs, shared = len(values), 1
-    first = shared * generator.integers(runs, size=(count, runs))
-    return values[(first[:, :, None] + np.arange(shared)).reshape(count, -1)]
+def _resample(values: np.ndarray, count: int, generator: np.random.Generator, shared: int) -> np.ndarray:
+    """Return bootstrap draws (R, n) of values (n,) in runs of `shared` values."""
+    return values[bootstrap_rows(len(values), count, generator, shared)]
 
 
-def _with_interval(value: float, draws: np.ndarray) -> Estimate:
-    return Estimate(float(value), *map(float, np.percentile(draws, [16, 84])))
-
-
-def crossing(depths: Sequence[float], powers: np.ndarray, wanted: float) -> float:
+def _crossing(depths: Sequence[float], powers: np.ndarray, wanted: float) -> float:
     """Return the depth from which on powers (K,) reach what is wanted, interpolated in the logarithm of the depth.
 
     The first depth if all do, infinite if the last one does not.

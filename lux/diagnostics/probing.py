@@ -6,7 +6,8 @@ Probes are fitted to some stars and judged on others. Probe latents that were in
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -15,9 +16,10 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from lux.statistics import PermutationTest, bootstrap, out_of_fold, quadratic_terms, standardize
+
 KINDS = ("linear", "mlp")
 _RANK_TOLERANCE = 1e-9
-_INTERVAL = (16, 84)
 # Weight decay of the perceptron per star, by which linear and curved relations of a few hundred stars are both learnt.
 _DECAY = 0.075
 
@@ -64,7 +66,7 @@ class Probe:
     @property
     def p_value(self) -> float:
         """Fraction of control tasks that do as well, the real one counted among them."""
-        return float((1 + np.sum(self.control >= self.r2)) / (1 + len(self.control)))
+        return PermutationTest(self.r2, self.control).p_value
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,7 +85,6 @@ class InformationGain:
         68 % bootstrap interval of `nats` over stars.
     null : (n_permutations,) array
         `nats` with the part of the label that the given does not explain permuted among the stars.
-    p_value : float
     """
 
     label: str
@@ -92,7 +93,11 @@ class InformationGain:
     nats: float
     interval: tuple[float, float]
     null: np.ndarray
-    p_value: float
+
+    @property
+    def p_value(self) -> float:
+        """Fraction of the permutations in which the latents tell as much, the real label counted among them."""
+        return PermutationTest(self.nats, self.null).p_value
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -122,7 +127,7 @@ def latent_label_correlations(latents: np.ndarray, labels: np.ndarray) -> np.nda
     rows = []
     for values in labels.T:
         present = ~np.isnan(values)
-        rows.append(_standardised(values[present, None]).T @ _standardised(latents[present]) / present.sum())
+        rows.append(standardize(values[present, None]).T @ standardize(latents[present]) / present.sum())
     return np.concatenate(rows)
 
 
@@ -169,21 +174,31 @@ def probe(
     features, target, present = _checked(features, target, kind, n_folds)
     generator = np.random.default_rng(seed)
     targets = np.stack([target, *(generator.permutation(target) for _ in range(n_control))], axis=1)
-    predict = _predict_linear if kind == "linear" else _predict_perceptron
-    predicted, fitted = np.empty_like(targets), []
-    for train, test in _folds(len(target), n_folds, seed):
-        on_train, predicted[test] = predict(features, targets, train, test, seed)
-        fitted.append(_r2(targets[train], on_train))
-    r2, fitted = _r2(targets, predicted), np.mean(fitted, axis=0)
+    predict: Callable = _predict_linear if kind == "linear" else partial(_predict_perceptron, seed=seed)
+    predicted, fitted_r2 = np.empty_like(targets), []
+    folds = _folds(len(target), n_folds, seed)
+    for fold in range(n_folds):
+        everywhere = predict(features, targets, folds != fold)
+        predicted[folds == fold] = everywhere[folds == fold]
+        fitted_r2.append(_r2(targets[folds != fold], everywhere[folds != fold]))
+    r2, fitted = _r2(targets, predicted), np.mean(fitted_r2, axis=0)
     ceiling = np.nan
     if label_err is not None:
         ceiling = float(noise_ceiling(target[:, None], np.asarray(label_err)[present, None])[0])
-    picks = generator.integers(len(target), size=(500, len(target)))
-    draws = _r2(target[picks].T, predicted[picks, 0].T)
     return Probe(
-        label=label, kind=kind, target=target, predicted=predicted[:, 0], r2=float(r2[0]), interval=_interval(draws),
-        ceiling=ceiling, fitted_r2=float(fitted[0]), control=r2[1:], fitted_control=fitted[1:],
-    )  # fmt: skip
+        label=label,
+        kind=kind,
+        target=target,
+        predicted=predicted[:, 0],
+        r2=float(r2[0]),
+        interval=bootstrap(
+            lambda *pair: _r2(*(each.T for each in pair)), target, predicted[:, 0], seed=generator
+        ).interval,
+        ceiling=ceiling,
+        fitted_r2=float(fitted[0]),
+        control=r2[1:],
+        fitted_control=fitted[1:],
+    )
 
 
 def probe_labels(
@@ -229,19 +244,21 @@ def information_gain(
         As `probe`.
     """
     latents, target, present = _checked(latents, target, "linear", n_folds)
-    known = np.zeros((len(target), 0)) if given is None else quadratic_features(np.asarray(given)[present])
-    everything = np.concatenate([known, _standardised(latents)], axis=1)
+    known = np.zeros((len(target), 0)) if given is None else quadratic_terms(np.asarray(given)[present])
+    everything = np.concatenate([known, standardize(latents)], axis=1)
     rest = target - _fitted(known, target)
     generator = np.random.default_rng(seed)
     permuted = [target - rest + generator.permutation(rest) for _ in range(n_permutations)]
     targets = np.stack([target, *permuted], axis=1)
-    squares = [(targets - _out_of_fold(features, targets, n_folds, seed)) ** 2 for features in (known, everything)]
+    folds = _folds(len(target), n_folds, seed)
+    squares = [
+        (targets - out_of_fold(_design(features), targets, folds, _RANK_TOLERANCE)).T ** 2
+        for features in (known, everything)
+    ]
     nats = _nats(*squares)
-    picks = generator.integers(len(target), size=(500, len(target)))
-    draws = _nats(*(square[picks, 0].T for square in squares))
-    r2 = [1 - float(square[:, 0].mean() / target.var()) for square in squares]
-    p_value = (1 + np.sum(nats[1:] >= nats[0])) / (1 + n_permutations)
-    return InformationGain(label, r2[0], r2[1], float(nats[0]), _interval(draws), nats[1:], float(p_value))
+    interval = bootstrap(_nats, *(square[0] for square in squares), seed=generator).interval
+    r2 = [1 - float(square[0].mean() / target.var()) for square in squares]
+    return InformationGain(label, r2[0], r2[1], float(nats[0]), interval, nats[1:])
 
 
 def circularity(
@@ -258,24 +275,23 @@ def circularity(
     """
     compared = {}
     for name, values in zip(names, labels.T, strict=True):
-        both = [
+        circular, honest = (
             probe(latents, values, label=name, n_control=0, seed=seed) for latents in (fitted_latents, flux_latents)
-        ]
-        n_stars = len(both[0].target)
-        picks = np.random.default_rng(seed).integers(n_stars, size=(500, n_stars))
-        draws = [_r2(each.target[picks].T, each.predicted[picks].T) for each in both]
-        compared[name] = Circularity(*both, _interval(draws[0] - draws[1]))
+        )
+        inflation = bootstrap(
+            lambda target, one, other: _r2(target.T, one.T) - _r2(target.T, other.T),
+            circular.target,
+            circular.predicted,
+            honest.predicted,
+            seed=seed,
+        )
+        compared[name] = Circularity(circular, honest, inflation.interval)
     return compared
 
 
-def quadratic_features(values: np.ndarray) -> np.ndarray:
-    """Return standardised columns (N, K) followed by their squares and products, (N, K + K (K + 1) / 2)."""
-    values = _standardised(values)
-    rows, columns = np.triu_indices(values.shape[1])
-    return np.concatenate([values, values[:, rows] * values[:, columns]], axis=1)
-
-
-def _checked(features, target, kind: str, n_folds: int):
+def _checked(
+    features: np.ndarray, target: np.ndarray, kind: str, n_folds: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return features and target of the stars that have the target, and the mask of these."""
     if kind not in KINDS:
         raise ValueError(f"unknown probe {kind!r}; expected one of {', '.join(KINDS)}")
@@ -288,31 +304,36 @@ def _checked(features, target, kind: str, n_folds: int):
     return features[present], target[present], present
 
 
-def _folds(n_stars: int, n_folds: int, seed: int):
-    return KFold(n_folds, shuffle=True, random_state=seed).split(np.zeros(n_stars))
+def _folds(n_stars: int, n_folds: int, seed: int) -> np.ndarray:
+    """Return the fold (n,) of each star."""
+    folds = np.empty(n_stars, int)
+    for fold, (_, test) in enumerate(KFold(n_folds, shuffle=True, random_state=seed).split(folds)):
+        folds[test] = fold
+    return folds
 
 
-def _predict_linear(features, targets, train, test, seed):
-    solution = np.linalg.lstsq(_design(features[train]), targets[train], rcond=_RANK_TOLERANCE)[0]
-    return _design(features[train]) @ solution, _design(features[test]) @ solution
+def _predict_linear(features: np.ndarray, targets: np.ndarray, train: np.ndarray) -> np.ndarray:
+    """Return what least squares, fitted to the stars of a mask (n,), predicts of targets (n, T) for all stars."""
+    design = _design(features)
+    return design @ np.linalg.lstsq(design[train], targets[train], rcond=_RANK_TOLERANCE)[0]
 
 
-def _predict_perceptron(features, targets, train, test, seed):
-    """Return what perceptrons, one for each column of targets, predict of training and test stars."""
+def _predict_perceptron(features: np.ndarray, targets: np.ndarray, train: np.ndarray, seed: int) -> np.ndarray:
+    """Return the same of perceptrons, one for each column of targets."""
     center, scale = targets[train].mean(axis=0), targets[train].std(axis=0)
     inputs, outputs = StandardScaler().fit(features[train]).transform(features), (targets[train] - center) / scale
     predicted = np.empty_like(targets)
     for column in range(targets.shape[1]):
         network = MLPRegressor(
-            hidden_layer_sizes=(32,), solver="lbfgs", alpha=_DECAY * len(train), max_iter=30, random_state=seed
+            hidden_layer_sizes=(32,), solver="lbfgs", alpha=_DECAY * len(outputs), max_iter=30, random_state=seed
         )
         # The products are so small that handing them out to several threads takes longer than computing them.
         with warnings.catch_warnings(), threadpool_limits(1):
-            # Stopping early is part of the regularisation; the probe is judged on other stars.
+            # Stopping early is part of the regularization; the probe is judged on other stars.
             warnings.simplefilter("ignore", ConvergenceWarning)
             network.fit(inputs[train], outputs[:, column])
         predicted[:, column] = center[column] + scale[column] * network.predict(inputs)
-    return predicted[train], predicted[test]
+    return predicted
 
 
 def _design(features: np.ndarray) -> np.ndarray:
@@ -324,30 +345,11 @@ def _fitted(features: np.ndarray, target: np.ndarray) -> np.ndarray:
     return design @ np.linalg.lstsq(design, target, rcond=_RANK_TOLERANCE)[0]
 
 
-def _out_of_fold(features: np.ndarray, targets: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
-    """Return the least-squares predictions (n, T) of targets by regressions fitted to the other folds."""
-    design, predicted = _design(features), np.empty_like(targets)
-    for train, test in _folds(len(design), n_folds, seed):
-        solution = np.linalg.lstsq(design[train], targets[train], rcond=_RANK_TOLERANCE)[0]
-        predicted[test] = design[test] @ solution
-    return predicted
-
-
 def _nats(given: np.ndarray, everything: np.ndarray) -> np.ndarray:
-    """Return half the log ratio of the mean squared errors from squared errors (n, T)."""
-    return 0.5 * np.log(given.mean(axis=0) / everything.mean(axis=0))
+    """Return half the log ratio (...) of the mean squared errors from squared errors (..., n)."""
+    return 0.5 * np.log(given.mean(axis=-1) / everything.mean(axis=-1))
 
 
 def _r2(target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Return R^2 (T,) of predictions (n, T)."""
     return 1 - np.mean((target - predicted) ** 2, axis=0) / np.var(target, axis=0)
-
-
-def _interval(draws: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(draws, _INTERVAL)
-    return float(low), float(high)
-
-
-def _standardised(values: np.ndarray) -> np.ndarray:
-    spread = values.std(axis=0)
-    return (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)

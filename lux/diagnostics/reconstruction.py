@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from lux.spectroscopy.instrument import N_PIXELS, chip_of_pixel, pixel_of
+from lux.statistics import robust_std
 from lux.survey import Survey
 
 
@@ -18,14 +19,14 @@ class Residuals:
     n_pixels : int
         Unmasked pixels of all stars together.
     rms, scatter : float
-        Root mean square, and 1.4826 times the median absolute deviation, in normalised flux.
+        Root mean square, and robust standard deviation (`lux.statistics.robust_std`), in normalized flux.
     noise : float
         Median standard error of the flux that the survey states.
     chi, chi_with_scatter : float
         Root mean square of the residual over the stated error, and over the stated error with the model's own scatter
         of each pixel added in quadrature; 1 where the error explains the residual.
     autocorrelation : float
-        Of the residual over its error, between neighbouring pixels.
+        Of the residual over its error, between neighboring pixels.
     """
 
     chip: str
@@ -79,14 +80,14 @@ def _residuals(chip: str, residual: np.ndarray, ivar: np.ndarray, scatter: np.nd
     chi = residual * np.sqrt(ivar / (1 + ivar * scatter**2))
     both = good[:, 1:] & good[:, :-1]
     unmasked = residual[good]
-    neighbours = np.sum(chi[:, 1:] * chi[:, :-1] * both) / both.sum()
+    neighbors = np.sum(chi[:, 1:] * chi[:, :-1] * both) / both.sum()
     return Residuals(
         chip=chip,
         n_pixels=int(good.sum()),
         rms=float(np.sqrt(np.mean(unmasked**2))),
-        scatter=float(1.4826 * np.median(np.abs(unmasked - np.median(unmasked)))),
+        scatter=float(robust_std(unmasked)),
         noise=float(np.median(ivar[good] ** -0.5)),
         chi=float(np.sqrt(np.mean(unmasked**2 * ivar[good]))),
         chi_with_scatter=float(np.sqrt(np.mean(chi[good] ** 2))),
-        autocorrelation=float(neighbours / np.mean(chi[good] ** 2)),
+        autocorrelation=float(neighbors / np.mean(chi[good] ** 2)),
     )

@@ -4,15 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.stats import median_abs_deviation
 
 from lux.models.baselines import FluxRegression, LabelsOnly, Mean
 from lux.models.cannon import Cannon
+from lux.models.lux import Lux
 from lux.models.prediction import Prediction
-from lux.statistics import Estimate
+from lux.statistics import Estimate, bootstrap, bootstrap_rows, robust_std
 from lux.survey import Survey
 
-STATISTICS = ("rmse", "bias", "scatter", "chi", "intrinsic")
+Baseline = Mean | FluxRegression | LabelsOnly | Cannon
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class LabelScore:
     rmse, bias : Estimate
         Root mean square and mean of prediction minus catalogue.
     scatter : Estimate
-        1.4826 times the median absolute deviation.
+        Robust standard deviation of prediction minus catalogue, `lux.statistics.robust_std`.
     chi : Estimate
         Root mean square of the residual over the catalogue error (no unit).
     intrinsic : Estimate
@@ -78,10 +78,9 @@ def score(prediction: Prediction, survey: Survey, n_bootstrap: int = 500, seed: 
             raise ValueError(f"no star of the survey has label {name!r}; there is nothing to compare with")
         residual = prediction.labels[present, column] - survey.labels[present, index]
         error = survey.label_err[present, index]
-        picks = np.random.default_rng(seed).integers(len(residual), size=(n_bootstrap, len(residual)))
-        values, resampled = _statistics(residual, error), _statistics(residual[picks], error[picks])
-        bounds = {key: np.percentile(resampled[key], [16, 84]) for key in STATISTICS}
-        estimates = {key: Estimate(float(values[key]), *map(float, bounds[key])) for key in STATISTICS}
+        rows = bootstrap_rows(len(residual), n_bootstrap, seed)
+        values, draws = _statistics(residual, error), _statistics(residual[rows], error[rows])
+        estimates = {key: Estimate.from_draws(values[key], draws[key]) for key in values}
         scores[name] = LabelScore(
             name, survey.label_units[index], len(residual), float(np.sqrt(np.mean(error**2))), **estimates
         )
@@ -95,14 +94,15 @@ def paired_difference(
     catalogue = survey.label(label)
     present = ~np.isnan(catalogue)
     squares = [(each.label(label) - catalogue)[present] ** 2 for each in (prediction, other)]
-    picks = np.random.default_rng(seed).integers(present.sum(), size=(n_bootstrap, present.sum()))
-    draws = np.sqrt(squares[0][picks].mean(axis=1)) - np.sqrt(squares[1][picks].mean(axis=1))
-    value = np.sqrt(squares[0].mean()) - np.sqrt(squares[1].mean())
-    return Estimate(float(value), *map(float, np.percentile(draws, [2.5, 97.5])))
+
+    def change(ours: np.ndarray, others: np.ndarray) -> np.ndarray:
+        return np.sqrt(ours.mean(axis=-1)) - np.sqrt(others.mean(axis=-1))
+
+    return bootstrap(change, *squares, n_draws=n_bootstrap, level=0.95, seed=seed)
 
 
-def baseline_models(model) -> dict[str, object]:
-    """Return the yardsticks by name, not yet fitted; `model` is the fitted model whose labels "labels only" reads."""
+def _baseline_models(model: Lux) -> dict[str, Baseline]:
+    """Return the baselines by name, not yet fitted; `model` is the fitted model whose labels "labels only" reads."""
     return {
         "mean": Mean(),
         "ridge": FluxRegression.ridge(),
@@ -112,7 +112,9 @@ def baseline_models(model) -> dict[str, object]:
     }
 
 
-def compare(model, train: Survey, test: Survey, baselines: Mapping[str, object] | None = None) -> dict[str, Prediction]:
+def compare(
+    model: Lux, train: Survey, test: Survey, baselines: Mapping[str, Baseline] | None = None
+) -> dict[str, Prediction]:
     """Fit the baselines on the training stars and predict the test stars with them and with the fitted model.
 
     Returns
@@ -120,25 +122,37 @@ def compare(model, train: Survey, test: Survey, baselines: Mapping[str, object] 
     dict of name to Prediction
         The model's own under "Lux", then the baselines'.
     """
-    baselines = baseline_models(model) if baselines is None else baselines
+    baselines = _baseline_models(model) if baselines is None else baselines
     predictions = {"Lux": model.predict_labels(test)}
     for name, baseline in baselines.items():
         predictions[name] = baseline.fit(train).predict_labels(test)
     return predictions
 
 
-def response_slope(prediction: Prediction, truth: Mapping[str, np.ndarray] | np.ndarray, label: str) -> Estimate:
-    """Return the slope of the prediction against the true label, with its 68 % interval; 1 is knowledge, 0 a guess."""
-    true = np.asarray(truth[label] if isinstance(truth, Mapping) else truth, float)
-    predicted = prediction.label(label)
-    picks = np.random.default_rng(0).integers(len(true), size=(500, len(true)))
+def response_slope(
+    prediction: Prediction,
+    truth: Mapping[str, np.ndarray] | np.ndarray,
+    label: str,
+    n_bootstrap: int = 500,
+    seed: int = 0,
+) -> Estimate:
+    """Return the slope of the prediction against the true label, with its 68 % interval; 1 is knowledge, 0 a guess.
 
-    def slope(x, y):
+    Parameters
+    ----------
+    prediction : Prediction
+    truth : (N,) array, or mapping of label to (N,) arrays
+    label : str
+    n_bootstrap, seed : int
+        Resamplings of the stars and their seed.
+    """
+    true = np.asarray(truth[label] if isinstance(truth, Mapping) else truth, float)
+
+    def slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         x = x - x.mean(axis=-1, keepdims=True)
         return np.sum(x * y, axis=-1) / np.sum(x**2, axis=-1)
 
-    draws = slope(true[picks], predicted[picks])
-    return Estimate(float(slope(true, predicted)), *map(float, np.percentile(draws, [16, 84])))
+    return bootstrap(slope, true, prediction.label(label), n_draws=n_bootstrap, seed=seed)
 
 
 def _statistics(residual: np.ndarray, error: np.ndarray) -> dict[str, np.ndarray]:
@@ -147,7 +161,7 @@ def _statistics(residual: np.ndarray, error: np.ndarray) -> dict[str, np.ndarray
     return {
         "rmse": np.sqrt(square),
         "bias": residual.mean(axis=-1),
-        "scatter": median_abs_deviation(residual, axis=-1, scale="normal"),
+        "scatter": robust_std(residual, axis=-1),
         "chi": np.sqrt(np.mean((residual / error) ** 2, axis=-1)),
         "intrinsic": np.sqrt(np.maximum(0, square - noise)),
     }

@@ -11,6 +11,7 @@ import numpy as np
 from lux.simulation.layers import DEFAULT_PHYSICS
 from lux.simulation.synthesis import synthesize
 from lux.spectroscopy.instrument import N_PIXELS, chip_of_pixel, chip_ranges, pixel_of
+from lux.statistics import bootstrap_rows
 
 RELEASE = "dr10"
 TEFF_RANGE, LEAST_SNR = (4300.0, 4900.0), 150.0
@@ -81,7 +82,7 @@ def summarise(compared, members=None):
 
 def median_error(values, seed=0, n_resamples=1000):
     """Return the standard error of the median of values (N,) by the bootstrap."""
-    rows = np.random.default_rng(seed).integers(0, len(values), (n_resamples, len(values)))
+    rows = bootstrap_rows(len(values), n_resamples, seed)
     return float(np.std(np.median(np.asarray(values)[rows], axis=1)))
 
 
