@@ -18,7 +18,7 @@ def shortcut():
 
 
 def test_the_same_seed_gives_the_same_survey(shortcut):
-    synthetic.clear_cache()
+    synthetic.SHARED.clear()
     again = lux.load("synthetic", **OPTIONS)
     for name in ("wavelength", "flux", "ivar", "labels", "label_err", "star_id"):
         assert np.array_equal(getattr(again, name), getattr(shortcut, name)), name
@@ -50,7 +50,7 @@ def test_missing_labels_are_abundances_at_the_fraction_asked_for():
 
 
 def test_worlds_of_one_seed_share_their_noise_free_spectra(monkeypatch):
-    synthetic.clear_cache()
+    synthetic.SHARED.clear()
     calls = []
 
     def fake(teff, *arguments):
@@ -62,10 +62,7 @@ def test_worlds_of_one_seed_share_their_noise_free_spectra(monkeypatch):
         make_survey(16, 0, world)
     make_survey(16, 1, star_seed=0)
     assert calls == [16]
-    monkeypatch.setattr(synthetic, "CACHE_BYTES", 0)
-    make_survey(16, 2)
-    assert not synthetic._cache, "the cache is bounded"
-    synthetic.clear_cache()
+    synthetic.SHARED.clear()
 
 
 def test_a_survey_keeps_its_truth_through_a_file(tmp_path, shortcut):

@@ -4,13 +4,12 @@
 plants, `lux.simulation.observation` adds what telescope, sky and catalogue do.
 """
 
-import collections
 import dataclasses
-import hashlib
 from typing import Any
 
 import numpy as np
 
+from lux.simulation.array_cache import ArrayCache
 from lux.simulation.observation import Observation, draw_label_errors, draw_label_noise, draw_noise, draw_snr
 from lux.simulation.population import LABEL_NAMES, Stars, draw_stars, random_stream
 from lux.simulation.synthesis import ELEMENTS as MODEL_ELEMENTS
@@ -19,11 +18,10 @@ from lux.simulation.worlds import Sample, World, as_world, plant, world_stars
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
 from lux.survey import Survey, Truth
 
-__all__ = ["DEFAULT_LABELS", "World", "clear_cache", "make_survey"]
-
 DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 _STELLAR_PARAMETERS = ("teff", "logg", "fe_h", "alpha_fe")
-CACHE_BYTES = 400 * 2**20
+# Surveys of the same stars that one process makes share their noise-free spectra and their noise.
+SHARED = ArrayCache(max_bytes=400 * 2**20)
 
 
 def make_survey(
@@ -157,48 +155,24 @@ def _check_planted(world: World, pixels: np.ndarray, stars: Stars) -> None:
             )
 
 
-_cache: "collections.OrderedDict[bytes, tuple[np.ndarray, ...]]" = collections.OrderedDict()
-
-
-def clear_cache() -> None:
-    """Forget the noise-free spectra and the noise that surveys of the same stars share."""
-    _cache.clear()
-
-
-def _cached(name: str, arguments: tuple, compute) -> tuple[np.ndarray, ...]:
-    """Return the arrays that a function computes, from memory if it was called with these arguments before."""
-    key = hashlib.blake2b(b"".join([name.encode(), *(np.asarray(each).tobytes() for each in arguments)])).digest()
-    if key in _cache:
-        _cache.move_to_end(key)
-        return _cache[key]
-    arrays = compute()
-    size = sum(array.nbytes for array in arrays)
-    while _cache and sum(array.nbytes for each in _cache.values() for array in each) + size > CACHE_BYTES:
-        _cache.popitem(last=False)
-    if size <= CACHE_BYTES:
-        for array in arrays:
-            array.setflags(write=False)
-        _cache[key] = arrays
-    return arrays
-
-
 def noise_free_flux(stars: Stars, pixels: np.ndarray) -> np.ndarray:
     """Return the noise-free flux (N, D) of stars without anything planted; europium has no part in it."""
     abundances = {element: values for element, values in stars.abundances.items() if element in MODEL_ELEMENTS}
     parameters = [getattr(stars, name) for name in _STELLAR_PARAMETERS]
     arguments = (*parameters, *abundances.values(), pixels)
-    return _cached("flux", arguments, lambda: (synthesize(*parameters, abundances)[:, pixels],))[0]
+    return SHARED.get("flux", arguments, lambda: (synthesize(*parameters, abundances)[:, pixels],))[0]
 
 
 def _noise(pixels, stars: Stars, snr, seed: int, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
     """Return the noise and the inverse variance (N, D) of observed stars; those of a large survey are not kept."""
 
-    def draw():
+    def draw() -> tuple[np.ndarray, np.ndarray]:
         return draw_noise(pixels, stars.observed_velocity, snr, seed=seed, observation=observation)
 
-    if 8 * len(snr) * len(pixels) > CACHE_BYTES // 8:
+    if 8 * len(snr) * len(pixels) > SHARED.max_bytes // 8:
         return draw()
-    return _cached("noise", (pixels, stars.observed_velocity, snr, seed, np.array(repr(observation))), draw)
+    noise, ivar = SHARED.get("noise", (pixels, stars.observed_velocity, snr, seed, repr(observation)), draw)
+    return noise, ivar
 
 
 def _labels(stars: Stars, names: tuple[str, ...], missing_fraction: float, seed: int):
