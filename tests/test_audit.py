@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 import lux
 from lux.__main__ import main
-from lux.auditing import measurements
+from lux.auditing import Kind, measurements
 from lux.auditing.label_lines import default_lines
 from lux.models import baselines
 from lux.models.cannon import Cannon
@@ -83,8 +83,8 @@ def test_a_line_of_half_a_per_cent_is_known_though_the_model_does_not_use_it():
     model = lux.Lux(10).fit(train)
     report = lux.audit(model, train, test, "eu_fe")
     assert report.verdict == "known"
-    assert report["own lines"].statistic > 5
-    assert not report["model uses it"].significant
+    assert report[Kind.OWN_LINES].statistic > 5
+    assert not report[Kind.MODEL_USE].significant
     assert report.reason.endswith("no sign that this model uses it")
     blind = lux.audit(model, train, test, "eu_fe", own_lines=())
     assert blind.verdict in ("guessed", "proxy")
@@ -102,7 +102,7 @@ def test_a_model_that_reads_the_test_labels_is_caught(shortcut):
 
     report = lux.audit(Cheat(), train, test, "eu_fe")
     assert report.verdict == "leaked"
-    assert report["label canary"].statistic > 0.01
+    assert report[Kind.LABEL_CANARY].statistic > 0.01
 
 
 def test_labels_with_many_lines_are_known(shortcut):
@@ -129,7 +129,7 @@ def test_a_leak_is_found_though_all_errors_are_alike(told):
     train, test = survey.split(0.3)
     report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", places if told else ())
     assert report.verdict == "leaked", str(report)
-    assert np.isinf(report["grows with noise"].needed)
+    assert np.isinf(report[Kind.LEAK_GROWTH].needed)
 
 
 def test_errors_that_the_catalogue_overstates_are_no_leak(shortcut):
@@ -141,14 +141,14 @@ def test_errors_that_the_catalogue_overstates_are_no_leak(shortcut):
 
 def test_one_star_neither_makes_nor_hides_a_line():
     train, test = world("signal", depth=0.01)
-    before = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe")["own lines"].statistic
+    before = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe")[Kind.OWN_LINES].statistic
     _, near = measurements.locate(train.wavelength, default_lines(train, "eu_fe"))
     flux, labels = np.array(train.flux), np.array(train.labels)
     flux[0, near] = 0.2
     for value in (2.0, -2.0):
         labels[0, 4] = value
         odd = train.replace(flux=flux, labels=labels)
-        after = lux.audit(baselines.Mean().fit(odd), odd, test, "eu_fe")["own lines"].statistic
+        after = lux.audit(baselines.Mean().fit(odd), odd, test, "eu_fe")[Kind.OWN_LINES].statistic
         assert after == pytest.approx(before, rel=0.3)
 
 
@@ -251,8 +251,8 @@ def test_a_report_is_read_by_people_and_machines(shortcut, tmp_path, capsys):
     report.to_json(tmp_path / "report.json")
     content = json.loads((tmp_path / "report.json").read_text())
     assert content["verdict"] == "guessed"
-    assert {row["name"] for row in content["evidence"]} == {row["name"] for row in report.table}
-    with pytest.raises(KeyError, match="no evidence 'magic'"):
+    assert {row["name"] for row in content["evidence"]} == set(report.table["name"])
+    with pytest.raises(KeyError, match="has no evidence 'magic'"):
         report["magic"]
     train.save(tmp_path / "survey.h5")
     command = ["audit", str(tmp_path / "survey.h5"), "--label", "eu_fe", "--latents", "8", "--json"]

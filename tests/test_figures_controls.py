@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lux.auditing.evidence import Evidence
+from lux.auditing.evidence import Evidence, Kind
 from lux.auditing.report import Report
 from lux.figures import audit, controls, real_spectra
 
@@ -41,13 +41,16 @@ def test_every_draw_is_marked_by_its_verdict():
 
 
 def test_a_page_shows_the_verdict_and_each_evidence_and_refuses_an_empty_report():
-    evidence = (Evidence("own lines", "?", 5.0, 0.0, 1.0, 1e-6), Evidence("label canary", "?", 0.0, 0.0, 0.0, 1.0))
+    evidence = (
+        Evidence(Kind.OWN_LINES, "?", 5.0, 0.0, 1.0, 1e-6),
+        Evidence(Kind.LABEL_CANARY, "?", 0.0, 0.0, 0.0, 1.0),
+    )
     wavelength = np.linspace(15200, 16800, 400)
     report = Report("eu_fe", "known", "because", evidence, 500, 100, (15448.4,), wavelength=wavelength,
                     significance=np.zeros(400))  # fmt: skip
     figure = audit.page(report)
     assert figure.get_suptitle() == "[Eu/Fe]: known"
-    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["own lines"]
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == [Kind.OWN_LINES]
     plt.close(figure)
     with pytest.raises(ValueError, match="only 3 stars"):
         audit.page(Report("eu_fe", "undecided", "only 3 stars"))

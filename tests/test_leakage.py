@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from linear_truth import linear_survey
 
-from lux.auditing import leakage, measurements
+from lux.auditing import AuditSettings, leakage, measurements
 
 N_STARS = 4000
 
@@ -30,35 +30,35 @@ def draw(design, kind, seed, unseen=0.3):
 
 
 def strongest(design, channel, residual):
-    return max(leakage.growth(design, channel, residual), key=lambda each: each.found - each.expected / 2)
+    return max(leakage.growth(design, channel, residual), key=lambda growth: growth.observed - growth.expected / 2)
 
 
 @pytest.mark.parametrize(("kind", "number"), [("noise in errors", 0), ("noise", 1)])
 def test_agreement_with_noise_grows_with_the_error_as_expected(design, kind, number):
     growths = [leakage.growth(design, *draw(design, kind, seed))[number] for seed in range(10)]
-    found, expected = np.array([(each.found, each.expected) for each in growths]).T
-    assert np.all(found > np.maximum(4, 0.6 * expected))
-    assert np.mean(found / expected) == pytest.approx(1, abs=0.3)
+    observed, expected = np.array([(growth.observed, growth.expected) for growth in growths]).T
+    assert np.all(observed > np.maximum(4, 0.6 * expected))
+    assert np.mean(observed / expected) == pytest.approx(1, abs=0.3)
 
 
 def test_agreement_with_the_label_does_not_grow(design):
     for number in (0, 1):
         growths = [leakage.growth(design, *draw(design, "label", seed))[number] for seed in range(40)]
-        assert all(each.expected > 6 for each in growths)
-        assert abs(np.mean([each.found for each in growths])) < 0.6
-        assert 0.7 < np.std([each.found for each in growths]) < 1.3
+        assert all(growth.expected > 6 for growth in growths)
+        assert abs(np.mean([growth.observed for growth in growths])) < 0.6
+        assert 0.7 < np.std([growth.observed for growth in growths]) < 1.3
 
 
 def test_noise_of_a_channel_that_is_misjudged_and_goes_with_the_errors_is_no_leak(design):
     for factor in (0.8, 1.25):
-        found = []
+        observed = []
         for seed in range(20):
             generator = np.random.default_rng(seed)
             sizes = 1.0 * design.errors / design.errors.mean() * np.exp(0.1 * generator.normal(size=N_STARS))
             own, noise = 0.1 * generator.normal(size=N_STARS), design.errors * generator.normal(size=N_STARS)
             channel = leakage.Channel(own / 0.1 + factor * sizes * generator.normal(size=N_STARS), sizes)
-            found.append(strongest(design, channel, own + noise).found)
-        assert np.max(found) < 3.5
+            observed.append(strongest(design, channel, own + noise).observed)
+        assert np.max(observed) < 3.5
 
 
 def test_a_slope_that_rests_on_few_stars_is_none(design):
@@ -85,11 +85,18 @@ def test_a_channel_leaves_the_error_if_it_knows_the_label_and_less_if_it_knows_n
 
 def test_places_elsewhere_keep_clear_of_own_lines_and_of_each_other():
     survey = linear_survey(n_stars=300, n_pixels=400, n_latents=3, n_labels=3)
-    design = measurements.prepare(survey, "label_0", [survey.wavelength[100]])
-    found = measurements.read(design, design.labels[:, None])
-    pixels, signs = leakage.places_elsewhere(design, found, 0.5)
-    assert 1 < len(pixels) <= leakage.MOST_PLACES
-    assert not np.any(design.near_own[pixels])
-    assert np.all(np.diff(np.sort(pixels)) > leakage.APART)
-    assert np.array_equal(signs, np.sign(found.lines[0, pixels]))
-    assert len(leakage.places_elsewhere(design, found, np.inf)[0]) == 1
+    settings = AuditSettings(n_surrogates=20, max_places=4, min_separation=9)
+    own_lines = [survey.wavelength[100]]
+    measured = measurements.measure(survey, "label_0", own_lines, 0, measurements.RESOLUTION, settings)
+    pixels, signs = leakage.places_elsewhere(with_chance(measured, 0.5))
+    assert len(pixels) == 4
+    assert not np.any(measured.design.near_own[pixels])
+    assert np.all(np.diff(np.sort(pixels)) > 9)
+    assert np.array_equal(signs, np.sign(measured.lines[pixels]))
+    assert len(leakage.places_elsewhere(with_chance(measured, 1e9))[0]) == 1
+
+
+def with_chance(measured, significance):
+    """Return measurements whose surrogates all show lines of one significance."""
+    lines = np.full((2, len(measured.lines)), significance)
+    return dataclasses.replace(measured, surrogate=dataclasses.replace(measured.surrogate, lines=lines))

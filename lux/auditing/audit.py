@@ -5,17 +5,26 @@ from collections.abc import Sequence
 import numpy as np
 
 from lux.auditing import measurements
-from lux.auditing.evidence import N_SURROGATES, _canary, _flux_evidence, _model_evidence, _noise_evidence
+from lux.auditing.evidence import collect, sensitivity
 from lux.auditing.label_lines import default_lines, label_kind
+from lux.auditing.model_outputs import LabelModel, interrogate
 from lux.auditing.report import Report
-from lux.auditing.verdict import FEWEST_STARS, _judge
+from lux.auditing.settings import AuditSettings
+from lux.auditing.verdict import judge
 from lux.survey import Survey
 
 
 def audit(
-    model, train: Survey, test: Survey, label: str, own_lines: Sequence[float] | None = None, *, seed: int = 0,
+    model: LabelModel,
+    train: Survey,
+    test: Survey,
+    label: str,
+    own_lines: Sequence[float] | None = None,
+    *,
+    seed: int = 0,
     resolution: float = measurements.RESOLUTION,
-) -> Report:  # fmt: skip
+    settings: AuditSettings = AuditSettings(),
+) -> Report:
     """Tell whether a label is known from the flux or guessed from the other labels.
 
     Parameters
@@ -23,7 +32,7 @@ def audit(
     model : object with ``predict_labels(survey)``
         Fitted. Where it has ``label_jacobian(survey)``, its gradient at the own lines is added to the evidence.
     train, test : Survey
-        On one grid; the flux of both is read, the model is asked about the test stars.
+        On one grid; the flux of both is read, the model predicts the test stars.
     label : str
     own_lines : sequence of float, optional
         Vacuum wavelengths (Angstrom) of the label's own lines. By default what the survey's world planted, else the
@@ -32,6 +41,8 @@ def audit(
         Of the folds and the null distributions.
     resolution : float
         Resolving power of the spectra; APOGEE's by default.
+    settings : AuditSettings
+        What counts as significant and how it is measured.
 
     Returns
     -------
@@ -48,46 +59,56 @@ def audit(
         are not given where the line list does not reach, or a prediction is not finite.
     """
     _check(train, test, label)
-    named = own_lines is not None
-    column = test.label_index(label)
-    n_test = int(np.sum(~np.isnan(test.labels[:, column])))
-    lines = default_lines(train, label) if own_lines is None else tuple(float(line) for line in own_lines)
+    lines = default_lines(train, label, settings.max_own_lines) if own_lines is None else tuple(map(float, own_lines))
     measurements.locate(test.wavelength, lines, resolution)
-    if n_test < FEWEST_STARS:
-        reason = f"only {n_test} test stars have the label; {FEWEST_STARS} are needed"
-        return Report(label, "undecided", reason, n_test=n_test, own_lines=lines, stars_needed=FEWEST_STARS)
-    design = measurements.prepare(_join(train, test), label, lines, seed, resolution)
-    found = measurements.read(design, design.labels[:, None])
-    chance = measurements.read(design, measurements.surrogates(design, N_SURROGATES, seed))
-    taken = _flux_evidence(design, found, chance, seed)
-    taken.extend(_noise_evidence(design, found, chance, {each.name: each for each in taken}))
-    taken.append(_canary(model, test, label, seed))
-    taken.extend(_model_evidence(model, test, label, design, seed))
-    out = np.where(design.near_own, 0, np.abs(found.lines[0]))
-    by_name = {each.name: each for each in taken}
-    verdict, reason, needed = _judge(label_kind(label, test.wavelength, named), design, found, by_name)
-    if verdict in ("known", "proxy") and not by_name["model uses it"].significant:
-        reason += "; there is no sign that this model uses it"
-    if verdict in ("known", "proxy") and np.isinf(by_name["grows with noise"].needed):
-        reason += "; a leak of the catalogue's errors, which are too alike or the evidence too weak, is not excluded"
+    n_test = int(np.sum(~np.isnan(test.label(label))))
+    if n_test < settings.min_test_stars:
+        reason = f"only {n_test} test stars have the label; {settings.min_test_stars} are needed"
+        return Report(
+            label,
+            "undecided",
+            reason,
+            n_test=n_test,
+            own_lines=lines,
+            stars_needed=settings.min_test_stars,
+            settings=settings,
+        )
+    measured = measurements.measure(_join(train, test), label, lines, seed, resolution, settings)
+    evidence, reach = collect(measured, interrogate(model, test, label, seed)), sensitivity(measured)
+    kind = label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing)
+    judgment = judge(kind, evidence, reach, settings)
     return Report(
-        label, verdict, reason, tuple(taken), design.n_stars, n_test, lines,
-        float(np.sqrt(max(0.0, measurements.own_variance(design, found.residual[:, 0])))),
-        float(design.wavelength[np.argmax(out)]), needed, design.wavelength, found.lines[0],
-    )  # fmt: skip
+        label,
+        judgment.verdict,
+        judgment.reason,
+        tuple(evidence.values()),
+        reach.n_stars,
+        n_test,
+        lines,
+        own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
+        strongest=float(test.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
+        stars_needed=judgment.stars_needed,
+        wavelength=train.wavelength,
+        significance=measured.lines,
+        settings=settings,
+    )
 
 
-def audit_all(model, train: Survey, test: Survey, *, seed: int = 0) -> dict[str, Report]:
+def audit_all(
+    model: LabelModel, train: Survey, test: Survey, *, seed: int = 0, settings: AuditSettings = AuditSettings()
+) -> dict[str, Report]:
     """Audit every label of the test survey with its default lines; return reports by label.
+
+    `lux.auditing.summary` makes a table of them.
 
     A label that cannot be audited is "undecided", with what `audit` says of it as the reason.
     """
     reports = {}
     for label in test.label_names:
         try:
-            reports[label] = audit(model, train, test, label, seed=seed)
+            reports[label] = audit(model, train, test, label, seed=seed, settings=settings)
         except ValueError as error:
-            reports[label] = Report(label, "undecided", str(error))
+            reports[label] = Report(label, "undecided", str(error), settings=settings)
     return reports
 
 
@@ -99,7 +120,7 @@ def _join(train: Survey, test: Survey) -> Survey:
         flux=np.concatenate([train.flux, test.flux]),
         ivar=np.concatenate([train.ivar, test.ivar]),
         labels=np.concatenate([train.labels, test.labels]),
-        label_err=np.concatenate([train.label_err, test.label_err]),
+        label_err=np.concatenate([np.asarray(train.label_err), np.asarray(test.label_err)]),
         label_names=train.label_names,
         label_units=train.label_units,
     )

@@ -1,27 +1,41 @@
 """The evidence of an audit: what was measured, beside what chance would give."""
 
 import dataclasses
+import enum
 
 import numpy as np
 from scipy import stats
 
 from lux.auditing import leakage, measurements
-from lux.auditing.measurements import Design, Readings
-from lux.survey import Survey
+from lux.auditing.measurements import Measured
+from lux.auditing.model_outputs import ModelOutputs
+from lux.auditing.settings import AuditSettings
+from lux.statistics import PermutationTest
 
-# Five per cent of shortcuts may be called something else. Lines that were named beforehand are one hypothesis and get
-# the larger part of that; what is searched for (strong features, any one line, a leak) needs a smaller p-value.
-SIGNIFICANT, SIGNIFICANT_AT_OWN_LINES = 0.005, 0.015
-N_SURROGATES = 200
-N_MOVED = 2000
-# Agreement that grows with the catalogue's error significantly, in one of two ways, and by half of what it would if all
-# of it were noise, is a leak; the p-value is that of the one way. Where even that would not be significant, the errors
-# are too alike to tell.
-LEAST_GROWTH, SHARE_OF_GROWTH = float(stats.norm.isf(SIGNIFICANT)), 0.5
-# Quantile of the largest significance by chance beyond which more than one place is looked at for a leak.
-SURELY_A_LINE = 0.95
-# Move of a prediction, in units of its spread, that betrays that it reads the test stars' labels.
-LEAST_MOVE = 1e-3
+
+class Kind(enum.StrEnum):
+    """What a piece of evidence is about; the values are the names in reports."""
+
+    OWN_LINES = "own lines"
+    STRONG_FEATURES = "strong features"
+    ANY_LINE = "any one line"
+    LEAK_GROWTH = "grows with noise"
+    CLOSER_THAN_NOISE = "closer than noise"
+    LABEL_CANARY = "label canary"
+    MODEL_USE = "model uses it"
+    GRADIENT = "gradient at own lines"
+
+
+_QUESTIONS = {
+    Kind.OWN_LINES: "does the label beyond the others go with absorption at its own lines?",
+    Kind.STRONG_FEATURES: "does the label beyond the others go with strong features of the flux?",
+    Kind.ANY_LINE: "does it go with absorption at any one place outside its own lines?",
+    Kind.LEAK_GROWTH: "does the agreement grow with the catalogue's error, as that of noise would?",
+    Kind.CLOSER_THAN_NOISE: "does the flux predict the catalogue better than its errors allow?",
+    Kind.LABEL_CANARY: "does the prediction move when only the test stars' label does?",
+    Kind.MODEL_USE: "does the prediction beyond the other predictions go with the label?",
+    Kind.GRADIENT: "does the model read the label from its own lines?",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,163 +44,190 @@ class Evidence:
 
     Parameters
     ----------
-    name : str
+    name : Kind
+        Or its value, such as "own lines".
     question : str
         What it asks, in words.
     statistic : float
     null_center, null_spread : float
-        Of the statistic under the null hypothesis, from this survey.
+        Mean or median, and standard deviation, of the statistic under the null hypothesis, from this survey.
     p_value : float
         One-sided.
     needed : float, optional
         What the statistic must exceed to count, where that is not a matter of the p-value alone.
+    threshold : float
+        p-value below which the evidence counts, where nothing is `needed`.
     """
 
-    name: str
+    name: Kind
     question: str
     statistic: float
     null_center: float
     null_spread: float
     p_value: float
     needed: float | None = None
+    threshold: float = AuditSettings.significance
 
     @property
     def significant(self) -> bool:
-        """Whether the p-value lies below `SIGNIFICANT`, or at the own lines below `SIGNIFICANT_AT_OWN_LINES`.
+        """Whether the statistic exceeds what is `needed`, or without that, the p-value lies below the `threshold`."""
+        return self.p_value < self.threshold if self.needed is None else self.statistic > self.needed
 
-        Where a statistic is `needed`, whether it is reached.
-        """
-        if self.needed is not None:
-            return self.statistic > self.needed
-        return self.p_value < (SIGNIFICANT_AT_OWN_LINES if self.name == "own lines" else SIGNIFICANT)
-
-
-def _flux_evidence(design: Design, found: Readings, chance: Readings, seed: int) -> list[Evidence]:
-    """Return the evidence that the flux speaks of the label: at its own lines, in strong features, in any one line."""
-    taken = []
-    if len(design.own_pixels):
-        taken.append(_own_line_evidence(design, found.lines[0], seed))
-    center, spread = chance.strong.mean(), chance.strong.std()
-    taken.append(
-        Evidence(
-            "strong features", "does the label beyond the others go with strong features of the flux?",
-            float(found.strong[0]), float(center), float(spread),
-            float(stats.t.sf((found.strong[0] - center) / spread, N_SURROGATES - 1)),
-        )
-    )  # fmt: skip
-    elsewhere = ~design.near_own
-    if not np.any(elsewhere):
-        return taken
-    largest, null = np.abs(found.lines[0, elsewhere]).max(), np.abs(chance.lines[:, elsewhere]).max(axis=1)
-    taken.append(
-        Evidence(
-            "any one line", "does it go with absorption at any one place outside its own lines?",
-            float(largest), float(null.mean()), float(null.std()), float(stats.gumbel_r.sf(largest, *_gumbel(null))),
-        )
-    )  # fmt: skip
-    return taken
+    @property
+    def z_score(self) -> float:
+        """The statistic in standard deviations of its null distribution."""
+        return (self.statistic - self.null_center) / self.null_spread
 
 
-def _own_line_evidence(design: Design, lines: np.ndarray, seed: int) -> Evidence:
-    """Return the evidence at the own lines together, against the same list moved in wavelength."""
-    root = np.sqrt(len(design.own_pixels))
-    statistic = lines[design.own_pixels].sum() / root
-    moved = lines[measurements.moved_lines(design, N_MOVED, seed)].sum(axis=1) / root
-    center = float(np.median(moved)) if len(moved) else 0.0
-    spread = max(1.0, float(np.std(moved))) if len(moved) else 1.0
-    tail = stats.norm.sf((statistic - center) / spread)
-    rank = (1 + np.sum(moved >= statistic)) / (1 + len(moved))
-    p_value = max(tail, rank) if rank > 2 / (1 + len(moved)) else tail
-    return Evidence("own lines", "does the label beyond the others go with absorption at its own lines?",
-                    float(statistic), center, spread, float(p_value))  # fmt: skip
+@dataclasses.dataclass(frozen=True)
+class Sensitivity:
+    """What the survey could have shown of the label beyond the other labels.
+
+    Parameters
+    ----------
+    n_stars, n_own_lines : int
+    own_variance, own_variance_error : float
+        What the catalogue's errors do not explain, in the label's unit squared.
+    mean_square, mean_square_error : float
+        Of the label beyond the others, in catalogue errors: one if they explain all of it.
+    feature_significance : float
+        At how many standard deviations a strong feature shows that carries ``settings.share_to_find`` of it.
+    """
+
+    n_stars: int
+    n_own_lines: int
+    own_variance: float
+    own_variance_error: float
+    mean_square: float
+    mean_square_error: float
+    feature_significance: float
 
 
-def _noise_evidence(design: Design, found: Readings, chance: Readings, taken: dict[str, Evidence]) -> list[Evidence]:
-    """Return the evidence that what the flux was found to say is the catalogue's noise."""
-    residual = found.residual[:, 0]
-    channels = {"strong features": leakage.prediction_channel(found)}
-    if len(design.own_pixels):
-        channels["own lines"] = leakage.line_channel(design, design.own_pixels)
-    if "any one line" in taken:
-        largest = np.abs(chance.lines[:, ~design.near_own]).max(axis=1)
-        places = leakage.places_elsewhere(design, found, float(np.quantile(largest, SURELY_A_LINE)))
-        channels["any one line"] = leakage.line_channel(design, *places)
-    speaking = [channels[name] for name in channels if taken[name].significant] or [channels["strong features"]]
-    growths = [each for channel in speaking for each in leakage.growth(design, channel, residual)]
-    growth = max(growths, key=lambda each: each.found - _growth_of_leak(each.expected))
-    left, error = leakage.unexplained(design, residual, speaking)
-    return [
-        Evidence("grows with noise", "does the agreement grow with the catalogue's error, as that of noise would?",
-                 growth.found, 0.0, 1.0, float(stats.norm.sf(growth.found)),
-                 needed=_growth_of_leak(growth.expected)),
-        Evidence("closer than noise", "does the flux predict the catalogue better than its errors allow?",
-                 left, 1.0, error, float(stats.norm.cdf((left - 1) / error))),
-    ]  # fmt: skip
+def collect(measured: Measured, outputs: ModelOutputs) -> dict[Kind, Evidence]:
+    """Return the evidence on a label: that of the flux, of a leak, and of the model."""
+    flux = _flux_evidence(measured)
+    items = [*flux.values(), *_leak_evidence(measured, flux), _canary(outputs, measured.design.settings)]
+    items.append(_model_use(measured, outputs))
+    if outputs.gradient is not None and measured.moved.size:
+        items.append(_gradient(measured, outputs.gradient))
+    return {item.name: item for item in items}
 
 
-def _canary(model, test: Survey, label: str, seed: int) -> Evidence:
-    """Return the evidence that a prediction changes when only that label of the test stars is dealt out anew."""
-    column = test.label_index(label)
-    order = np.random.default_rng(seed).permutation(test.n_stars)
-    labels, errors = np.array(test.labels), np.array(test.label_err)
-    labels[:, column], errors[:, column] = labels[order, column], errors[order, column]
-    before, again, after = (
-        _predicted(model, each, label) for each in (test, test, test.replace(labels=labels, label_err=errors))
+def sensitivity(measured: Measured) -> Sensitivity:
+    """Return what the survey could have shown."""
+    design, variance = measured.design, np.var(measured.residual)
+    own = measurements.own_variance(design, measured.residual)
+    share = design.settings.share_to_find * max(own, 0.0) / variance
+    return Sensitivity(
+        design.n_stars,
+        len(design.own_pixels),
+        own,
+        float(np.sqrt(2 / design.n_stars) * variance),
+        *leakage.unexplained(design, measured.residual, []),
+        measurements.significance_of_share(design, share),
     )
-    spread = max(np.std(before), 1e-30)
+
+
+def _evidence(
+    kind: Kind, statistic: float, null: tuple[float, float], p_value: float, settings: AuditSettings, **more: float
+) -> Evidence:
+    """Return evidence of a kind from its statistic, the center and standard deviation of its null, and its p-value."""
+    threshold = settings.significance_at_own_lines if kind is Kind.OWN_LINES else settings.significance
+    center, std = null
+    return Evidence(
+        kind,
+        _QUESTIONS[kind],
+        float(statistic),
+        float(center),
+        float(std),
+        float(p_value),
+        **{"threshold": threshold, **more},
+    )
+
+
+def _flux_evidence(measured: Measured) -> dict[Kind, Evidence]:
+    """Return the evidence that the flux shows the label: at its own lines, in strong features, in any one line."""
+    design, chance = measured.design, measured.surrogate.strong
+    evidence = {}
+    if len(design.own_pixels):
+        evidence[Kind.OWN_LINES] = _own_lines(measured)
+    statistic, null = measured.observed.strong[0], (chance.mean(), chance.std())
+    p_value = stats.t.sf((statistic - null[0]) / null[1], design.settings.n_surrogates - 1)
+    evidence[Kind.STRONG_FEATURES] = _evidence(Kind.STRONG_FEATURES, statistic, null, p_value, design.settings)
+    if not np.all(design.near_own):
+        largest, maxima = np.abs(measured.lines_elsewhere).max(), measured.largest_by_chance
+        p_value = stats.gumbel_r.sf(largest, *stats.gumbel_r.fit(maxima, method="MM"))
+        null = maxima.mean(), maxima.std()
+        evidence[Kind.ANY_LINE] = _evidence(Kind.ANY_LINE, largest, null, p_value, design.settings)
+    return evidence
+
+
+def _own_lines(measured: Measured) -> Evidence:
+    """Return the evidence at the own lines together, against the same list moved in wavelength."""
+    root = np.sqrt(len(measured.design.own_pixels))
+    statistic = measured.lines[measured.design.own_pixels].sum() / root
+    moved = measured.lines[measured.moved].sum(axis=1) / root
+    null = (float(np.median(moved)), max(1.0, float(np.std(moved)))) if len(moved) else (0.0, 1.0)
+    tail = stats.norm.sf((statistic - null[0]) / null[1])
+    rank = PermutationTest(float(statistic), moved).p_value
+    # Where hardly a moved list reaches the statistic, its rank says no more than that, and the tail is extrapolated.
+    p_value = max(tail, rank) if rank > 2 / (1 + len(moved)) else tail
+    return _evidence(Kind.OWN_LINES, statistic, null, p_value, measured.design.settings)
+
+
+def _leak_evidence(measured: Measured, flux: dict[Kind, Evidence]) -> tuple[Evidence, Evidence]:
+    """Return the evidence that what the flux shows is the catalogue's noise."""
+    design, settings = measured.design, measured.design.settings
+    channels = _channels(measured, flux)
+    growths = [growth for channel in channels for growth in leakage.growth(design, channel, measured.residual)]
+    growth = max(growths, key=lambda growth: growth.observed - settings.min_growth(growth.expected))
+    left, error = leakage.unexplained(design, measured.residual, channels)
+    closer = stats.norm.cdf((left - 1) / error)
+    needed = settings.min_growth(growth.expected)
+    return (
+        _evidence(Kind.LEAK_GROWTH, growth.observed, (0, 1), stats.norm.sf(growth.observed), settings, needed=needed),
+        _evidence(Kind.CLOSER_THAN_NOISE, left, (1, error), closer, settings),
+    )
+
+
+def _channels(measured: Measured, flux: dict[Kind, Evidence]) -> list[leakage.Channel]:
+    """Return what the flux gives for each star wherever its evidence counts; from strong features if nowhere."""
+    design = measured.design
+    channels = {Kind.STRONG_FEATURES: leakage.prediction_channel(measured)}
+    if Kind.OWN_LINES in flux:
+        channels[Kind.OWN_LINES] = leakage.line_channel(design, design.own_pixels)
+    if Kind.ANY_LINE in flux:
+        channels[Kind.ANY_LINE] = leakage.line_channel(design, *leakage.places_elsewhere(measured))
+    significant = [channel for kind, channel in channels.items() if flux[kind].significant]
+    return significant or [channels[Kind.STRONG_FEATURES]]
+
+
+def _canary(outputs: ModelOutputs, settings: AuditSettings) -> Evidence:
+    """Return the evidence that a prediction changes when only that label of the test stars is shuffled."""
     # What a model does at random is not held against it.
-    moved = float(max(0.0, np.max(np.abs(after - before)) - 2 * np.max(np.abs(again - before))) / spread)
-    return Evidence("label canary", "does the prediction move when only the test stars' label does?",
-                    moved, 0.0, 0.0, 0.0 if moved > LEAST_MOVE else 1.0)  # fmt: skip
+    random = 2 * np.max(np.abs(outputs.repeated - outputs.predicted))
+    shift = max(0.0, np.max(np.abs(outputs.shuffled - outputs.predicted)) - random)
+    shift /= max(np.std(outputs.predicted), 1e-30)
+    return _evidence(Kind.LABEL_CANARY, shift, (0, 0), 0.0 if shift > settings.min_shift else 1.0, settings)
 
 
-def _predicted(model, survey: Survey, label: str) -> np.ndarray:
-    """Return a model's prediction (N,) of one label; ValueError if it is not finite."""
-    prediction = model.predict_labels(survey)
-    values = np.asarray(prediction.labels, float)[:, list(prediction.names).index(label)]
-    if not np.all(np.isfinite(values)):
-        star = survey.star_id[int(np.argmin(np.isfinite(values)))]
-        raise ValueError(f"the model's prediction of {label} for star {star} is not finite; nothing can be audited")
-    return values
+def _model_use(measured: Measured, outputs: ModelOutputs) -> Evidence:
+    """Return the evidence that the model uses what the flux says: that its prediction correlates with the label."""
+    settings = measured.design.settings
+    present = ~np.isnan(outputs.catalogue)
+    predicted, catalogue = outputs.predicted[present], outputs.catalogue[present]
+    basis = measurements.label_basis(outputs.others[present], settings.stars_per_term)
+    residual, label = measurements.partial_out(predicted, basis), measurements.partial_out(catalogue, basis)
+    dof = max(0, len(predicted) - basis.shape[1])
+    # What rounding leaves of a prediction that is constant, or that the others determine, is no prediction.
+    independent = np.std(residual) > 1e-6 * np.std(predicted) + 1e-12 * np.max(np.abs(predicted))
+    statistic = np.sqrt(dof) * np.corrcoef(residual, label)[0, 1] if independent else 0.0
+    return _evidence(Kind.MODEL_USE, statistic, (0, 1), stats.norm.sf(statistic), settings)
 
 
-def _model_evidence(model, test: Survey, label: str, design: Design, seed: int) -> list[Evidence]:
-    """Return whether the model uses what the flux says: its response, and its gradient where it has one."""
-    test = test[~np.isnan(test.label(label))]
-    prediction = model.predict_labels(test)
-    predicted = np.asarray(prediction.labels)
-    column = prediction.names.index(label)
-    others = np.delete(predicted, column, axis=1)
-    basis = np.linalg.qr(measurements.second_order_terms(others))[0]
-    used, wanted = (each - basis @ (basis.T @ each) for each in (predicted[:, column], test.label(label)))
-    freedom = max(0, test.n_stars - basis.shape[1])
-    # What rounding leaves of a prediction that the others determine is no prediction.
-    alive = np.std(used) > 1e-6 * np.std(predicted[:, column])
-    statistic = np.sqrt(freedom) * np.corrcoef(used, wanted)[0, 1] if alive else 0.0
-    taken = [
-        Evidence("model uses it", "does the prediction beyond the other predictions go with the label?",
-                 float(statistic), 0.0, 1.0, float(stats.norm.sf(statistic))),
-    ]  # fmt: skip
-    moved = measurements.moved_lines(design, N_MOVED, seed)
-    if hasattr(model, "label_jacobian") and moved.size:
-        taken.append(_gradient_evidence(model.label_jacobian(test)[column], design.own_pixels, moved))
-    return taken
-
-
-def _gradient_evidence(jacobian: np.ndarray, own_pixels: np.ndarray, moved_pixels: np.ndarray) -> Evidence:
-    """Return the model's gradient at the own lines, downwards, against the same list moved in wavelength."""
-    statistic, moved = -jacobian[own_pixels].sum(), -jacobian[moved_pixels].sum(axis=1)
-    rank = (1 + np.sum(moved >= statistic)) / (1 + len(moved))
-    return Evidence("gradient at own lines", "does the model read the label from its own lines?",
-                    float(statistic), float(np.median(moved)), float(np.std(moved)), float(rank))  # fmt: skip
-
-
-def _growth_of_leak(expected: float) -> float:
-    """Return from where on growth with the catalogue's error counts as a leak, given what it would be in one."""
-    return max(LEAST_GROWTH, SHARE_OF_GROWTH * expected) if expected > LEAST_GROWTH else np.inf
-
-
-def _gumbel(values: np.ndarray) -> tuple[float, float]:
-    """Return location and scale of the Gumbel distribution with the mean and spread of the values."""
-    scale = np.sqrt(6) / np.pi * np.std(values)
-    return float(np.mean(values) - np.euler_gamma * scale), float(scale)
+def _gradient(measured: Measured, gradient: np.ndarray) -> Evidence:
+    """Return the model's gradient (D,) at the own lines, downwards, against the same list moved in wavelength."""
+    statistic = -gradient[measured.design.own_pixels].sum()
+    test = PermutationTest(float(statistic), -gradient[measured.moved].sum(axis=1))
+    null = np.median(test.null), np.std(test.null)
+    return _evidence(Kind.GRADIENT, statistic, null, test.p_value, measured.design.settings)

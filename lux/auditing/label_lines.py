@@ -4,25 +4,23 @@ import re
 
 import numpy as np
 
+from lux.auditing.settings import AuditSettings
+from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.synthesis import line_strength
-from lux.spectroscopy.lines import load_lines
+from lux.spectroscopy.lines import LineList, load_lines
 from lux.survey import Survey
 
-MOST_OWN_LINES = 30
-# A species with a line in each such stretch of spectrum, in Angstrom, leaves no place that is not its own.
-DENSE_LINES = 4.0
 # The giant in which the strength of lines is compared.
 _REFERENCE_STAR = (4500.0, 2.0, -0.1)
 # Labels that belong to no element: the whole spectrum speaks of them.
-PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
+_PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
 _CARRIERS = {"C": ("C", "CO", "CN"), "N": ("N", "CN"), "O": ("O", "OH")}
-_ALPHA_ELEMENTS = ("O", "OH", "Mg", "Si", "S", "Ca", "Ti")
 
 
-def default_lines(survey: Survey, label: str) -> tuple[float, ...]:
+def default_lines(survey: Survey, label: str, max_lines: int = AuditSettings.max_own_lines) -> tuple[float, ...]:
     """Return the own lines of a label: those that the survey's world planted, else the strongest of its element.
 
-    A label that belongs to no element, such as teff, has none.
+    At most `max_lines` of the latter; a label that belongs to no element, such as teff, has none.
 
     Raises
     ------
@@ -40,7 +38,7 @@ def default_lines(survey: Survey, label: str) -> tuple[float, ...]:
             f"{wavelength[-1]:.0f} A; give the lines of {label} as own_lines, in vacuum (an empty sequence for none)"
         )
     lines = _element_lines(label, wavelength)
-    strongest = lines.wavelength[np.argsort(-_strengths(lines), kind="stable")[:MOST_OWN_LINES]]
+    strongest = lines.wavelength[np.argsort(-_strengths(lines), kind="stable")[:max_lines]]
     return tuple(sorted(strongest.tolist()))
 
 
@@ -53,7 +51,7 @@ def _elements(label: str) -> tuple[str, ...]:
     """Return the elements and molecules in whose lines a label shows; none for a label such as teff."""
     label = _plain_name(label)
     if label in ("alpha_fe", "alpha_m"):
-        return _ALPHA_ELEMENTS
+        return (*ALPHA_ELEMENTS, "OH")
     if label == "m_h":
         return ("Fe",)
     element, _, reference = label.partition("_")
@@ -61,19 +59,23 @@ def _elements(label: str) -> tuple[str, ...]:
     return _CARRIERS.get(element, (element,)) if reference in ("h", "fe", "m") else ()
 
 
-def label_kind(label: str, wavelength: np.ndarray, named: bool) -> str:
+def label_kind(
+    label: str, wavelength: np.ndarray, named: bool, dense_spacing: float = AuditSettings.dense_spacing
+) -> str:
     """Return "parameter", "dense" for an element whose lines are everywhere, or "lines" for one with a list of lines.
 
-    Where the lines were `named`, they are the list.
+    Where the lines were `named`, they are the list. Lines are everywhere where each `dense_spacing` (Angstrom) of the
+    pixels (D,) has one.
     """
     if named:
         return "lines"
-    if _plain_name(label) in PARAMETERS:
+    if _plain_name(label) in _PARAMETERS:
         return "parameter"
-    return "dense" if _dense(label, wavelength) else "lines"
+    covered = np.sum(np.minimum(np.diff(wavelength), 1.0))
+    return "dense" if len(_element_lines(label, wavelength)) * dense_spacing > covered else "lines"
 
 
-def _element_lines(label: str, wavelength: np.ndarray):
+def _element_lines(label: str, wavelength: np.ndarray) -> LineList:
     """Return the lines of known strength of a label's elements that fall on the pixels (D,) of a survey."""
     lines = load_lines()
     usable = np.isin(lines.element, _elements(label)) & np.isfinite(lines.log_gf) & np.isfinite(lines.excitation)
@@ -86,12 +88,6 @@ def _element_lines(label: str, wavelength: np.ndarray):
     ]
 
 
-def _strengths(lines) -> np.ndarray:
+def _strengths(lines: LineList) -> np.ndarray:
     """Return the strength (L,) of lines in a red giant."""
     return line_strength(*_REFERENCE_STAR, lines=lines)[0] if len(lines) else np.empty(0)
-
-
-def _dense(label: str, wavelength: np.ndarray) -> bool:
-    """Whether a label's lines stand so close on the pixels (D,) of a survey that no place is free of them."""
-    covered = np.sum(np.minimum(np.diff(wavelength), 1.0))
-    return len(_element_lines(label, wavelength)) * DENSE_LINES > covered

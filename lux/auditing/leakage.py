@@ -16,24 +16,15 @@ noise, :math:`c \propto e`            :math:`\propto s^2`   :math:`\propto s^2`
 Both slopes on :math:`s` and their covariance are estimated together, without assuming any distribution (a regression
 with sandwich errors, variant HC3: MacKinnon & White 1985, J. Econometrics 29, 305); where the third row is not the
 question, :math:`c^2` is a control variate for :math:`cr`, whose scatter it shares. The channel's noise is known up to a
-factor at best, and the catalogue's errors may go with it: :math:`c^2` is asked how it grows with :math:`s` at fixed
-noise.
+factor at best, and the catalogue's errors may go with it: :math:`c^2` is regressed on :math:`s` at fixed noise.
 """
 
 import dataclasses
 
 import numpy as np
 
-from lux.auditing.measurements import CLIP, Design, Readings, label_variance
+from lux.auditing.measurements import Design, Measured, label_variance
 
-# A slope on the catalogue's errors must rest on at least so many stars, and on errors that differ by more than this,
-# relative to their mean.
-FEWEST_LEVERS, LEAST_SPREAD = 20, 1e-6
-# Of the spread of the errors, what the channel's noise must leave for c squared to be asked.
-LEAST_LEFT = 0.05
-MOST_PLACES = 10
-# Places of one list stand at least this many pixels apart.
-APART = 6
 _MEDIAN_OF_CHI2 = 0.4549
 
 
@@ -59,13 +50,13 @@ class Growth:
 
     Parameters
     ----------
-    found : float
+    observed : float
         Along the growth of one kind of leak.
     expected : float
         What it would be in such a leak; zero where too few of the catalogue's errors differ.
     """
 
-    found: float
+    observed: float
     expected: float
 
 
@@ -79,22 +70,24 @@ def line_channel(design: Design, pixels: np.ndarray, signs: np.ndarray | float =
     return Channel(values, np.sqrt(len(pixels)) / noise)
 
 
-def prediction_channel(found: Readings) -> Channel:
+def prediction_channel(measured: Measured) -> Channel:
     """Return the cross-fitted prediction of the label's residual from strong features."""
-    return Channel(found.predicted[:, 0] - found.predicted[:, 0].mean(), np.zeros(len(found.predicted)))
+    predicted = measured.observed.predicted[:, 0]
+    return Channel(predicted - predicted.mean(), np.zeros(len(predicted)))
 
 
-def places_elsewhere(design: Design, found: Readings, threshold: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels (L,) off the own lines where absorption goes with the label, and their signs (L,).
+def places_elsewhere(measured: Measured) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels (L,) off the own lines where absorption correlates with the label, and the signs (L,) of that.
 
-    The most significant one, and others as significant as `threshold`, `MOST_PLACES` at most.
+    The most significant one, and others more significant than a quantile of the largest by chance.
     """
-    lines = np.where(design.near_own, 0, found.lines[0])
-    strength, pixels = np.abs(lines), []
-    while len(pixels) < MOST_PLACES and (not pixels or strength.max() > threshold):
+    settings, lines = measured.design.settings, measured.lines_elsewhere
+    threshold = float(np.quantile(measured.largest_by_chance, settings.quantile_of_lines))
+    strength, pixels = np.abs(lines), list[int]()
+    while len(pixels) < settings.max_places and (not pixels or strength.max() > threshold):
         best = int(np.argmax(strength))
         pixels.append(best)
-        strength[max(0, best - APART) : best + APART + 1] = 0
+        strength[max(0, best - settings.min_separation) : best + settings.min_separation + 1] = 0
     return np.array(pixels), np.sign(lines[pixels])
 
 
@@ -103,37 +96,61 @@ def growth(design: Design, channel: Channel, residual: np.ndarray) -> tuple[Grow
 
     Of noise in units of its error, and of noise. The channel must respond to what it knows alike in all stars.
     """
-    nothing = Growth(0.0, 0.0), Growth(0.0, 0.0)
+    settings, nothing = design.settings, (Growth(0.0, 0.0), Growth(0.0, 0.0))
     variance = channel.variance + channel.noise**2
     if not np.all(variance > 0):
         return nothing
-    limit = CLIP * np.sqrt(variance)
+    limit = settings.clip * np.sqrt(variance)
     values = np.clip(channel.values, -limit, limit)
     # Products scatter as residual and channel do: stars of small error say most.
     weight = 1 / label_variance(design, residual[:, None])[:, 0] / variance
     weight /= weight.sum()
-    error, noise = (each - weight @ each for each in (design.errors, channel.noise**2))
-    beyond_noise = error - noise * (weight @ (error * noise) / max(weight @ noise**2, 1e-300))
-    if not _carried_by_many(weight * error**2) or np.std(error) < LEAST_SPREAD * design.errors.mean():
+    regressors = _regressors(design, channel, weight)
+    if not regressors:
         return nothing
-    spreads = [error]
-    if _carried_by_many(weight * beyond_noise**2) and weight @ beyond_noise**2 > LEAST_LEFT * (weight @ error**2):
-        spreads.append(beyond_noise)
-    moments = np.stack([values * residual, values**2 - channel.noise**2][: len(spreads)])
-    levers = np.stack([weight * spread / (weight @ spread**2) for spread in spreads])
-    slopes, mean = np.sum(levers * moments, axis=1), moments @ weight
-    residue = moments - mean[:, None] - np.stack(spreads) * slopes[:, None]
-    terms = levers * residue / np.maximum(1 - weight - levers * np.stack(spreads), 0.1)
-    information = np.linalg.pinv(terms @ terms.T)
-    known = np.array([mean[0], *np.maximum(mean[1:], 0)])
-    in_errors = known * (levers @ design.errors) / (weight @ design.errors) * (np.arange(len(known)) == 0)
-    as_noise = known * (levers @ design.errors**2) / (weight @ design.errors**2)
+    moments = np.stack([values * residual, values**2 - channel.noise**2][: len(regressors)])
+    mean = moments @ weight
+    slopes, information, contrasts = _slopes(np.stack(regressors), moments, weight, settings.max_leverage)
+    signal = np.array([mean[0], *np.maximum(mean[1:], 0)])
+    in_errors = signal * (contrasts @ design.errors) / (weight @ design.errors) * (np.arange(len(signal)) == 0)
+    as_noise = signal * (contrasts @ design.errors**2) / (weight @ design.errors**2)
     return _along(in_errors, slopes, information), _along(as_noise, slopes, information)
 
 
-def _carried_by_many(shares: np.ndarray) -> bool:
+def _regressors(design: Design, channel: Channel, weight: np.ndarray) -> list[np.ndarray]:
+    """Return the centered catalogue errors (N,), and their part beyond the channel's noise, if many stars carry them.
+
+    None if not even the errors differ in many stars.
+    """
+    settings = design.settings
+    error, noise = (values - weight @ values for values in (design.errors, channel.noise**2))
+    beyond_noise = error - noise * (weight @ (error * noise) / max(weight @ noise**2, 1e-300))
+    alike = np.std(error) < settings.min_error_std * design.errors.mean()
+    if alike or not _carried_by_many(weight * error**2, settings.min_slope_stars):
+        return []
+    share = settings.min_error_share * (weight @ error**2)
+    if weight @ beyond_noise**2 > share and _carried_by_many(weight * beyond_noise**2, settings.min_slope_stars):
+        return [error, beyond_noise]
+    return [error]
+
+
+def _slopes(
+    regressors: np.ndarray, moments: np.ndarray, weight: np.ndarray, max_leverage: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the slope (K,) of each moment (K, N) on its regressor (K, N), the inverse of their covariance (K, K), and
+    the weights (K, N) that make a slope of a moment.
+    """
+    contrasts = np.stack([weight * regressor / (weight @ regressor**2) for regressor in regressors])
+    slopes = np.sum(contrasts * moments, axis=1)
+    residue = moments - (moments @ weight)[:, None] - regressors * slopes[:, None]
+    leverage = np.minimum(weight + contrasts * regressors, max_leverage)
+    terms = contrasts * residue / (1 - leverage)
+    return slopes, np.linalg.pinv(terms @ terms.T), contrasts
+
+
+def _carried_by_many(shares: np.ndarray, min_stars: int) -> bool:
     """Whether no few of the shares (N,) that stars have in a slope outweigh all others."""
-    return bool(np.sum(shares) ** 2 > FEWEST_LEVERS * np.sum(shares**2))
+    return bool(np.sum(shares) ** 2 > min_stars * np.sum(shares**2))
 
 
 def _along(leak: np.ndarray, slopes: np.ndarray, information: np.ndarray) -> Growth:
@@ -145,18 +162,18 @@ def _along(leak: np.ndarray, slopes: np.ndarray, information: np.ndarray) -> Gro
 def unexplained(design: Design, residual: np.ndarray, channels: list[Channel]) -> tuple[float, float]:
     """Return what channels together leave of the residual (N,), its mean square in catalogue errors, and the error.
 
-    Below one, the flux knows noise that only the catalogue has. Each channel is drawn towards zero as its noise wants
+    Below one, the flux knows noise that only the catalogue has. Each channel is shrunk towards zero as its noise wants
     and enters a regression that was fitted to the other folds.
     """
     terms = [np.ones(len(residual))]
     for channel in channels:
-        known = channel.variance
-        terms.append(channel.values * (known / (known + channel.noise**2) if known > 0 else 0))
-    terms = np.stack(terms, axis=1)
+        signal = channel.variance
+        terms.append(channel.values * (signal / (signal + channel.noise**2) if signal > 0 else 0))
+    regressors = np.stack(terms, axis=1)
     left = np.array(residual)
     for fold in np.unique(design.folds):
         out = design.folds == fold
-        left[out] -= terms[out] @ np.linalg.lstsq(terms[~out], residual[~out])[0]
+        left[out] -= regressors[out] @ np.linalg.lstsq(regressors[~out], residual[~out])[0]
     # The residual was made by a regression on the other labels.
-    square = (left / design.errors) ** 2 / (1 - design.others.shape[1] / design.n_stars)
+    square = (left / design.errors) ** 2 / design.dof_fraction
     return float(square.mean()), float(square.std() / np.sqrt(len(square)))

@@ -3,29 +3,22 @@
 Everything here conditions on what the *flux* says of the other labels, never on their catalogue values: those are
 noisy, and conditioning on a noisy value leaves a dependence that looks like information (errors in variables). The
 nuisances are principal components of the flux outside the label's own lines, with their squares and products. Each of
-`N_FOLDS` folds is predicted from the others. The null distributions are made for the survey at hand: surrogate labels
+the folds is predicted from the others. The null distributions are made for the survey at hand: surrogate labels
 that follow the other labels as the true one does and are otherwise independent of the flux, and line lists moved along
 the pixels.
 """
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import correlate1d
 from sklearn.utils.extmath import randomized_svd
 
+from lux.auditing.settings import AuditSettings
 from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_kernel
 from lux.survey import Survey
-
-# An own line reaches this many times the full width of an unresolved line to either side.
-OWN_REACH = 4.5
-FEWEST_MOVED = 200
-# The other labels enter with as many of their squares and products as leave this many stars for each term.
-STARS_PER_TERM = 20
-N_COMPONENTS = 30
-N_SQUARED = 6
-N_FOLDS = 5
-CLIP = 5.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,6 +43,7 @@ class Design:
         Pixels within reach of an own line.
     star_noise : (N,) array
         Typical size of a star's line scores, the root of what its spectrum can tell of a line.
+    settings : AuditSettings
     """
 
     wavelength: np.ndarray
@@ -62,11 +56,17 @@ class Design:
     own_pixels: np.ndarray
     near_own: np.ndarray
     star_noise: np.ndarray
+    settings: AuditSettings
 
     @property
     def n_stars(self) -> int:
         """Number of stars, N."""
         return len(self.labels)
+
+    @property
+    def dof_fraction(self) -> float:
+        """Fraction of the degrees of freedom that the regression on the other labels leaves."""
+        return 1 - self.others.shape[1] / self.n_stars
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ class Readings:
     strong : (S,) array
         Correlation of the two times the root of N.
     lines : (S, D) array
-        Significance of absorption that goes with the label at each pixel, in standard deviations.
+        Significance of absorption that correlates with the label at each pixel, in standard deviations.
     """
 
     residual: np.ndarray
@@ -91,7 +91,64 @@ class Readings:
     lines: np.ndarray
 
 
-def prepare(survey: Survey, label: str, own_lines, seed: int = 0, resolution: float = RESOLUTION) -> Design:
+@dataclasses.dataclass(frozen=True, eq=False)
+class Measured:
+    """What the flux shows of one label, and what it shows of surrogates.
+
+    Parameters
+    ----------
+    design : Design
+    observed : Readings
+        Of the label, S = 1.
+    surrogate : Readings
+        Of surrogate labels, ``settings.n_surrogates`` of them.
+    moved : (K, L) array of int
+        Pixels of the own lines moved in wavelength.
+    """
+
+    design: Design
+    observed: Readings
+    surrogate: Readings
+    moved: np.ndarray
+
+    @property
+    def residual(self) -> np.ndarray:
+        """The label minus what the other labels make of it, (N,)."""
+        return self.observed.residual[:, 0]
+
+    @property
+    def lines(self) -> np.ndarray:
+        """Significance of absorption that correlates with the label at each pixel, (D,)."""
+        return self.observed.lines[0]
+
+    @property
+    def lines_elsewhere(self) -> np.ndarray:
+        """The same, (D,), zero near the own lines."""
+        return np.where(self.design.near_own, 0, self.lines)
+
+    @functools.cached_property
+    def largest_by_chance(self) -> np.ndarray:
+        """The largest absolute significance off the own lines in each surrogate, (S,)."""
+        return np.abs(self.surrogate.lines[:, ~self.design.near_own]).max(axis=1)
+
+
+def measure(
+    survey: Survey, label: str, own_lines: Sequence[float], seed: int, resolution: float, settings: AuditSettings
+) -> Measured:
+    """Measure what the flux says of a label beyond the other labels; arguments and errors are those of `prepare`."""
+    design = prepare(survey, label, own_lines, seed, resolution, settings)
+    observed = read(design, design.labels[:, None])
+    return Measured(design, observed, read(design, surrogates(design, seed)), moved_lines(design, seed))
+
+
+def prepare(
+    survey: Survey,
+    label: str,
+    own_lines: Sequence[float],
+    seed: int = 0,
+    resolution: float = RESOLUTION,
+    settings: AuditSettings = AuditSettings(),
+) -> Design:
     """Prepare the stars of a survey that have a label.
 
     Parameters
@@ -104,6 +161,7 @@ def prepare(survey: Survey, label: str, own_lines, seed: int = 0, resolution: fl
         Of the folds.
     resolution : float
         Resolving power, wavelength over full width of an unresolved line.
+    settings : AuditSettings
 
     Raises
     ------
@@ -112,34 +170,43 @@ def prepare(survey: Survey, label: str, own_lines, seed: int = 0, resolution: fl
     """
     column = survey.label_index(label)
     survey = survey[~np.isnan(survey.labels[:, column])]
-    own_pixels, near_own = locate(survey.wavelength, own_lines, resolution)
+    own_pixels, near_own = locate(survey.wavelength, own_lines, resolution, settings.own_reach)
     weight_sum = np.sum(survey.ivar, axis=0, dtype=float)
     mean = np.einsum("nd,nd->d", survey.ivar, survey.flux, dtype=float) / np.maximum(weight_sum, 1e-30)
     deviation = np.where(survey.ivar > 0, survey.flux - mean, 0).astype(np.float32)
     weighted = deviation * np.sqrt(weight_sum / survey.n_stars).astype(np.float32)
-    basis = _nuisances(np.where(near_own, np.float32(0), weighted))
-    folds = np.random.default_rng(seed).permutation(survey.n_stars) % N_FOLDS
+    basis = _nuisances(np.where(near_own, np.float32(0), weighted), settings)
+    folds = np.random.default_rng(seed).permutation(survey.n_stars) % settings.n_folds
     catalogue = np.delete(survey.labels, column, axis=1)
-    tells = np.sum(np.isfinite(catalogue), axis=0) > survey.n_stars // 2
-    tells &= np.nanstd(np.where(tells, catalogue, 0), axis=0) > 0
-    inferred = _cross_fit(basis, catalogue[:, tells], folds)
-    line_scores = _line_scores(survey, deviation, basis, resolution)
+    usable = np.sum(np.isfinite(catalogue), axis=0) > survey.n_stars // 2
+    usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
+    inferred = _cross_fit(basis, catalogue[:, usable], folds)
+    line_scores = _line_scores(survey, deviation, basis, resolution, settings.clip)
     return Design(
         wavelength=survey.wavelength,
         labels=survey.labels[:, column],
-        errors=survey.label_err[:, column],
+        errors=np.asarray(survey.label_err)[:, column],
         basis=basis,
-        others=np.linalg.qr(second_order_terms(inferred))[0],
+        others=label_basis(inferred, settings.stars_per_term),
         folds=folds,
         line_scores=line_scores,
         own_pixels=own_pixels,
         near_own=near_own,
         star_noise=_star_noise(line_scores),
+        settings=settings,
     )
 
 
-def locate(wavelength: np.ndarray, own_lines, resolution: float = RESOLUTION) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pixels of lines (L,) and a mask (D,) of what lies within reach of one; ValueError if one is off."""
+def locate(
+    wavelength: np.ndarray,
+    own_lines: Sequence[float],
+    resolution: float = RESOLUTION,
+    reach: float = AuditSettings.own_reach,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels of lines (L,) and a mask (D,) of what lies within reach of one; ValueError if one is off.
+
+    The `reach` is in full widths of an unresolved line.
+    """
     near = np.zeros(len(wavelength), bool)
     pixels = []
     for line in own_lines:
@@ -151,56 +218,55 @@ def locate(wavelength: np.ndarray, own_lines, resolution: float = RESOLUTION) ->
                 f"nearest pixel {wavelength[pixel]:.2f} A); give lines in vacuum that the spectra cover"
             )
         pixels.append(pixel)
-        near |= distance < OWN_REACH * line / resolution
+        near |= distance < reach * line / resolution
     return np.array(pixels, int), near
 
 
 def read(design: Design, labels: np.ndarray) -> Readings:
     """Return what labels (N, S) show of the flux."""
-    residual = labels - design.others @ (design.others.T @ labels)
-    residual = _clipped(residual)
+    residual = _clip(partial_out(labels, design.others), design.settings.clip)
     predicted = _cross_fit(design.basis, residual, design.folds)
     strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
-    beyond = _clipped(residual - design.basis @ (design.basis.T @ residual))
+    beyond = _clip(partial_out(residual, design.basis), design.settings.clip)
     amplitude = (beyond / label_variance(design, beyond)).astype(np.float32)
     lines = amplitude.T @ design.line_scores
     lines /= np.sqrt(np.maximum((amplitude**2).T @ design.line_scores**2, 1e-30))
     return Readings(residual, predicted, strong, lines)
 
 
-def surrogates(design: Design, count: int, seed: int) -> np.ndarray:
+def surrogates(design: Design, seed: int) -> np.ndarray:
     """Return labels (N, S) that follow the other labels as the true one does, the remainder with signs at random.
 
-    Every star keeps the size of its own remainder, so that errors which go with the kind of star, and with what its
+    Every star keeps the size of its own remainder, so that errors that depend on the kind of star, and on what its
     spectrum can tell, do so in the surrogates as well (the wild bootstrap: Wu 1986, Ann. Stat. 14, 1261).
     """
     followed = design.others @ (design.others.T @ design.labels)
-    leverage = np.minimum(np.sum(design.others**2, axis=1), 0.9)
+    leverage = np.minimum(np.sum(design.others**2, axis=1), design.settings.max_leverage)
     remainder = (design.labels - followed) / np.sqrt(1 - leverage)
-    signs = 2 * np.random.default_rng(seed).integers(2, size=(count, design.n_stars)).T - 1
+    size = design.settings.n_surrogates, design.n_stars
+    signs = 2 * np.random.default_rng(seed).integers(2, size=size).T - 1
     return followed[:, None] + signs * remainder[:, None]
 
 
-def moved_lines(design: Design, count: int, seed: int) -> np.ndarray:
-    """Return pixels (S, L) of the own lines moved: each list as a whole by some pixels, clear of where it was.
+def moved_lines(design: Design, seed: int) -> np.ndarray:
+    """Return pixels (K, L) of the own lines moved: each list as a whole by some pixels, clear of where it was.
 
     Where the lines stand so close that hardly a shift clears them all, each line is moved by itself.
     """
-    generator = np.random.default_rng(seed)
+    generator, count = np.random.default_rng(seed), design.settings.n_moved_lists
     n_pixels = len(design.wavelength)
     shifts = generator.permutation(n_pixels)
     moved = (design.own_pixels[None, :] + shifts[:, None]) % n_pixels
     moved = moved[~np.any(design.near_own[moved], axis=1)][:count]
     free = np.flatnonzero(~design.near_own)
-    if len(moved) >= FEWEST_MOVED or len(free) < 10 * len(design.own_pixels):
+    if len(moved) >= design.settings.min_moved_lists or len(free) < 10 * len(design.own_pixels):
         return moved
     return generator.choice(free, size=(count, len(design.own_pixels)))
 
 
 def own_variance(design: Design, residual: np.ndarray) -> float:
     """Return the variance of the label beyond the other labels that the catalogue's errors do not explain."""
-    freedom = 1 - design.others.shape[1] / design.n_stars
-    return float(np.var(residual) / freedom - np.mean(design.errors**2))
+    return float(np.var(residual) / design.dof_fraction - np.mean(design.errors**2))
 
 
 def significance_of_share(design: Design, share: float) -> float:
@@ -209,7 +275,8 @@ def significance_of_share(design: Design, share: float) -> float:
     Of a prediction by H terms, learnt from all N stars but one of F folds, the noise is H F / ((F - 1) N) of the
     residual's variance.
     """
-    noise = design.basis.shape[1] * N_FOLDS / ((N_FOLDS - 1) * design.n_stars)
+    n_folds = design.settings.n_folds
+    noise = design.basis.shape[1] * n_folds / ((n_folds - 1) * design.n_stars)
     return float(np.sqrt(design.n_stars) * share / np.sqrt(share + noise))
 
 
@@ -220,18 +287,23 @@ def label_variance(design: Design, residual: np.ndarray) -> np.ndarray:
     return noise + own
 
 
-def _clipped(residual: np.ndarray) -> np.ndarray:
-    """Return residuals (N, S) with zero median, limited to `CLIP` robust standard deviations."""
-    centred = residual - np.median(residual, axis=0)
-    limit = CLIP * 1.4826 * np.median(np.abs(centred), axis=0)
-    return np.clip(centred, -limit, limit)
+def partial_out(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """Return values (N,) or (N, S) minus their projection on the columns of an orthonormal basis (N, H)."""
+    return values - basis @ (basis.T @ values)
 
 
-def _nuisances(weighted: np.ndarray) -> np.ndarray:
+def _clip(residual: np.ndarray, clip: float) -> np.ndarray:
+    """Return residuals (N, S) with zero median, limited to `clip` robust standard deviations."""
+    centered = residual - np.median(residual, axis=0)
+    limit = clip * 1.4826 * np.median(np.abs(centered), axis=0)
+    return np.clip(centered, -limit, limit)
+
+
+def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     """Return an orthonormal basis (N, H) of a constant, principal components, and products of the strongest."""
-    count = min(N_COMPONENTS, min(weighted.shape) // 10)
+    count = min(settings.n_components, min(weighted.shape) // 10)
     scores = _principal_scores(weighted, count)
-    few = scores[:, : min(N_SQUARED, count)]
+    few = scores[:, : min(settings.n_squared, count)]
     rows, columns = np.triu_indices(few.shape[1])
     terms = np.column_stack([np.ones(len(scores)), scores, few[:, rows] * few[:, columns]])
     return np.linalg.qr(terms)[0]
@@ -263,42 +335,47 @@ def _least_squares(basis: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), basis.T @ targets)
 
 
-def second_order_terms(labels: np.ndarray) -> np.ndarray:
-    """Return a constant, labels (N, M) on unit scale, and their squares and products as far as the stars allow."""
+def label_basis(labels: np.ndarray, stars_per_term: int) -> np.ndarray:
+    """Return an orthonormal basis (N, Q) of a constant, labels (N, M), and their squares and products.
+
+    Of the latter as many as leave `stars_per_term` stars for each term: all, the squares alone, or none.
+    """
     scaled = (labels - labels.mean(axis=0)) / np.maximum(labels.std(axis=0), 1e-30)
     rows, columns = np.triu_indices(labels.shape[1])
-    most = len(labels) // STARS_PER_TERM
+    most = len(labels) // stars_per_term
     if 1 + labels.shape[1] + len(rows) > most:
         rows = columns = np.arange(labels.shape[1] if 1 + 2 * labels.shape[1] <= most else 0)
-    return np.column_stack([np.ones(len(labels)), scaled, scaled[:, rows] * scaled[:, columns]])
+    return np.linalg.qr(np.column_stack([np.ones(len(labels)), scaled, scaled[:, rows] * scaled[:, columns]]))[0]
 
 
-def _line_scores(survey: Survey, deviation: np.ndarray, basis: np.ndarray, resolution: float) -> np.ndarray:
+def _line_scores(
+    survey: Survey, deviation: np.ndarray, basis: np.ndarray, resolution: float, clip: float
+) -> np.ndarray:
     """Return the score of absorption by an unresolved line at each pixel, (N, D), with the nuisances taken out.
 
     The noise is as correlated along the pixels as what the nuisances leave.
     """
     projection = basis.astype(np.float32)
     good = survey.ivar > 0
-    residual = np.where(good, deviation - projection @ (projection.T @ deviation), 0)
+    residual = np.where(good, partial_out(deviation, projection), 0)
     excess = np.sum(good * (residual**2 - 1 / np.where(good, survey.ivar, np.inf)), axis=0)
     scatter = np.maximum(0, excess / np.maximum(good.sum(axis=0), 1))
     weight = (survey.ivar / (1 + survey.ivar * scatter)).astype(np.float32)
     kernel = line_kernel(survey.wavelength, autocorrelation(residual, weight, survey.wavelength), resolution)
     scores = correlate1d(-residual * weight, kernel, axis=1, mode="constant")
-    return _limited(scores - projection @ (projection.T @ scores))
+    return _clip_scores(partial_out(scores, projection), clip)
 
 
-def _limited(scores: np.ndarray, most: int = 400) -> np.ndarray:
-    """Return scores (N, D) limited to `CLIP` robust standard deviations, so that no single star makes or hides a line.
+def _clip_scores(scores: np.ndarray, clip: float, most: int = 400) -> np.ndarray:
+    """Return scores (N, D) limited to `clip` robust standard deviations, so that no single star makes or hides a line.
 
     The scale is a star's times a pixel's, the latter a median over at most about `most` stars.
     """
     star = _star_noise(scores)[:, None]
     rows = slice(None, None, max(1, len(scores) // most))
-    known = star[rows] > 0
-    pixel = np.median(np.where(known, np.abs(scores[rows]) / np.where(known, star[rows], 1), 0), axis=0)
-    limit = (CLIP * 1.4826 * star).astype(np.float32) * pixel.astype(np.float32)
+    seen = star[rows] > 0
+    pixel = np.median(np.where(seen, np.abs(scores[rows]) / np.where(seen, star[rows], 1), 0), axis=0)
+    limit = (clip * 1.4826 * star).astype(np.float32) * pixel.astype(np.float32)
     return np.clip(scores, -limit, limit)
 
 

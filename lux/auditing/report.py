@@ -3,10 +3,14 @@
 import dataclasses
 import json
 import os
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
-from lux.auditing.evidence import Evidence
+from lux.auditing.evidence import Evidence, Kind
+from lux.auditing.settings import AuditSettings
 from lux.storage import atomic_write
 
 VERDICTS = ("known", "proxy", "guessed", "leaked", "undecided")
@@ -34,8 +38,10 @@ class Report:
     stars_needed : int or None
         How many stars would decide, where the verdict is "undecided" for want of stars.
     wavelength, significance : (D,) arrays or None
-        The survey's pixels, and how significantly absorption at each goes with the label beyond the other labels, in
-        standard deviations.
+        The survey's pixels, and how significantly absorption at each correlates with the label beyond the other labels,
+        in standard deviations.
+    settings : AuditSettings
+        What the audit counted as significant, and how it measured.
     """
 
     label: str
@@ -50,45 +56,68 @@ class Report:
     stars_needed: int | None = None
     wavelength: np.ndarray | None = dataclasses.field(default=None, repr=False)
     significance: np.ndarray | None = dataclasses.field(default=None, repr=False)
+    settings: AuditSettings = AuditSettings()
 
     @property
-    def table(self) -> list[dict]:
-        """The evidence as rows with the columns of `Evidence`."""
-        return [dataclasses.asdict(each) for each in self.evidence]
+    def table(self) -> Table:
+        """The evidence as rows, the columns those of `Evidence` and whether it counts; `meta` holds the settings."""
+        columns = [field.name for field in dataclasses.fields(Evidence)]
+        values = {name: [getattr(item, name) for item in self.evidence] for name in columns}
+        values["needed"] = [np.nan if item.needed is None else item.needed for item in self.evidence]
+        values["significant"] = [item.significant for item in self.evidence]
+        about = {"label": self.label, "verdict": self.verdict, "settings": dataclasses.asdict(self.settings)}
+        return Table(values, meta=about)
+
+    def __contains__(self, name: str) -> bool:
+        return any(item.name == name for item in self.evidence)
 
     def __getitem__(self, name: str) -> Evidence:
-        """Return the evidence of a name; KeyError if it was not taken."""
-        return next((each for each in self.evidence if each.name == name), None) or _no_evidence(name, self)
+        """Return the evidence of a kind, or of its name; KeyError if there is none."""
+        for item in self.evidence:
+            if item.name == name:
+                return item
+        given = ", ".join(item.name for item in self.evidence)
+        raise KeyError(f"the audit of {self.label} has no evidence {str(name)!r}; it has {given or 'none at all'}")
 
     def __str__(self) -> str:
         lines = [f"{self.label}: {self.verdict}", f"  {self.reason}"]
         if self.evidence:
             lines.append(f"  {'evidence':<22}{'statistic':>11}{'by chance':>19}{'p':>11}{'counts':>8}")
-        for each in self.evidence:
-            chance = f"{each.null_center:.2f} +- {each.null_spread:.2f}"
-            counts = "yes" if each.significant else "no"
-            lines.append(f"  {each.name:<22}{each.statistic:>11.2f}{chance:>19}{each.p_value:>11.2g}{counts:>8}")
-        return "\n".join(lines)
+        for item in self.evidence:
+            chance = f"{item.null_center:.2f} +- {item.null_spread:.2f}"
+            counts = "yes" if item.significant else "no"
+            lines.append(f"  {item.name:<22}{item.statistic:>11.2f}{chance:>19}{item.p_value:>11.2g}{counts:>8}")
+        return "\n".join([*lines, f"  settings: {self.settings}"])
 
     def to_json(self, path: str | os.PathLike | None = None) -> str:
         """Return the report, but for its arrays, as JSON, and write it to a file if a path is given."""
         content = dataclasses.asdict(dataclasses.replace(self, wavelength=None, significance=None))
         del content["wavelength"], content["significance"]
-        text = json.dumps(_plain(content), indent=2, allow_nan=False)
+        text = json.dumps(_finite_or_none(content), indent=2, allow_nan=False)
         if path is not None:
             with atomic_write(path) as temporary:
                 temporary.write_text(text)
         return text
 
 
-def _no_evidence(name: str, report: Report):
-    raise KeyError(f"no evidence {name!r} was taken; there are {', '.join(each.name for each in report.evidence)}")
+def summary(reports: Iterable[Report]) -> Table:
+    """Return a table of reports, a row each: label, verdict, the z-score of each kind of evidence, scatter and reason.
+
+    What was not measured is NaN, and so is the z-score of the label canary, which has no null distribution.
+    """
+    rows = list(reports)
+    values: dict[str, list] = {name: [getattr(row, name) for row in rows] for name in ("label", "verdict")}
+    for kind in Kind:
+        values[kind.value] = [row[kind].z_score if kind in row else np.nan for row in rows]
+    for name in ("own_scatter", "n_stars", "n_test", "reason"):
+        values[name] = [getattr(row, name) for row in rows]
+    return Table(values)
 
 
-def _plain(value):
+def _finite_or_none(value: Any) -> Any:
     """Return nested values with NaN and infinity as None, as JSON wants."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _finite_or_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_finite_or_none(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -16,6 +16,7 @@ import numpy as np
 
 from lux.auditing import measurements
 from lux.auditing.audit import audit
+from lux.auditing.evidence import Kind
 from lux.controls.ensemble import CANDIDATE_LINES, LABEL, WINDOWS, Cell
 from lux.diagnostics import counterfactuals, erasure, matching, mutual_information, probing, saliency
 from lux.diagnostics.attribution import latent_shap
@@ -91,19 +92,15 @@ def measure(cell: Cell, seed: int, star_seed: int) -> dict:
             **_of_pairs(blind, survey, seed),
         }
     found.update(
-        canary=report["grows with noise"].statistic,
-        audit_lines=_significance(report["own lines"]),
-        audit_features=_significance(report["strong features"]),
+        canary=report[Kind.LEAK_GROWTH].statistic,
+        audit_lines=report[Kind.OWN_LINES].z_score,
+        audit_features=report[Kind.STRONG_FEATURES].z_score,
     )
     return {
         "cell": cell.key, "seed": seed, "verdict": report.verdict, "reason": report.reason,
         "bound": cramer_rao.sample_significance(survey, limits), "star_bound": float(np.median(limits)),
         **{key: float(found[key]) for key in TECHNIQUES},
     }  # fmt: skip
-
-
-def _significance(each) -> float:
-    return (each.statistic - each.null_center) / each.null_spread
 
 
 def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, float]:

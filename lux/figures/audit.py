@@ -5,7 +5,6 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.auditing.evidence import Evidence
 from lux.auditing.report import Report
 from lux.figures import COLORS, label_text, new_figure, paper_style, with_gaps
 
@@ -21,7 +20,7 @@ def page(report: Report) -> plt.Figure:
     """
     if report.wavelength is None or report.significance is None:
         raise ValueError(f"the report on {report.label} holds no evidence to draw: {report.reason}")
-    shown = [each for each in report.evidence if each.null_spread > 0]
+    shown = [item for item in report.evidence if item.null_spread > 0]
     figure, (top, bottom) = new_figure(2, height=6.4, gridspec_kw={"height_ratios": [1, 0.11 * len(shown) + 0.15]})
     reason = "\n".join(textwrap.wrap(report.reason, 78))
     figure.suptitle(f"{label_text(report.label, with_unit=False)}: {report.verdict}", fontsize=14)
@@ -34,13 +33,13 @@ def page(report: Report) -> plt.Figure:
         top.plot([line, line], [0.86 * limit, 0.97 * limit], color=COLORS["highlight"], linewidth=1)
     top.locator_params(axis="x", nbins=6)
     top.set(ylim=(-limit, limit), xlabel="vacuum wavelength (Å)", ylabel="significance of absorption (σ)")
-    for row, each in enumerate(shown):
+    for row, item in enumerate(shown):
         bottom.plot([-2, 2], [row, row], color=COLORS["observed"], alpha=0.25, linewidth=9, solid_capstyle="butt")
-        color = COLORS[report.verdict] if each.significant else COLORS["observed"]
-        bottom.plot(_in_null_units(each), row, "D" if each.significant else "o", color=color, markersize=7)
-    bottom.set_yticks(range(len(shown)), [each.name for each in shown])
+        color = COLORS[report.verdict] if item.significant else COLORS["observed"]
+        bottom.plot(item.z_score, row, "D" if item.significant else "o", color=color, markersize=7)
+    bottom.set_yticks(range(len(shown)), [item.name for item in shown])
     bottom.set_xscale("symlog", linthresh=3)
-    reach = 1.3 * max(5.0, *(abs(_in_null_units(each)) for each in shown))
+    reach = 1.3 * max(5.0, *(abs(item.z_score) for item in shown))
     ticks = [tick for tick in (-100, -30, -10, -3, 0, 3, 10, 30, 100) if abs(tick) < reach]
     bottom.set_xticks(ticks, [f"{tick}".replace("-", "−") for tick in ticks])
     bottom.minorticks_off()
@@ -48,7 +47,3 @@ def page(report: Report) -> plt.Figure:
     bottom.set(xlim=(-reach, reach), ylim=(len(shown) - 0.5, -0.5))
     bottom.set_xlabel("standard deviations of the null distribution (band: ± 2)")
     return figure
-
-
-def _in_null_units(each: Evidence) -> float:
-    return (each.statistic - each.null_center) / each.null_spread
