@@ -10,16 +10,6 @@ from lux.diagnostics import erasure, mutual_information, probing
 from lux.models import gauge
 
 
-@pytest.fixture(scope="module")
-def surveys():
-    return linear_survey(n_stars=700, n_latents=5, n_labels=4, missing=0.05, seed=3).split(0.4, seed=0)
-
-
-@pytest.fixture(scope="module")
-def model(surveys):
-    return lux.Lux(5, tolerance=1e-3).fit(surveys[0])
-
-
 def correlated(rho, n_stars, seed=0):
     x, noise = np.random.default_rng(seed).normal(size=(2, n_stars))
     return x, rho * x + np.sqrt(1 - rho**2) * noise

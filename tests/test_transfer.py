@@ -12,16 +12,6 @@ from lux.models.cannon import Cannon
 from lux.models.model_selection import cross_validate, folds_by_group, folds_by_star
 
 
-@pytest.fixture(scope="module")
-def surveys():
-    return linear_survey(n_stars=800, n_pixels=200, n_latents=2, missing=0.1).split(0.25)
-
-
-@pytest.fixture(scope="module")
-def model(surveys):
-    return lux.Lux(2).fit(surveys[0])
-
-
 def test_scores_are_the_textbook_statistics(surveys):
     test = surveys[1]
     residual = np.random.default_rng(0).normal(0.3, 0.5, size=test.labels.shape)
@@ -152,7 +142,7 @@ def test_the_response_slope_tells_knowledge_from_a_guess():
 def test_what_cannot_be_scored_is_refused(surveys):
     train, test = surveys
     prediction = baselines.Mean().fit(train).predict_labels(test)
-    with pytest.raises(ValueError, match="200 stars are predicted, the survey has 600"):
+    with pytest.raises(ValueError, match="280 stars are predicted, the survey has 420"):
         transfer.score(prediction, train)
     with pytest.raises(ValueError, match="no star of the survey has label 'label_0'"):
         transfer.score(prediction, test.replace(labels=np.full_like(test.labels, np.nan)))
