@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lux.statistics import Estimate
 from lux.storage import atomic_write
 
 _PACKAGES = ("numpy", "scipy", "jax", "astropy", "scikit-learn", "shap", "matplotlib")
@@ -104,6 +105,21 @@ class Record:
         (self._measurements if varies else self._results)[key] = entry
         _glue(key, entry["text"])
         return entry["text"]
+
+    def numbers(self, *, unit: str = "", digits: int = 3, **values: float) -> None:
+        """Record several values, each under its name, in one unit and to one number of significant digits."""
+        for key, value in values.items():
+            self(key, value, unit=unit, digits=digits)
+
+    def estimate(self, key: str, estimate: Estimate, *, unit: str = "", in_brackets: bool = False) -> str:
+        """Record an estimate with half its interval as its uncertainty, or with the interval in brackets."""
+        if in_brackets:
+            return self(key, estimate.value, unit=unit, interval=estimate.interval)
+        return self(key, estimate.value, unit=unit, uncertainty=estimate.uncertainty)
+
+    def mean(self, key: str, values: np.ndarray, *, unit: str = "") -> str:
+        """Record the mean of values (n,) with its standard error."""
+        return self(key, np.mean(values), unit=unit, uncertainty=np.std(values) / np.sqrt(len(values)))
 
     def table(self, name, columns, *, formats=None):
         """Record a table for ``{recorded-table}`` and show it.

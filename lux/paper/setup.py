@@ -1,0 +1,104 @@
+"""What every chapter begins with: its record, the surveys it looks at, and the models fitted to them.
+
+`default_survey` and `default_model` are the only places where a chapter's surveys and default models are made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lux.datasets.load import load
+from lux.figures import label_name
+from lux.models.lux import Lux
+from lux.paper.record import Record
+from lux.paper.subject import audited_label, caveat
+from lux.survey import Survey
+
+Windows = Sequence[tuple[float, float]]
+
+_QUICK_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter with the parameters of its notebook.
+
+    Parameters
+    ----------
+    record : Record
+    dataset, profile : str
+    seed, n_stars : int
+        The notebook's parameters.
+    windows : sequence of (float, float)
+        Vacuum wavelengths in Angstrom to which the quick profile keeps; all pixels where there are none.
+    tolerance : float
+        Of the default models, in label errors.
+    """
+
+    record: Record
+    dataset: str
+    profile: str
+    seed: int
+    n_stars: int
+    windows: Windows
+    tolerance: float
+
+    @property
+    def quick(self) -> bool:
+        """Whether little is to be computed."""
+        return self.profile == "quick"
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the chapter is about the synthetic survey."""
+        return self.dataset == "synthetic"
+
+    @property
+    def source(self) -> str:
+        """Name of the data set for running text."""
+        return Path(self.dataset).stem
+
+    def survey(self, source: str | None = None, **options: Any) -> Survey:
+        """Return the survey that the chapter is about, or another one; `options` are those of a synthetic survey."""
+        source = self.dataset if source is None else source
+        if source == "synthetic":
+            options = {"n_stars": self.n_stars, "seed": self.seed, **options}
+        return default_survey(source, self.windows if self.quick else (), **options)
+
+    def world(self, world: str = "shortcut", **options: Any) -> Survey:
+        """Return the synthetic survey of a world, whatever the survey of the chapter."""
+        return self.survey("synthetic", world=world, **options)
+
+    def model(self, survey: Survey, **settings: Any) -> Lux:
+        """Return the default model of a survey; `settings` are those of `lux.Lux`."""
+        return default_model(survey, **{"tolerance": self.tolerance, **settings})
+
+    def subject(self, survey: Survey) -> str:
+        """Return the label that the chapter is about; a remark under the title says where the text is not about it."""
+        label = audited_label(survey)
+        self.record.remark(caveat(survey, self.source, label_name(label)), opening=True)
+        return label
+
+
+def begin(
+    name: str, dataset: str, profile: str, seed: int, n_stars: int, *, windows: Windows = (), tolerance: float = 0.005
+) -> Chapter:
+    """Begin a chapter of the given name, from its notebook's parameters.
+
+    In the quick profile, models are fitted to a tolerance of 0.02 where `tolerance` is finer.
+    """
+    parameters = {"dataset": dataset, "profile": profile, "seed": seed, "n_stars": n_stars}
+    tolerance = max(tolerance, _QUICK_TOLERANCE) if profile == "quick" else tolerance
+    return Chapter(Record(name, parameters=parameters), dataset, profile, seed, n_stars, tuple(windows), tolerance)
+
+
+def default_survey(source: str, windows: Windows = (), **options: Any) -> Survey:
+    """Return a survey as `lux.load` does, its pixels within some windows only where any are given."""
+    survey = load(source, **options)
+    return survey.select_pixels(survey.pixels_within(windows)) if windows else survey
+
+
+def default_model(survey: Survey, **settings: Any) -> Lux:
+    """Return a Lux model fitted to a survey, with the settings of `lux.Lux`."""
+    return Lux(**settings).fit(survey)

@@ -1,0 +1,44 @@
+"""A chapter begins with its parameters, and has surveys and models from one place."""
+
+import pytest
+
+from lux.paper import setup
+from lux.paper.setup import begin
+from lux.paper.subject import audited_label
+
+WINDOWS = [(15_400.0, 15_420.0)]
+
+
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    monkeypatch.setenv("LUX_PRODUCTS", str(tmp_path))
+    return begin("03_test", "synthetic", "quick", 1, 30, windows=WINDOWS)
+
+
+def test_a_chapter_records_its_parameters(quick):
+    assert quick.record.parameters == {"dataset": "synthetic", "profile": "quick", "seed": 1, "n_stars": 30}
+    assert quick.quick
+    assert quick.synthetic
+
+
+def test_the_quick_profile_looks_at_few_pixels_and_stops_early(quick, tmp_path, monkeypatch):
+    survey = quick.survey()
+    assert survey.n_stars == 30
+    assert (survey.wavelength.min() >= 15_400.0) and (survey.wavelength.max() <= 15_420.0)
+    assert quick.tolerance == 0.02
+    asked = []
+    monkeypatch.setattr(setup, "load", lambda source, **options: asked.append((source, options)))
+    paper = begin("03_test", "elsewhere/stars.h5", "paper", 1, 30, windows=WINDOWS)
+    assert (paper.source, paper.tolerance) == ("stars", 0.005)
+    paper.survey()
+    paper.world("signal", n_stars=5)
+    assert asked == [
+        ("elsewhere/stars.h5", {}),
+        ("synthetic", {"n_stars": 5, "seed": 1, "world": "signal"}),
+    ]
+
+
+def test_the_default_model_is_fitted_to_the_tolerance_of_the_chapter(quick):
+    survey = quick.world("shortcut")
+    assert quick.model(survey, n_latents=3).tolerance == quick.tolerance
+    assert quick.subject(survey) == audited_label(survey)
