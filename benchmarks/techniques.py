@@ -57,7 +57,7 @@ def probing(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
     """The gap over rotations, both probes of every label, unique information, angles and erasure."""
     from lux.diagnostics import erasure, mutual_information
     from lux.diagnostics import probing as probes
-    from lux.models import gauge
+    from lux.models import label_directions
 
     latents, inferred = model.infer_latents(survey), model.predict_labels(survey)
     names, column = list(survey.label_names), survey.label_index(LABEL)
@@ -66,7 +66,7 @@ def probing(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
         probes.probe_labels(latents, survey.labels, survey.label_err, names, kind=kind, n_control=0, n_folds=3)
     others = [number for number in range(len(names)) if number != column]
     probes.information_gain(latents, survey.label(LABEL), inferred.labels[:, others], label=LABEL, n_permutations=0)
-    gauge.outside_span(model, LABEL)
+    label_directions.outside_span(model, LABEL)
     eraser = erasure.fit_eraser(latents, inferred.labels[:, others])
     probes.probe(eraser.apply(latents), survey.label(LABEL), n_control=0)
 

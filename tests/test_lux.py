@@ -3,6 +3,9 @@
 The module is long because all of these claims are about one object, and share its fits.
 """
 
+import dataclasses
+import doctest
+import importlib
 import warnings
 
 import jax
@@ -12,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from linear_truth import linear_survey
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import lux
@@ -166,7 +170,7 @@ def test_the_scatter_of_labels_that_the_flux_does_not_know_is_recovered():
     assert model.label_scatter_[0] < 0.06
     np.testing.assert_allclose(held_out_chi(model, test), 1, atol=0.1)
     plain = model.predict_labels(test)
-    model.label_scatter_ = np.zeros(3)
+    model.parameters_ = dataclasses.replace(model.parameters_, label_scatter=np.zeros(3))
     assert np.array_equal(model.predict_labels(test).labels, plain.labels)
     assert np.all(held_out_chi(model, test)[1:] > 1.4)
 
@@ -349,6 +353,22 @@ def test_a_model_survives_the_file(surveys, model, tmp_path):
             lux.Lux.load(tmp_path / f"{name}.npz")
     with pytest.raises(FileNotFoundError, match="no model file"):
         lux.Lux.load(tmp_path / "absent.npz")
+
+
+def test_the_example_of_the_docstring_runs():
+    results = doctest.testmod(importlib.import_module("lux.models.lux"))
+    assert results.attempted > 5
+    assert results.failed == 0
+
+
+def test_a_clone_has_the_settings_and_is_not_fitted(surveys, model):
+    copy = clone(model)
+    assert copy.get_params() == model.get_params()
+    assert repr(copy) == "Lux(max_cycles=500, n_latents=4, tolerance=1e-05)"
+    with pytest.raises(NotFittedError, match="call fit"):
+        _ = copy.A_
+    with pytest.raises(ValueError, match="unknown start"):
+        copy.set_params(start="zeros").fit(surveys[0])
 
 
 def test_settings_that_make_no_model_are_refused():

@@ -8,6 +8,7 @@ from scipy import stats
 import lux
 from lux.diagnostics import erasure, mutual_information, probing
 from lux.models import gauge
+from lux.models.label_directions import label_angles, outside_span
 
 
 def correlated(rho, n_stars, seed=0):
@@ -87,10 +88,10 @@ def test_what_is_claimed_free_of_the_gauge_is_constant_under_twenty_rotations(su
         complete = np.all(np.isfinite(test.labels), axis=1)
         eraser = erasure.fit_eraser(latents[complete], test.labels[complete, 1:])
         erased = probing.probe(eraser.apply(latents), target, n_control=0)
-        angles = [gauge.label_angles(rotated, metric, test).cosine.ravel() for metric in ("prior", "posterior")]
+        angles = [label_angles(rotated, metric, test).cosine.ravel() for metric in ("prior", "posterior")]
         return np.concatenate([
             [read.r2, read.selectivity, read.fitted_r2, erased.r2, gain.r2_given, gain.nats, gain.p_value],
-            *angles, [gauge.outside_span(rotated, name, 10).fraction for name in rotated.label_names_], gain.null,
+            *angles, [outside_span(rotated, name, 10).fraction for name in rotated.label_names_], gain.null,
         ])  # fmt: skip
 
     expected = statistics(model)
@@ -209,17 +210,17 @@ def test_a_label_that_is_a_combination_of_others_lies_in_their_span():
     survey = survey.replace(labels=labels, label_err=np.full((900, 5), 0.1), label_names=tuple("abcde"), flux=flux,
                             ivar=np.full((900, 300), 1e4), label_units=None, truth=None)  # fmt: skip
     model = lux.Lux(4).fit(survey.select_labels(list("abcd")))
-    inside = gauge.outside_span(model, "d")
+    inside = outside_span(model, "d")
     assert inside.p_value > 0.01
     assert inside.angle < 3
     np.testing.assert_allclose(inside.coefficients, [1, -0.5, 0], atol=0.03)
-    outside = gauge.outside_span(lux.Lux(4).fit(survey.select_labels(list("abce"))), "e")
+    outside = outside_span(lux.Lux(4).fit(survey.select_labels(list("abce"))), "e")
     assert outside.p_value < 0.001
     assert outside.angle == pytest.approx(np.degrees(np.arctan2(1, np.hypot(1, 0.3))), abs=2)
 
 
 def test_angles_in_the_prior_metric_are_those_between_predicted_labels(surveys, model):
-    angles = gauge.label_angles(model)
+    angles = label_angles(model)
     assert np.allclose(np.diag(angles.cosine), 1)
     covariance = model.A_ @ np.linalg.inv(model.prior_precision_) @ model.A_.T
     np.testing.assert_allclose(angles.cosine[0, 1], covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
@@ -252,8 +253,8 @@ def test_what_cannot_be_measured_is_refused(surveys, model):
         (lambda: probing.probe(z, np.full(50, np.nan)), "0 stars have the label; 5 folds need at least 10"),
         (lambda: erasure.fit_eraser(z, labels[:9]), "50 stars have latents, 9 have concepts"),
         (lambda: erasure.fit_eraser(z, labels * np.nan), "must be finite"),
-        (lambda: gauge.label_angles(model, "flat"), "unknown metric 'flat'"),
-        (lambda: gauge.outside_span(model, "eu_fe"), "'eu_fe' must be one of several"),
+        (lambda: label_angles(model, "flat"), "unknown metric 'flat'"),
+        (lambda: outside_span(model, "eu_fe"), "'eu_fe' must be one of several"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -17,6 +17,7 @@ from scipy.ndimage import correlate1d
 from sklearn.utils.extmath import randomized_svd
 
 from lux.auditing.settings import AuditSettings
+from lux.models.weights import pixel_weight
 from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_kernel
 from lux.survey import Survey
 
@@ -360,7 +361,7 @@ def _line_scores(
     residual = np.where(good, partial_out(deviation, projection), 0)
     excess = np.sum(good * (residual**2 - 1 / np.where(good, survey.ivar, np.inf)), axis=0)
     scatter = np.maximum(0, excess / np.maximum(good.sum(axis=0), 1))
-    weight = (survey.ivar / (1 + survey.ivar * scatter)).astype(np.float32)
+    weight = pixel_weight(survey.ivar, scatter).astype(np.float32)
     kernel = line_kernel(survey.wavelength, autocorrelation(residual, weight, survey.wavelength), resolution)
     scores = correlate1d(-residual * weight, kernel, axis=1, mode="constant")
     return _clip_scores(partial_out(scores, projection), clip)

@@ -17,6 +17,7 @@ import numpy as np
 from lux.models.gauge import random_rotations
 from lux.models.normal_equations import packed_products, unpack_symmetric
 from lux.models.prediction import Prediction
+from lux.models.weights import pixel_weight
 from lux.simulation.synthesis import line_strength
 from lux.spectroscopy.instrument import pixel_of
 from lux.spectroscopy.lines import load_lines
@@ -323,7 +324,7 @@ def _normal_equations_of_groups(model, survey, groups):
         for start in range(0, survey.n_stars, _BLOCK):
             rows = slice(start, start + _BLOCK)
             ivar = survey.ivar[rows][:, pixels].astype(float)
-            weight = ivar / (1 + ivar * variance)
+            weight = pixel_weight(ivar, variance)
             packed.append(weight @ products)
             moment.append((weight * (survey.flux[rows][:, pixels] - model.b_[pixels])) @ loadings)
         precisions.append(np.asarray(unpack_symmetric(np.concatenate(packed), model.n_latents)))

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 
 from lux.diagnostics.matching import Pairs, doppelgangers
+from lux.models.weights import pixel_weight
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import (
     Filtered,
@@ -120,7 +121,7 @@ def with_scatter(residual, weight) -> np.ndarray:
     scaled = _robust_scatter(np.where(good, residual * np.sqrt(weight), np.nan))
     typical = np.median(weight[good]) if good.any() else 1.0
     scatter = np.nan_to_num(np.maximum(0, scaled**2 - 1) / typical).astype(np.float32)
-    return weight / (1 + weight * scatter)
+    return pixel_weight(weight, scatter)
 
 
 def stack_pairs(survey: Survey, pairs: Pairs, nuisance, *, without=None, n_flips: int = 1000, seed: int = 0) -> Stack:

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from lux.models.weights import pixel_weight
 from lux.spectroscopy.instrument import N_PIXELS, chip_of_pixel, pixel_of
 from lux.statistics import robust_std
 from lux.survey import Survey
@@ -77,7 +78,7 @@ def chip_of_survey(survey: Survey) -> np.ndarray:
 
 def _residuals(chip: str, residual: np.ndarray, ivar: np.ndarray, scatter: np.ndarray) -> Residuals:
     good = ivar > 0
-    chi = residual * np.sqrt(ivar / (1 + ivar * scatter**2))
+    chi = residual * np.sqrt(pixel_weight(ivar, scatter**2))
     both = good[:, 1:] & good[:, :-1]
     unmasked = residual[good]
     neighbors = np.sum(chi[:, 1:] * chi[:, :-1] * both) / both.sum()

@@ -12,6 +12,7 @@ import dataclasses
 
 import numpy as np
 
+from lux.models.weights import mean_pixel_weight
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import pixel_index
 from lux.spectroscopy.lines import LineList, airglow_lines, heavy_element_lines, load_lines, vacuum_to_air
@@ -167,8 +168,8 @@ def backward_map(model, survey: Survey) -> SaliencyMap:
     carried to J to first order, the inverse held fixed.
     """
     jacobian = model.label_jacobian(survey)
-    response = latent_response(model, survey)
-    weight = _mean_weight(model, survey)
+    response = model.latent_jacobian(survey)
+    weight = mean_pixel_weight(survey, model.scatter_)
     n_train = len(model.latents_)
     err = np.empty(jacobian.shape)
     scatter = np.nanmean(((survey.labels - model.predict_labels(survey).labels) / survey.label_err) ** 2, axis=0)
@@ -184,21 +185,6 @@ def backward_map(model, survey: Survey) -> SaliencyMap:
         from_scatter = free * 2 / n_train * jacobian[row] ** 2
         err[row] = np.sqrt(from_labels + from_flux + from_scatter)
     return SaliencyMap(model.wavelength_, model.label_names_, jacobian, err)
-
-
-def latent_response(model, survey: Survey) -> np.ndarray:
-    """Return the derivative of the inferred latents with respect to the flux, (P, D), at the survey's mean weights."""
-    weighted = (model.B_ * _mean_weight(model, survey)[:, None]).T
-    return np.linalg.solve(weighted @ model.B_ + model.prior_precision_, weighted)
-
-
-def _mean_weight(model, survey: Survey, block: int = 512) -> np.ndarray:
-    """Return the mean over stars of the weight of each pixel, 1 / (1 / ivar + s^2), (D,)."""
-    total = np.zeros(survey.n_pixels)
-    for first in range(0, survey.n_stars, block):
-        ivar = survey.ivar[first : first + block].astype(float)
-        total += np.sum(ivar / (1 + ivar * model.scatter_**2), axis=0)
-    return total / survey.n_stars
 
 
 def excess_map(model, survey: Survey, name: str, *, n_permutations: int = 1000, seed: int = 0) -> ExcessMap:
@@ -228,7 +214,7 @@ def excess_map(model, survey: Survey, name: str, *, n_permutations: int = 1000, 
     generator = np.random.default_rng(seed)
     permuted = np.stack([generator.permutation(excess) for _ in range(n_permutations)])
     permuted -= permuted @ basis @ basis.T
-    latents, response = model.infer_latents(survey)[known], latent_response(model, survey)
+    latents, response = model.infer_latents(survey)[known], model.latent_jacobian(survey)
     values, err = _regressed(excess[None], latents, response)
     null_values, null_err = _regressed(permuted, latents, response)
     z = (values / err)[0]
@@ -246,7 +232,7 @@ def permuted_label_maps(model, survey: Survey, name: str, *, n_permutations: int
     label, latents = survey.label(name)[known], model.infer_latents(survey)[known]
     generator = np.random.default_rng(seed)
     permuted = np.stack([generator.permutation(label) for _ in range(n_permutations)])
-    return _regressed(permuted, latents, latent_response(model, survey))[0]
+    return _regressed(permuted, latents, model.latent_jacobian(survey))[0]
 
 
 def _regressed(labels, latents, response) -> tuple[np.ndarray, np.ndarray]:

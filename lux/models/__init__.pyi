@@ -2,8 +2,8 @@ from .baselines import FluxRegression as FluxRegression
 from .baselines import LabelsOnly as LabelsOnly
 from .baselines import Mean as Mean
 from .cannon import Cannon as Cannon
-from .gauge import label_angles as label_angles
 from .gauge import random_rotations as random_rotations
+from .label_directions import label_angles as label_angles
 from .lux import Lux as Lux
 from .model_selection import best_latent_number as best_latent_number
 from .model_selection import cross_validate as cross_validate

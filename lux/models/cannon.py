@@ -84,9 +84,8 @@ class Cannon:
         for start in range(0, survey.n_stars, self.block_size):
             rows = slice(start, start + self.block_size)
             weight = total_weight(jnp.asarray(survey.ivar[rows]), jnp.asarray(variance, jnp.float32))
-            spread = jnp.zeros((len(terms[rows]), terms.shape[1], terms.shape[1]))
-            sums = statistics(jnp.asarray(survey.flux[rows]), weight, linear, terms[rows], spread)
-            sums = sums._replace(log_density=None)
+            exact = np.zeros((len(terms[rows]), terms.shape[1], terms.shape[1]), np.float32)
+            sums, _ = statistics(jnp.asarray(survey.flux[rows]), weight, linear, terms[rows], exact)
             total = sums if total is None else add(total, sums)
         return total
 

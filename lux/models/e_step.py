@@ -5,19 +5,26 @@ and loadings (D, P): flux ~ N(offset + loadings z, 1 / weight). What else is kno
 their prior and from its labels, comes as a Gaussian: a precision (n, P, P) and precision times mean, the moment (n, P).
 """
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lux.models.normal_equations import (
+    Array,
+    ArrayT,
     pack_symmetric,
     packed_products,
     scaled_cholesky,
     scaled_inverse,
     unpack_symmetric,
 )
+from lux.models.weights import pixel_weight
+
+Linear = tuple[jax.Array, jax.Array]
+
+total_weight = jax.jit(pixel_weight)
 
 
 class LatentPosterior(NamedTuple):
@@ -26,42 +33,36 @@ class LatentPosterior(NamedTuple):
     `mean` (n, P), `covariance` (n, P, P), and `log_determinant` (n,) of the inverse covariance.
     """
 
-    mean: jax.Array
-    covariance: jax.Array
-    log_determinant: jax.Array
+    mean: Array
+    covariance: Array
+    log_determinant: Array
 
 
-class Statistics(NamedTuple):
-    """What the update of offset, loadings and scatter needs of the stars, summed over them unless said otherwise.
+class Statistics(NamedTuple, Generic[ArrayT]):
+    """Sums over stars that the update of offset, loadings and scatter needs.
 
-    `normal` ((P+1)(P+2)/2, D) are packed normal matrices of the factors [1, z]; `moment` (P+1, D) goes with the
-    residual from the old offset; `leverage` (P(P+1)/2, D) is the packed covariance of the latents, weighted by squared
-    weights; `score` (D,) and `information` (D,) are the gradient (at exact latents) and the Fisher information of the
-    log-likelihood with respect to the scatter variance, each times two; `log_density` (n,), per star, is the
-    log-density of the flux at the mean latents, without the term in the number of pixels.
+    `normal` ((P+1)(P+2)/2, D) are packed normal matrices of the factors [1, z]; `moment` (P+1, D) is their right-hand
+    side for the residual from the old offset; `leverage` (P(P+1)/2, D) is the packed covariance of the latents,
+    weighted by squared weights; `score` (D,) and `information` (D,) are the gradient (at exact latents) and the Fisher
+    information of the log-likelihood with respect to the scatter variance, each times two.
     """
 
-    normal: jax.Array
-    moment: jax.Array
-    leverage: jax.Array
-    score: jax.Array
-    information: jax.Array
-    log_density: jax.Array
+    normal: ArrayT
+    moment: ArrayT
+    leverage: ArrayT
+    score: ArrayT
+    information: ArrayT
 
 
-@jax.jit
-def total_weight(ivar, scatter_variance):
-    """Return 1 / (1 / ivar + scatter_variance), zero where ivar is zero."""
-    return ivar / (1 + ivar * scatter_variance)
-
-
-def _residual(flux, linear, latents):
+def _residual(flux: jax.Array, linear: Linear, latents: Array) -> jax.Array:
     offset, loadings = linear
-    return flux - offset - latents @ loadings.T
+    return flux - offset - jnp.matmul(latents, loadings.T)
 
 
 @jax.jit
-def infer(flux, weight, linear, precision, moment) -> LatentPosterior:
+def infer(
+    flux: jax.Array, weight: jax.Array, linear: Linear, precision: jax.Array, moment: jax.Array
+) -> LatentPosterior:
     """Return the posterior of the latents: weighted least squares, solved exactly and refined once.
 
     The refinement takes the gradient at the first solution, where the residuals are small, which removes the rounding
@@ -72,7 +73,7 @@ def infer(flux, weight, linear, precision, moment) -> LatentPosterior:
     factor, scale = scaled_cholesky(total)
     covariance = scaled_inverse(factor, scale)
 
-    def step(_, latents):
+    def step(_: int, latents: jax.Array) -> jax.Array:
         gradient = moment - jnp.einsum("nij,nj->ni", precision, latents)
         gradient += (weight * _residual(flux, linear, latents)) @ loadings
         return latents + jnp.einsum("nij,nj->ni", covariance, gradient)
@@ -82,74 +83,83 @@ def infer(flux, weight, linear, precision, moment) -> LatentPosterior:
     return LatentPosterior(mean, covariance, 2 * jnp.sum(log_diagonal, axis=1))
 
 
-def statistics(flux, weight, linear, mean, covariance) -> Statistics:
-    """Return the sums over the block's stars that update the offset, loadings and scatter.
+def statistics(
+    flux: jax.Array, weight: jax.Array, linear: Linear, mean: Array, covariance: Array
+) -> tuple[Statistics[jax.Array], jax.Array]:
+    """Return the sums over the block's stars that update the offset, loadings and scatter, and the log-density.
 
     Parameters
     ----------
     mean, covariance : (n, P), (n, P, P) arrays
         Posterior of the latents; a zero covariance gives plain alternating least squares.
 
+    Returns
+    -------
+    Statistics
+    log_density : (n,) array
+        Log-density of each star's flux at the mean latents, without the term in the number of pixels.
+
     Notes
     -----
     The sums are compiled apart: in one program the compiler lays out the weights for one of them and is slow in the
     others.
     """
-    factors, second, spread = _products(mean, covariance)
-    return Statistics(
-        _weighted(second, weight),
-        _moment(flux, weight, linear, factors),
-        _weighted(spread, _square(weight)),
-        *_residual_sums(flux, weight, linear, mean),
-    )
+    factors, second, packed_covariance = _products(np.asarray(mean), np.asarray(covariance))
+    score, information, log_density = _residual_sums(flux, weight, linear, mean)
+    normal, moment = _weighted(second, weight), _moment(flux, weight, linear, factors)
+    leverage = _weighted(packed_covariance, _square(weight))
+    return Statistics(normal, moment, leverage, score, information), log_density
 
 
-def _products(mean, covariance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _products(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the factors [1, z], their packed second moments and the packed covariances; small, so on the host."""
-    mean = np.asarray(mean)
-    factors = np.concatenate([np.ones((len(mean), 1), mean.dtype), mean], axis=1)
-    spread = pack_symmetric(np.asarray(covariance))
+    factors = np.insert(mean, 0, 1, axis=1)
+    packed_covariance = pack_symmetric(covariance)
     second = packed_products(factors)
-    second[:, mean.shape[1] + 1 :] += spread
-    return factors, second, spread
+    second[:, mean.shape[1] + 1 :] += packed_covariance
+    return factors, second, packed_covariance
 
 
 @jax.jit
-def _weighted(factors, weight):
-    return factors.T @ weight
+def _weighted(factors: Array, weight: jax.Array) -> jax.Array:
+    return jnp.matmul(factors.T, weight)
 
 
 @jax.jit
-def _square(weight):
+def _square(weight: jax.Array) -> jax.Array:
     return weight**2
 
 
 @jax.jit
-def _moment(flux, weight, linear, factors):
-    return factors.T @ (weight * (flux - linear[0]))
+def _moment(flux: jax.Array, weight: jax.Array, linear: Linear, factors: Array) -> jax.Array:
+    return jnp.matmul(factors.T, weight * (flux - linear[0]))
 
 
 @jax.jit
-def _residual_sums(flux, weight, linear, mean):
+def _residual_sums(
+    flux: jax.Array, weight: jax.Array, linear: Linear, mean: Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     chi = weight * _residual(flux, linear, mean) ** 2
     score, information = jnp.sum(weight * (chi - 1), axis=0), jnp.sum(weight**2, axis=0)
     return score, information, 0.5 * jnp.sum(jnp.log(jnp.where(weight > 0, weight, 1)) - chi, axis=1)
 
 
 @jax.jit
-def add(total, other):
-    """Return the sums of the arrays of two equal trees."""
+def add(total: Statistics[jax.Array], other: Statistics[jax.Array]) -> Statistics[jax.Array]:
+    """Return the statistics of two groups of stars together."""
     return jax.tree.map(jnp.add, total, other)
 
 
 @jax.jit
-def pixel_sums(flux, weight):
+def pixel_sums(flux: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the sums over the block's stars of the weights and of the weighted flux, (D,) each."""
     return jnp.sum(weight, axis=0), jnp.sum(weight * flux, axis=0)
 
 
 @jax.jit
-def project(flux, weight, offset, root_weight, directions):
+def project(
+    flux: jax.Array, weight: jax.Array, offset: jax.Array, root_weight: jax.Array, directions: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     """Return the projections (n, Q) of weighted, masked deviations on `directions` (D, Q), and their transpose."""
     deviation = (flux - offset) * root_weight * (weight > 0)
     scores = deviation @ directions

@@ -1,150 +1,68 @@
-"""The freedom of the latent basis, and what does not depend on it.
+"""Changes of the latent basis: the same model with latents z' = G z.
 
 The latents of a linear model may be rotated, with loadings and prior rotated along, and every prediction stays the
-same. What is read off single latents is therefore a choice; what is built from inner products in a metric that
-rotates along (the prior or posterior covariance of the latents) is not.
+same. What is read off single latents is therefore a choice of gauge.
 """
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.stats import ortho_group
 
-from lux.survey import Survey
+from lux.models.parameters import Parameters
 
-if TYPE_CHECKING:
-    from lux.models.lux import Lux
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class LabelAngles:
-    """Angles between the directions of M labels in latent space.
-
-    Parameters
-    ----------
-    names : tuple of M str
-    metric : str
-        "prior": the cosine is the correlation between labels that the model expects of stars; "posterior": the
-        correlation between the errors of labels inferred from the flux of a mean star.
-    cosine : (M, M) array
-    """
-
-    names: tuple[str, ...]
-    metric: str
-    cosine: np.ndarray
-
-    @property
-    def degrees(self) -> np.ndarray:
-        """Angles in degrees, 90 where two labels are read off unrelated latents, (M, M)."""
-        return np.degrees(np.arccos(np.clip(self.cosine, -1, 1)))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class OutsideSpan:
-    """How far the direction of one label leaves the span of the directions of the other labels.
-
-    Parameters
-    ----------
-    label : str
-    fraction : float
-        Fraction of the variance of the label, as the model predicts it over the prior, that no combination of the other
-        labels as predicted gives; the square of the sine of `angle`.
-    coefficients : (M - 1,) array
-        The combination of the other labels, in their order, that comes nearest, in label units.
-    null : (n_draws,) array
-        The same fraction for a direction inside the span, blurred by the errors of the fitted loadings.
-    p_value : float
-    """
-
-    label: str
-    fraction: float
-    coefficients: np.ndarray
-    null: np.ndarray
-    p_value: float
-
-    @property
-    def angle(self) -> float:
-        """Angle between the direction and the span, in degrees."""
-        return float(np.degrees(np.arcsin(np.sqrt(min(1.0, self.fraction)))))
+_MAX_CONDITION = 1e12
 
 
 def random_rotations(n_latents: int, count: int, seed: int = 0) -> np.ndarray:
     """Return `count` orthogonal matrices (count, P, P), uniform over all (Mezzadri 2007, Notices AMS 54, 592)."""
-    q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(count, n_latents, n_latents)))
-    return q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
+    rotations = ortho_group.rvs(n_latents, count, random_state=np.random.default_rng(seed))
+    return rotations.reshape(count, n_latents, n_latents)
 
 
-def label_angles(model: "Lux", metric: str = "prior", survey: Survey | None = None) -> LabelAngles:
-    """Return the angles between label directions in the metric of the latents' prior or posterior covariance.
-
-    Parameters
-    ----------
-    model : Lux
-        Fitted.
-    metric : {"prior", "posterior"}
-    survey : Survey, optional
-        Stars whose mean weights define the posterior; the training weights by default.
+def rotate(parameters: Parameters, matrix: np.ndarray) -> Parameters:
+    """Return the same model with latents z' = G z, for an invertible G (P, P).
 
     Raises
     ------
     ValueError
-        If the metric is unknown.
+        If `matrix` is not a finite, invertible (P, P) matrix.
     """
-    covariance = model.A_ @ _metric(model, metric, survey) @ model.A_.T
-    scale = 1 / np.sqrt(np.diag(covariance))
-    return LabelAngles(tuple(model.label_names_), metric, covariance * scale[:, None] * scale)
-
-
-def outside_span(model: "Lux", label: str, n_draws: int = 2000, seed: int = 0) -> OutsideSpan:
-    """Test whether a label's direction lies in the span of the others', in the metric of the latents' prior.
-
-    The null draws put the direction into the span and blur all directions by the errors of their loadings, the label's
-    own at the projected direction.
-
-    Raises
-    ------
-    ValueError
-        If the model has no such label, or no other label.
-    """
-    names = list(model.label_names_)
-    if label not in names or len(names) < 2:
-        raise ValueError(f"the model has labels {', '.join(names)}; {label!r} must be one of several")
-    index = names.index(label)
-    # In these coordinates the metric is the identity.
-    half = np.linalg.inv(np.linalg.cholesky(model.prior_precision_).T)
-    loadings = (model.A_ / model.label_scale_[:, None]) @ half
-    covariance = model.label_coefficient_covariance_[:, 1:, 1:] / model.label_scale_[:, None, None] ** 2
-    errors = np.linalg.cholesky(half.T @ covariance @ half)
-    fraction, coefficients = _outside(loadings[None], index)
-    inside = loadings.copy()
-    inside[index] = coefficients[0] @ np.delete(loadings, index, axis=0)
-    noise = np.random.default_rng(seed).normal(size=(n_draws, *loadings.shape))
-    null, _ = _outside(inside + np.einsum("mij,nmj->nmi", errors, noise), index)
-    others = np.delete(model.label_scale_, index)
-    return OutsideSpan(
-        label,
-        float(fraction[0]),
-        coefficients[0] * model.label_scale_[index] / others,
-        null,
-        float((1 + np.sum(null >= fraction[0])) / (1 + n_draws)),
+    matrix = np.asarray(matrix, float)
+    shape = parameters.prior_precision.shape
+    if matrix.shape != shape or not np.all(np.isfinite(matrix)) or np.linalg.cond(matrix) > _MAX_CONDITION:
+        raise ValueError(f"a change of gauge needs a finite, invertible {shape} matrix, got {matrix.shape}")
+    inverse = np.linalg.inv(matrix)
+    change = np.eye(len(matrix) + 1)
+    change[1:, 1:] = inverse.T
+    return dataclasses.replace(
+        parameters,
+        A=parameters.A @ inverse,
+        B=parameters.B @ inverse,
+        latents=parameters.latents @ matrix.T,
+        label_coefficient_covariance=change @ parameters.label_coefficient_covariance @ change.T,
+        prior_precision=inverse.T @ parameters.prior_precision @ inverse,
     )
 
 
-def _outside(loadings: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return how much (K,) of row `index` of loadings (K, M, P) lies outside the others' span, and the coefficients."""
-    direction, others = loadings[:, index], np.delete(loadings, index, axis=1)
-    gram = others @ np.swapaxes(others, 1, 2)
-    coefficients = np.linalg.solve(gram, others @ direction[..., None])[..., 0]
-    rest = direction - np.einsum("km,kmp->kp", coefficients, others)
-    return np.sum(rest**2, axis=1) / np.sum(direction**2, axis=1), coefficients
+def canonical(parameters: Parameters, omega: float) -> Parameters:
+    """Return the model in the canonical gauge: prior covariance omega^2 I, latents along the `principal_axes`."""
+    scaled = rotate(parameters, omega * np.linalg.cholesky(parameters.prior_precision).T)
+    return rotate(scaled, principal_axes(scaled.A / scaled.label_scale[:, None], scaled.B, scaled.weight))
 
 
-def _metric(model: "Lux", metric: str, survey: Survey | None) -> np.ndarray:
-    if metric == "prior":
-        return np.linalg.inv(model.prior_precision_)
-    if metric != "posterior":
-        raise ValueError(f"unknown metric {metric!r}; expected prior or posterior")
-    weight = model.weight_
-    if survey is not None:
-        weight = np.mean(survey.ivar / (1 + survey.ivar.astype(float) * model.scatter_**2), axis=0)
-    return np.linalg.inv((model.B_ * weight[:, None]).T @ model.B_ + model.prior_precision_)
+def shrunk(parameters: Parameters, omega: float) -> Parameters:
+    """Return the model, in the canonical gauge, with the flux loadings of each latent shrunk by their noise."""
+    model = canonical(parameters, omega)
+    information = np.sum(model.B**2 * model.weight[:, None], axis=0)
+    noise = len(model.B) / len(model.latents) / omega**2
+    return dataclasses.replace(model, B=model.B * np.maximum(0, 1 - noise / np.maximum(information, noise)))
+
+
+def principal_axes(label_loadings: np.ndarray, flux_loadings: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the rotation (P, P) onto the eigenvectors of the flux information, strongest first, signs by labels."""
+    information = (flux_loadings * weight[:, None]).T @ flux_loadings
+    axes = np.linalg.eigh(information)[1][:, ::-1].T
+    loadings = label_loadings @ axes.T
+    signs = np.sign(loadings[np.argmax(np.abs(loadings), axis=0), np.arange(len(axes))])
+    return axes * np.where(signs == 0, 1, signs)[:, None]

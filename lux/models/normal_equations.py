@@ -5,24 +5,31 @@ weights, and is symmetric: all the upper triangles together are the product of t
 products of the factors :math:`x`.
 """
 
+from typing import TypeVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+Array = jax.Array | np.ndarray
+ArrayT = TypeVar("ArrayT", jax.Array, np.ndarray)
 
-def packed_products(factors):
+_JITTER = 1e-6
+
+
+def packed_products(factors: ArrayT) -> ArrayT:
     """Return the pairwise products of the columns of `factors` (K, P) as (K, P (P + 1) / 2), upper triangle by rows."""
     rows, columns = np.triu_indices(factors.shape[-1])
     return factors[:, rows] * factors[:, columns]
 
 
-def pack_symmetric(matrices):
+def pack_symmetric(matrices: ArrayT) -> ArrayT:
     """Return the upper triangles of symmetric matrices (..., P, P) as (..., P (P + 1) / 2)."""
     rows, columns = np.triu_indices(matrices.shape[-1])
     return matrices[..., rows, columns]
 
 
-def unpack_symmetric(packed, size: int):
+def unpack_symmetric(packed: ArrayT, size: int) -> ArrayT:
     """Return symmetric matrices (..., P, P) from their packed upper triangles (..., P (P + 1) / 2)."""
     return packed[..., _places(size)]
 
@@ -40,14 +47,14 @@ def _places(size: int) -> np.ndarray:
     return places
 
 
-def double_off_diagonal(packed):
+def double_off_diagonal(packed: np.ndarray) -> np.ndarray:
     """Return packed triangles whose plain dot product with another is the trace of the product of the matrices."""
     size = int(np.sqrt(2 * packed.shape[-1]))
     rows, columns = np.triu_indices(size)
     return packed * np.where(rows == columns, 1, 2)
 
 
-def scaled_cholesky(matrices):
+def scaled_cholesky(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Factor positive-definite matrices (..., P, P) after scaling each to a unit diagonal.
 
     Returns
@@ -64,10 +71,10 @@ def scaled_cholesky(matrices):
     """
     scale = 1 / jnp.sqrt(jnp.diagonal(matrices, axis1=-2, axis2=-1))
     scaled = matrices * scale[..., :, None] * scale[..., None, :]
-    return jnp.linalg.cholesky(scaled + 1e-6 * jnp.eye(matrices.shape[-1], dtype=matrices.dtype)), scale
+    return jnp.linalg.cholesky(scaled + _JITTER * jnp.eye(matrices.shape[-1], dtype=matrices.dtype)), scale
 
 
-def scaled_inverse(factor, scale):
+def scaled_inverse(factor: jax.Array, scale: jax.Array) -> jax.Array:
     """Return the inverses (..., P, P) of matrices from their `scaled_cholesky`."""
     identity = jnp.broadcast_to(jnp.eye(factor.shape[-1], dtype=factor.dtype), factor.shape)
     half = jax.lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)

@@ -1,0 +1,61 @@
+"""Flux of a survey on the device, a block of stars at a time, in single precision."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lux.models.normal_equations import Array
+from lux.survey import Survey
+
+
+class Block(NamedTuple):
+    """The flux of consecutive stars on the device, padded to a fixed length with stars of zero weight."""
+
+    rows: slice
+    flux: jax.Array
+    ivar: jax.Array
+
+    def unpad(self, array: Array) -> np.ndarray:
+        """Return the rows of a device array (length, ...) that belong to stars, in double precision."""
+        return to_host(array)[: self.rows.stop - self.rows.start]
+
+    def pad(self, array: np.ndarray) -> np.ndarray:
+        """Return an array with a row for each star, padded with zeros to the block's length, in single precision."""
+        return _padded(np.asarray(array, np.float32), len(self.flux))
+
+    def latent_prior(self, precision: np.ndarray, moment: np.ndarray) -> tuple[jax.Array, jax.Array]:
+        """Return precision (n, P, P) and moment (n, P) of the latents of the block's stars on the device.
+
+        The padding gets a unit precision: a star without flux must have a latent, whatever the prior.
+        """
+        padded = np.array(self.pad(precision))
+        padded[len(precision) :] = np.eye(precision.shape[-1])
+        return to_device((padded, self.pad(moment)))
+
+
+def blocks(survey: Survey, block_size: int) -> Iterator[Block]:
+    """Yield the survey's flux in blocks of one shape, so that nothing compiles twice."""
+    n_blocks = -(-survey.n_stars // block_size)
+    length = 16 * -(-survey.n_stars // (16 * n_blocks))
+    for start in range(0, survey.n_stars, length):
+        rows = slice(start, min(start + length, survey.n_stars))
+        yield Block(rows, *to_device((_padded(survey.flux[rows], length), _padded(survey.ivar[rows], length))))
+
+
+def to_device(tree: Any) -> Any:
+    """Return the arrays of a tree on the device, in single precision."""
+    return jax.tree.map(lambda array: jnp.asarray(np.asarray(array, np.float32)), tree)
+
+
+def to_host(tree: Any) -> Any:
+    """Return the arrays of a tree on the host, in double precision."""
+    return jax.tree.map(lambda array: np.asarray(array, np.float64), tree)
+
+
+def _padded(array: np.ndarray, length: int) -> np.ndarray:
+    if len(array) == length:
+        return array
+    return np.concatenate([array, np.zeros((length - len(array), *array.shape[1:]), array.dtype)])

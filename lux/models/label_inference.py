@@ -1,0 +1,77 @@
+"""Latents and labels of stars given their flux alone, from the parameters of a fitted Lux."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from scipy.optimize import brentq
+
+from lux.models.blocks import blocks, to_device
+from lux.models.e_step import infer, total_weight
+from lux.models.parameters import Parameters
+from lux.survey import Survey
+
+# A residual is divided by one minus the leverage; the bound keeps single stars of tiny label errors from deciding.
+_MAX_LEVERAGE = 0.5
+
+
+def infer_latents(parameters: Parameters, survey: Survey, block_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield mean (n, P) and covariance (n, P, P) of the latents, block by block, in double precision."""
+    linear, variance = to_device(((parameters.b, parameters.B), parameters.scatter**2))
+    for block in blocks(survey, block_size):
+        prior = np.broadcast_to(parameters.prior_precision, (len(block.flux), *parameters.prior_precision.shape))
+        moment = np.zeros(prior.shape[:2])
+        posterior = infer(block.flux, total_weight(block.ivar, variance), linear, *to_device((prior, moment)))
+        yield block.unpad(posterior.mean), block.unpad(posterior.covariance)
+
+
+def infer_labels(parameters: Parameters, survey: Survey, block_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return labels (N, M), their covariance (N, M, M) without label scatter, and the latents (N, P) behind them."""
+    latents, covariances = [], []
+    for mean, covariance in infer_latents(parameters, survey, block_size):
+        latents.append(mean)
+        covariances.append(
+            parameters.A @ covariance @ parameters.A.T + _coefficient_variance(parameters, mean, covariance)
+        )
+    mean = np.concatenate(latents)
+    return parameters.a + mean @ parameters.A.T, np.concatenate(covariances), mean
+
+
+def label_scatter(parameters: Parameters, survey: Survey, block_size: int) -> np.ndarray:
+    """Return by how much (M,) labels of the training stars miss the prediction beyond all stated errors.
+
+    The residual of a star is taken without the star's own leverage on the label coefficients.
+    """
+    labels, covariance, latents = infer_labels(parameters, survey, block_size)
+    leverage = _quadratic_form(latents, parameters.label_coefficient_covariance) / survey.label_err**2
+    residual = (survey.labels - labels) / (1 - np.minimum(leverage, _MAX_LEVERAGE))
+    variance = survey.label_err**2 + np.diagonal(covariance, axis1=1, axis2=2)
+    columns = zip(residual.T, variance.T, ~np.isnan(survey.labels.T), strict=True)
+    return np.array([_excess_scatter(values[present], stated[present]) for values, stated, present in columns])
+
+
+def _quadratic_form(latents: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """Return [1, z] C [1, z] for latents z (n, P) and matrices C (M, P + 1, P + 1), as (n, M)."""
+    factors = np.insert(latents, 0, 1, axis=1)
+    return np.einsum("ni,mij,nj->nm", factors, matrices, factors, optimize=True)
+
+
+def _coefficient_variance(parameters: Parameters, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Return what the errors of the label coefficients add to the label covariances, (n, M, M), diagonal."""
+    coefficients = parameters.label_coefficient_covariance
+    variance = _quadratic_form(mean, coefficients)
+    variance += np.einsum("nij,mij->nm", covariance, coefficients[:, 1:, 1:], optimize=True)
+    return variance[:, :, None] * np.eye(len(coefficients))
+
+
+def _excess_scatter(residual: np.ndarray, variance: np.ndarray) -> float:
+    """Return the standard deviation that, added to stated variances (n,), makes the mean of chi squared one, or zero.
+
+    The moment estimate of Paule & Mandel 1982 (J. Res. NBS 87, 377).
+    """
+
+    def surplus(extra: float) -> float:
+        return float(np.mean(residual**2 / (variance + extra)) - 1)
+
+    if surplus(0.0) <= 0:
+        return 0.0
+    return float(np.sqrt(brentq(surplus, 0.0, np.mean(residual**2) + variance.max(), xtol=1e-12 * variance.max())))
