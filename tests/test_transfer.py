@@ -148,5 +148,5 @@ def test_what_cannot_be_scored_is_refused(surveys):
         transfer.score(prediction, test.replace(labels=np.full_like(test.labels, np.nan)))
     with pytest.raises(ValueError, match="unknown label 'eu_fe'"):
         prediction.label("eu_fe")
-    with pytest.raises(ValueError, match="have all labels; the quadratic model has 10 terms"):
+    with pytest.raises(ValueError, match="have all labels; the quadratic model has 15 terms"):
         Cannon().fit(train[:5])
