@@ -24,7 +24,8 @@ def test_a_chapter_records_its_parameters(quick):
 def test_the_quick_profile_looks_at_few_pixels_and_stops_early(quick, tmp_path, monkeypatch):
     survey = quick.survey()
     assert survey.n_stars == 30
-    assert (survey.wavelength.min() >= 15_400.0) and (survey.wavelength.max() <= 15_420.0)
+    assert survey.wavelength.min() >= 15_400.0
+    assert survey.wavelength.max() <= 15_420.0
     assert quick.tolerance == 0.02
     asked = []
     monkeypatch.setattr(setup, "load", lambda source, **options: asked.append((source, options)))
