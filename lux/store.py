@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from filelock import FileLock
 
 from lux.dependencies import Package, data_files_digest
@@ -72,7 +73,7 @@ def survey_digest(survey: Survey) -> str:
     digest = hashlib.sha256(repr(survey.label_names).encode())
     for array in (survey.wavelength, survey.flux, survey.ivar, survey.labels, survey.label_err):
         digest.update(repr(array.shape).encode())
-        digest.update(memoryview(array).cast("B") if array.flags.c_contiguous else array.tobytes())
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
