@@ -208,9 +208,9 @@ class Survey:
         enough = max(minimum_stars, fraction * self.n_stars)
         return self.select_pixels(np.count_nonzero(self.ivar, axis=0) >= enough)
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Write everything to one HDF5 file, whole or not at all."""
-        write_survey(path, self.columns(), [(self.flux, self.ivar)])
+    def save(self, path: str | os.PathLike, *, compress: bool = True) -> None:
+        """Write everything to one HDF5 file, whole or not at all; its spectra compressed if so wished."""
+        write_survey(path, self.columns(), [(self.flux, self.ivar)], compress=compress)
 
     def columns(self) -> dict[str, Any]:
         """Return everything but the spectra, by name of field, as `lux.survey_io.write_survey` takes it."""

@@ -19,6 +19,8 @@ def write_survey(
     columns: Mapping[str, Any],
     blocks: Iterable[tuple[np.ndarray, np.ndarray]],
     wavelength: np.ndarray | None = None,
+    *,
+    compress: bool = True,
 ) -> None:
     """Write a survey whose spectra come in blocks of stars to one HDF5 file, whole or not at all.
 
@@ -31,6 +33,8 @@ def write_survey(
         The spectra of all stars in their order, (n, D) each.
     wavelength : (D,) array, optional
         Of the pixels of the blocks; that of the columns by default.
+    compress : bool
+        Whether the spectra are compressed, which takes ten times as long as writing them.
 
     Raises
     ------
@@ -50,11 +54,11 @@ def write_survey(
             file.create_dataset(name, data=array, fletcher32=array.size > 0)
         shape = (n_stars, len(wavelength))
         chunks = (max(1, min(n_stars, (1 << 20) // (4 * len(wavelength)))), len(wavelength))
+        packing = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if compress else {}
         flux, ivar = (
-            file.create_dataset(name, shape, np.float32, chunks=chunks, shuffle=True, compression="gzip",
-                                compression_opts=1, fletcher32=True)
+            file.create_dataset(name, shape, np.float32, chunks=chunks, fletcher32=True, **packing)
             for name in ("flux", "ivar")
-        )  # fmt: skip
+        )
         written = 0
         for block_flux, block_ivar in blocks:
             rows = slice(written, written + len(block_flux))

@@ -12,6 +12,7 @@ WINDOWS = [(15_400.0, 15_420.0)]
 @pytest.fixture
 def quick(tmp_path, monkeypatch):
     monkeypatch.setenv("LUX_PRODUCTS", str(tmp_path))
+    monkeypatch.setenv("LUX_STORE", str(tmp_path / "store"))
     return begin("03_test", "synthetic", "quick", 1, 30, windows=WINDOWS)
 
 
@@ -28,6 +29,7 @@ def test_the_quick_profile_looks_at_few_pixels_and_stops_early(quick, tmp_path, 
     assert survey.wavelength.max() <= 15_420.0
     assert quick.tolerance == 0.02
     asked = []
+    monkeypatch.setattr(setup, "kept", lambda kind, code, parameters, compute, **options: compute())
     monkeypatch.setattr(setup, "load", lambda source, **options: asked.append((source, options)))
     paper = begin("03_test", "elsewhere/stars.h5", "paper", 1, 30, windows=WINDOWS)
     assert (paper.source, paper.tolerance) == ("stars", 0.005)
@@ -43,3 +45,12 @@ def test_the_default_model_is_fitted_to_the_tolerance_of_the_chapter(quick):
     survey = quick.world("shortcut")
     assert quick.model(survey, n_latents=3).tolerance == quick.tolerance
     assert quick.subject(survey) == audited_label(survey)
+
+
+def test_what_one_chapter_computed_another_reads(quick, monkeypatch):
+    survey = quick.world()
+    fitted = quick.model(survey, n_latents=3)
+    monkeypatch.setattr(setup, "load", lambda *_, **__: pytest.fail("the survey was computed again"))
+    monkeypatch.setattr(setup.Lux, "fit", lambda *_: pytest.fail("the model was fitted again"))
+    again = quick.model(quick.world(), n_latents=3)
+    assert (again.predict_labels(survey).labels == fitted.predict_labels(survey).labels).all()

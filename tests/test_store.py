@@ -20,7 +20,7 @@ CHANGES = {
     "simulation/population.py:draw_stars": {SURVEY, WORLDS},
     "simulation/observation.py:draw_noise": {SURVEY, WORLDS},
     "spectroscopy/lines.py:load_lines": {SURVEY, WORLDS},
-    "models/em.py:excess_scatter": {MODEL, WORLDS},
+    "models/em.py:fit": {MODEL, WORLDS},
     "models/e_step.py:infer": {MODEL, WORLDS},
     "models/normal_equations.py:packed_products": {MODEL, WORLDS},
     "auditing/audit.py:audit": {WORLDS},

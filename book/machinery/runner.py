@@ -222,6 +222,7 @@ def _environment(settings, folder, threads):
         "JAX_PLATFORMS": "cpu",
         **os.environ,
         "LUX_PRODUCTS": str(folder / "products"),
+        "LUX_STORE": str(settings.build / "store"),
         "LUX_WORKERS": str(threads),
         "PYTHONPATH": os.pathsep.join(search_path),
         "PYTHONHASHSEED": "0",

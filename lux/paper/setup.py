@@ -1,6 +1,7 @@
 """What every chapter begins with: its record, the surveys it looks at, and the models fitted to them.
 
-`default_survey` and `default_model` are the only places where a chapter's surveys and default models are made.
+`default_survey` and `default_model` are the only places where a chapter's surveys and default models are made: what
+several chapters need is computed by the first of them and read by the others (`lux.store`).
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from lux.figures import label_name
 from lux.models.lux import Lux
 from lux.paper.record import Record
 from lux.paper.subject import audited_label, caveat
+from lux.store import kept, survey_digest
 from lux.survey import Survey
 
 Windows = Sequence[tuple[float, float]]
@@ -95,10 +97,15 @@ def begin(
 
 def default_survey(source: str, windows: Windows = (), **options: Any) -> Survey:
     """Return a survey as `lux.load` does, its pixels within some windows only where any are given."""
-    survey = load(source, **options)
+    if source == "synthetic":
+        code = "from lux.simulation.synthetic import make_survey"
+        survey = kept(Survey, code, options, lambda: load(source, **options), compress=False)
+    else:
+        survey = load(source, **options)
     return survey.select_pixels(survey.pixels_within(windows)) if windows else survey
 
 
 def default_model(survey: Survey, **settings: Any) -> Lux:
     """Return a Lux model fitted to a survey, with the settings of `lux.Lux`."""
-    return Lux(**settings).fit(survey)
+    parameters = {**settings, "survey": survey_digest(survey)}
+    return kept(Lux, "from lux.models.lux import Lux", parameters, lambda: Lux(**settings).fit(survey))
