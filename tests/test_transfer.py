@@ -71,7 +71,7 @@ def test_every_yardstick_beats_the_mean_where_flux_knows_the_label(surveys, mode
 
 def test_ridge_equals_scikit_learn_on_complete_data():
     train, test = linear_survey(n_stars=200, n_pixels=60, masked=0).split(0.25)
-    regression = baselines.FluxRegression(lambda: Ridge(alpha=2.0)).fit(train)
+    regression = baselines.FluxRegression(Ridge(alpha=2.0)).fit(train)
     peer = Ridge(alpha=2.0).fit(train.flux, train.labels)
     np.testing.assert_allclose(regression.predict_labels(test).labels, peer.predict(test.flux), atol=1e-3)
 

@@ -1,54 +1,67 @@
-"""What other models make of the same spectra: the yardsticks of label transfer.
+"""Baselines of label transfer: the mean, regressions on flux, and what the other labels give.
 
-Every model here has ``fit(survey) -> self`` and ``predict_labels(survey) -> Prediction``, as `lux.Lux` has.
+Every model here is a scikit-learn estimator with ``fit(survey) -> self`` and ``predict_labels(survey) -> Prediction``,
+as `lux.Lux` is. `predict_labels` raises ``NotFittedError`` before `fit`.
 """
 
+from typing import Protocol
+
 import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 from lux.models.prediction import Prediction
 from lux.survey import Survey
 
 
-class Mean:
-    """Predict the training mean of every label, with the training spread as its error."""
+class LabelPredictor(Protocol):
+    """Any fitted model of labels."""
+
+    def predict_labels(self, survey: Survey) -> Prediction:
+        """Return the labels of the survey's stars given their flux."""
+
+
+class Mean(BaseEstimator):
+    """Predict the training mean of every label, with the standard deviation of training as its error."""
 
     def fit(self, survey: Survey) -> "Mean":
         """Take the mean of the labels that are there."""
         self.names_ = survey.label_names
-        self.mean_, self.spread_ = np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
+        self.mean_, self.std_ = np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
         return self
 
     def predict_labels(self, survey: Survey) -> Prediction:
         """Return the same labels for every star."""
+        check_is_fitted(self)
         shape = (survey.n_stars, len(self.names_))
-        return Prediction(self.names_, np.broadcast_to(self.mean_, shape), np.broadcast_to(self.spread_, shape))
+        return Prediction(self.names_, np.broadcast_to(self.mean_, shape), np.broadcast_to(self.std_, shape))
 
 
-class FluxRegression:
+class FluxRegression(BaseEstimator):
     """Predict each label from the flux by a scikit-learn regressor; masked pixels take the training mean.
 
     Parameters
     ----------
-    make_regressor : callable
-        Returns a new scikit-learn regressor; one is fitted for each set of labels that the same stars have.
+    regressor : scikit-learn regressor
+        A clone of it is fitted for each set of labels that the same stars have.
     """
 
-    def __init__(self, make_regressor):
-        self.make_regressor = make_regressor
+    def __init__(self, regressor: RegressorMixin):
+        self.regressor = regressor
 
     @classmethod
     def ridge(cls) -> "FluxRegression":
         """Return ridge regression, its penalty chosen by leave-one-out cross-validation."""
-        return cls(lambda: RidgeCV(alphas=np.logspace(-3, 4, 15)))
+        return cls(RidgeCV(alphas=np.logspace(-3, 4, 15)))
 
     @classmethod
     def pls(cls, n_components: int = 20) -> "FluxRegression":
         """Return partial least squares."""
-        return cls(lambda: PLSRegression(n_components=n_components, scale=False))
+        return cls(PLSRegression(n_components=n_components, scale=False))
 
     def fit(self, survey: Survey) -> "FluxRegression":
         """Fit one regressor for each set of labels that are there in the same stars.
@@ -70,12 +83,13 @@ class FluxRegression:
             columns = np.flatnonzero(np.all(present == pattern[:, None], axis=0))
             if not pattern.any():
                 raise ValueError(f"label {self.names_[columns[0]]!r} is missing in every training star; leave it out")
-            regressor = self.make_regressor().fit(flux[pattern], scaled[np.ix_(pattern, columns)])
+            regressor = clone(self.regressor).fit(flux[pattern], scaled[np.ix_(pattern, columns)])
             self.fitted_.append((columns, regressor))
         return self
 
     def predict_labels(self, survey: Survey) -> Prediction:
         """Return the regressed labels; their errors are not known (NaN)."""
+        check_is_fitted(self)
         labels, flux = np.empty((survey.n_stars, len(self.names_))), self._filled(survey)
         for columns, regressor in self.fitted_:
             labels[:, columns] = regressor.predict(flux).reshape(survey.n_stars, len(columns))
@@ -85,7 +99,7 @@ class FluxRegression:
         return np.where(survey.ivar > 0, survey.flux - self.mean_flux_, np.float32(0))
 
 
-class LabelsOnly:
+class LabelsOnly(BaseEstimator):
     """Predict each label from the *other* labels as a model infers them from the flux, by quadratic regression.
 
     What it reaches without looking at anything but the other labels is what a shortcut can reach.
@@ -93,10 +107,10 @@ class LabelsOnly:
     Parameters
     ----------
     model : object with ``predict_labels(survey)``
-        Already fitted.
+        Already fitted; wrap it in `sklearn.frozen.FrozenEstimator` for a clone that keeps its fit.
     """
 
-    def __init__(self, model):
+    def __init__(self, model: LabelPredictor):
         self.model = model
 
     def fit(self, survey: Survey) -> "LabelsOnly":
@@ -118,6 +132,7 @@ class LabelsOnly:
 
     def predict_labels(self, survey: Survey) -> Prediction:
         """Return each label as the other inferred labels give it; the errors are not known (NaN)."""
+        check_is_fitted(self)
         inferred = self.model.predict_labels(survey)
         columns = [
             regressor.predict(self._others(inferred, name))

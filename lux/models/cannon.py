@@ -3,14 +3,20 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
-from lux.models.e_step import add, statistics, total_weight
-from lux.models.normal_equations import packed_products, unpack_columns, unpack_symmetric
+from lux.models.blocks import to_device
+from lux.models.e_step import Linear, Statistics, add, statistics, total_weight
+from lux.models.normal_equations import Array, packed_products, unpack_columns, unpack_symmetric
 from lux.models.prediction import Prediction
 from lux.survey import Survey
 
+_RIDGE = 1e-3
+_MIN_INFORMATION = 1e-30
 
-class Cannon:
+
+class Cannon(BaseEstimator):
     """The quadratic generative model of Ness et al. 2015 (ApJ 808, 16).
 
     Each pixel's flux is a quadratic polynomial of the labels plus scatter, fitted with the catalogue labels held as
@@ -27,7 +33,9 @@ class Cannon:
     """
 
     def __init__(self, n_cycles: int = 4, n_steps: int = 30, block_size: int = 512):
-        self.n_cycles, self.n_steps, self.block_size = n_cycles, n_steps, block_size
+        self.n_cycles = n_cycles
+        self.n_steps = n_steps
+        self.block_size = block_size
 
     def fit(self, survey: Survey) -> "Cannon":
         """Fit coefficients and scatter of each pixel to the stars with all labels.
@@ -51,10 +59,10 @@ class Cannon:
         for cycle in range(self.n_cycles):
             sums = self._sums(survey, terms, offset, coefficients, variance)
             normal = unpack_columns(np.asarray(sums.normal, float), n_terms)
-            normal[:, np.arange(n_terms), np.arange(n_terms)] += 1e-3
+            normal[:, np.arange(n_terms), np.arange(n_terms)] += _RIDGE
             solution = np.linalg.solve(normal, np.asarray(sums.moment, float).T[..., None])[..., 0]
             if cycle:
-                information = np.maximum(np.asarray(sums.information, float), 1e-30)
+                information = np.maximum(np.asarray(sums.information, float), _MIN_INFORMATION)
                 variance = np.maximum(0, variance + np.asarray(sums.score, float) / information)
             offset, coefficients = offset + solution[:, 0], solution[:, 1:]
         self.offset_, self.coefficients_, self.scatter_ = offset, coefficients, np.sqrt(variance)
@@ -62,60 +70,65 @@ class Cannon:
 
     def predict_labels(self, survey: Survey) -> Prediction:
         """Return the labels that reproduce the flux best, with the errors of the least-squares fit."""
-        offset, coefficients, variance = (
-            jnp.asarray(array, jnp.float32) for array in (self.offset_, self.coefficients_, self.scatter_**2)
-        )
+        check_is_fitted(self)
+        linear, variance = to_device(((self.offset_, self.coefficients_), self.scatter_**2))
         labels, covariances = [], []
         for start in range(0, survey.n_stars, self.block_size):
             rows = slice(start, start + self.block_size)
-            found, precision = _fit_labels(
-                survey.flux[rows], survey.ivar[rows], offset, coefficients, variance, len(self.names_), self.n_steps
+            scaled, precision = _fit_labels(
+                survey.flux[rows], survey.ivar[rows], linear, variance, len(self.names_), self.n_steps
             )
-            labels.append(np.asarray(found, float))
+            labels.append(np.asarray(scaled, float))
             covariances.append(np.linalg.pinv(np.asarray(precision, float), hermitian=True))
         covariance = np.concatenate(covariances) * np.outer(self.scale_, self.scale_)
         err = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
         return Prediction(self.names_, self.center_ + self.scale_ * np.concatenate(labels), err, covariance)
 
-    def _sums(self, survey: Survey, terms, offset, coefficients, variance):
-        """Return the normal equations of all pixels, the terms standing in for latents that are known exactly."""
-        linear = (jnp.asarray(offset, jnp.float32), jnp.asarray(coefficients, jnp.float32))
-        total = None
+    def _sums(
+        self, survey: Survey, terms: np.ndarray, offset: np.ndarray, coefficients: np.ndarray, variance: np.ndarray
+    ) -> Statistics[jax.Array]:
+        """Return the normal equations of all pixels, the terms taking the place of exact latents."""
+        linear, scatter_variance = to_device(((offset, coefficients), variance))
+        total: Statistics[jax.Array] | None = None
         for start in range(0, survey.n_stars, self.block_size):
             rows = slice(start, start + self.block_size)
-            weight = total_weight(jnp.asarray(survey.ivar[rows]), jnp.asarray(variance, jnp.float32))
+            weight = total_weight(jnp.asarray(survey.ivar[rows]), scatter_variance)
             exact = np.zeros((len(terms[rows]), terms.shape[1], terms.shape[1]), np.float32)
             sums, _ = statistics(jnp.asarray(survey.flux[rows]), weight, linear, terms[rows], exact)
             total = sums if total is None else add(total, sums)
+        assert total is not None
         return total
 
 
-def _quadratic_terms(labels):
+def _quadratic_terms(labels: Array) -> jax.Array:
     """Return the linear and quadratic terms of scaled labels (..., M) as (..., M + M (M + 1) / 2)."""
     rows, columns = np.triu_indices(labels.shape[-1])
     return jnp.concatenate([jnp.asarray(labels), jnp.asarray(labels)[..., rows] * labels[..., columns]], axis=-1)
 
 
-def _fit_labels(flux, ivar, offset, coefficients, variance, n_labels: int, n_steps: int):
+def _fit_labels(
+    flux: np.ndarray, ivar: np.ndarray, linear: Linear, variance: jax.Array, n_labels: int, n_steps: int
+) -> tuple[jax.Array, jax.Array]:
     """Return scaled labels (n, M) and their precision (n, M, M).
 
     Flux enters through the normal equations of the polynomial's terms alone, so the search for the labels of a star
     happens in the small space of the terms.
     """
+    offset, coefficients = linear
     weight = total_weight(jnp.asarray(ivar), variance)
     precision = unpack_symmetric(weight @ packed_products(coefficients), coefficients.shape[1])
     moment = (weight * (flux - offset)) @ coefficients
     return jax.vmap(lambda matrix, vector: _search(matrix, vector, n_labels, n_steps))(precision, moment)
 
 
-def _search(precision, moment, n_labels: int, n_steps: int):
+def _search(precision: jax.Array, moment: jax.Array, n_labels: int, n_steps: int) -> tuple[jax.Array, jax.Array]:
     """Minimise q' H q / 2 - h' q over the labels behind the terms q, by Levenberg's damped Gauss-Newton steps."""
 
-    def loss(labels):
+    def loss(labels: jax.Array) -> jax.Array:
         terms = _quadratic_terms(labels)
         return 0.5 * terms @ precision @ terms - moment @ terms
 
-    def step(_, state):
+    def step(_: int, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         labels, damping = state
         slope = jax.jacfwd(_quadratic_terms)(labels)
         hessian = slope.T @ precision @ slope

@@ -1,6 +1,7 @@
 """How many latents: chosen on the training stars alone, by cross-validation inside them."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from lux.survey import Survey
 
 
 def score_latent_numbers(
-    survey: Survey, candidates: Iterable[int], n_folds: int = 3, seed: int = 0, **settings
+    survey: Survey, candidates: Iterable[int], n_folds: int = 3, seed: int = 0, **settings: Any
 ) -> dict[int, np.ndarray]:
     """Return the held-out error of each label for each number of latents, by cross-validation within the survey.
 
@@ -20,7 +21,7 @@ def score_latent_numbers(
         Training stars.
     candidates : iterable of int
     n_folds, seed : int
-        Folds of stars and the seed that deals them.
+        Number of folds and seed of the random assignment of stars to them.
     **settings
         Of `lux.Lux`, such as ``tolerance``.
 
@@ -47,7 +48,7 @@ def best_latent_number(scores: dict[int, np.ndarray]) -> int:
 
 
 def folds_by_star(survey: Survey, n_folds: int = 5, seed: int = 0) -> Iterator[np.ndarray]:
-    """Yield a boolean mask (N,) of the test stars of each fold, the stars dealt out at random."""
+    """Yield a boolean mask (N,) of the test stars of each fold, stars assigned at random."""
     fold = np.random.default_rng(seed).permutation(survey.n_stars) % n_folds
     for number in range(n_folds):
         yield fold == number
