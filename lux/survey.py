@@ -233,6 +233,11 @@ class Survey:
         return cls(**fields, truth=None if truth is None else Truth(**truth))
 
 
+def label_unit(name: str) -> str:
+    """Return the unit of a label by its name: "K" for teff, "dex" for logg and abundances such as mg_fe, else none."""
+    return {"teff": "K", "logg": "dex"}.get(name, "dex" if "_" in name else "")
+
+
 def _array(name: str, value: ArrayLike, dtype: type, ndim: int) -> np.ndarray:
     try:
         array: np.ndarray = np.array(value, dtype=dtype, order="C", copy=None)

@@ -39,14 +39,14 @@ def test_the_observed_spectrum_breaks_at_masked_pixels_and_the_synthetic_one_is_
 def test_details_mark_the_strongest_lines_apart_from_each_other():
     lines = load_lines(heavy=False)
     strength = np.random.default_rng(0).random(len(lines))
-    chosen = data.strongest_lines(lines, strength, (16000.0, 16030.0), count=6, apart=2.0)
+    chosen = data.line_marks(lines, strength, (16000.0, 16030.0), count=6, apart=2.0)
     places = np.sort([wavelength for wavelength, _ in chosen])
     assert len(chosen) == 6
     assert places[0] > 16000.0
     assert places[-1] < 16030.0
     assert np.diff(places).min() > 2.0
     inside = (lines.wavelength > 16001.0) & (lines.wavelength < 16029.0)
-    assert chosen[0][0] == lines.wavelength[inside][np.argmax(strength[inside])]
+    assert lines.wavelength[inside][np.argmax(strength[inside])] in places
     figure = data.spectrum_details(*flat_spectrum(), [(16000.0, 16030.0)], chosen, [(16020.0, "Nd II")])
     assert "Nd II" in [text.get_text() for text in figure.axes[0].texts]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lux.spectroscopy.instrument import PIXEL_KMS, LineSpreadFunction, chip_ranges, on_chip, pixel_of, wavelength_grid
+from lux.spectroscopy.instrument import wavelength_grid
 from lux.spectroscopy.lines import (
     R_PROCESS_FRACTION,
     S_PROCESS_FRACTION,
@@ -15,6 +15,7 @@ from lux.spectroscopy.lines import (
     lines_near,
     lines_of,
     load_lines,
+    strongest,
     vacuum_to_air,
 )
 
@@ -129,24 +130,15 @@ def test_columns_of_unequal_length_are_refused():
         LineList(**columns)
 
 
-def test_the_grid_is_the_published_one():
-    grid = wavelength_grid()
-    assert grid.shape == (8575,)
-    assert grid[0] == pytest.approx(15100.802, abs=1e-3)
-    np.testing.assert_allclose(np.diff(np.log10(grid)), 6e-6, rtol=1e-6)
-    np.testing.assert_allclose(pixel_of(grid), np.arange(8575), atol=1e-6)
-    assert pytest.approx(4.1418, abs=1e-3) == PIXEL_KMS
-
-
-def test_chips_differ_between_releases_and_unknown_releases_are_refused():
-    assert on_chip("dr10").sum() == 2920 + 2400 + 1894
-    assert on_chip("dr17").sum() > on_chip("dr10").sum()
-    assert chip_ranges("dr12") == chip_ranges("dr10")
-    with pytest.raises(ValueError, match="dr99"):
-        chip_ranges("dr99")
-
-
-def test_the_line_spread_function_has_the_stated_resolution():
-    sigma = LineSpreadFunction(blue=20_000.0).sigma_kms()
-    assert sigma[1000] * 2.3548 == pytest.approx(299792.458 / 20_000.0, rel=1e-4)
-    assert sigma[7000] * 2.3548 == pytest.approx(299792.458 / 22_500.0, rel=1e-4)
+def test_the_strongest_lines_come_in_order_of_wavelength_and_apart_from_each_other():
+    lines = lines_of("Fe")
+    strength = np.random.default_rng(0).random(len(lines))
+    strength[3] = np.nan
+    chosen = strongest(lines, strength, 20)
+    assert len(chosen) == 20
+    assert np.all(np.diff(chosen.wavelength) >= 0)
+    assert set(chosen.wavelength) == set(lines.wavelength[np.argsort(-np.nan_to_num(strength))[:20]])
+    apart = strongest(lines, strength, 20, apart=30.0).wavelength
+    assert np.diff(apart).min() > 30
+    assert lines.wavelength[np.nanargmax(strength)] in apart
+    assert len(strongest(lines[:0], strength[:0], 5)) == 0

@@ -6,7 +6,7 @@ import pytest
 from lux.simulation.observation import RESIDUAL_KERNELS, Observation, smooth_noise
 from lux.simulation.population import draw_stars
 from lux.simulation.synthetic import make_survey, noise_free_flux
-from lux.spectroscopy.instrument import pixel_of
+from lux.spectroscopy.instrument import nearest_pixel
 
 N_STARS, SEED = 256, 5
 OPTIONS = {"n_stars": N_STARS, "seed": SEED}
@@ -18,7 +18,7 @@ def shortcut():
 
 
 def clean_flux(survey):
-    return noise_free_flux(draw_stars(survey.n_stars, SEED), np.rint(pixel_of(survey.wavelength)).astype(int))
+    return noise_free_flux(draw_stars(survey.n_stars, SEED), nearest_pixel(survey.wavelength))
 
 
 def test_noise_is_what_the_errors_say_plus_correlated_residuals(shortcut):

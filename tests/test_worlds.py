@@ -11,7 +11,7 @@ from lux.simulation.population import disc_moments, draw_stars
 from lux.simulation.synthesis import synthesize
 from lux.simulation.synthetic import make_survey, noise_free_flux
 from lux.simulation.worlds import WORLDS, Sample, World, natural_depths, plant, planted_pixels, world_stars
-from lux.spectroscopy.instrument import pixel_of
+from lux.spectroscopy.instrument import nearest_pixel, pixel_of
 from lux.spectroscopy.lines import airglow_lines, heavy_element_lines
 
 N_STARS, SEED = 256, 5
@@ -153,7 +153,7 @@ def test_two_worlds_differ_only_in_what_is_planted(shortcut, name):
 
 
 def _grid(survey):
-    return np.rint(pixel_of(survey.wavelength)).astype(int)
+    return nearest_pixel(survey.wavelength)
 
 
 def test_europium_scatter_is_seen_in_the_signal_world_only():

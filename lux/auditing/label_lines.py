@@ -7,7 +7,7 @@ import numpy as np
 from lux.auditing.settings import AuditSettings
 from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.synthesis import line_strength
-from lux.spectroscopy.lines import LineList, load_lines
+from lux.spectroscopy.lines import LineList, load_lines, strongest
 from lux.survey import Survey
 
 # The giant in which the strength of lines is compared.
@@ -38,8 +38,7 @@ def default_lines(survey: Survey, label: str, max_lines: int = AuditSettings.max
             f"{wavelength[-1]:.0f} A; give the lines of {label} as own_lines, in vacuum (an empty sequence for none)"
         )
     lines = _element_lines(label, wavelength)
-    strongest = lines.wavelength[np.argsort(-_strengths(lines), kind="stable")[:max_lines]]
-    return tuple(sorted(strongest.tolist()))
+    return tuple(strongest(lines, _strengths(lines), max_lines).wavelength.tolist())
 
 
 def _plain_name(label: str) -> str:

@@ -41,7 +41,7 @@ from lux.datasets.fetch import Outcome, Politeness, RemoteFile, fetch_files
 from lux.datasets.http import remote_size
 from lux.datasets.manifest import read_manifest
 from lux.storage import atomic_write, cache_dir
-from lux.survey import Survey
+from lux.survey import Survey, label_unit
 
 DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 # As many as the published study trained on and tested with.
@@ -358,7 +358,7 @@ def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> Surv
     manifest = read_manifest(request.manifest)
     return star_table(
         labels=stars.labels, label_err=stars.label_err, label_names=stars.label_names,
-        label_units=tuple("K" if name == "teff" else "dex" for name in stars.label_names),
+        label_units=tuple(map(label_unit, stars.label_names)),
         star_id=_unique(stars.columns["apogee_id"]), catalogue=columns,
         provenance={
             "source": "APOGEE DR17 spectra with GALAH DR3 labels",

@@ -18,6 +18,7 @@ from lux.models.gauge import random_rotations
 from lux.models.normal_equations import packed_products, unpack_symmetric
 from lux.models.prediction import Prediction
 from lux.models.weights import pixel_weight
+from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.synthesis import line_strength
 from lux.spectroscopy.instrument import pixel_of
 from lux.spectroscopy.lines import load_lines
@@ -30,7 +31,7 @@ _MOST_PLAYERS = 12
 _BLOCK = 512
 _GROUPS = {
     "iron": ("Fe",),
-    "alpha": ("O", "OH", "Mg", "Si", "S", "Ca", "Ti"),
+    "alpha": (*ALPHA_ELEMENTS, "OH"),
     "carbon, nitrogen": ("C", "N", "CN", "CO", "C2"),
     "other species": (),
 }

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from lux.models.weights import pixel_weight
-from lux.spectroscopy.instrument import N_PIXELS, chip_of_pixel, pixel_of
+from lux.spectroscopy.instrument import chip_of_pixel, nearest_pixel
 from lux.statistics import robust_std
 from lux.survey import Survey
 
@@ -72,8 +72,7 @@ def residuals_by_chip(survey: Survey, rebuilt: np.ndarray, scatter: np.ndarray) 
 
 def chip_of_survey(survey: Survey) -> np.ndarray:
     """Return the name of the chip of each pixel of a survey on the APOGEE grid, (D,)."""
-    pixels = np.clip(np.rint(pixel_of(survey.wavelength)).astype(int), 0, N_PIXELS - 1)
-    return chip_of_pixel("dr17")[pixels]
+    return chip_of_pixel("dr17")[nearest_pixel(survey.wavelength)]
 
 
 def _residuals(chip: str, residual: np.ndarray, ivar: np.ndarray, scatter: np.ndarray) -> Residuals:

@@ -13,14 +13,14 @@ import dataclasses
 import numpy as np
 
 from lux.models.weights import mean_pixel_weight
-from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
+from lux.spectroscopy.instrument import RESOLUTION, SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import pixel_index
-from lux.spectroscopy.lines import LineList, airglow_lines, heavy_element_lines, load_lines, vacuum_to_air
+from lux.spectroscopy.lines import airglow_lines, heavy_element_lines, load_lines, vacuum_to_air
 from lux.statistics import PermutationTest, quadratic_terms
 from lux.survey import Survey
 
-# Half of the full width of an unresolved line at R = 22,500, in km/s.
-TOLERANCE_KMS = 0.5 * SPEED_OF_LIGHT_KMS / 22_500
+# Half of the full width of an unresolved line, in km/s.
+TOLERANCE_KMS = 0.5 * SPEED_OF_LIGHT_KMS / RESOLUTION
 # A spike stands this many robust standard deviations of its map from zero.
 SPIKE_HEIGHT = 5.0
 
@@ -337,13 +337,6 @@ def _nearest(values, ordered) -> tuple[np.ndarray, np.ndarray]:
     left = np.maximum(right - 1, 0)
     nearest = np.where(np.abs(values - ordered[left]) <= np.abs(values - ordered[right]), left, right)
     return nearest, np.abs(values - ordered[nearest])
-
-
-def strongest_lines(element: str, strength, n_lines: int = 30, lines: LineList | None = None) -> LineList:
-    """Return the `n_lines` strongest lines of an element; `strength` (L,) goes with `lines`, all of them by default."""
-    lines = load_lines() if lines is None else lines
-    rows = np.flatnonzero(lines.element == element)
-    return lines[np.sort(rows[np.argsort(-np.nan_to_num(np.asarray(strength)[rows]), kind="stable")[:n_lines]])]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
+from lux.survey import label_unit
+
 # Okabe and Ito's palette, told apart with every common color vision; the names say what a color stands for.
 COLORS = {
     "observed": "#4D4D4D",
@@ -22,12 +24,12 @@ COLORS = {
 }
 
 _LABEL_TEXT = {
-    "teff": ("$T_\\mathrm{eff}$", "K"),
-    "logg": ("$\\log g$", "dex"),
-    "fe_h": ("[Fe/H]", "dex"),
-    "m_h": ("[M/H]", "dex"),
-    "alpha_fe": ("[$\\alpha$/Fe]", "dex"),
-    "alpha_m": ("[$\\alpha$/M]", "dex"),
+    "teff": "$T_\\mathrm{eff}$",
+    "logg": "$\\log g$",
+    "fe_h": "[Fe/H]",
+    "m_h": "[M/H]",
+    "alpha_fe": "[$\\alpha$/Fe]",
+    "alpha_m": "[$\\alpha$/M]",
 }
 
 FULL_WIDTH = 6.4
@@ -47,7 +49,7 @@ def label_text(name: str, with_unit: bool = True) -> str:
     """Return the text of a label for an axis: "eu_fe" gives "[Eu/Fe] (dex)"."""
     element, _, reference = name.partition("_")
     default = f"[{element.capitalize()}/{reference.capitalize()}]" if reference else name
-    text, unit = _LABEL_TEXT.get(name, (default, "dex" if reference else ""))
+    text, unit = _LABEL_TEXT.get(name, default), label_unit(name)
     return f"{text} ({unit})" if with_unit and unit else text
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from lux.figures import COLORS, chip_panels, label_text, mark_lines, new_figure, paper_style, spectrum_panel
 from lux.simulation.population import Stars
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
-from lux.spectroscopy.lines import LineList
+from lux.spectroscopy.lines import LineList, strongest
 
 Pairs = Sequence[tuple[float, float]]
 Marks = Sequence[tuple[float, str]]
@@ -51,22 +51,16 @@ def spectrum_pair(
     return figure
 
 
-def strongest_lines(
+def line_marks(
     lines: LineList, strength: np.ndarray, window: tuple[float, float], *, count: int = 9, apart: float = 1.4
 ) -> Marks:
-    """Return (wavelength, species) of up to `count` lines of a `LineList`, the strongest within (low, high) first.
+    """Return (wavelength, species) of the `count` strongest lines of a `LineList` within (low, high).
 
     Of two lines nearer than `apart` Angstrom only the stronger is kept; `strength` (L,) orders them.
     """
-    low, high = window[0] + apart / 2, window[1] - apart / 2
-    chosen: list[tuple[float, str]] = []
-    for number in np.argsort(strength)[::-1]:
-        wavelength = float(lines.wavelength[number])
-        if low < wavelength < high and all(abs(wavelength - other) > apart for other, _ in chosen):
-            chosen.append((wavelength, str(lines.species[number])))
-        if len(chosen) == count:
-            break
-    return chosen
+    inside = (lines.wavelength > window[0] + apart / 2) & (lines.wavelength < window[1] - apart / 2)
+    chosen = strongest(lines[inside], strength[inside], count, apart)
+    return list(zip(chosen.wavelength.tolist(), chosen.species.tolist(), strict=True))
 
 
 @paper_style()

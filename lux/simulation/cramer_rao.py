@@ -15,7 +15,7 @@ import numpy as np
 
 from lux.simulation.observation import RESIDUAL_KERNELS, noise_profile
 from lux.simulation.population import disc_moments
-from lux.spectroscopy.instrument import pixel_of
+from lux.spectroscopy.instrument import nearest_pixel
 from lux.spectroscopy.profiles import profile_of_line
 from lux.survey import Survey, Truth
 
@@ -71,7 +71,7 @@ def _truth(survey: Survey) -> Truth:
 
 def _line_information(survey: Survey, line: float) -> np.ndarray:
     """Return p^T C^-1 p of a line's profile p, in each star, (N,): white noise and the correlated residual."""
-    pixels = np.rint(pixel_of(survey.wavelength)).astype(int)
+    pixels = nearest_pixel(survey.wavelength)
     near, profile = profile_of_line(line, pixels)
     if not len(near):
         return np.zeros(survey.n_stars)

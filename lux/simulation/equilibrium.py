@@ -8,14 +8,17 @@ molecular constants Huber & Herzberg (1979); solar composition Asplund et al. (2
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import constants
 
-BOLTZMANN = 1.380649e-16
+# In cgs: erg, cm, g, K; energies of levels in eV and cm^-1.
+BOLTZMANN = constants.k * 1e7
 BOLTZMANN_EV = 8.617333e-5
-PLANCK = 6.62607015e-27
-ELECTRON_MASS = 9.1093837e-28
 ATOMIC_MASS_UNIT = 1.66053907e-24
-SPEED_OF_LIGHT = 2.99792458e10
-INVERSE_CM_KELVIN = PLANCK * SPEED_OF_LIGHT / BOLTZMANN
+_PLANCK = constants.h * 1e7
+_ELECTRON_MASS = 9.1093837e-28
+# The second radiation constant h c / k, in cm K and, rounded, in micron K.
+_INVERSE_CM_KELVIN = _PLANCK * (constants.c * 1e2) / BOLTZMANN
+SECOND_RADIATION = 1.4388e4
 
 ALPHA_ELEMENTS = ("O", "Mg", "Si", "S", "Ca", "Ti")
 
@@ -105,7 +108,7 @@ def partition_function(element, ion, temperature):
 
 def saha(element, temperature):
     """Saha factor n_e N(II) / N(I) in cm^-3."""
-    thermal = (2 * np.pi * ELECTRON_MASS * BOLTZMANN * temperature / PLANCK**2) ** 1.5
+    thermal = (2 * np.pi * _ELECTRON_MASS * BOLTZMANN * temperature / _PLANCK**2) ** 1.5
     ratio = partition_function(element, 1, temperature) / partition_function(element, 0, temperature)
     return 2.0 * thermal * ratio * np.exp(-ELEMENTS[element].ionisation / (BOLTZMANN_EV * temperature))
 
@@ -113,9 +116,9 @@ def saha(element, temperature):
 def molecular_partition_function(molecule, temperature):
     """Internal partition function of a rigid rotator and harmonic oscillator with its low electronic states."""
     species = MOLECULES[molecule]
-    rotation = temperature / (INVERSE_CM_KELVIN * species.rotation * species.symmetry)
-    vibration = 1.0 / -np.expm1(-INVERSE_CM_KELVIN * species.vibration / temperature)
-    states = sum(weight * np.exp(-INVERSE_CM_KELVIN * energy / temperature) for weight, energy in species.states)
+    rotation = temperature / (_INVERSE_CM_KELVIN * species.rotation * species.symmetry)
+    vibration = 1.0 / -np.expm1(-_INVERSE_CM_KELVIN * species.vibration / temperature)
+    states = sum(weight * np.exp(-_INVERSE_CM_KELVIN * energy / temperature) for weight, energy in species.states)
     return rotation * vibration * states
 
 
@@ -124,7 +127,7 @@ def association_constant(molecule, temperature):
     species = MOLECULES[molecule]
     first, second = (ELEMENTS[atom].mass * ATOMIC_MASS_UNIT for atom in species.atoms)
     reduced_mass = first * second / (first + second)
-    thermal = (2 * np.pi * reduced_mass * BOLTZMANN * temperature / PLANCK**2) ** 1.5
+    thermal = (2 * np.pi * reduced_mass * BOLTZMANN * temperature / _PLANCK**2) ** 1.5
     atoms = partition_function(species.atoms[0], 0, temperature) * partition_function(species.atoms[1], 0, temperature)
     boltzmann = np.exp(species.dissociation / (BOLTZMANN_EV * temperature))
     return molecular_partition_function(molecule, temperature) / (thermal * atoms) * boltzmann
@@ -207,7 +210,6 @@ def h_minus_opacity(wavelength_micron, temperature):
 
     `wavelength_micron` is one wavelength above 0.3645 micron. Fits of John (1988, A&A 193, 189).
     """
-    alpha = 1.4388e4
     powers = np.array([wavelength_micron**2, 1.0, *(wavelength_micron**-n for n in range(1, 5))])
     theta = 5040.0 / temperature
     free_free = 1e-29 * sum(
@@ -218,11 +220,9 @@ def h_minus_opacity(wavelength_micron, temperature):
         return free_free
     fit = sum(value * above ** (0.5 * order) for order, value in enumerate(_H_MINUS_BOUND_FREE))
     cross_section = 1e-18 * wavelength_micron**3 * above**1.5 * fit
-    emission = -np.expm1(-alpha / (wavelength_micron * temperature))
-    return (
-        free_free
-        + 0.75 * temperature**-2.5 * np.exp(alpha / (_H_MINUS_THRESHOLD * temperature)) * emission * cross_section
-    )
+    emission = -np.expm1(-SECOND_RADIATION / (wavelength_micron * temperature))
+    edge = np.exp(SECOND_RADIATION / (_H_MINUS_THRESHOLD * temperature))
+    return free_free + 0.75 * temperature**-2.5 * edge * emission * cross_section
 
 
 def rosseland_to_h_band(temperature):
@@ -231,7 +231,7 @@ def rosseland_to_h_band(temperature):
     steps = np.gradient(wavelengths)
     weighted, weight_sum = 0.0, 0.0
     for wavelength, step in zip(wavelengths, steps, strict=True):
-        x = 1.4388e4 / (wavelength * temperature)
+        x = SECOND_RADIATION / (wavelength * temperature)
         weight = step * wavelength**-6 * np.exp(-x) / np.expm1(-x) ** 2
         weighted = weighted + weight / h_minus_opacity(wavelength, temperature)
         weight_sum = weight_sum + weight

@@ -10,7 +10,7 @@ import numpy as np
 
 from lux.simulation.layers import DEFAULT_PHYSICS
 from lux.simulation.synthesis import synthesize
-from lux.spectroscopy.instrument import N_PIXELS, chip_of_pixel, chip_ranges, pixel_of
+from lux.spectroscopy.instrument import chip_of_pixel, chip_ranges, nearest_pixel
 from lux.statistics import bootstrap_rows
 
 RELEASE = "dr10"
@@ -39,12 +39,7 @@ def synthetic_counterparts(giants, physics=DEFAULT_PHYSICS):
         label["teff"], label["logg"], label["m_h"], label["alpha_m"], {"C": label["c_m"], "N": label["n_m"]},
         release=RELEASE, physics=physics,
     )  # fmt: skip
-    return flux[:, grid_pixels(giants)]
-
-
-def grid_pixels(survey):
-    """Return the index (D,) of every pixel of a survey on the full APOGEE grid."""
-    return np.clip(np.rint(pixel_of(survey.wavelength)).astype(int), 0, N_PIXELS - 1)
+    return flux[:, nearest_pixel(giants.wavelength)]
 
 
 def compare(observed, ivar, synthetic):
@@ -95,7 +90,7 @@ def measure_groups(giants, synthetic):
         members = (m_h > low) & (m_h <= high)
         if members.any():
             groups[name] = summarise(compared, members)
-    chip = chip_of_pixel(RELEASE)[grid_pixels(giants)]
+    chip = chip_of_pixel(RELEASE)[nearest_pixel(giants.wavelength)]
     for name in chip_ranges(RELEASE):
         here = chip == name
         groups[f"{name} chip"] = summarise(compare(giants.flux[:, here], giants.ivar[:, here], synthetic[:, here]))

@@ -13,7 +13,7 @@ import numpy as np
 from lux.simulation.observation import draw_label_errors, draw_label_noise
 from lux.simulation.population import Stars, expected_europium, random_stream
 from lux.simulation.worlds import Sample, World, as_world, plant
-from lux.spectroscopy.instrument import pixel_of
+from lux.spectroscopy.instrument import nearest_pixel
 from lux.survey import Survey, Truth
 
 LABEL = "eu_fe"
@@ -59,7 +59,7 @@ def plant_europium(survey: Survey, world: str | World = "shortcut", *, tau: floa
     stars = _stars(columns, tau, seed)
     noise = draw_label_noise(survey.n_stars, (LABEL,), seed)[:, 0]
     error = draw_label_errors(survey.n_stars, (LABEL,), seed)[0][:, 0]
-    pixels = np.rint(pixel_of(survey.wavelength)).astype(int)
+    pixels = nearest_pixel(survey.wavelength)
     flux = plant(world, survey.flux, pixels, Sample(base=stars, stars=stars, tau=tau, label_noise=noise))
     kept = survey.select_labels(KEPT_LABELS)
     truth = Truth(

@@ -6,19 +6,19 @@ pipeline would. JAX does this in blocks of stars, so that memory stays bounded. 
 `lux.simulation.layers`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from lux.simulation.equilibrium import ATOMIC_MASS_UNIT, BOLTZMANN, BOLTZMANN_EV, ELEMENTS
-from lux.simulation.layers import DEFAULT_PHYSICS, composition, populations, structure
-from lux.spectroscopy.instrument import N_PIXELS, PIXEL_KMS, LineSpreadFunction, chip_ranges, pixel_of
-from lux.spectroscopy.lines import load_lines
-
-__all__ = ["ELEMENTS", "default_microturbulence", "line_strength", "synthesize"]
+from lux.simulation.equilibrium import ATOMIC_MASS_UNIT, BOLTZMANN, BOLTZMANN_EV, SECOND_RADIATION
+from lux.simulation.layers import DEFAULT_PHYSICS, Physics, composition, populations, structure
+from lux.spectroscopy.instrument import LINE_SIGMA_KMS, N_PIXELS, PIXEL_KMS, chip_ranges, pixel_of
+from lux.spectroscopy.lines import LineList, load_lines
 
 ISOTOPE_FRACTION = {"17O": 1 / 2700, "18O": 1 / 500, "15N": 1 / 270}
 
@@ -32,7 +32,7 @@ _DOPPLER_TAPS = 5
 _WING_REACH = 150
 _WING_CORE = 3.0
 _N_WINGED = 150
-_PHOTON_TEMPERATURE = 1.4388e4 / 1.6
+_PHOTON_TEMPERATURE = SECOND_RADIATION / 1.6
 # Integrated absorption pi e^2 / (m c) times lambda, per (km/s): cm^2 for lambda in Angstrom.
 _LINE_ABSORPTION = 0.026540 * 1e-5 * 1e-8
 _RAY = 2.0 / 3.0
@@ -40,7 +40,7 @@ _THERMAL_MASS = 35.0
 _CONTINUUM_ORDER, _CONTINUUM_ITERATIONS, _CONTINUUM_CLIP_ABOVE = 4, 10, 3.0
 
 
-def default_microturbulence(logg, m_h, physics=DEFAULT_PHYSICS):
+def _microturbulence(logg, m_h, physics):
     """Microturbulence in km/s, linear in logg and [M/H], kept between 0.3 and 4."""
     constant, with_logg, with_m_h = physics.microturbulence
     return np.clip(constant + with_logg * np.asarray(logg) + with_m_h * np.asarray(m_h), 0.3, 4.0)
@@ -247,16 +247,16 @@ def _flux_block(narrow, winged, stars, weights, kernel, basis, clip_below, chips
     for tap in range(kernel.shape[0]):
         start = _MARGIN - reach + tap
         sample = jax.lax.slice_in_dim(residual, start, start + OVERSAMPLING * (N_PIXELS - 1) + 1, OVERSAMPLING)
-        flux = flux + kernel[tap][:, None] * sample
+        flux = flux + kernel[tap] * sample
     return flux / _pseudo_continuum(flux, basis, chips, clip_below) if chips else flux
 
 
-def _lsf_kernel(spread, macroturbulence, release):
-    """Gaussian kernels (2 T + 1, 8575) on the fine grid with unit sum, macroturbulence added in quadrature."""
-    sigma = np.hypot(spread.sigma_kms(release), macroturbulence) / STEP_KMS
-    reach = min(int(np.ceil(3.5 * sigma.max())), _MARGIN)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1)[:, None] / sigma) ** 2)
-    return (kernel / kernel.sum(0)).astype(np.float32)
+def _lsf_kernel(macroturbulence: float) -> np.ndarray:
+    """Gaussian kernel (2 T + 1,) on the fine grid with unit sum, macroturbulence added in quadrature."""
+    sigma = np.hypot(LINE_SIGMA_KMS, macroturbulence) / STEP_KMS
+    reach = min(int(np.ceil(3.5 * sigma)), _MARGIN)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    return (kernel / kernel.sum()).astype(np.float32)
 
 
 def line_strength(teff, logg, m_h, alpha_m=0.0, lines=None, physics=DEFAULT_PHYSICS):
@@ -281,8 +281,9 @@ def line_strength(teff, logg, m_h, alpha_m=0.0, lines=None, physics=DEFAULT_PHYS
     return best
 
 
-def _star_columns(teff, logg, m_h, alpha_m, abundances, microturbulence, names, physics):
+def _star_columns(teff, logg, m_h, alpha_m, abundances, names, physics):
     """What the line formation needs of every star at every depth: float32 arrays (K, N), populations (K, S, N)."""
+    microturbulence = _microturbulence(logg, m_h, physics)
     numbers = composition(m_h, alpha_m, abundances)
     layers = structure(teff, logg, numbers, physics)
     temperature = layers.temperature
@@ -299,21 +300,18 @@ def _star_columns(teff, logg, m_h, alpha_m, abundances, microturbulence, names, 
 
 
 def synthesize(
-    teff,
-    logg,
-    m_h,
-    alpha_m=0.0,
-    abundances=None,
-    microturbulence=None,
+    teff: ArrayLike,
+    logg: ArrayLike,
+    m_h: ArrayLike,
+    alpha_m: ArrayLike = 0.0,
+    abundances: Mapping[str, ArrayLike] | None = None,
     *,
-    lines=None,
-    spread=None,
-    release="dr17",
-    pseudo_continuum=True,
-    physics=DEFAULT_PHYSICS,
-    block=BLOCK,
-):
-    """Continuum-normalised spectra of N giants on the APOGEE grid: flux (N, 8575), float32.
+    lines: LineList | None = None,
+    release: str = "dr17",
+    pseudo_continuum: bool = True,
+    physics: Physics = DEFAULT_PHYSICS,
+) -> np.ndarray:
+    """Continuum-normalized spectra of N giants on the APOGEE grid: flux (N, 8575), float32.
 
     Parameters
     ----------
@@ -321,45 +319,38 @@ def synthesize(
         Effective temperature (K), log10 of gravity (cm s^-2), [M/H], and [alpha/M] of O, Mg, Si, S, Ca, Ti.
     abundances : dict element -> (N,) or scalar, optional
         [X/M] of single elements, in place of 0 or `alpha_m`. Eu is accepted and changes nothing: it has no line here.
-    microturbulence : (N,) or scalar, optional
-        km/s; by default linear in logg and [M/H].
     lines : LineList, optional
         Other lines than `load_lines()`; a planted line is a line in this list.
-    spread : LineSpreadFunction, optional
     release : str
         Whose chip limits to use.
     pseudo_continuum : bool
         Divide by a clipped polynomial per chip as ASPCAP does, which lifts the spectra of metal-rich stars above their
         true continuum; False gives flux over true continuum, at most 1.
     physics : Physics
-    block : int
-        Stars per JAX call: bounds the memory, does not change the result.
 
-    Raises ValueError for an unknown element, shapes that do not match, or labels outside 3000-6500 K, -1 to 5 dex.
+    Raises
+    ------
+    ValueError
+        For an unknown element, shapes that do not match, or labels outside 3000-6500 K, -1 to 5 dex.
     """
     columns = (teff, logg, m_h, alpha_m)
     teff, logg, m_h, alpha_m = np.broadcast_arrays(*(np.atleast_1d(np.asarray(x, dtype=float)) for x in columns))
     _check_range("teff", teff, 3000.0, 6500.0)
     _check_range("logg", logg, -1.0, 5.0)
     _check_range("m_h", m_h, -5.0, 1.5)
-    if microturbulence is None:
-        microturbulence = default_microturbulence(logg, m_h, physics)
-    microturbulence = np.broadcast_to(np.asarray(microturbulence, dtype=float), teff.shape)
     data = _prepare(load_lines() if lines is None else lines, physics)
-    stars = _star_columns(teff, logg, m_h, alpha_m, abundances, microturbulence, data.names, physics)
+    stars = _star_columns(teff, logg, m_h, alpha_m, abundances, data.names, physics)
     weights = _depth_weights(np.array(physics.log_tau))
-    kernel = _lsf_kernel(spread or LineSpreadFunction(), physics.macroturbulence, release)
+    kernel = _lsf_kernel(physics.macroturbulence)
     basis, chips = _continuum_basis(release)
     flux = np.empty((len(teff), N_PIXELS), dtype=np.float32)
-    for first in range(0, len(teff), block):
+    for first in range(0, len(teff), BLOCK):
         # The last block repeats its last star, so that every block has one shape and is compiled once.
-        chosen = np.minimum(np.arange(first, first + block), len(teff) - 1)
+        chosen = np.minimum(np.arange(first, first + BLOCK), len(teff) - 1)
         part = {name: values[..., chosen] for name, values in stars.items()}
-        spectra = _flux_block(
-            data.narrow, data.winged, part, weights, kernel, basis, np.float32(physics.continuum_clip),
-            chips=chips if pseudo_continuum else (),
-        )  # fmt: skip
-        flux[first : first + block] = np.asarray(spectra).T[: len(teff) - first]
+        clip_below, chips_used = np.float32(physics.continuum_clip), chips if pseudo_continuum else ()
+        spectra = _flux_block(data.narrow, data.winged, part, weights, kernel, basis, clip_below, chips=chips_used)
+        flux[first : first + BLOCK] = np.asarray(spectra).T[: len(teff) - first]
     return flux
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from lux.simulation.array_cache import ArrayCache
+from lux.simulation.equilibrium import ELEMENTS as MODEL_ELEMENTS
 from lux.simulation.observation import Observation, draw_label_errors, draw_label_noise, draw_noise, draw_snr
 from lux.simulation.population import LABEL_NAMES, Stars, draw_stars, random_stream
-from lux.simulation.synthesis import ELEMENTS as MODEL_ELEMENTS
 from lux.simulation.synthesis import synthesize
 from lux.simulation.worlds import Sample, World, as_world, plant, world_stars
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
-from lux.survey import Survey, Truth
+from lux.survey import Survey, Truth, label_unit
 
 DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 _STELLAR_PARAMETERS = ("teff", "logg", "fe_h", "alpha_fe")
@@ -99,7 +99,7 @@ def make_survey(
     labels, label_err, galah_snr = _labels(stars, label_names, missing_fraction, seed)
     return Survey(
         wavelength=wavelength, flux=flux, ivar=ivar, labels=labels, label_err=label_err, label_names=label_names,
-        label_units=tuple("K" if name == "teff" else "dex" for name in label_names),
+        label_units=tuple(map(label_unit, label_names)),
         star_id=np.array([f"synthetic-{seed}-{number:06d}" for number in range(n_stars)]),
         catalogue={"snr": snr, "galah_snr": galah_snr, "radial_velocity": stars.radial_velocity},
         truth=Truth(

@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.optimize import brentq
 
+from lux.simulation.equilibrium import ELEMENTS as MODEL_ELEMENTS
 from lux.simulation.population import ELEMENTS, Stars, decorrelated_europium, disc_moments, random_stream
-from lux.simulation.synthesis import ELEMENTS as MODEL_ELEMENTS
 from lux.simulation.synthesis import synthesize
-from lux.spectroscopy.instrument import pixel_of
+from lux.spectroscopy.instrument import nearest_pixel
 from lux.spectroscopy.lines import heavy_element_lines
 from lux.spectroscopy.profiles import PROFILE_REACH, add_at_observed, pixels_near, profile_of_line, rest_pixel
 
@@ -148,7 +148,7 @@ class World(metaclass=_ByName):
 
     def pixels(self, pixels: np.ndarray, observed_velocity: np.ndarray | None = None) -> np.ndarray:
         """Return which of the grid pixels (D,) the world may change, boolean (D,) or (N, D)."""
-        centers = np.rint(pixel_of(np.array(self.wavelengths))).astype(int)
+        centers = nearest_pixel(self.wavelengths)
         return np.any(np.abs(pixels[:, None] - centers) <= PROFILE_REACH, axis=1)
 
     def describe(self, tau: float) -> dict[str, Any]:
@@ -383,7 +383,7 @@ def plant(world: World, flux: np.ndarray, pixels: np.ndarray, sample: Sample) ->
 
 def planted_pixels(world: World, wavelength: np.ndarray, observed_velocity: np.ndarray | None = None) -> np.ndarray:
     """Return which pixels a world may change, boolean (D,), or (N, D) with an artefact, which needs the velocities."""
-    pixels = np.rint(pixel_of(np.asarray(wavelength))).astype(int)
+    pixels = nearest_pixel(wavelength)
     return functools.reduce(np.logical_or, (part.pixels(pixels, observed_velocity) for part in world.parts))
 
 
@@ -411,7 +411,7 @@ def natural_depths(species: str) -> tuple[float, ...]:
         np.full(2, _REFERENCE_TEFF), np.full(2, _REFERENCE_LOGG), np.full(2, disc_moments(0.0)["fe_h_mean"]),
         _REFERENCE_ALPHA_FE, {element: np.array([reference, reference - 9.0])},
     )  # fmt: skip
-    nearest = np.rint(pixel_of(np.array(wavelengths))).astype(int)
+    nearest = nearest_pixel(wavelengths)
     return tuple(float(depth) for depth in 1 - flux[0, nearest] / flux[1, nearest])
 
 

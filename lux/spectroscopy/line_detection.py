@@ -7,18 +7,18 @@ the autocorrelation of the residuals themselves, and significance comes from fli
 import dataclasses
 
 import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.linalg import solve, toeplitz
 from scipy.ndimage import correlate1d
 
+from lux.spectroscopy.instrument import RESOLUTION
 from lux.statistics import PermutationTest
 
-RESOLUTION = 22_500.0
 HALF_WIDTH = 12
 # A line is measured where masks leave at least this fraction of its squared profile.
 LEAST_COVERAGE = 0.6
 LEAST_EIGENVALUE = 1e-3
-_FWHM = np.sqrt(8 * np.log(2))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,12 +53,14 @@ def pixel_index(wavelength) -> np.ndarray:
 
 def line_sigma(wavelength, resolution: float = RESOLUTION) -> float:
     """Return the Gaussian sigma, in pixels, of an unresolved line at resolving power lambda / FWHM."""
-    return float(1 / (resolution * _FWHM * np.median(np.diff(np.log(np.asarray(wavelength, float))))))
+    step = np.median(np.diff(np.log(np.asarray(wavelength, float))))
+    return float(gaussian_fwhm_to_sigma / (resolution * step))
 
 
 def equivalent_width(depth, wavelength, resolution: float = RESOLUTION):
     """Return the equivalent width in milli-Angstrom of an unresolved line of central `depth` at `wavelength`."""
-    return np.asarray(depth) * np.sqrt(2 * np.pi) * np.asarray(wavelength) / (resolution * _FWHM) * 1e3
+    sigma = np.asarray(wavelength) / resolution * gaussian_fwhm_to_sigma
+    return np.asarray(depth) * np.sqrt(2 * np.pi) * sigma * 1e3
 
 
 def _closed_up(index: np.ndarray, reach: int) -> np.ndarray:

@@ -156,6 +156,20 @@ def lines_near(wavelength, within, species=None, lines=None):
     return lines[nearest_first[near[nearest_first]]]
 
 
+def strongest(lines: LineList, strength: np.ndarray, n_lines: int, apart: float = 0.0) -> LineList:
+    """Return the `n_lines` strongest of the lines, in their order; `strength` (L,), where NaN counts as 0.
+
+    Of two lines nearer than `apart` Angstrom only the stronger is kept.
+    """
+    kept: list[int] = []
+    for row in np.argsort(-np.nan_to_num(strength), kind="stable"):
+        if len(kept) == n_lines:
+            break
+        if not apart or np.all(np.abs(lines.wavelength[kept] - lines.wavelength[row]) > apart):
+            kept.append(row)
+    return lines[np.sort(np.array(kept, int))]
+
+
 def _refractive_index(vacuum_wavelength):
     """Standard air (15 C, 101325 Pa, 450 ppm CO2) from vacuum wavelength in Angstrom (Ciddor 1996, equation 1)."""
     wavenumber_squared = (1e4 / vacuum_wavelength) ** 2

@@ -3,16 +3,15 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lux.spectroscopy.instrument import N_PIXELS, PIXEL_KMS, LineSpreadFunction, doppler_shift_pixels, pixel_of
+from lux.spectroscopy.instrument import LINE_SIGMA_KMS, N_PIXELS, PIXEL_KMS, doppler_shift_pixels, pixel_of
 
 # Half width in pixels of a profile: more than five standard deviations, beyond which it is exactly zero.
 PROFILE_REACH = 8
 
 
-def line_profile(offset: np.ndarray, pixel: np.ndarray) -> np.ndarray:
-    """Return the instrument profile, 1 at its center, at an offset in pixels from a line on a pixel of the grid."""
-    sigma = LineSpreadFunction().sigma_kms()[np.clip(pixel, 0, N_PIXELS - 1)] / PIXEL_KMS
-    return np.exp(-0.5 * (offset / sigma) ** 2)
+def _profile(offset: np.ndarray) -> np.ndarray:
+    """Return the instrument profile, 1 at its center, at an offset in pixels."""
+    return np.exp(-0.5 * (offset / (LINE_SIGMA_KMS / PIXEL_KMS)) ** 2)
 
 
 def profile_of_line(wavelength: float, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -22,7 +21,7 @@ def profile_of_line(wavelength: float, pixels: np.ndarray) -> tuple[np.ndarray, 
     """
     center = pixel_of(wavelength)
     near = np.flatnonzero(np.abs(pixels - np.rint(center)) <= PROFILE_REACH)
-    return near, line_profile(pixels[near] - center, pixels[near])
+    return near, _profile(pixels[near] - center)
 
 
 def rest_pixel(observed_wavelength: ArrayLike, observed_velocity: ArrayLike) -> np.ndarray:
@@ -43,7 +42,7 @@ def add_at_observed(
     """Add to flux (N, D), in place, instrument profiles at fixed observed wavelengths (L,) with amplitudes (N, L)."""
     centers = rest_pixel(wavelengths, observed_velocity)
     nearest, columns = _columns_near(centers, pixels, PROFILE_REACH)
-    values = np.asarray(amplitude)[:, :, None] * line_profile(nearest - centers[:, :, None], nearest)
+    values = np.asarray(amplitude)[:, :, None] * _profile(nearest - centers[:, :, None])
     inside = columns >= 0
     np.add.at(flux, (np.nonzero(inside)[0], columns[inside]), values[inside].astype(np.float32))
 
