@@ -88,11 +88,5 @@ clean:
 environment: $(STAMP)
 
 $(STAMP):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed, and $(PYTHON) is not: make PYTHON=/path/to/python3.11 ..."; exit 1; }
-	@echo "Installing the environment into $(VENV); this takes some minutes, once."
-	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV)
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(PYTHON) tools/install.py $(VENV)
 	@touch $(STAMP)
