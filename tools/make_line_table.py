@@ -19,8 +19,10 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Column, Table
+from scipy import constants
 
-from lux.simulation.equilibrium import ELEMENTS
+from lux.simulation.equilibrium import BOLTZMANN_EV, ELEMENTS
 from lux.simulation.synthesis import line_strength
 from lux.spectroscopy.lines import LineList, air_to_vacuum
 
@@ -75,9 +77,8 @@ OH_OMEGA, OH_ROTATION, OH_SPIN_ORBIT = (3737.76, -84.88, 0.541), (18.911, -0.724
 # Temperatures of the populations of the upper levels, as in the atlas of Rousselot et al. (2000).
 OH_ROTATION_KELVIN, OH_VIBRATION_KELVIN = 190.0, 9000.0
 AIRGLOW_FIRST, AIRGLOW_LAST, N_AIRGLOW = 15100.0, 17000.0, 60
-ELECTRONVOLT_ANGSTROM = 12398.4198
-BOLTZMANN_EV = 8.617333e-5
-INVERSE_CM_EV = 1.23984198e-4
+ELECTRONVOLT_ANGSTROM = constants.h * constants.c / constants.eV / constants.angstrom
+INVERSE_CM_EV = constants.h * constants.c / constants.eV / constants.centi
 
 
 def fetch_archive():
@@ -223,63 +224,79 @@ def airglow(lines):
     return sorted(merged)
 
 
+def write(name, comments, rows, columns):
+    """Write rows as an ECSV table; `columns` are (name, unit, description, decimals), decimals None for text."""
+    table = Table(meta={"comments": comments})
+    for (column, unit, description, decimals), values in zip(columns, zip(*rows, strict=True), strict=True):
+        values = np.array(values) if decimals is None else np.round(np.array(values, float), decimals)
+        table[column] = Column(values, unit=unit, description=description)
+    table.write(TABLES / name, format="ascii.ecsv", delimiter=",", overwrite=True)
+    print(f"{name}: {len(table)} lines, {(TABLES / name).stat().st_size / 1e3:.0f} kB")
+
+
+WAVELENGTH = ("wavelength", "Angstrom", "in vacuum", 3)
+SPECIES = ("species", None, "element and ionization stage, or molecule", None)
+EXCITATION = ("excitation", "eV", "energy of the lower level", 3)
+LOG_GF = ("log_gf", None, "log10 of weight times oscillator strength; nan: only the position is published", 3)
+
+
 def write_airglow_lines(lines):
     """Write the strongest OH airglow lines."""
     write(
-        "airglow_lines.csv",
+        "airglow_lines.ecsv",
         [
             f"OH airglow: the {N_AIRGLOW} strongest, {AIRGLOW_FIRST:.0f}-{AIRGLOW_LAST:.0f} A, as observed.",
             f"Positions: OH lines of the {SOURCE}.",
-            "Lambda doublets merged (mean and separation in A). strength: computed photon rate, strongest = 1,",
-            f"at {OH_ROTATION_KELVIN:.0f} K and {OH_VIBRATION_KELVIN:.0f} K (Rousselot et al. 2000); indicative.",
+            "Strengths, indicative: populations of the upper levels as in Rousselot et al. (2000),",
+            f"at {OH_ROTATION_KELVIN:.0f} K and {OH_VIBRATION_KELVIN:.0f} K.",
         ],
-        ("wavelength", "transition", "separation", "strength"),
-        [(f"{w:.3f}", label, f"{gap:.3f}", f"{strength:.4f}") for w, label, gap, strength in airglow(lines)],
+        airglow(lines),
+        [
+            ("wavelength", "Angstrom", "in vacuum, mean of the Lambda doublet", 3),
+            ("transition", None, "vibration, branch and lower rotation", None),
+            ("separation", "Angstrom", "of the Lambda doublet", 3),
+            ("strength", None, "computed photon rate, strongest = 1", 4),
+        ],
     )
-
-
-def write(name, header, columns, rows):
-    """Write a commented CSV table."""
-    lines = [*(f"# {line}" for line in header), ",".join(columns), *(",".join(row) for row in rows)]
-    (TABLES / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{name}: {len(rows)} lines, {(TABLES / name).stat().st_size / 1e3:.0f} kB")
 
 
 def write_giant_lines(lines):
     """Write the selected lines of giants."""
-    columns = ("wavelength", "species", "excitation", "log_gf", "damping", "isotope")
+    columns = [
+        WAVELENGTH,
+        SPECIES,
+        EXCITATION,
+        LOG_GF,
+        ("damping", None, "log10 of the van der Waals width per H atom at 10,000 K in rad/s cm3; 0: unknown", 2),
+        ("isotope", None, "of a molecule", None),
+    ]
     write(
-        "giant_lines.csv",
+        "giant_lines.ecsv",
         [
             f"Lines of red giants, {FIRST:.0f}-{LAST:.0f} A. {SOURCE}.",
-            f"Selected by tools/make_line_table.py: line-centre over continuous opacity > {THRESHOLD} in one of"
+            f"Selected by tools/make_line_table.py: line-center over continuous opacity > {THRESHOLD} in one of"
             f" {len(GIANTS['teff'])} giants, or among the {LINES_PER_SPECIES} strongest of a species.",
-            "Angstrom in vacuum; eV; damping: log10 of the van der Waals width per H atom at 10,000 K (rad/s cm^3).",
         ],
+        zip(*(getattr(lines, name) for name, *_ in columns), strict=True),
         columns,
-        [
-            (f"{w:.3f}", s, f"{e:.3f}", f"{g:.3f}", f"{d:.2f}", i)
-            for w, s, e, g, d, i in zip(*(getattr(lines, name) for name in columns), strict=True)
-        ],
     )
 
 
 def write_heavy_lines():
     """Write the lines of heavy elements, converted from air to vacuum."""
-    rows = sorted(
-        (f"{air_to_vacuum(air):.3f}", species, f"{excitation:.3f}", f"{log_gf:.3f}", HEAVY_SOURCE.get(species, "VALD"))
-        for species, lines in HEAVY_LINES.items()
-        for air, excitation, log_gf in lines
-    )
     write(
-        "heavy_lines.csv",
+        "heavy_lines.ecsv",
         [
             "Lines of neutron-capture elements in the H band, after Smith et al. 2021, AJ 161, 254.",
-            "Vacuum wavelengths converted from air (Ciddor 1996). nan: position published without oscillator strength.",
+            "Vacuum wavelengths converted from air (Ciddor 1996).",
             "The line at 16502.90 A, listed as Y II in the APOGEE list of 2013, is Yb II in VALD and here.",
         ],
-        ("wavelength", "species", "excitation", "log_gf", "source"),
-        rows,
+        sorted(
+            (float(air_to_vacuum(air)), species, excitation, log_gf, HEAVY_SOURCE.get(species, "VALD"))
+            for species, lines in HEAVY_LINES.items()
+            for air, excitation, log_gf in lines
+        ),
+        [WAVELENGTH, SPECIES, EXCITATION, LOG_GF, ("source", None, "of excitation and log_gf", None)],
     )
 
 

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.resources import files
+from importlib.resources import as_file, files
 
 import numpy as np
+from astropy.table import Table
 
-GIANT_TABLE = "giant_lines.csv"
-HEAVY_TABLE = "heavy_lines.csv"
-AIRGLOW_TABLE = "airglow_lines.csv"
+_GIANT_TABLE = "giant_lines.ecsv"
+_HEAVY_TABLE = "heavy_lines.ecsv"
+_AIRGLOW_TABLE = "airglow_lines.ecsv"
 
 # Fraction of each element's solar abundance made by the r-process (Sneden, Cowan & Gallino 2008, Table 2 and text).
 R_PROCESS_FRACTION = {
@@ -79,13 +80,12 @@ def combine(*line_lists):
     return LineList(**{name: column[order] for name, column in columns.items()})
 
 
-def _read_table(name):
-    """The columns of a table of this package, as a dict name -> array, and its header comment."""
-    with (files("lux") / "tables" / name).open(encoding="utf-8") as stream:
-        rows = stream.read().splitlines()
-    comment = [row[1:].strip() for row in rows if row.startswith("#")]
-    header, *body = [row.split(",") for row in rows if row and not row.startswith("#")]
-    return dict(zip(header, map(np.array, zip(*body, strict=True)), strict=True)), comment
+def _read_table(name: str) -> dict[str, np.ndarray]:
+    """Return the columns of a table of this package."""
+    with as_file(files("lux") / "tables" / name) as path:
+        table = Table.read(path, format="ascii.ecsv")
+    # Empty text comes masked.
+    return {column: np.array(np.ma.filled(table[column], "")) for column in table.colnames}
 
 
 def _parse_species(species):
@@ -97,21 +97,16 @@ def _parse_species(species):
 
 
 @cache
-def _load_table(name):
-    columns, _ = _read_table(name)
+def _load_table(name: str) -> LineList:
+    columns = _read_table(name)
     element, ion = _parse_species(columns["species"])
     n_lines = len(element)
-    return LineList(
-        wavelength=columns["wavelength"].astype(float),
-        species=columns["species"],
-        element=element,
-        ion=ion,
-        excitation=columns["excitation"].astype(float),
-        log_gf=columns["log_gf"].astype(float),
-        damping=columns["damping"].astype(float) if "damping" in columns else np.zeros(n_lines),
-        isotope=columns["isotope"] if "isotope" in columns else np.full(n_lines, ""),
-        source=columns["source"] if "source" in columns else np.full(n_lines, "Shetrone et al. 2015"),
-    )
+    defaults = {
+        "damping": np.zeros(n_lines),
+        "isotope": np.full(n_lines, ""),
+        "source": np.full(n_lines, "Shetrone et al. 2015"),
+    }
+    return LineList(element=element, ion=ion, **(defaults | columns))
 
 
 def load_lines(heavy=True):
@@ -119,21 +114,19 @@ def load_lines(heavy=True):
 
     Made by tools/make_line_table.py from the APOGEE line list of 2013-12-16 (Shetrone et al. 2015, ApJS 221, 24).
     """
-    giant = _load_table(GIANT_TABLE)
+    giant = _load_table(_GIANT_TABLE)
     return combine(giant, heavy_element_lines()) if heavy else giant
 
 
 def heavy_element_lines():
     """Lines of neutron-capture elements (Rb, Cs, Ce, Nd, Er, Yb), log_gf NaN where only the position is published."""
-    return _load_table(HEAVY_TABLE)
+    return _load_table(_HEAVY_TABLE)
 
 
 @cache
-def airglow_lines():
+def airglow_lines() -> AirglowLines:
     """The strongest OH night-sky lines between 15100 and 17000 A, wavelengths as observed, in vacuum."""
-    columns, _ = _read_table(AIRGLOW_TABLE)
-    numbers = {name: columns[name].astype(float) for name in ("wavelength", "separation", "strength")}
-    return AirglowLines(transition=columns["transition"], **numbers)
+    return AirglowLines(**_read_table(_AIRGLOW_TABLE))
 
 
 def lines_of(element, lines=None):
