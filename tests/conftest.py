@@ -4,6 +4,7 @@ import pytest
 from linear_truth import linear_survey
 
 import lux
+from lux.simulation.synthetic import make_survey
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +17,9 @@ def surveys():
 def model(surveys):
     """Lux with five latents, fitted to the training stars of `surveys`."""
     return lux.Lux(5, tolerance=1e-3).fit(surveys[0])
+
+
+@pytest.fixture(scope="session")
+def shortcut():
+    """The 256 synthetic stars of seed 5 on the whole grid, without a europium line."""
+    return make_survey(256, 5)

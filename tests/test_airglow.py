@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 
-import lux
 from lux.spectroscopy import airglow
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 
 
 @pytest.fixture(scope="module")
-def survey():
-    return lux.load("synthetic", n_stars=60, seed=3, wavelength_range=(15_145, 15_810))
+def survey(shortcut):
+    return shortcut[:100]
 
 
 def test_the_error_spectrum_gives_the_velocity_towards_the_telescope(survey):

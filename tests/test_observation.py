@@ -12,11 +12,6 @@ N_STARS, SEED = 256, 5
 OPTIONS = {"n_stars": N_STARS, "seed": SEED}
 
 
-@pytest.fixture(scope="module")
-def shortcut():
-    return make_survey(**OPTIONS)
-
-
 def clean_flux(survey):
     return noise_free_flux(draw_stars(survey.n_stars, SEED), nearest_pixel(survey.wavelength))
 

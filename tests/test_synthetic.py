@@ -12,11 +12,6 @@ N_STARS, SEED = 256, 5
 OPTIONS = {"n_stars": N_STARS, "seed": SEED}
 
 
-@pytest.fixture(scope="module")
-def shortcut():
-    return make_survey(**OPTIONS)
-
-
 def test_the_same_seed_gives_the_same_survey(shortcut):
     synthetic.SHARED.clear()
     again = lux.load("synthetic", **OPTIONS)

@@ -18,11 +18,6 @@ N_STARS, SEED = 256, 5
 OPTIONS = {"n_stars": N_STARS, "seed": SEED}
 
 
-@pytest.fixture(scope="module")
-def shortcut():
-    return make_survey(**OPTIONS)
-
-
 def sample(stars):
     return Sample(base=stars, stars=stars, tau=0.06, label_noise=np.zeros(len(stars)))
 
