@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 
 class LocalDiskError(OSError):
     """The disk here cannot take what arrives; no try will change that."""
@@ -16,7 +18,8 @@ class LocalDiskError(OSError):
 def cache_dir() -> Path:
     """Return the folder for fetched and derived data, creating it if needed.
 
-    It is ``$LUX_CACHE`` where that is set, else ``lux`` under ``$XDG_CACHE_HOME`` or ``~/.cache``.
+    It is ``$LUX_CACHE`` where that is set, else where the operating system keeps caches: ``~/.cache/lux`` on Linux, or
+    under ``$XDG_CACHE_HOME``.
 
     Raises
     ------
@@ -24,10 +27,7 @@ def cache_dir() -> Path:
         If the folder cannot be created.
     """
     explicit = os.environ.get("LUX_CACHE")
-    if explicit:
-        folder = Path(explicit).expanduser()
-    else:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lux"
+    folder = Path(explicit).expanduser() if explicit else user_cache_path("lux", appauthor=False)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

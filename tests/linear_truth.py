@@ -35,3 +35,23 @@ def linear_survey(
         provenance={"source": "linear truth", "seed": seed},
         catalogue={"group": np.array(list("abcd"))[np.arange(n_stars) % 4]},
     )
+
+
+def assert_same_survey(first, second):
+    """Assert that two surveys hold the same values of the same types."""
+    for name in ("wavelength", "flux", "ivar", "labels", "label_err", "star_id"):
+        one, other = getattr(first, name), getattr(second, name)
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+    for name in ("label_names", "label_units", "provenance"):
+        assert getattr(first, name) == getattr(second, name)
+    assert first.catalogue.keys() == second.catalogue.keys()
+    for name, column in first.catalogue.items():
+        np.testing.assert_array_equal(column, second.catalogue[name])
+        assert column.dtype == second.catalogue[name].dtype
+    assert (first.truth is None) == (second.truth is None)
+    if first.truth is not None:
+        np.testing.assert_array_equal(first.truth.labels, second.truth.labels)
+        assert first.truth.world == second.truth.world
+        for name, column in first.truth.columns.items():
+            np.testing.assert_array_equal(column, second.truth.columns[name])
