@@ -1,0 +1,219 @@
+"""Numbers and tables of the chapter on counterfactual spectra."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lux.diagnostics import counterfactuals, matching
+from lux.diagnostics.counterfactuals import DetectionLimit, DoppelgangerTest, Stack
+from lux.figures import label_text
+from lux.models.lux import Lux
+from lux.models.prediction import Prediction
+from lux.paper.record import Record
+from lux.paper.setup import Chapter
+from lux.simulation.worlds import PLANTED_WAVELENGTHS, Signal, natural_depths
+from lux.spectroscopy import airglow
+from lux.spectroscopy.line_detection import equivalent_width
+from lux.spectroscopy.lines import airglow_lines, heavy_element_lines
+from lux.statistics import quadratic_terms
+from lux.survey import Survey
+
+_TWINS = ("most enriched", "first doppelganger", "second doppelganger")
+_OUTLIER = 5.0
+
+Limits = Mapping[str, DetectionLimit]
+
+
+@dataclass(frozen=True)
+class SkyPixels:
+    """Which pixels (T, D) of each comparison lie near airglow, and which of them are outliers."""
+
+    near: np.ndarray
+    outliers: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """How many outliers there are."""
+        return int(np.count_nonzero(self.outliers))
+
+    @property
+    def count_near(self) -> int:
+        """How many outliers lie near airglow."""
+        return int(np.count_nonzero(self.outliers & self.near))
+
+
+def sky_pixels(test: DoppelgangerTest, survey: Survey, velocity: np.ndarray) -> SkyPixels:
+    """Return the pixels near airglow in the frame of the star or of its doppelganger; `velocity` (N,) is in km/s."""
+    sky = airglow.near_airglow(survey.wavelength, velocity)
+    beyond = np.abs(test.residual / test.residual_err) > _OUTLIER
+    return SkyPixels(sky[test.twins] | sky[test.star], beyond & np.isfinite(test.residual_err))
+
+
+def record_one_star(record: Record, test: DoppelgangerTest, sky: SkyPixels, survey: Survey, name: str) -> None:
+    """Record the published test: the star, its doppelgangers, and what their spectra differ by."""
+    rows = [test.star, *test.twins]
+    columns: dict[str, Any] = {"star": list(_TWINS), "distance": [0.0, *test.distances]}
+    columns |= {label_text(label): survey.label(label)[rows] for label in survey.label_names}
+    formats = {heading: ".0f" if "(K)" in heading else ".2f" for heading in columns if heading != "star"}
+    record.table("twins", columns, formats=formats)
+    record("star_label", survey.label(name)[test.star], unit="dex", digits=2)
+    record.numbers(outliers=sky.count, outliers_sky=sky.count_near, n_ordinary=len(test.largest.null))
+    record("sky_share", 100 * np.mean(sky.near), unit="%", digits=2)
+    largest = test.largest
+    record.numbers(digits=2, one_largest=largest.statistic, one_threshold=largest.threshold(), one_p=largest.p_value)
+
+
+def record_one_star_limits(
+    record: Record, one: DoppelgangerTest, survey: Survey, name: str, seed: int
+) -> dict[str, Limits]:
+    """Record what the published test could have shown, with its star and without the stars highest in the label.
+
+    Returns
+    -------
+    dict of test to limits
+    """
+    abundance = counterfactuals.absorbers(survey, name, seed)
+    common = survey[~(survey.label(name) > np.nanpercentile(survey.label(name), 99))]
+    ordinary = counterfactuals.doppelganger_test(common, name, seed=seed)
+    common_abundance = counterfactuals.absorbers(common, name, seed)
+    published = counterfactuals.doppelganger_limits(survey, one, abundance, seed=seed)
+    without = counterfactuals.doppelganger_limits(common, ordinary, common_abundance, seed=seed)
+    enrichment = float(np.log10(abundance[one.star] / np.mean(abundance[one.twins])))
+    record.numbers(unit="dex", digits=2, enrichment=enrichment, common_label=common.label(name)[ordinary.star])
+    record.numbers(
+        unit="mÅ",
+        digits=2,
+        one_known_width=published["known"].equivalent_width,
+        one_anywhere_width=published["anywhere"].equivalent_width,
+        common_anywhere_width=without["anywhere"].equivalent_width,
+    )
+    return {"one star, published": published, "without the top 1 %": without}
+
+
+def blind_model(chapter: Chapter, survey: Survey, name: str) -> Lux:
+    """Return the default model of a survey without one of its labels."""
+    return chapter.model(survey.select_labels([other for other in survey.label_names if other != name]))
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Matches pairs of stars and stacks their differences, always in the same way."""
+
+    name: str
+    n_flips: int
+    seed: int
+
+    def on_catalogue(self, survey: Survey) -> Stack:
+        """Stack pairs that are alike in the other labels of the catalogue."""
+        return self._stack(survey, *matching.match_on_catalogue(survey, self.name))
+
+    def on_inferred(self, survey: Survey, prediction: Prediction, **options: Any) -> Stack:
+        """Stack pairs that are alike in the other labels as their flux implies them."""
+        return self._stack(survey, *matching.match_on_inferred(survey, prediction, self.name), **options)
+
+    def _stack(self, survey: Survey, pairs: matching.Pairs, properties: np.ndarray, **options: Any) -> Stack:
+        nuisance = quadratic_terms(properties)
+        return counterfactuals.stack_pairs(survey, pairs, nuisance, n_flips=self.n_flips, seed=self.seed, **options)
+
+
+def record_pairs(record: Record, biased: Stack, fair: Stack, limits: Limits) -> tuple[str, str]:
+    """Record what both ways of matching find, and what the fair one could have found; return two texts for captions.
+
+    Returns
+    -------
+    (str, str)
+        The largest significance of pairs matched on the catalogue, and the limit anywhere in the band.
+    """
+    record("n_pairs", len(fair.pairs))
+    texts = {}
+    for kind, test in (("catalogue", biased.test), ("inferred", fair.test)):
+        texts[kind] = record(f"{kind}_largest", test.largest.statistic, digits=2)
+        record(f"{kind}_p", test.largest.p_value, digits=2)
+        record(f"{kind}_width", float(np.std(test.z)), digits=3)
+    record("stack_threshold", fair.test.largest.threshold(), digits=3)
+    record("lag_one", fair.correlation[1], digits=2)
+    record("stack_known_width", limits["known"].equivalent_width, unit="mÅ", digits=2)
+    record("stack_anywhere_depth", 100 * limits["anywhere"].depth, unit="%", digits=2)
+    anywhere = record("stack_anywhere_width", limits["anywhere"].equivalent_width, unit="mÅ", digits=2)
+    return texts["catalogue"], anywhere
+
+
+def record_limits(record: Record, limits: Mapping[str, Limits]) -> list[tuple[str, np.ndarray]]:
+    """Record the limits of all tests; return the widths of the real lines of heavy species in the mean giant."""
+    columns: dict[str, list] = {"test": list(limits)}
+    formats: dict[str, str] = {}
+    for place in ("known", "anywhere"):
+        columns[f"depth, {place} (%)"] = [100 * each[place].depth for each in limits.values()]
+        columns[f"width, {place} (mÅ)"] = [each[place].equivalent_width for each in limits.values()]
+        formats |= {f"depth, {place} (%)": ".2f", f"width, {place} (mÅ)": ".1f"}
+    record.table("line_limits", columns, formats=formats)
+    heavy, real = heavy_element_lines(), []
+    for species in ("Ce II", "Nd II", "Yb II"):
+        places = heavy.wavelength[(heavy.species == species) & np.isfinite(heavy.log_gf)]
+        real.append((species, equivalent_width(np.array(natural_depths(species)), places)))
+    record("cerium_width", float(np.max(real[0][1])), unit="mÅ", digits=2)
+    return real
+
+
+@dataclass(frozen=True)
+class Control:
+    """Part of a synthetic survey of another world, the other labels its flux implies, and the test of one star."""
+
+    survey: Survey
+    prediction: Prediction
+    one_star: Any
+
+
+def control(chapter: Chapter, world: str, model: Lux) -> Control:
+    """Return the control of a world; `model` infers the other labels where the chapter's survey is synthetic too."""
+    survey = chapter.world(world)
+    one_star = counterfactuals.doppelganger_test(survey, "eu_fe", seed=chapter.seed).largest
+    survey = survey[: max(600, chapter.n_stars // 2)]
+    blind = model if chapter.synthetic else blind_model(chapter, survey, "eu_fe")
+    return Control(survey, blind.predict_labels(survey), one_star)
+
+
+def record_signal(record: Record, signal: Control, planted: Stack) -> str:
+    """Record what the tests find of planted lines; return the text of the largest significance."""
+    survey = signal.survey
+    at = [int(np.argmin(np.abs(survey.wavelength - place))) for place in PLANTED_WAVELENGTHS[:3]]
+    weight = planted.slope_err[at] ** -2.0
+    true = survey.truth.labels[:, survey.label_index("eu_fe")]
+    contrast = np.sum(true[planted.pairs.first] - true[planted.pairs.second]) / np.sum(planted.pairs.contrast)
+    percent = 100 * np.std(true) / contrast
+    slope, error = np.sum(weight * planted.slope[at]) / weight.sum(), weight.sum() ** -0.5
+    record("signal_n_pairs", len(planted.pairs))
+    record("signal_depth", percent * slope, uncertainty=percent * error, unit="%")
+    record("dilution", contrast, digits=2)
+    record("planted_depth", 100 * Signal().depth, unit="%", digits=2)
+    record("signal_one_largest", signal.one_star.statistic, digits=3)
+    record("signal_one_p", signal.one_star.p_value, digits=2)
+    return record("signal_largest", planted.test.largest.statistic, digits=3)
+
+
+def record_artefact(record: Record, artefact: Control, velocity: np.ndarray, matched: Matched, spoiled: Stack) -> str:
+    """Record what airglow that follows europium does at rest, with its pixels and without; return the former's text."""
+    survey = artefact.survey
+    mismatch = velocity - survey.truth.columns["observed_velocity"]
+    record("velocity_error", float(np.median(np.abs(mismatch))), unit="km/s", digits=2)
+    sky = airglow.near_airglow(survey.wavelength, velocity)
+    without = matched.on_inferred(survey, artefact.prediction, without=sky)
+    texts = []
+    for key, test in (("artefact_rest", spoiled.test), ("artefact_masked", without.test)):
+        texts.append(record(key, test.largest.statistic, digits=2))
+        record(f"{key}_p", test.largest.p_value, digits=2)
+    return texts[0]
+
+
+def frames(stacks: Mapping[str, tuple[Stack, np.ndarray]], n_flips: int, seed: int) -> list[tuple]:
+    """Return what `frames` of the figures draws of stacks with the velocities (N,) of their stars, km/s."""
+    lines = airglow_lines()
+    strong, panels = lines.wavelength[lines.strength > airglow.FAINTEST], []
+    for title, (stack, velocity) in stacks.items():
+        observer = counterfactuals.stack_in_observer_frame(stack, velocity, strong, n_flips, seed)
+        at_rest = stack.test.largest
+        thresholds = observer.largest.threshold(), at_rest.threshold()
+        panels.append((title, strong, observer.z, thresholds[0], at_rest.statistic, thresholds[1]))
+    return panels
