@@ -55,7 +55,7 @@ def _draw(reports, folder: Path) -> None:
 
 def _fetch(options) -> None:
     from lux.datasets.apogee_galah import Request, describe, make_survey_file, plan_fetch
-    from lux.datasets.fetch import Politeness
+    from lux.datasets.fetch import TransferOptions
 
     request = Request(
         n_stars=options.stars, labels=tuple(options.labels), selection=options.selection,
@@ -64,7 +64,7 @@ def _fetch(options) -> None:
     if options.dry_run:
         print(plan_fetch(request))
         return
-    path = make_survey_file(request, politeness=Politeness(connections=options.connections))
+    path = make_survey_file(request, transfer=TransferOptions(connections=options.connections))
     print(describe(path))
 
 
@@ -88,7 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     fetch_parser.add_argument("--stars", type=int, default=5000, help="most stars (5000)")
     fetch_parser.add_argument("--labels", nargs="+", default=["teff", "logg", "fe_h", "alpha_fe", "eu_fe"],
                               metavar="LABEL", help="labels of GALAH, such as eu_fe or ba_fe")  # fmt: skip
-    fetch_parser.add_argument("--selection", choices=["careful", "published"], default="careful")
+    fetch_parser.add_argument(
+        "--selection",
+        choices=["careful", "published"],
+        default="careful",
+        help="careful: quality flags of both surveys, each star once, no cluster members; "
+        "published: only the cuts of the published code",
+    )
     fetch_parser.add_argument("--incomplete", action="store_true", help="keep stars that lack some of the labels")
     fetch_parser.add_argument("--connections", type=int, default=4, help="most transfers at a time (4)")
     fetch_parser.add_argument("--cache", help="folder for everything fetched")

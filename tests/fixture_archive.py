@@ -30,7 +30,7 @@ from lux.survey import Survey
 
 SDSS, GALAH = "sas", "GALAH_DR3"
 ASPCAP = Path(SDSS, "dr17/apogee/spectro/aspcap/dr17/synspec_rev1")
-LONGEST_SERVICE = 1800.0
+MAX_SERVICE_SECONDS = 1800.0
 TELESCOPES = ("apo25m", "lco25m")
 # Right ascension, declination, proper motion and velocity of 47 Tucanae.
 CLUSTER = (6.024, -72.081, 5.25, -2.55, -17.2)
@@ -379,7 +379,7 @@ class ArchiveServer(http.server.ThreadingHTTPServer):
     def running(self):
         """Serve in a thread of its own."""
         thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        timer = threading.Timer(LONGEST_SERVICE, self.shutdown)
+        timer = threading.Timer(MAX_SERVICE_SECONDS, self.shutdown)
         timer.daemon = True
         thread.start(), timer.start()
         try:
@@ -396,13 +396,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--stars", type=int, default=300)
-    parser.add_argument("--seconds", type=float, default=LONGEST_SERVICE)
+    parser.add_argument("--seconds", type=float, default=MAX_SERVICE_SECONDS)
     options = parser.parse_args()
     if not options.folder.exists():
         FixtureArchive(options.folder, make_fixture_survey(options.stars))
     with ArchiveServer(options.folder).running() as server:
         print(json.dumps(server.urls), flush=True)
-        time.sleep(min(options.seconds, LONGEST_SERVICE))
+        time.sleep(min(options.seconds, MAX_SERVICE_SECONDS))
 
 
 if __name__ == "__main__":

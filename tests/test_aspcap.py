@@ -116,7 +116,7 @@ def test_files_are_read_in_many_threads_at_once_without_a_mark_on_the_filters_of
     assert warnings.filters == filters
 
 
-def test_a_checksum_that_a_file_carries_is_heeded():
+def test_a_checksum_that_a_file_carries_is_verified():
     with fits.open(io.BytesIO(content())) as file:
         buffer = io.BytesIO()
         file.writeto(buffer, checksum=True)
@@ -129,7 +129,7 @@ def test_a_checksum_that_a_file_carries_is_heeded():
         read_aspcap_star(bytes(damaged), name="x.fits")
 
 
-@pytest.mark.parametrize(("flux", "error", "why"), [(250.0, 0.01, "not normalised"), (0.95, 1e10, "no usable pixel")])
+@pytest.mark.parametrize(("flux", "error", "why"), [(250.0, 0.01, "not normalized"), (0.95, 1e10, "no usable pixel")])
 def test_a_spectrum_of_no_use_is_refused(flux, error, why):
     with pytest.raises(ValueError, match=why):
         require_spectrum(read_aspcap_star(content(flux=flux, error=error), name="x.fits"), "x.fits")

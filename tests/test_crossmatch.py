@@ -177,7 +177,7 @@ def test_the_table_of_cuts_accounts_for_every_spectrum(selection):
 
 def test_the_table_for_readers_holds_every_cut_and_the_counts_of_a_survey():
     table = selection_table(LABELS)
-    rows = dict(zip(table["asked of a star"], zip(table["careful"], table["published"], strict=True), strict=True))
+    rows = dict(zip(table["requirement"], zip(table["careful"], table["published"], strict=True), strict=True))
     assert rows["GALAH flag_sp = 0"] == ("yes", "")
     assert rows["−1 < [Mg/Fe] < 1"] == ("", "yes")
     assert rows["APOGEE S/N > 50"] == ("yes", "yes")
@@ -188,7 +188,7 @@ def test_the_table_for_readers_holds_every_cut_and_the_counts_of_a_survey():
         provenance={"selection": [dataclasses.asdict(step) for step in sample.steps]},
     )  # fmt: skip
     counted = selection_table(LABELS, survey)
-    place = counted["asked of a star"].index("APOGEE S/N > 50")
+    place = counted["requirement"].index("APOGEE S/N > 50")
     assert (counted["removed"][place], counted["left"][place]) == (1, 5)
     assert len({len(column) for column in counted.values()}) == 1
     assert not any("|" in row for row in rows), "a bar would end the cell of a Markdown table"

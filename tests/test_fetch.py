@@ -9,12 +9,12 @@ import pytest
 from fixture_archive import ArchiveServer
 
 from lux.datasets import fetch
-from lux.datasets.fetch import Politeness, RemoteFile, fetch_files
+from lux.datasets.fetch import RemoteFile, TransferOptions, fetch_files
 from lux.datasets.http import retry_after
 from lux.datasets.manifest import file_sha256, open_manifest, read_manifest
 from lux.storage import LocalDiskError
 
-QUICK = Politeness(connections=3, attempts=5, timeout=0.4, slowest_rate=20_000, first_wait=0.01, longest_wait=0.5)
+QUICK = TransferOptions(connections=3, attempts=5, timeout=0.4, min_rate=20_000, first_wait=0.01, max_wait=0.5)
 SIZE = 50_000
 
 
@@ -41,8 +41,8 @@ def content_of(number: int) -> bytes:
     return bytes((number + place) % 251 for place in range(SIZE))
 
 
-def fetched(files, tmp_path, politeness=QUICK):
-    return fetch_files(files, tmp_path / "here" / "manifest.jsonl", politeness=politeness, progress=False)
+def fetched(files, tmp_path, transfer=QUICK):
+    return fetch_files(files, tmp_path / "here" / "manifest.jsonl", transfer=transfer, progress=False)
 
 
 def require_first_byte(path):
@@ -112,7 +112,7 @@ def test_a_server_that_asks_to_wait_is_left_alone_by_all_connections(server, tmp
     files = published(server, tmp_path, 20)
     server.delay = 0.05
     server.faults.add("file0.bin", (429, 1))
-    polite = Politeness(connections=2, timeout=2, first_wait=0.01, longest_wait=0.4)
+    polite = TransferOptions(connections=2, timeout=2, first_wait=0.01, max_wait=0.4)
     started = time.monotonic()
     fetched(files, tmp_path, polite)
     assert_whole(files)
@@ -135,7 +135,11 @@ def test_a_broken_transfer_goes_on_where_it_stopped(server, tmp_path):
     server.faults.add("file0.bin", ("truncate", 0.6), ("truncate", 0.5))
     fetched([file], tmp_path)
     assert_whole([file])
-    assert [asked for _, _, asked in server.log] == ["", f"bytes={int(SIZE * 0.6)}-", f"bytes={int(SIZE * 0.8)}-"]
+    assert [span for _, _, span in server.log] == [
+        "",
+        f"bytes={int(SIZE * 0.6)}-",
+        f"bytes={int(SIZE * 0.8)}-",
+    ]
 
 
 def test_a_date_serves_where_the_server_has_no_strong_tags(server, tmp_path):
@@ -144,25 +148,25 @@ def test_a_date_serves_where_the_server_has_no_strong_tags(server, tmp_path):
     server.faults.add("file0.bin", ("truncate", 0.6))
     fetched([file], tmp_path)
     assert_whole([file])
-    assert [asked for _, _, asked in server.log] == ["", f"bytes={int(SIZE * 0.6)}-"]
+    assert [span for _, _, span in server.log] == ["", f"bytes={int(SIZE * 0.6)}-"]
 
 
 def test_tries_that_come_nearer_do_not_count(server, tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "PROGRESS", SIZE // 20)
     (file,) = published(server, tmp_path)
     server.faults.add("file0.bin", *[("truncate", 0.2)] * 7)
-    assert fetched([file], tmp_path, Politeness(attempts=3, first_wait=0.01))[0].arrived
+    assert fetched([file], tmp_path, TransferOptions(attempts=3, first_wait=0.01))[0].arrived
     assert_whole([file])
     file.path.unlink()
     monkeypatch.setattr(fetch, "PROGRESS", SIZE)
     server.faults.add("file0.bin", *[("truncate", 0.2)] * 7)
-    assert not fetched([file], tmp_path, Politeness(attempts=3, first_wait=0.01))[0].arrived
+    assert not fetched([file], tmp_path, TransferOptions(attempts=3, first_wait=0.01))[0].arrived
 
 
 def test_a_later_run_goes_on_with_the_bytes_that_came(server, tmp_path):
     (file,) = published(server, tmp_path)
     server.faults.always("file0.bin", ("truncate", 0.9))
-    (outcome,) = fetched([file], tmp_path, Politeness(attempts=1))
+    (outcome,) = fetched([file], tmp_path, TransferOptions(attempts=1))
     assert outcome.status == "failed"
     assert not file.path.exists(), "no half-written file has the name of a whole one"
     server.faults.always("file0.bin", None)
@@ -175,7 +179,7 @@ def test_a_file_that_changed_on_the_server_is_not_glued_together(server, tmp_pat
     (file,) = published(server, tmp_path)
     (server.folder / "file0.bin").write_bytes(b"\xff" * SIZE)
     server.faults.add("file0.bin", ("truncate", 0.5))
-    fetched([file], tmp_path, Politeness(attempts=1))
+    fetched([file], tmp_path, TransferOptions(attempts=1))
     published(server, tmp_path)
     fetched([file], tmp_path)
     assert_whole([file])
@@ -185,7 +189,7 @@ def test_a_file_that_changed_on_the_server_is_not_glued_together(server, tmp_pat
 def test_a_partial_file_that_is_complete_or_too_long_is_settled(server, tmp_path, excess):
     (file,) = published(server, tmp_path)
     server.faults.add("file0.bin", ("truncate", 0.5))
-    fetched([file], tmp_path, Politeness(attempts=1))
+    fetched([file], tmp_path, TransferOptions(attempts=1))
     part = file.path.with_name(".file0.bin.part")
     part.write_bytes(content_of(0) + b"x" * excess)
     assert fetched([file], tmp_path)[0].arrived
@@ -197,7 +201,7 @@ def test_an_archive_out_of_reach_is_given_up_soon(server, tmp_path):
     files = published(server, tmp_path, 60)
     for file in files:
         server.faults.always(file.path.name, 503)
-    outcomes = fetched(files, tmp_path, Politeness(connections=3, attempts=2, first_wait=0.01))
+    outcomes = fetched(files, tmp_path, TransferOptions(connections=3, attempts=2, first_wait=0.01))
     assert {outcome.status for outcome in outcomes} == {"failed"}
     assert sum(server.requests.values()) < 40
     assert any("503" in outcome.reason for outcome in outcomes)
@@ -207,7 +211,7 @@ def test_an_archive_out_of_reach_is_given_up_soon(server, tmp_path):
 def test_a_closed_port_is_a_failure_and_not_an_absence(tmp_path):
     (tmp_path / "here").mkdir()
     file = RemoteFile("http://127.0.0.1:9/file0.bin", tmp_path / "here" / "file0.bin")
-    (outcome,) = fetched([file], tmp_path, Politeness(attempts=2, first_wait=0.01))
+    (outcome,) = fetched([file], tmp_path, TransferOptions(attempts=2, first_wait=0.01))
     assert outcome.status == "failed"
     assert "refused" in outcome.reason.lower()
 

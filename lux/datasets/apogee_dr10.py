@@ -1,7 +1,7 @@
-"""Genuine APOGEE spectra: the cluster giants on which data release 10 was calibrated.
+"""Observed APOGEE spectra: the cluster giants on which data release 10 was calibrated.
 
 The spectra and the table of their labels travel in the source archive of the Python package ``TheCannon`` 0.3.4 (MIT
-licence). Work that uses them cites Ahn et al. 2014 (ApJS 211, 17; SDSS DR10), Meszaros et al. 2013 (AJ 146, 133; the
+license). Work that uses them cites Ahn et al. 2014 (ApJS 211, 17; SDSS DR10), Meszaros et al. 2013 (AJ 146, 133; the
 calibrated labels) and Ness et al. 2015 (ApJ 808, 16; this selection), and acknowledges SDSS-III.
 
 Odd things in those files, and what the reader does about them:
@@ -43,14 +43,14 @@ ARCHIVE = SourceArchive(
 )
 READER_VERSION = 1
 
-LABEL_NAMES = ("teff", "logg", "m_h", "alpha_m", "c_m", "n_m")
-LABEL_UNITS = ("K", "dex", "dex", "dex", "dex", "dex")
-ACKNOWLEDGEMENT = (
+_LABEL_NAMES = ("teff", "logg", "m_h", "alpha_m", "c_m", "n_m")
+_LABEL_UNITS = ("K", "dex", "dex", "dex", "dex", "dex")
+_ACKNOWLEDGEMENT = (
     "SDSS-III was funded by the Alfred P. Sloan Foundation, its participating institutions, the National Science "
     "Foundation and the U.S. Department of Energy Office of Science; it was managed by the Astrophysical Research "
     "Consortium."
 )
-CITATIONS = (
+_CITATIONS = (
     "Ahn et al. 2014, ApJS 211, 17 (SDSS DR10)",
     "Meszaros et al. 2013, AJ 146, 133 (ASPCAP calibration)",
     "Ness et al. 2015, ApJ 808, 16 (The Cannon)",
@@ -60,14 +60,14 @@ CITATIONS = (
 LEAST_GOOD_FRACTION = 0.05
 # Errors that the table does not give. These are the floors of PARAM_COV in the same files, which ASPCAP took from the
 # calibration of DR10; the entries above the floors are 15 times the formal errors and are not standard deviations.
-FLOOR_ERRORS = {"logg": 0.2, "alpha_m": 0.1, "c_m": 0.3, "n_m": 0.3}
+_FLOOR_ERRORS = {"logg": 0.2, "alpha_m": 0.1, "c_m": 0.3, "n_m": 0.3}
 # The assigned labels of the Pleiades come without errors: typical ones of the calibrated labels.
-ASSIGNED_ERRORS = {"teff": 150.0, "m_h": 0.1}
+_ASSIGNED_ERRORS = {"teff": 150.0, "m_h": 0.1}
 
 _ROOT = "TheCannon-0.3.4/TheCannon/example_DR10/"
 _TABLE = f"{_ROOT}reference_labels.csv"
 _SPECTRUM = re.compile(re.escape(f"{_ROOT}Data/") + r"(aspcapStar-v304-(2M\d{8}[+-]\d{7})\.fits)")
-_LARGEST_MEMBER = 2_000_000
+_MAX_MEMBER_BYTES = 2_000_000
 # Bits GRIDEDGE_BAD, CALRANGE_BAD and OTHER_BAD of APOGEE_PARAMFLAG.
 _PARAMETER_BAD = 0b111
 # Places in the arrays FPARAM and PARAMFLAG: teff, logg, log vmicro, [M/H], [C/M], [N/M], [alpha/M].
@@ -93,7 +93,7 @@ def load_dr10(*, pleiades: bool = False, archive=None, cache=None, progress: boo
     Returns
     -------
     Survey
-        Continuum-normalised flux on the pixels of the DR10 chips (those that at least 5 % of the stars have unmasked),
+        Continuum-normalized flux on the pixels of the DR10 chips (those that at least 5 % of the stars have unmasked),
         rest frame; ivar is 0 and flux 1 where the error is above 0.1 or the flux is not positive. Labels ``teff`` (K),
         ``logg``, ``m_h`` (calibrated), ``alpha_m``, ``c_m``, ``n_m`` (as fitted). Catalogue columns: ``cluster``,
         ``field``, ``snr``, ``radial_velocity`` (km/s, heliocentric), ``starflag``, ``aspcapflag``.
@@ -162,7 +162,7 @@ def _members(path) -> Iterator[tuple[str, bytes]]:
                 wanted = member.isreg() and (member.name == _TABLE or _SPECTRUM.fullmatch(member.name))
                 if not wanted:
                     continue
-                if member.size > _LARGEST_MEMBER:
+                if member.size > _MAX_MEMBER_BYTES:
                     raise ValueError(f"{member.name} in {path} has {member.size} bytes, more than any spectrum")
                 yield member.name, archive.extractfile(member).read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
@@ -203,15 +203,15 @@ def _cluster(field: str) -> str:
 def _to_survey(stars: list[dict]) -> Survey:
     pixels = on_chip("dr10")
     flux, ivar = flux_and_ivar(*(np.stack([star[name][pixels] for star in stars]) for name in ("flux", "error")))
-    labels = np.array([[star[name] for name in LABEL_NAMES] for star in stars])
+    labels = np.array([[star[name] for name in _LABEL_NAMES] for star in stars])
     return Survey(
         wavelength=wavelength_grid()[pixels],
         flux=flux,
         ivar=ivar,
         labels=np.where(labels > -100, labels, np.nan),
-        label_err=np.array([[_label_error(star, name) for name in LABEL_NAMES] for star in stars]),
-        label_names=LABEL_NAMES,
-        label_units=LABEL_UNITS,
+        label_err=np.array([[_label_error(star, name) for name in _LABEL_NAMES] for star in stars]),
+        label_names=_LABEL_NAMES,
+        label_units=_LABEL_UNITS,
         star_id=np.array([star["star_id"] for star in stars]),
         catalogue={
             "cluster": np.array([_cluster(star["field"]) for star in stars]),
@@ -223,14 +223,14 @@ def _to_survey(stars: list[dict]) -> Survey:
             "archive": f"{ARCHIVE.requirement} ({ARCHIVE.filename})",
             "sha256": ARCHIVE.sha256,
             "reader_version": READER_VERSION,
-            "citations": list(CITATIONS),
-            "acknowledgement": ACKNOWLEDGEMENT,
+            "citations": list(_CITATIONS),
+            "acknowledgement": _ACKNOWLEDGEMENT,
         },
     )  # fmt: skip
 
 
 def _label_error(star: dict, name: str) -> float:
-    if name in FLOOR_ERRORS:
-        return FLOOR_ERRORS[name]
+    if name in _FLOOR_ERRORS:
+        return _FLOOR_ERRORS[name]
     error = star[f"{name}_err"]
-    return error if error > 0 else ASSIGNED_ERRORS[name]
+    return error if error > 0 else _ASSIGNED_ERRORS[name]

@@ -6,7 +6,7 @@ again: a survey of more stars of the same selection holds those of a smaller one
 order.
 
 Whoever uses the data cites Abdurro'uf et al. 2022 (SDSS DR17), Majewski et al. 2017 (APOGEE) and Buder et al. 2021
-(GALAH DR3), and acknowledges the surveys with the texts in `ACKNOWLEDGEMENTS`.
+(GALAH DR3), and acknowledges the surveys with the texts in `_ACKNOWLEDGEMENTS`.
 """
 
 import collections
@@ -37,7 +37,7 @@ from lux.datasets.catalogues import (
     read_galah,
 )
 from lux.datasets.crossmatch import SELECTIONS, Sample, cut_names, is_place, needed_labels, select_stars
-from lux.datasets.fetch import Outcome, Politeness, RemoteFile, fetch_files
+from lux.datasets.fetch import Outcome, RemoteFile, TransferOptions, fetch_files
 from lux.datasets.http import remote_size
 from lux.datasets.manifest import read_manifest
 from lux.storage import atomic_write, cache_dir
@@ -45,24 +45,24 @@ from lux.survey import Survey, label_unit
 
 DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 # As many as the published study trained on and tested with.
-DEFAULT_STARS = 5000
-SDSS_URL, SDSS_VARIABLE = "https://data.sdss.org/sas", "LUX_SDSS_URL"
-GALAH_URL, GALAH_VARIABLE = "https://cloud.datacentral.org.au/teamdata/GALAH/public/GALAH_DR3", "LUX_GALAH_URL"
-ASPCAP = "dr17/apogee/spectro/aspcap/dr17/synspec_rev1"
-APOGEE_FILE, GALAH_FILE = "allStar-dr17-synspec_rev1.fits", "GALAH_DR3_main_allstar_v2.fits"
-# What one file is taken to hold as long as no archive has been asked.
-TYPICAL_BYTES = {APOGEE_FILE: 3_800_000_000, GALAH_FILE: 833_000_000, "spectrum": 200_000}
+_DEFAULT_STARS = 5000
+_SDSS_URL, _SDSS_VARIABLE = "https://data.sdss.org/sas", "LUX_SDSS_URL"
+_GALAH_URL, _GALAH_VARIABLE = "https://cloud.datacentral.org.au/teamdata/GALAH/public/GALAH_DR3", "LUX_GALAH_URL"
+_ASPCAP = "dr17/apogee/spectro/aspcap/dr17/synspec_rev1"
+_APOGEE_FILE, _GALAH_FILE = "allStar-dr17-synspec_rev1.fits", "GALAH_DR3_main_allstar_v2.fits"
+# Sizes assumed where an archive does not give them.
+_TYPICAL_BYTES = {_APOGEE_FILE: 3_800_000_000, _GALAH_FILE: 833_000_000, "spectrum": 200_000}
 # More stars than this fraction without a spectrum are a sign of something else than gaps in the archive.
-MOST_LEFT_OUT = 0.05
+_MAX_LEFT_OUT = 0.05
 
-CITATIONS = (
+_CITATIONS = (
     "Abdurro'uf et al. 2022, ApJS 259, 35 (SDSS DR17)",
     "Majewski et al. 2017, AJ 154, 94 (APOGEE)",
-    "Garcia Perez et al. 2016, AJ 151, 144 (ASPCAP)",
+    "Garcia Perez et al. 2016, AJ 151, 144 (_ASPCAP)",
     "Buder et al. 2021, MNRAS 506, 150 (GALAH DR3)",
     "Vasiliev & Baumgardt 2021, MNRAS 505, 5978 (globular clusters)",
 )
-ACKNOWLEDGEMENTS = (
+_ACKNOWLEDGEMENTS = (
     "Funding for the Sloan Digital Sky Survey IV has been provided by the Alfred P. Sloan Foundation, the U.S. "
     "Department of Energy Office of Science, and the Participating Institutions. SDSS-IV acknowledges support and "
     "resources from the Center for High Performance Computing at the University of Utah. SDSS-IV is managed by the "
@@ -104,7 +104,7 @@ class Request:
         the archives of the surveys.
     """
 
-    n_stars: int = DEFAULT_STARS
+    n_stars: int = _DEFAULT_STARS
     labels: tuple[str, ...] = DEFAULT_LABELS
     selection: str = "careful"
     complete: bool = True
@@ -139,8 +139,8 @@ class Request:
         """Return the two catalogues, "apogee" and "galah"."""
         galah = GALAH_COLUMNS | galah_label_columns(needed_labels(self.labels, self.selection))
         places = {
-            "apogee": (f"{self._sdss}/{ASPCAP}/{APOGEE_FILE}", APOGEE_COLUMNS),
-            "galah": (f"{self._galah}/{GALAH_FILE}", galah),
+            "apogee": (f"{self._sdss}/{_ASPCAP}/{_APOGEE_FILE}", APOGEE_COLUMNS),
+            "galah": (f"{self._galah}/{_GALAH_FILE}", galah),
         }
         return {
             name: RemoteFile(
@@ -154,21 +154,21 @@ class Request:
         if not is_place(telescope, field, star):
             raise ValueError(f"no file can be named after telescope {telescope!r}, field {field!r}, star {star!r}")
         name = f"aspcapStar-dr17-{star}.fits"
-        url = f"{self._sdss}/{ASPCAP}/{urllib.parse.quote(f'{telescope}/{field}/{name}')}"
+        url = f"{self._sdss}/{_ASPCAP}/{urllib.parse.quote(f'{telescope}/{field}/{name}')}"
         path = self.cache / "spectra" / telescope / field / name
         return RemoteFile(url, path, functools.partial(_check_spectrum, name=name, star_id=star))
 
     @property
     def _sdss(self) -> str:
-        return (self.sdss_url or os.environ.get(SDSS_VARIABLE) or SDSS_URL).rstrip("/")
+        return (self.sdss_url or os.environ.get(_SDSS_VARIABLE) or _SDSS_URL).rstrip("/")
 
     @property
     def _galah(self) -> str:
-        return (self.galah_url or os.environ.get(GALAH_VARIABLE) or GALAH_URL).rstrip("/")
+        return (self.galah_url or os.environ.get(_GALAH_VARIABLE) or _GALAH_URL).rstrip("/")
 
 
 def load_apogee_galah(
-    n_stars: int = DEFAULT_STARS, *, progress: bool = True, politeness: Politeness | None = None, **wanted
+    n_stars: int = _DEFAULT_STARS, *, progress: bool = True, transfer: TransferOptions | None = None, **wanted
 ) -> Survey:
     """Load APOGEE DR17 spectra with GALAH DR3 labels; what is not on this machine is fetched, once.
 
@@ -178,17 +178,17 @@ def load_apogee_galah(
         Most stars; 5000 by default.
     progress : bool
         Show progress on stderr where that is a terminal.
-    politeness : lux.archive.Politeness, optional
+    transfer : lux.datasets.fetch.TransferOptions, optional
     **wanted
         Further fields of `Request`: ``labels``, ``selection``, ``complete``, ``cache``.
 
     Returns
     -------
     Survey
-        Continuum-normalised flux in the rest frame on the pixels of the DR17 detectors that at least 5 % of the stars
+        Continuum-normalized flux in the rest frame on the pixels of the DR17 detectors that at least 5 % of the stars
         have unmasked; ivar is 0 and flux 1 where the error is above 0.1 or the flux is not positive. Catalogue columns:
         ``snr``, ``galah_snr``, ``radial_velocity`` (km/s, heliocentric), ``ra``, ``dec`` (degrees), ``gaia_id``,
-        ``sobject_id``, ``telescope``, ``field``, ``starflag``, ``aspcapflag``, ASPCAP's own ``aspcap_teff`` (K),
+        ``sobject_id``, ``telescope``, ``field``, ``starflag``, ``aspcapflag``, _ASPCAP's own ``aspcap_teff`` (K),
         ``aspcap_logg``, ``aspcap_m_h``, ``aspcap_alpha_m``, and ``matched_by``. The provenance holds the
         table of cuts under "selection" and, under "left_out", the stars without a spectrum and why.
 
@@ -206,11 +206,11 @@ def load_apogee_galah(
             return Survey.load(path)
         except ValueError:
             path.unlink()
-    make_survey_file(request, progress=progress, politeness=politeness)
+    make_survey_file(request, progress=progress, transfer=transfer)
     return Survey.load(path)
 
 
-def make_survey_file(request: Request, *, progress: bool = True, politeness: Politeness | None = None) -> Path:
+def make_survey_file(request: Request, *, progress: bool = True, transfer: TransferOptions | None = None) -> Path:
     """Fetch what is missing and assemble the survey, unless it is there; return its path.
 
     Raises
@@ -222,19 +222,28 @@ def make_survey_file(request: Request, *, progress: bool = True, politeness: Pol
     """
     request.cache.mkdir(parents=True, exist_ok=True)
     with _only_one(request.cache):
-        if request.survey_path.is_file():
-            return request.survey_path
-        sample = select_sample(request, progress=progress, politeness=politeness)
-        files = [request.spectrum(*place) for place in _places(sample)]
-        outcomes = fetch_files(files, request.manifest, politeness=politeness, progress=progress,
-                               description="APOGEE spectra")  # fmt: skip
-        _require_spectra(request, outcomes)
-        arrived = np.array([outcome.arrived for outcome in outcomes])
-        stars = sample.take(arrived)
-        spectra = [SpectrumFile(outcome.file.path, star) for outcome, (_, _, star) in
-                   zip([outcome for outcome in outcomes if outcome.arrived], _places(stars), strict=True)]  # fmt: skip
-        assemble(request.survey_path, _table(request, stars, outcomes), spectra, progress=progress)
+        if not request.survey_path.is_file():
+            _fetch_and_assemble(request, progress, transfer)
+        _remove_leftovers(request)
     return request.survey_path
+
+
+def _fetch_and_assemble(request: Request, progress: bool, transfer: TransferOptions | None) -> None:
+    sample = _select_sample(request, progress=progress, transfer=transfer)
+    files = [request.spectrum(*place) for place in _places(sample)]
+    outcomes = fetch_files(files, request.manifest, transfer=transfer, progress=progress, description="APOGEE spectra")
+    _require_spectra(request, outcomes)
+    stars = sample.take(np.array([outcome.arrived for outcome in outcomes]))
+    paths = [outcome.file.path for outcome in outcomes if outcome.arrived]
+    spectra = [SpectrumFile(path, star) for path, (_, _, star) in zip(paths, _places(stars), strict=True)]
+    assemble(request.survey_path, _table(request, stars, outcomes), spectra, progress=progress)
+
+
+def _remove_leftovers(request: Request) -> None:
+    """Remove the temporary files and blocks of fetches that were killed; the survey is there."""
+    for pattern in (f".{request.survey_path.name}.*", ".left_out.json.*"):
+        for path in request.cache.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def describe(path: str | os.PathLike) -> str:
@@ -247,12 +256,12 @@ def describe(path: str | os.PathLike) -> str:
     return "\n".join(lines)
 
 
-def select_sample(request: Request, *, progress: bool = True, politeness: Politeness | None = None) -> Sample:
+def _select_sample(request: Request, *, progress: bool = True, transfer: TransferOptions | None = None) -> Sample:
     """Return the stars that are wanted, from the catalogues, which are fetched if they are not here."""
     request.cache.mkdir(parents=True, exist_ok=True)
     files = request.catalogues()
     sizes = [_size(file) for file in files.values() if not file.path.is_file()]
-    outcomes = fetch_files(list(files.values()), request.manifest, politeness=politeness,
+    outcomes = fetch_files(list(files.values()), request.manifest, transfer=transfer,
                            progress=progress and bool(sizes), description="catalogues",
                            total_bytes=sum(sizes))  # fmt: skip
     for outcome in outcomes:
@@ -302,9 +311,9 @@ def plan_fetch(request: Request) -> Plan:
     The stars are known once both catalogues are here; before, `n_stars` is the limit.
     """
     missing = {file.path.name: _size(file) for file in request.catalogues().values() if not file.path.is_file()}
-    here, steps, wanted, size = 0, (), request.n_stars, TYPICAL_BYTES["spectrum"]
+    here, steps, wanted, size = 0, (), request.n_stars, _TYPICAL_BYTES["spectrum"]
     if not missing:
-        sample = select_sample(request)
+        sample = _select_sample(request)
         files = [request.spectrum(*place) for place in _places(sample)]
         absent = [file for file in files if not file.path.is_file()]
         here, wanted, steps = len(files) - len(absent), len(absent), sample.steps
@@ -321,9 +330,9 @@ def _bytes(size: float) -> str:
 
 def _size(file: RemoteFile, kind: str | None = None) -> int:
     try:
-        return remote_size(file.url) or TYPICAL_BYTES[kind or file.path.name]
+        return remote_size(file.url) or _TYPICAL_BYTES[kind or file.path.name]
     except OSError:
-        return TYPICAL_BYTES[kind or file.path.name]
+        return _TYPICAL_BYTES[kind or file.path.name]
 
 
 def _places(sample: Sample) -> list[tuple[str, str, str]]:
@@ -343,7 +352,7 @@ def _require_spectra(request: Request, outcomes: Sequence[Outcome]) -> None:
         rows = [{"url": outcome.file.url, "status": outcome.status, "reason": outcome.reason} for outcome in bad]
         temporary.write_text(json.dumps(rows, indent=1))
     failed = [outcome for outcome in bad if outcome.status == "failed"]
-    if failed or len(bad) > MOST_LEFT_OUT * len(outcomes):
+    if failed or len(bad) > _MAX_LEFT_OUT * len(outcomes):
         shown = "\n".join(f"  {outcome.file.url}: {outcome.reason}" for outcome in (failed or bad)[:5])
         raise FileNotFoundError(
             f"{len(failed)} of {len(outcomes)} spectra could not be fetched and {len(bad) - len(failed)} are not to be "
@@ -366,10 +375,10 @@ def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> Surv
             "selection_name": request.selection,
             "selection": [dataclasses.asdict(step) for step in stars.steps],
             "left_out": left_out,
-            "catalogues": {name: manifest.get(name, {}).get("sha256") for name in (APOGEE_FILE, GALAH_FILE)},
+            "catalogues": {name: manifest.get(name, {}).get("sha256") for name in (_APOGEE_FILE, _GALAH_FILE)},
             "reader_version": READER_VERSION,
-            "citations": list(CITATIONS),
-            "acknowledgements": list(ACKNOWLEDGEMENTS),
+            "citations": list(_CITATIONS),
+            "acknowledgements": list(_ACKNOWLEDGEMENTS),
         },
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One ``aspcapStar`` file: the continuum-normalised spectrum of a star, as ASPCAP fitted it.
+"""One ``aspcapStar`` file: the continuum-normalized spectrum of a star, as ASPCAP fitted it.
 
 The format is the same from DR10 to DR17: flux, error and best fit as images on the one logarithmic grid of
 `lux.spectroscopy.instrument`, then a table of one row. The star is named in the primary header (``OBJ`` in DR10,
@@ -18,9 +18,9 @@ from lux.datasets.fits_files import open_fits, require_whole
 from lux.spectroscopy.instrument import LOG10_FIRST_WAVELENGTH, LOG10_STEP, N_PIXELS
 
 # A pixel with a larger error carries no information; the pipeline's bad pixels have errors up to 100 and more.
-LARGEST_ERROR = 0.1
-# A spectrum normalised to its continuum has a median flux near one; anything else is another kind of file.
-MEDIAN_FLUX = (0.2, 2.0)
+_MAX_ERROR = 0.1
+# A spectrum normalized to its continuum has a median flux near one; anything else is another kind of file.
+_MEDIAN_FLUX = (0.2, 2.0)
 _NAMES = ("OBJ", "OBJID", "APOGEE_ID")
 
 
@@ -87,19 +87,19 @@ def flux_and_ivar(flux: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, np.n
 
     A pixel is bad if its flux is not positive and finite, or its error is not positive or above 0.1.
     """
-    good = np.isfinite(flux) & (flux > 0) & np.isfinite(error) & (error > 0) & (error <= LARGEST_ERROR)
+    good = np.isfinite(flux) & (flux > 0) & np.isfinite(error) & (error > 0) & (error <= _MAX_ERROR)
     ivar = np.where(good, 1 / np.where(good, error, np.float32(1)) ** 2, np.float32(0))
     return np.where(good, flux, np.float32(1)), ivar
 
 
 def require_spectrum(star: AspcapStar, name: str) -> None:
-    """Raise ValueError if the star has no usable pixel, or its flux is not normalised to the continuum."""
+    """Raise ValueError if the star has no usable pixel, or its flux is not normalized to the continuum."""
     flux, ivar = flux_and_ivar(star.flux, star.error)
     if not np.any(ivar):
         raise ValueError(f"{name} has no usable pixel")
     median = float(np.median(flux[ivar > 0]))
-    if not MEDIAN_FLUX[0] < median < MEDIAN_FLUX[1]:
-        raise ValueError(f"{name} has a median flux of {median:.3g}: it is not normalised to its continuum")
+    if not _MEDIAN_FLUX[0] < median < _MEDIAN_FLUX[1]:
+        raise ValueError(f"{name} has a median flux of {median:.3g}: it is not normalized to its continuum")
 
 
 def _names(header: fits.Header, row) -> frozenset[str]:

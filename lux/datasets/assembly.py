@@ -23,7 +23,7 @@ from lux.storage import atomic_write
 from lux.survey import Survey
 from lux.survey_io import write_survey
 
-BLOCK_STARS = 512
+_BLOCK_STARS = 512
 # A pixel column is dropped where fewer than this fraction of the stars has it unmasked.
 LEAST_GOOD_FRACTION = 0.05
 # A change of what is done to spectra makes blocks of an earlier version useless.
@@ -40,7 +40,7 @@ class SpectrumFile:
 
 def assemble(
     destination: str | os.PathLike, table: Survey, spectra: Sequence[SpectrumFile], *, release: str = "dr17",
-    block_stars: int = BLOCK_STARS, progress: bool = True,
+    block_stars: int = _BLOCK_STARS, progress: bool = True,
 ) -> None:  # fmt: skip
     """Write a survey from a table of stars and their ``aspcapStar`` files.
 
@@ -111,7 +111,7 @@ def _read(spectrum: SpectrumFile):
         return read_aspcap_star(spectrum.path, star_id=spectrum.star_id)
     except ValueError as error:
         spectrum.path.unlink()
-        raise ValueError(f"{error}; the file was removed, run again to fetch it anew") from error
+        raise ValueError(f"{error}; the file was removed, run again to fetch it again") from error
 
 
 def _is_whole(path: Path, n_stars: int) -> bool:

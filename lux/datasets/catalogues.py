@@ -30,7 +30,7 @@ from lux.datasets.fits_files import open_fits
 
 BLOCK_BYTES = 128 * 2**20
 # Magnitude from which a stored number is a sentinel for "missing"; of positive ones a column may allow larger.
-SENTINEL = 9990.0
+_SENTINEL = 9990.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Column:
 
     name: str
     kind: str = "number"
-    limit: float = SENTINEL
+    limit: float = _SENTINEL
 
 
 APOGEE_COLUMNS = {
@@ -79,8 +79,8 @@ def galah_label_columns(labels: Sequence[str]) -> dict[str, Column]:
     """Return the columns of value, error and flag of GALAH labels such as "teff", "fe_h" or "eu_fe"."""
     columns = {}
     for label in dict.fromkeys(labels):
-        columns[label] = Column(label, limit=1e5 if label == "teff" else SENTINEL)
-        columns[f"e_{label}"] = Column(f"e_{label}", limit=1e5 if label == "teff" else SENTINEL)
+        columns[label] = Column(label, limit=1e5 if label == "teff" else _SENTINEL)
+        columns[f"e_{label}"] = Column(f"e_{label}", limit=1e5 if label == "teff" else _SENTINEL)
         if label not in _WITHOUT_FLAG:
             columns[f"flag_{label}"] = Column(f"flag_{label}", "flag")
     return columns
@@ -224,7 +224,7 @@ def _converted(column: Column, block: fits.FITS_rec, name: str) -> np.ndarray:
     values = block.field(name).reshape(len(block))
     if column.kind == "number":
         number = values.astype(np.float64)
-        return np.where(missing | ~((number > -SENTINEL) & (number < column.limit)), np.nan, number)
+        return np.where(missing | ~((number > -_SENTINEL) & (number < column.limit)), np.nan, number)
     if column.kind == "id":
         return np.where(missing | (values <= 0), 0, values.astype(np.int64))
     if values.dtype.kind == "f":

@@ -2,7 +2,7 @@
 
 Two selections have names. "published" is what the public code of the study applies: ranges in temperature, gravity and
 metallicity, the signal-to-noise ratios of both surveys, |[Mg/Fe]| < 1; its masks for members of globular clusters and
-for repeated stars are made there but not applied, and no quality flag is looked at. "careful", the default, heeds the
+for repeated stars are made there but not applied, and no quality flag is looked at. "careful", the default, follows the
 flags of both surveys as they advise, leaves out members of globular clusters and takes each star once.
 
 References
@@ -46,22 +46,22 @@ _BAD_FIT = {
     "PROBLEM_TARGET": 40,
     "MULTIPLE_SUSPECT": 41,
 }
-TEFF_RANGE, LOGG_RANGE, FE_H_RANGE = (3800.0, 6000.0), (0.0, 3.5), (-2.0, 1.0)
-APOGEE_SNR, GALAH_SNR, PUBLISHED_GALAH_SNR = 50.0, 30.0, 20.0
-LARGEST_MG_FE = 1.0
+_TEFF_RANGE, _LOGG_RANGE, _FE_H_RANGE = (3800.0, 6000.0), (0.0, 3.5), (-2.0, 1.0)
+APOGEE_SNR, _GALAH_SNR, _PUBLISHED_GALAH_SNR = 50.0, 30.0, 20.0
+_MAX_MG_FE = 1.0
 # A star belongs to a globular cluster if it agrees with it in all three.
-CLUSTER_RADIUS_PC, CLUSTER_PROPER_MOTION, CLUSTER_VELOCITY = 60.0, 2.0, 40.0
+_CLUSTER_RADIUS_PC, _CLUSTER_PROPER_MOTION, _CLUSTER_VELOCITY = 60.0, 2.0, 40.0
 _IN_APOGEE = "a spectrum in APOGEE DR17"
 _IN_BOTH = "a star of GALAH DR3, by Gaia identifier or else by 2MASS name"
 _PLACE = re.compile(r"[\w+.\-]*\w[\w+.\-]*")
 _TWO_MASS = re.compile(r"(?:2M)?(\d{8}[+-]\d{7})")
 
-Columns = dict[str, np.ndarray]
+_Columns = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One line of the selection table: what was asked, how many stars were left out for it, how many remain."""
+    """One line of the selection table: the requirement, how many stars do not meet it, how many remain."""
 
     name: str
     removed: int
@@ -83,7 +83,7 @@ class Sample:
         The selection table.
     """
 
-    columns: Columns
+    columns: _Columns
     labels: np.ndarray
     label_err: np.ndarray
     label_names: tuple[str, ...]
@@ -99,7 +99,7 @@ class Sample:
 
 
 def needed_labels(labels: Sequence[str], selection: str) -> tuple[str, ...]:
-    """Return the GALAH labels that a selection looks at: the ones asked for and those of its cuts."""
+    """Return the GALAH labels that a selection looks at: the requested ones and those of its cuts."""
     _check_selection(selection)
     extra = ("teff", "logg", "fe_h", *(("mg_fe",) if selection == "published" else ()))
     return tuple(dict.fromkeys((*labels, *extra)))
@@ -150,9 +150,9 @@ def is_place(*parts: str) -> bool:
 
 
 def cut_names(labels: Sequence[str], selection: str, *, complete: bool = True) -> list[str]:
-    """Return what a selection asks, in order, as its table of cuts says it."""
+    """Return the requirements of a selection, in order, as its table of cuts names them."""
     _check_selection(selection)
-    nothing: Columns = collections.defaultdict(lambda: np.empty(0))
+    nothing: _Columns = collections.defaultdict(lambda: np.empty(0))
     values = dict.fromkeys(labels, (np.empty(0), np.empty(0)))
     return [_IN_APOGEE, _IN_BOTH, *(name for name, _ in _cuts(nothing, values, selection, complete))]
 
@@ -169,7 +169,7 @@ def selection_table(labels: Sequence[str], survey: Survey | None = None) -> dict
     """
     made_by = {name: cut_names(labels, name) for name in SELECTIONS}
     rows = list(dict.fromkeys(cut for cuts in made_by.values() for cut in cuts))
-    table = {"asked of a star": rows} | {
+    table = {"requirement": rows} | {
         name: ["yes" if row in cuts else "" for row in rows] for name, cuts in made_by.items()
     }
     steps = {step["name"]: step for step in survey.provenance.get("selection", ())} if survey is not None else {}
@@ -213,7 +213,7 @@ def matched_rows(apogee: Mapping[str, np.ndarray], galah: Mapping[str, np.ndarra
 def in_globular_cluster(columns: Mapping[str, np.ndarray]) -> np.ndarray:
     """Return the cluster that each star belongs to, (N,) str, empty for none.
 
-    A member lies within 60 pc of the centre in projection and moves within 2 mas/yr of its proper motion and 40 km/s of
+    A member lies within 60 pc of the center in projection and moves within 2 mas/yr of its proper motion and 40 km/s of
     its velocity. A motion that is not known (NaN) does not speak against membership, unless neither is known.
 
     Parameters
@@ -229,8 +229,8 @@ def in_globular_cluster(columns: Mapping[str, np.ndarray]) -> np.ndarray:
         distance = separation * cluster["distance"] * 1e3
         motion = np.hypot(columns["pmra"] - cluster["pmra"], columns["pmdec"] - cluster["pmdec"])
         velocity = np.abs(columns["radial_velocity"] - cluster["velocity"])
-        inside = known & (distance < CLUSTER_RADIUS_PC)
-        member[inside & ~(motion > CLUSTER_PROPER_MOTION) & ~(velocity > CLUSTER_VELOCITY)] = cluster["name"]
+        inside = known & (distance < _CLUSTER_RADIUS_PC)
+        member[inside & ~(motion > _CLUSTER_PROPER_MOTION) & ~(velocity > _CLUSTER_VELOCITY)] = cluster["name"]
     return member
 
 
@@ -245,7 +245,7 @@ def _check_selection(selection: str) -> None:
         raise ValueError(f"unknown selection {selection!r}; expected one of {', '.join(SELECTIONS)}")
 
 
-def _match(apogee, galah) -> tuple[Columns, list[Step]]:
+def _match(apogee, galah) -> tuple[_Columns, list[Step]]:
     row, how = matched_rows(apogee, galah)
     found = np.flatnonzero(row >= 0)
     steps = [
@@ -259,22 +259,22 @@ def _match(apogee, galah) -> tuple[Columns, list[Step]]:
     return stars, steps
 
 
-Cut = tuple[str, Callable[[np.ndarray], np.ndarray]]
+_Cut = tuple[str, Callable[[np.ndarray], np.ndarray]]
 
 
-def _cuts(stars: Columns, labels: Mapping[str, tuple], selection: str, complete: bool) -> list[Cut]:
+def _cuts(stars: _Columns, labels: Mapping[str, tuple], selection: str, complete: bool) -> list[_Cut]:
     cuts = _careful_cuts(stars, labels, complete) if selection == "careful" else _published_cuts(stars)
     return [("the catalogue says where the spectrum is", lambda _: _has_place(stars)), *cuts]
 
 
-def _careful_cuts(stars: Columns, labels: Mapping[str, tuple], complete: bool) -> list[Cut]:
+def _careful_cuts(stars: _Columns, labels: Mapping[str, tuple], complete: bool) -> list[_Cut]:
     names = ", ".join(labels)
     present = np.all([np.isfinite(value) for value, _ in labels.values()], axis=0)
     return [
         ("APOGEE STARFLAG without a bad bit", lambda _: ~_has_any(stars["starflag"], _BAD_SPECTRUM)),
         ("APOGEE ASPCAPFLAG without a bad bit", lambda _: ~_has_any(stars["aspcapflag"], _BAD_FIT)),
         (f"APOGEE S/N > {APOGEE_SNR:g}", lambda _: stars["snr"] > APOGEE_SNR),
-        (f"GALAH S/N > {GALAH_SNR:g} (camera 3)", lambda _: stars["snr_c3"] > GALAH_SNR),
+        (f"GALAH S/N > {_GALAH_SNR:g} (camera 3)", lambda _: stars["snr_c3"] > _GALAH_SNR),
         ("GALAH flag_sp = 0", lambda _: stars["flag_sp"] == 0),
         ("GALAH flag_fe_h = 0", lambda _: stars["flag_fe_h"] == 0),
         *_ranges(stars),
@@ -284,24 +284,28 @@ def _careful_cuts(stars: Columns, labels: Mapping[str, tuple], complete: bool) -
     ]  # fmt: skip
 
 
-def _published_cuts(stars: Columns) -> list[Cut]:
+def _published_cuts(stars: _Columns) -> list[_Cut]:
     cameras = np.min([stars[f"snr_c{camera}"] for camera in (1, 2, 3, 4)], axis=0)
     return [
         *_ranges(stars),
         (f"APOGEE S/N > {APOGEE_SNR:g}", lambda _: stars["snr"] > APOGEE_SNR),
-        (f"GALAH S/N > {PUBLISHED_GALAH_SNR:g} (every camera)", lambda _: cameras > PUBLISHED_GALAH_SNR),
-        (f"−{LARGEST_MG_FE:g} < [Mg/Fe] < {LARGEST_MG_FE:g}", lambda _: np.abs(stars["mg_fe"]) < LARGEST_MG_FE),
+        (f"GALAH S/N > {_PUBLISHED_GALAH_SNR:g} (every camera)", lambda _: cameras > _PUBLISHED_GALAH_SNR),
+        (f"−{_MAX_MG_FE:g} < [Mg/Fe] < {_MAX_MG_FE:g}", lambda _: np.abs(stars["mg_fe"]) < _MAX_MG_FE),
     ]
 
 
-def _has_place(stars: Columns) -> np.ndarray:
+def _has_place(stars: _Columns) -> np.ndarray:
     """Return whether a file can be named after each spectrum; nothing that leads out of the archive's folders can."""
     names = (stars[name].tolist() for name in ("telescope", "field", "apogee_id"))
     return np.array([is_place(*parts) for parts in zip(*names, strict=True)], bool)
 
 
-def _ranges(stars: Columns) -> list[Cut]:
-    limits = {"teff": ("Teff", " K", TEFF_RANGE), "logg": ("log g", "", LOGG_RANGE), "fe_h": ("[Fe/H]", "", FE_H_RANGE)}
+def _ranges(stars: _Columns) -> list[_Cut]:
+    limits = {
+        "teff": ("Teff", " K", _TEFF_RANGE),
+        "logg": ("log g", "", _LOGG_RANGE),
+        "fe_h": ("[Fe/H]", "", _FE_H_RANGE),
+    }
     return [
         (
             f"{low:g}{unit} < {shown} < {high:g}{unit}".replace("-", "−"),
@@ -315,7 +319,7 @@ def _between(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return (values > low) & (values < high)
 
 
-def _label(stars: Columns, name: str, careful: bool) -> tuple[np.ndarray, np.ndarray]:
+def _label(stars: _Columns, name: str, careful: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return a label and its error; NaN where it is missing, has no error or, if careful, is flagged."""
     value, error = stars[name], stars[f"e_{name}"]
     good = np.isfinite(value) & (error > 0)
@@ -324,7 +328,7 @@ def _label(stars: Columns, name: str, careful: bool) -> tuple[np.ndarray, np.nda
     return np.where(good, value, np.nan), np.where(good, error, np.nan)
 
 
-def _once(stars: Columns, keep: np.ndarray) -> np.ndarray:
+def _once(stars: _Columns, keep: np.ndarray) -> np.ndarray:
     """Return True for the spectrum of highest S/N of each star among those kept."""
     rows = np.flatnonzero(keep)
     for names in (stars["galah_row"], stars["apogee_id"]):
@@ -359,6 +363,6 @@ def _has_any(flags: np.ndarray, bits: Mapping[str, int]) -> np.ndarray:
     return bitfield_to_boolean_mask(flags, [1 << bit for bit in bits.values()], flip_bits=True)
 
 
-def _random_place(stars: Columns, row: int) -> bytes:
+def _random_place(stars: _Columns, row: int) -> bytes:
     name = "/".join(str(stars[part][row]) for part in ("apogee_id", "telescope", "field"))
     return hashlib.blake2b(name.encode(), digest_size=8).digest()

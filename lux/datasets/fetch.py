@@ -25,13 +25,13 @@ from lux.datasets.http import RefusedError, TryAgainError, answer_to, total_size
 from lux.datasets.manifest import add_entry, file_sha256, open_manifest, read_manifest
 from lux.storage import local_disk
 
-CHUNK = 1 << 16
+_CHUNK = 1 << 16
 # Tries of a file whose complete content is not what it should be: more would press the archive for nothing.
 WRONG_CONTENT_TRIES = 3
 # Bytes by which a try must come nearer to the end not to count as one: a large file may break off often.
 PROGRESS = 1 << 20
 # Files given up in a row, as multiples of the connections, after which the archive counts as out of reach.
-GIVEN_UP_IN_A_ROW = 2
+_MAX_FAILURES_IN_A_ROW = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class RemoteFile:
 
 
 @dataclasses.dataclass(frozen=True)
-class Politeness:
+class TransferOptions:
     """How hard an archive is pressed, and how long it is waited for.
 
     Parameters
@@ -64,9 +64,9 @@ class Politeness:
         Tries in a row that bring a file no nearer before it is given up.
     timeout : float
         Seconds without a byte after which a transfer is broken off.
-    slowest_rate : float
+    min_rate : float
         Bytes per second, averaged over `timeout` seconds, below which a transfer is broken off.
-    first_wait, longest_wait : float
+    first_wait, max_wait : float
         Seconds before the second try, doubled before each further one up to the longest; a server that asks for a
         longer wait than the longest gets the longest.
     """
@@ -74,9 +74,9 @@ class Politeness:
     connections: int = 4
     attempts: int = 8
     timeout: float = 30.0
-    slowest_rate: float = 1000.0
+    min_rate: float = 1000.0
     first_wait: float = 1.0
-    longest_wait: float = 120.0
+    max_wait: float = 120.0
 
     def __post_init__(self):
         if self.connections < 1 or self.attempts < 1:
@@ -110,7 +110,7 @@ class _Gate:
         self._open_at, self._lock, self.stop = 0.0, threading.Lock(), threading.Event()
         self._patience, self._in_a_row = patience, 0
 
-    def tell(self, outcome: Outcome) -> None:
+    def record(self, outcome: Outcome) -> None:
         """Stop the work after too many files in a row to which no whole answer came."""
         self._in_a_row = self._in_a_row + 1 if outcome.status == "failed" else 0
         if self._in_a_row >= self._patience:
@@ -131,7 +131,7 @@ class _Gate:
 
 
 def fetch_files(
-    files: Sequence[RemoteFile], manifest: Path, *, politeness: Politeness | None = None, progress: bool = True,
+    files: Sequence[RemoteFile], manifest: Path, *, transfer: TransferOptions | None = None, progress: bool = True,
     description: str = "fetching", total_bytes: int | None = None,
 ) -> list[Outcome]:  # fmt: skip
     """Fetch files that are not there yet.
@@ -142,7 +142,7 @@ def fetch_files(
     manifest : path
         File of one JSON object a line, appended to for every file that is accepted; files are named in it by their
         paths from its folder. See `lux.datasets.manifest`.
-    politeness : Politeness, optional
+    transfer : TransferOptions, optional
     progress : bool
         Show rate and time left on stderr where that is a terminal.
     description : str
@@ -160,17 +160,17 @@ def fetch_files(
     lux.storage.LocalDiskError
         If the disk is full or not writable. What has arrived stays, and another run continues.
     """
-    politeness = politeness or Politeness()
-    gate = _Gate(GIVEN_UP_IN_A_ROW * politeness.connections)
+    transfer = transfer or TransferOptions()
+    gate = _Gate(_MAX_FAILURES_IN_A_ROW * transfer.connections)
     known = read_manifest(manifest)
     by_bytes = total_bytes is not None
     bar = tqdm(total=total_bytes if by_bytes else len(files), desc=description, unit="B" if by_bytes else "file",
                unit_scale=by_bytes, disable=None if progress else True)  # fmt: skip
     names = [os.path.relpath(file.path, manifest.parent) for file in files]
     outcomes: dict[int, Outcome] = {}
-    with bar, open_manifest(manifest) as log, ThreadPoolExecutor(politeness.connections) as pool:
+    with bar, open_manifest(manifest) as log, ThreadPoolExecutor(transfer.connections) as pool:
         count = bar.update if by_bytes else (lambda size: None)
-        waiting = {pool.submit(_obtain, file, known.get(name, {}), politeness, gate, count): place
+        waiting = {pool.submit(_obtain, file, known.get(name, {}), transfer, gate, count): place
                    for place, (file, name) in enumerate(zip(files, names, strict=True))}  # fmt: skip
         try:
             for future in as_completed(waiting):
@@ -180,7 +180,7 @@ def fetch_files(
                     with local_disk(manifest):
                         add_entry(log, name=names[place], url=outcome.file.url, size=outcome.size,
                                   sha256=outcome.sha256)  # fmt: skip
-                gate.tell(outcome)
+                gate.record(outcome)
                 if not by_bytes:
                     bar.update()
         except BaseException:
@@ -190,7 +190,7 @@ def fetch_files(
     return [outcomes[place] for place in range(len(files))]
 
 
-def _obtain(file: RemoteFile, entry: dict, politeness: Politeness, gate: _Gate, count) -> Outcome:
+def _obtain(file: RemoteFile, entry: dict, transfer: TransferOptions, gate: _Gate, count) -> Outcome:
     """Return what became of a file: kept if it is there, else fetched in as many tries as it takes or is allowed."""
     if (kept := _kept(file, entry)) is not None:
         return kept
@@ -198,13 +198,13 @@ def _obtain(file: RemoteFile, entry: dict, politeness: Politeness, gate: _Gate, 
         file.path.parent.mkdir(parents=True, exist_ok=True)
     jitter, reason = random.Random(file.url), "not tried: the archive does not answer"
     tries, wrong, reached = 0, 0, 0
-    while tries < politeness.attempts and gate.wait():
+    while tries < transfer.attempts and gate.wait():
         try:
-            return _fetch_once(file, politeness, gate, count)
+            return _fetch_once(file, transfer, gate, count)
         except RefusedError as error:
             return Outcome(file, "refused", str(error))
         except TryAgainError as error:
-            if error.anew:
+            if error.restart:
                 _part_of(file).unlink(missing_ok=True)
             size = _part_of(file).stat().st_size if _part_of(file).exists() else 0
             tries, reached = (1 if size >= reached + PROGRESS else tries + 1), max(reached, size)
@@ -212,9 +212,9 @@ def _obtain(file: RemoteFile, entry: dict, politeness: Politeness, gate: _Gate, 
             if wrong == WRONG_CONTENT_TRIES:
                 return Outcome(file, "refused", reason)
             if error.wait is not None:
-                gate.close_for(min(error.wait, politeness.longest_wait))
-            if tries < politeness.attempts:
-                wait = min(politeness.longest_wait, politeness.first_wait * 2 ** (tries - 1))
+                gate.close_for(min(error.wait, transfer.max_wait))
+            if tries < transfer.attempts:
+                wait = min(transfer.max_wait, transfer.first_wait * 2 ** (tries - 1))
                 gate.stop.wait(wait * (0.5 + jitter.random()))
     return Outcome(file, "failed", reason)
 
@@ -223,6 +223,7 @@ def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
     """Return the outcome of a file that is in its place, or None if it is not, or was altered there and is no good."""
     if not file.path.is_file():
         return None
+    _tag_of(file).unlink(missing_ok=True)
     size = file.path.stat().st_size
     if entry.get("size") == size:
         return Outcome(file, "kept", size=size, sha256=entry["sha256"])
@@ -235,12 +236,11 @@ def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
     return Outcome(file, "kept", size=size, sha256=file_sha256(file.path))
 
 
-def _fetch_once(file: RemoteFile, politeness: Politeness, gate: _Gate, count) -> Outcome:
-    part = _part_of(file)
-    tag = part.with_suffix(".tag")
+def _fetch_once(file: RemoteFile, transfer: TransferOptions, gate: _Gate, count) -> Outcome:
+    part, tag = _part_of(file), _tag_of(file)
     offset, validator = _resume_point(part, tag)
     headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset else {}
-    with answer_to(file.url, headers, politeness.timeout, offset) as answer:
+    with answer_to(file.url, headers, transfer.timeout, offset) as answer:
         if answer is not None:
             total = total_size(answer, offset)
             if answer.status != 206:
@@ -248,7 +248,7 @@ def _fetch_once(file: RemoteFile, politeness: Politeness, gate: _Gate, count) ->
                     # In this order: the old bytes must be gone before a new tag vouches for what is there.
                     part.unlink(missing_ok=True)
                     tag.write_text(validator_of(answer.headers))
-            _transfer(answer, part, total, politeness, gate, count)
+            _receive(answer, part, total, transfer, gate, count)
     return _accepted(file, part, tag)
 
 
@@ -272,6 +272,10 @@ def _part_of(file: RemoteFile) -> Path:
     return file.path.with_name(f".{file.path.name}.part")
 
 
+def _tag_of(file: RemoteFile) -> Path:
+    return file.path.with_name(f".{file.path.name}.tag")
+
+
 def _resume_point(part: Path, tag: Path) -> tuple[int, str]:
     """Return how many bytes are there, and the strong validator that ties them to the server's file."""
     if not (part.is_file() and tag.is_file()):
@@ -280,13 +284,13 @@ def _resume_point(part: Path, tag: Path) -> tuple[int, str]:
     return (part.stat().st_size, validator) if validator else (0, "")
 
 
-def _transfer(answer, part: Path, total: int | None, politeness: Politeness, gate: _Gate, count) -> None:
+def _receive(answer, part: Path, total: int | None, transfer: TransferOptions, gate: _Gate, count) -> None:
     """Append the answer to the partial file; break off what drips, ends early or never ends."""
     with local_disk(part):
         out = open(part, "ab")
     with out:
         size, since, recent = out.tell(), time.monotonic(), 0
-        while content := answer.read1(CHUNK):
+        while content := answer.read1(_CHUNK):
             with local_disk(part):
                 out.write(content)
                 out.flush()
@@ -296,9 +300,9 @@ def _transfer(answer, part: Path, total: int | None, politeness: Politeness, gat
                 raise TryAgainError("stopped")
             if total is not None and size > total:
                 break
-            if elapsed > politeness.timeout:
-                if recent < politeness.slowest_rate * elapsed:
+            if elapsed > transfer.timeout:
+                if recent < transfer.min_rate * elapsed:
                     raise TryAgainError(f"only {recent} bytes came in {elapsed:.0f} s")
                 since, recent = time.monotonic(), 0
     if total is not None and size != total:
-        raise TryAgainError(f"{size} of {total} bytes came", anew=size > total)
+        raise TryAgainError(f"{size} of {total} bytes came", restart=size > total)

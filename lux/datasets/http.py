@@ -12,7 +12,7 @@ import urllib.request
 
 from lux.storage import LocalDiskError
 
-USER_AGENT = "lux-paper (astronomical research; resumable, few connections)"
+_USER_AGENT = "lux-paper (astronomical research; resumable, few connections)"
 # Answers that another try may change.
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 
@@ -20,17 +20,17 @@ _PASSING = {408, 425, 429, 500, 502, 503, 504}
 class TryAgainError(Exception):
     """A transfer did not end well.
 
-    `wait` is what the server asked for, in seconds; `content` says that all came and is not what it should be; `anew`
-    that what is there cannot be continued.
+    `wait` is the wait that the server requests, in seconds; `content` says that all came and is not what it should be;
+    `restart` that what is there cannot be continued.
     """
 
-    def __init__(self, reason: str, *, wait: float | None = None, content: bool = False, anew: bool = False):
+    def __init__(self, reason: str, *, wait: float | None = None, content: bool = False, restart: bool = False):
         super().__init__(reason)
-        self.wait, self.content, self.anew = wait, content, anew or content
+        self.wait, self.content, self.restart = wait, content, restart or content
 
 
 class RefusedError(Exception):
-    """The server will not give this file, however often it is asked."""
+    """The server will not give this file, however often it is requested."""
 
 
 @contextlib.contextmanager
@@ -47,7 +47,7 @@ def answer_to(url: str, headers: dict, timeout: float, offset: int = 0):
                 return
             if error.code not in _PASSING and error.code != 416:
                 raise RefusedError(reason) from error
-            raise TryAgainError(reason, wait=retry_after(error), anew=error.code == 416) from error
+            raise TryAgainError(reason, wait=retry_after(error), restart=error.code == 416) from error
     except LocalDiskError:
         raise
     except (OSError, http.client.HTTPException) as error:
@@ -69,18 +69,18 @@ def remote_size(url: str, timeout: float = 30.0) -> int | None:
 
 
 def _request(url: str, headers: dict | None = None, method: str = "GET") -> urllib.request.Request:
-    identity = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+    identity = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
     return urllib.request.Request(url, headers=identity | (headers or {}), method=method)
 
 
 def total_size(answer, offset: int) -> int | None:
-    """Return the size of the whole file as the answer gives it; raise if it continues at another place than asked."""
+    """Return the size of the whole file as the answer gives it; raise if it does not continue at `offset`."""
     if answer.status == 206:
         place = answer.headers.get("Content-Range", "")
         unit, _, rest = place.partition(" ")
         span, _, total = rest.partition("/")
         if unit != "bytes" or span.partition("-")[0] != str(offset):
-            raise TryAgainError(f"asked for bytes from {offset}, the server gave {place!r}")
+            raise TryAgainError(f"requested bytes from {offset}, the server gave {place!r}")
         return int(total) if total.isdigit() else None
     length = answer.headers.get("Content-Length")
     return int(length) if length and length.isdigit() else None
@@ -93,7 +93,7 @@ def validator_of(headers) -> str:
 
 
 def retry_after(error: urllib.error.HTTPError) -> float | None:
-    """Return the seconds that the server asks to wait, given as a number or a date, if it does."""
+    """Return the wait that the server requests in seconds, given as a number or a date, if it does."""
     text = error.headers.get("Retry-After")
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""One door to every data set: by name, or by the path of a saved survey."""
+"""One loader for every data set: by name, or by the path of a saved survey."""
 
 import os
 from pathlib import Path

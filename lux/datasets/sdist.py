@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lux.storage import atomic_write
 
-FETCH_TIMEOUT_SECONDS = 600
+_FETCH_TIMEOUT_SECONDS = 600
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,12 +82,12 @@ def obtain_archive(source: SourceArchive, *, archive=None, cache: Path, progress
         path = Path(archive).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"no archive at {path} (from archive= or ${source.override})")
-        verify_archive(path, source)
+        _verify_archive(path, source)
         return path
     path = Path(cache) / source.filename
     if path.is_file():
         try:
-            verify_archive(path, source)
+            _verify_archive(path, source)
             return path
         except ValueError:
             path.unlink()
@@ -95,7 +95,7 @@ def obtain_archive(source: SourceArchive, *, archive=None, cache: Path, progress
     return path
 
 
-def verify_archive(path: Path, source: SourceArchive) -> None:
+def _verify_archive(path: Path, source: SourceArchive) -> None:
     """Raise ValueError unless the file has the published size and SHA-256 checksum."""
     size = path.stat().st_size
     if size != source.size:
@@ -117,7 +117,7 @@ def _fetch(source: SourceArchive, path: Path, progress: bool) -> None:
             raise FileNotFoundError(
                 f"{source.filename} could not be fetched: {failure or 'pip left no such file'}\n{source.advice}"
             )
-        verify_archive(fetched, source)
+        _verify_archive(fetched, source)
         with atomic_write(path) as temporary:
             shutil.copyfile(fetched, temporary)
 
@@ -138,7 +138,7 @@ def _pip_download(requirement: Path, folder: Path, progress: bool) -> str | None
         try:
             run = subprocess.run([*command, *extra], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
                                  stdout=sys.stderr if visible else subprocess.DEVNULL,
-                                 timeout=FETCH_TIMEOUT_SECONDS, check=False)  # fmt: skip
+                                 timeout=_FETCH_TIMEOUT_SECONDS, check=False)  # fmt: skip
         except (OSError, subprocess.TimeoutExpired) as error:
             return str(error)
         if run.returncode == 0:
