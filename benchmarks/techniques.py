@@ -41,16 +41,17 @@ def counterfactuals(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
 
 def saliency(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
     """The four maps of every label, their spikes and what lies there."""
+    from lux.diagnostics import line_matching
     from lux.diagnostics import saliency as maps
     from lux.spectroscopy.lines import heavy_element_lines
 
     backward = maps.backward_map(model, survey)
     maps.forward_map(survey)
     maps.pattern_map(model, survey)
-    maps.made_of_others(backward, LABEL)
+    maps.explained_by_other_labels(backward, LABEL)
     maps.excess_map(model, survey, LABEL, n_permutations=1)
-    spikes = maps.find_spikes(survey.wavelength, backward.of(LABEL))
-    maps.match_lines(spikes, heavy_element_lines().wavelength, survey.wavelength)
+    spikes = line_matching.find_spikes(survey.wavelength, backward.of(LABEL))
+    line_matching.match_lines(spikes, heavy_element_lines().wavelength, survey.wavelength)
 
 
 def probing(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:

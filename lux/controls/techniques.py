@@ -18,7 +18,7 @@ from lux.auditing import measurements
 from lux.auditing.audit import audit
 from lux.auditing.evidence import Kind
 from lux.controls.ensemble import CANDIDATE_LINES, LABEL, WINDOWS, Cell
-from lux.diagnostics import counterfactuals, erasure, matching, mutual_information, probing, saliency
+from lux.diagnostics import counterfactuals, erasure, line_matching, matching, mutual_information, probing, saliency
 from lux.diagnostics.attribution import latent_shap
 from lux.diagnostics.transfer import response_slope
 from lux.models.lux import Lux
@@ -145,8 +145,8 @@ def _of_latents(model: Lux, train: Survey, test: Survey, seed: int) -> dict[str,
 def _of_pixels(model: Lux, test: Survey, seed: int) -> dict[str, float]:
     backward = saliency.backward_map(model, test)
     pixels, near = measurements.locate(test.wavelength, CANDIDATE_LINES)
-    spikes = saliency.find_spikes(test.wavelength, backward.of(LABEL))
-    matched = saliency.match_lines(spikes, CANDIDATE_LINES, test.wavelength, n_shifts=N_SHIFTS, seed=seed)
+    spikes = line_matching.find_spikes(test.wavelength, backward.of(LABEL))
+    matched = line_matching.match_lines(spikes, CANDIDATE_LINES, test.wavelength, n_shifts=N_SHIFTS, seed=seed)
     shifts = np.random.default_rng(seed).choice(np.arange(50, test.n_pixels - 50), N_ABLATIONS, replace=False)
     losses = np.array([_loss_without(model, test, np.roll(near, shift)) for shift in (0, *shifts)])
     return {

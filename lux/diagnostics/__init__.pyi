@@ -7,6 +7,8 @@ from .counterfactuals import doppelganger_test as doppelganger_test
 from .counterfactuals import stack_limits as stack_limits
 from .counterfactuals import stack_pairs as stack_pairs
 from .erasure import fit_eraser as fit_eraser
+from .line_matching import find_spikes as find_spikes
+from .line_matching import match_lines as match_lines
 from .matching import match_on_catalogue as match_on_catalogue
 from .matching import match_on_inferred as match_on_inferred
 from .mutual_information import gap_over_rotations as gap_over_rotations
@@ -17,9 +19,7 @@ from .probing import probe_labels as probe_labels
 from .reconstruction import residuals_by_chip as residuals_by_chip
 from .saliency import backward_map as backward_map
 from .saliency import excess_map as excess_map
-from .saliency import find_spikes as find_spikes
 from .saliency import forward_map as forward_map
-from .saliency import match_lines as match_lines
 from .saliency import pattern_map as pattern_map
 from .saliency import permuted_label_maps as permuted_label_maps
 from .transfer import compare as compare

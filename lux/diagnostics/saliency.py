@@ -13,16 +13,8 @@ import dataclasses
 import numpy as np
 
 from lux.models.weights import mean_pixel_weight
-from lux.spectroscopy.instrument import RESOLUTION, SPEED_OF_LIGHT_KMS
-from lux.spectroscopy.line_detection import pixel_index
-from lux.spectroscopy.lines import airglow_lines, heavy_element_lines, load_lines, vacuum_to_air
 from lux.statistics import PermutationTest, quadratic_terms
 from lux.survey import Survey
-
-# Half of the full width of an unresolved line, in km/s.
-TOLERANCE_KMS = 0.5 * SPEED_OF_LIGHT_KMS / RESOLUTION
-# A spike stands this many robust standard deviations of its map from zero.
-SPIKE_HEIGHT = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,42 +53,6 @@ class ExcessMap:
     err: np.ndarray
     z: np.ndarray
     largest: PermutationTest
-
-
-@dataclasses.dataclass(frozen=True)
-class Spikes:
-    """Peaks of a map, the highest first.
-
-    `columns` and `wavelength` (S,): where; `height` (S,): how high, with sign, in robust standard deviations.
-    """
-
-    columns: np.ndarray
-    wavelength: np.ndarray
-    height: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.columns)
-
-
-@dataclasses.dataclass(frozen=True)
-class LineMatch:
-    """How many spikes lie at lines of a list, `test`ed against the list shifted in velocity.
-
-    `line` (S,) is the row of the nearest line within the tolerance for each spike, -1 for none.
-    """
-
-    line: np.ndarray
-    test: PermutationTest
-
-    @property
-    def n_matched(self) -> int:
-        """Number of spikes at a line."""
-        return int(np.count_nonzero(self.line >= 0))
-
-    @property
-    def expected(self) -> float:
-        """Mean number of spikes at a line of the shifted lists."""
-        return float(np.mean(self.test.null))
 
 
 def forward_map(survey: Survey) -> SaliencyMap:
@@ -254,7 +210,7 @@ def similarity(saliency: SaliencyMap, weight=None) -> np.ndarray:
     return scaled @ scaled.T
 
 
-def made_of_others(saliency: SaliencyMap, name: str, weight=None) -> tuple[np.ndarray, float]:
+def explained_by_other_labels(saliency: SaliencyMap, name: str, weight=None) -> tuple[np.ndarray, float]:
     """Return the best combination (D,) of the other labels' maps for one label's map, and the fraction it explains.
 
     The fraction is 1 minus squared residual over squared map, in the scalar product of `weight` (D,).
@@ -267,113 +223,13 @@ def made_of_others(saliency: SaliencyMap, name: str, weight=None) -> tuple[np.nd
     return combined, 1 - np.sum(root**2 * (target - combined) ** 2) / np.sum(root**2 * target**2)
 
 
-def noise_share(saliency: SaliencyMap, name: str, weight) -> float:
+def noise_fraction(saliency: SaliencyMap, name: str, weight) -> float:
     """Return the fraction of a label's squared map that its errors are expected to make, pixels weighed (D,)."""
     row = saliency.label_names.index(name)
     return float(weight @ saliency.err[row] ** 2 / (weight @ saliency.values[row] ** 2))
 
 
-def half_of_map(values) -> float:
+def half_mass_fraction(values) -> float:
     """Return the smallest fraction of pixels that holds half of the sum of absolute values of a map (D,)."""
     sizes = np.sort(np.abs(values))[::-1]
     return float((np.searchsorted(np.cumsum(sizes), 0.5 * sizes.sum()) + 1) / len(sizes))
-
-
-def find_spikes(wavelength, values, height: float = SPIKE_HEIGHT, tolerance: float = TOLERANCE_KMS) -> Spikes:
-    """Return the peaks of |values| (D,) above `height` robust standard deviations of the map, the highest first.
-
-    Of peaks closer than twice the `tolerance` in km/s only the highest counts.
-    """
-    wavelength, values = np.asarray(wavelength, float), np.asarray(values, float)
-    scaled = values / (1.4826 * np.median(np.abs(values)))
-    size = np.abs(scaled)
-    padded = np.pad(size, 1)
-    peaks = np.flatnonzero((size >= height) & (size >= padded[:-2]) & (size > padded[2:]))
-    kept: list[int] = []
-    for column in peaks[np.argsort(-size[peaks], kind="stable")].tolist():
-        apart = np.abs(np.log(wavelength[kept] / wavelength[column])) * SPEED_OF_LIGHT_KMS if kept else np.empty(0)
-        if np.all(apart > 2 * tolerance):
-            kept.append(column)
-    columns = np.array(kept, int)
-    return Spikes(columns, wavelength[columns], scaled[columns])
-
-
-def match_lines(
-    spikes: Spikes, lines, wavelength, *, tolerance: float = TOLERANCE_KMS, n_shifts: int = 2000, seed: int = 0
-) -> LineMatch:
-    """Match spikes with lines (L,) in vacuum Angstrom, and test their number against chance.
-
-    The null shifts the whole list in velocity, each line that leaves a stretch of spectrum at its end coming in at its
-    beginning: clusters and gaps of the list are kept, its relation to the spectrum is not. `wavelength` (D,) is that of
-    the map: lines off its pixels do not count. `tolerance` in km/s.
-    """
-    wavelength = np.asarray(wavelength, float)
-    places = _on_pixels(np.asarray(lines, float), wavelength)
-    spike = spikes.columns.astype(float)
-    reach = tolerance / SPEED_OF_LIGHT_KMS / np.median(np.diff(np.log(wavelength)))
-    inside = np.flatnonzero(np.isfinite(places))
-    shifts = np.random.default_rng(seed).uniform(3 * reach, len(wavelength) - 3 * reach, n_shifts)
-    moved = np.sort((places[inside] + shifts[:, None]) % len(wavelength), axis=1)
-    null = np.array([np.count_nonzero(_nearest(spike, row)[1] <= reach) for row in moved], float)
-    order = np.argsort(places[inside])
-    nearest, distance = _nearest(spike, places[inside][order])
-    line = np.where(distance <= reach, inside[order][nearest], -1) if len(inside) else np.full(len(spike), -1)
-    return LineMatch(line, PermutationTest(float(np.count_nonzero(line >= 0)), null))
-
-
-def _on_pixels(lines, wavelength) -> np.ndarray:
-    """Return the fractional pixel (L,) of each line among the pixels of a spectrum, NaN off them."""
-    index = pixel_index(wavelength)
-    place = np.interp(np.log(lines), np.log(wavelength), np.arange(len(wavelength)), left=np.nan, right=np.nan)
-    nearest = np.rint(np.interp(np.log(lines), np.log(wavelength), index))
-    return np.where(np.isin(nearest, index), place, np.nan)
-
-
-def _nearest(values, ordered) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row of, and the distance to, the nearest of `ordered` values for each value."""
-    if not len(ordered):
-        return np.zeros(len(values), int), np.full(len(values), np.inf)
-    right = np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)
-    left = np.maximum(right - 1, 0)
-    nearest = np.where(np.abs(values - ordered[left]) <= np.abs(values - ordered[right]), left, right)
-    return nearest, np.abs(values - ordered[nearest])
-
-
-@dataclasses.dataclass(frozen=True)
-class Neighbour:
-    """What lies near a wavelength.
-
-    `kind`: "stellar line", "night sky" or "air wavelength"; `name`: species or transition; `wavelength`: in vacuum,
-    Angstrom; `distance` from the place asked about, which for the last kind is that of the wavelength in air.
-    """
-
-    kind: str
-    name: str
-    wavelength: float
-    distance: float
-
-
-def neighbours(wavelength: float, within: float = 1.5, species=("Fe I", "OH")) -> list[Neighbour]:
-    """Return what lies within some Angstrom of a vacuum wavelength, the nearest first.
-
-    Lines of the named `species` and of heavy elements; airglow at rest; and lines of heavy elements that lie there only
-    if a list of air wavelengths is laid on the vacuum grid.
-    """
-    giant, heavy, sky = load_lines(heavy=False), heavy_element_lines(), airglow_lines()
-    stellar = [*zip(giant.species, giant.wavelength, strict=True), *zip(heavy.species, heavy.wavelength, strict=True)]
-    found = [
-        *(
-            Neighbour("stellar line", str(name), float(place), float(place - wavelength))
-            for name, place in stellar
-            if name in species or name in heavy.species
-        ),
-        *(
-            Neighbour("night sky", f"OH {name}", float(place), float(place - wavelength))
-            for name, place in zip(sky.transition, sky.wavelength, strict=True)
-        ),
-        *(
-            Neighbour("air wavelength", str(name), float(place), float(vacuum_to_air(place) - wavelength))
-            for name, place in zip(heavy.species, heavy.wavelength, strict=True)
-        ),
-    ]
-    return sorted((each for each in found if abs(each.distance) <= within), key=lambda each: abs(each.distance))
