@@ -29,14 +29,14 @@ ASKED_SECONDS = {"counterfactuals": 20, "saliency": 20, "probing": 20, "attribut
 def counterfactuals(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
     """One star and its doppelgangers, and many matched pairs, with what either would have seen."""
     from lux.diagnostics import counterfactuals as counterfactual
-    from lux.diagnostics import matching
+    from lux.diagnostics import detection_limits, matching
 
     one = counterfactual.doppelganger_test(survey, LABEL)
-    abundance = counterfactual.absorbers(survey, LABEL)
-    counterfactual.doppelganger_limits(survey, one, abundance)
+    abundance = detection_limits.relative_abundance(survey, LABEL)
+    detection_limits.doppelganger_limits(survey, one, abundance)
     pairs, properties = matching.match_on_inferred(survey, blind.predict_labels(survey), LABEL)
     stack = counterfactual.stack_pairs(survey, pairs, quadratic_terms(properties))
-    counterfactual.stack_limits(survey, stack, abundance)
+    detection_limits.stack_limits(survey, stack, abundance)
 
 
 def saliency(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:

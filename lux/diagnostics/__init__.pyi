@@ -2,10 +2,10 @@ from .attribution import label_shapley as label_shapley
 from .attribution import latent_shap as latent_shap
 from .attribution import pixel_shapley as pixel_shapley
 from .attribution import shares_over_rotations as shares_over_rotations
-from .counterfactuals import doppelganger_limits as doppelganger_limits
 from .counterfactuals import doppelganger_test as doppelganger_test
-from .counterfactuals import stack_limits as stack_limits
 from .counterfactuals import stack_pairs as stack_pairs
+from .detection_limits import doppelganger_limits as doppelganger_limits
+from .detection_limits import stack_limits as stack_limits
 from .erasure import fit_eraser as fit_eraser
 from .line_matching import find_spikes as find_spikes
 from .line_matching import match_lines as match_lines

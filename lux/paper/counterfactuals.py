@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lux.diagnostics import counterfactuals, matching
-from lux.diagnostics.counterfactuals import DetectionLimit, DoppelgangerTest, Stack
+from lux.diagnostics import counterfactuals, detection_limits, matching
+from lux.diagnostics.counterfactuals import DoppelgangerTest, Stack
+from lux.diagnostics.detection_limits import DetectionLimit
 from lux.figures import label_text
 from lux.models.lux import Lux
 from lux.models.prediction import Prediction
@@ -74,12 +75,12 @@ def record_one_star_limits(
     -------
     dict of test to limits
     """
-    abundance = counterfactuals.absorbers(survey, name, seed)
+    abundance = detection_limits.relative_abundance(survey, name, seed)
     common = survey[~(survey.label(name) > np.nanpercentile(survey.label(name), 99))]
     ordinary = counterfactuals.doppelganger_test(common, name, seed=seed)
-    common_abundance = counterfactuals.absorbers(common, name, seed)
-    published = counterfactuals.doppelganger_limits(survey, one, abundance, seed=seed)
-    without = counterfactuals.doppelganger_limits(common, ordinary, common_abundance, seed=seed)
+    common_abundance = detection_limits.relative_abundance(common, name, seed)
+    published = detection_limits.doppelganger_limits(survey, one, abundance, seed=seed)
+    without = detection_limits.doppelganger_limits(common, ordinary, common_abundance, seed=seed)
     enrichment = float(np.log10(abundance[one.star] / np.mean(abundance[one.twins])))
     record.numbers(unit="dex", digits=2, enrichment=enrichment, common_label=common.label(name)[ordinary.star])
     record.numbers(

@@ -165,7 +165,7 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def sign_flip_test(
-    terms, n_flips: int = 1000, seed: int = 0, *, freedom: float = 1.0, block: int = 250
+    terms, n_flips: int = 1000, seed: int = 0, *, dof_fraction: float = 1.0, block: int = 250
 ) -> SignFlipTest:
     """Test whether sums over pairs differ from zero, by flipping the sign of whole pairs.
 
@@ -178,7 +178,7 @@ def sign_flip_test(
         One term per pair and pixel; a pixel whose terms are all zero has z = 0.
     n_flips, seed : int
         Number of flips and their seed.
-    freedom : float
+    dof_fraction : float
         Fraction of the degrees of freedom that a regression left to the terms. They are smaller than the noise by its
         root, which the sum, orthogonal to what was regressed out, is not: z is lowered by it.
     block : int
@@ -192,5 +192,5 @@ def sign_flip_test(
         shape = (min(block, n_flips - first), len(terms))
         signs = 2 * generator.integers(2, size=shape).astype(np.float32) - 1
         null.append(np.max(np.abs(signs @ scaled), axis=1))
-    z = np.sqrt(freedom) * scaled.sum(axis=0, dtype=float)
+    z = np.sqrt(dof_fraction) * scaled.sum(axis=0, dtype=float)
     return SignFlipTest(z, PermutationTest(float(np.max(np.abs(z))), np.concatenate(null).astype(float)))
