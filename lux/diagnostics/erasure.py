@@ -2,7 +2,7 @@ r"""Erasing what latents hold of given labels: least-squares concept erasure (LE
 
 The eraser is the smallest change of the latents after which no linear function of them correlates with a concept:
 :math:`x \mapsto x - W^+ P W (x - \mu)` with the whitening :math:`W` of the latents and the projection :math:`P` on the
-columns of :math:`W \mathrm{Cov}(x, c)`.
+columns of :math:`W \mathrm{Cov}(x, c)`. By hand, since the authors' package concept-erasure needs torch.
 """
 
 import dataclasses
@@ -45,12 +45,12 @@ def fit_eraser(latents: np.ndarray, concepts: np.ndarray) -> Eraser:
     if not (np.all(np.isfinite(latents)) and np.all(np.isfinite(concepts))):
         raise ValueError("latents and concepts must be finite; leave out the stars whose labels are missing")
     mean = latents.mean(axis=0)
-    centred, concepts = latents - mean, concepts - concepts.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(latents))
+    centered, concepts = latents - mean, concepts - concepts.mean(axis=0)
+    values, vectors = np.linalg.eigh(centered.T @ centered / len(latents))
     kept = values > _RANK_TOLERANCE * values[-1]
     root, vectors = np.sqrt(values[kept]), vectors[:, kept]
-    whiten, colour = vectors.T / root[:, None], vectors * root
+    whiten, color = vectors.T / root[:, None], vectors * root
     scale = np.where(concepts.std(axis=0) > 0, concepts.std(axis=0), 1)
-    left, strength, _ = np.linalg.svd(whiten @ centred.T @ (concepts / scale) / len(latents), full_matrices=False)
+    left, strength, _ = np.linalg.svd(whiten @ centered.T @ (concepts / scale) / len(latents), full_matrices=False)
     left = left[:, strength > _RANK_TOLERANCE * max(1.0, strength[0])]
-    return Eraser(mean, colour @ left @ left.T @ whiten)
+    return Eraser(mean, color @ left @ left.T @ whiten)

@@ -28,7 +28,9 @@ class Pairs:
         return len(self.first)
 
 
-def doppelgangers(labels, errors, star: int, candidates, n_twins: int = 2) -> tuple[np.ndarray, np.ndarray]:
+def doppelgangers(
+    labels: np.ndarray, errors: np.ndarray, star: int, candidates: np.ndarray, n_twins: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the candidates nearest to a star, (n_twins,) rows, and their distances, in the metric of the label errors.
 
     The distance is the root of the sum over labels of (difference)^2 / (sum of both squared errors). `labels`, `errors`
@@ -44,7 +46,9 @@ def doppelgangers(labels, errors, star: int, candidates, n_twins: int = 2) -> tu
     return candidates[nearest], distance[nearest]
 
 
-def matched_pairs(others, scale, excess, label, fraction: float = 1 / 3) -> Pairs:
+def matched_pairs(
+    others: np.ndarray, scale: np.ndarray, excess: np.ndarray, label: np.ndarray, fraction: float = 1 / 3
+) -> Pairs:
     """Pair stars with much of a label with stars of little, each star once, as near as can be in the other labels.
 
     Parameters
@@ -57,6 +61,11 @@ def matched_pairs(others, scale, excess, label, fraction: float = 1 / 3) -> Pair
         The label above what the others let expect: its top `fraction` is paired with its bottom `fraction`.
     label : (N,) array
         The label, whose difference is the contrast; stars without it (NaN) are left out.
+
+    Raises
+    ------
+    ValueError
+        If the fraction makes less than two pairs, or more than there are stars for.
     """
     known = np.flatnonzero(np.isfinite(label) & np.isfinite(excess))
     n_pairs = int(fraction * len(known))
@@ -71,29 +80,47 @@ def matched_pairs(others, scale, excess, label, fraction: float = 1 / 3) -> Pair
     return Pairs(first, second, distance[rows, columns], label[first] - label[second])
 
 
-def excess_label(label, others) -> np.ndarray:
+def excess_label(label: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return a label (N,) minus its least-squares expectation from `quadratic_terms` of others (N, Q); NaN stays."""
     design = np.column_stack([np.ones(len(others)), quadratic_terms(others)])
     known = np.isfinite(label)
     return label - design @ np.linalg.lstsq(design[known], label[known])[0]
 
 
-def match_on_inferred(survey: Survey, prediction: Prediction, name: str, fraction: float = 1 / 3):
+def match_on_inferred(
+    survey: Survey, prediction: Prediction, name: str, fraction: float = 1 / 3
+) -> tuple[Pairs, np.ndarray]:
     """Return `Pairs` matched in the other labels as inferred from flux, and those labels (N, Q).
 
     Catalogue labels are noisy: of two stars alike in them, the one with more of a correlated label truly has more of
-    the others too. Labels inferred from flux hold all that the flux says, and have no such bias. `prediction` must not
-    have learned from the label `name`; ValueError if it did.
+    the others too. Labels inferred from flux hold all that the flux says, and have no such bias.
+
+    Parameters
+    ----------
+    survey : Survey
+    prediction : Prediction
+        The other labels of its stars with their covariance, by a model that never saw the label `name`.
+    name : str
+    fraction : float
+        As in `matched_pairs`.
+
+    Raises
+    ------
+    ValueError
+        If the prediction holds the label `name`, or has no covariance.
     """
     if name in prediction.names:
         raise ValueError(f"the prediction must not know {name!r}: fit its model to the survey without that label")
-    others = prediction.labels
-    label = survey.label(name)
-    return matched_pairs(others, np.mean(prediction.covariance, axis=0), excess_label(label, others), label,
-                         fraction), others  # fmt: skip
+    if prediction.covariance is None:
+        raise ValueError(
+            "the prediction has no covariance, which sets the metric of the match; give one of a Lux model"
+        )
+    others, label = prediction.labels, survey.label(name)
+    scale = np.mean(prediction.covariance, axis=0)
+    return matched_pairs(others, scale, excess_label(label, others), label, fraction), others
 
 
-def match_on_catalogue(survey: Survey, name: str, fraction: float = 1 / 3):
+def match_on_catalogue(survey: Survey, name: str, fraction: float = 1 / 3) -> tuple[Pairs, np.ndarray]:
     """Return `Pairs` matched in the other labels of the catalogue, and those labels (N, Q).
 
     Biased by the errors of those labels, as `match_on_inferred` explains.

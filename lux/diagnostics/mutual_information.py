@@ -7,8 +7,12 @@ on bins, and the information on the number of stars: both are stated with every 
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import entropy, rankdata
+from sklearn.preprocessing import KBinsDiscretizer
 
 from lux.models.gauge import random_rotations
 
@@ -58,7 +62,7 @@ class MutualInformationGap:
         return _gap(self.information - self.bias, self.entropy - self.entropy_bias)
 
 
-def gaussian_information(r2):
+def gaussian_information(r2: ArrayLike) -> np.ndarray:
     """Return the mutual information in nats of jointly Gaussian variables from R^2, -ln(1 - R^2) / 2 (any shape)."""
     return -0.5 * np.log1p(-np.asarray(r2, float))
 
@@ -68,7 +72,7 @@ def plug_in_bias(n_bins: int, n_stars: int) -> float:
     return (n_bins - 1) ** 2 / (2 * n_stars)
 
 
-def mutual_information(x, y, n_bins: int = 20, binning: str = "width") -> float:
+def mutual_information(x: ArrayLike, y: ArrayLike, n_bins: int = 20, binning: str = "width") -> float:
     """Return the plug-in estimate of the mutual information in nats of two variables (n,)."""
     gap = mutual_information_gap(np.reshape(x, (-1, 1)), np.reshape(y, (-1, 1)), ("y",), n_bins, binning)
     return float(gap.information[0, 0])
@@ -102,12 +106,12 @@ def mutual_information_gap(
             raise ValueError(f"label {name!r} has {present.sum()} stars for {n_bins} bins; use fewer bins")
         label_bins = _bin(labels[present, column][:, None], n_bins, binning)[:, 0]
         rows.append((present.sum(), *_information(_bin(latents[present], n_bins, binning), label_bins, n_bins)))
-    n_stars, information, bias, entropy, entropy_bias = (np.array(values) for values in zip(*rows, strict=True))
-    return MutualInformationGap(tuple(names), n_stars, n_bins, binning, information, bias, entropy, entropy_bias)
+    n_stars, *columns = (np.array(values) for values in zip(*rows, strict=True))
+    return MutualInformationGap(tuple(names), n_stars, n_bins, binning, *columns)
 
 
 def gap_over_rotations(
-    latents: np.ndarray, labels: np.ndarray, names: Sequence[str], n_rotations: int = 200, seed: int = 0, **options
+    latents: np.ndarray, labels: np.ndarray, names: Sequence[str], n_rotations: int = 200, seed: int = 0, **options: Any
 ) -> list[MutualInformationGap]:
     """Return the gap in randomly rotated bases of the latents, in which every prediction of the model is the same.
 
@@ -120,15 +124,17 @@ def gap_over_rotations(
 def _bin(values: np.ndarray, n_bins: int, binning: str) -> np.ndarray:
     """Return the bin, from 0 to n_bins - 1, of every value in its column (n, K)."""
     if binning == "frequency":
-        ranks = np.argsort(np.argsort(values, axis=0, kind="stable"), axis=0, kind="stable")
-        return ranks * n_bins // len(values)
+        # By rank, since KBinsDiscretizer(strategy="quantile") drops bins where values repeat.
+        return (rankdata(values, method="ordinal", axis=0) - 1) * n_bins // len(values)
     if binning != "width":
         raise ValueError(f"unknown binning {binning!r}; expected one of {', '.join(BINNINGS)}")
-    low, high = values.min(axis=0), values.max(axis=0)
-    return np.minimum((n_bins * (values - low) / np.where(high > low, high - low, 1)).astype(int), n_bins - 1)
+    bins = KBinsDiscretizer(n_bins, encode="ordinal", strategy="uniform", subsample=None)
+    return bins.fit_transform(values).astype(int)
 
 
-def _information(latent_bins: np.ndarray, label_bins: np.ndarray, n_bins: int):
+def _information(
+    latent_bins: np.ndarray, label_bins: np.ndarray, n_bins: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return information (P,) of binned latents (n, P) with a binned label (n,), the label's entropy, and their biases.
 
     The bias is that of Miller (1955) for each of the entropies in I = H(z) + H(v) - H(z, v), over occupied bins.
@@ -137,17 +143,16 @@ def _information(latent_bins: np.ndarray, label_bins: np.ndarray, n_bins: int):
     codes = (np.arange(n_latents) * n_bins + latent_bins) * n_bins + label_bins[:, None]
     joint = np.bincount(codes.ravel(), minlength=n_latents * n_bins**2).reshape(n_latents, n_bins, n_bins)
     latent, label = joint.sum(axis=2), joint[0].sum(axis=0)
-    entropy, entropy_bias = _entropy(label, n_stars)
+    label_entropy, label_bias = _entropy(label, n_stars)
     latent_entropy, latent_bias = _entropy(latent, n_stars)
     joint_entropy, joint_bias = _entropy(joint.reshape(n_latents, -1), n_stars)
-    return latent_entropy + entropy - joint_entropy, latent_bias + entropy_bias - joint_bias, entropy, entropy_bias
+    information, bias = latent_entropy + label_entropy - joint_entropy, latent_bias + label_bias - joint_bias
+    return information, bias, label_entropy, label_bias
 
 
-def _entropy(counts: np.ndarray, n_stars: int):
+def _entropy(counts: np.ndarray, n_stars: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the plug-in entropy of counts (..., K) and its bias, -(occupied - 1) / 2n."""
-    share = counts / n_stars
-    entropy = -np.sum(share * np.log(np.where(counts > 0, share, 1)), axis=-1)
-    return entropy, -(np.count_nonzero(counts, axis=-1) - 1) / (2 * n_stars)
+    return entropy(counts, axis=-1), -(np.count_nonzero(counts, axis=-1) - 1) / (2 * n_stars)
 
 
 def _gap(information: np.ndarray, entropy: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -202,7 +203,7 @@ def probe(
 
 
 def probe_labels(
-    features: np.ndarray, labels: np.ndarray, label_err: np.ndarray, names: Sequence[str], **options
+    features: np.ndarray, labels: np.ndarray, label_err: np.ndarray, names: Sequence[str], **options: Any
 ) -> dict[str, Probe]:
     """Probe every label (N, M) and return the probes by name; the options are those of `probe`."""
     return {

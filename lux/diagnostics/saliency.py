@@ -9,12 +9,16 @@ All are functions of A, B and the prior only through products that no change of 
 """
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lux.models.weights import mean_pixel_weight
 from lux.statistics import PermutationTest, quadratic_terms
 from lux.survey import Survey
+
+if TYPE_CHECKING:
+    from lux.models.lux import Lux
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +97,14 @@ def forward_map(survey: Survey) -> SaliencyMap:
     return SaliencyMap(survey.wavelength, survey.label_names, values[1:] / unit[:, None], np.array(err) / unit[:, None])
 
 
-def _forward_error(row, values, design, noise, good, residual) -> np.ndarray:
+def _forward_error(
+    row: np.ndarray,
+    values: np.ndarray,
+    design: np.ndarray,
+    noise: np.ndarray,
+    good: np.ndarray,
+    residual: np.ndarray,
+) -> np.ndarray:
     """Return the standard error (D,) of one label's forward map from the scatter of the stars' contributions.
 
     `row` (M + 1, D): that label's row of the inverse normal matrix of each pixel.
@@ -103,8 +114,8 @@ def _forward_error(row, values, design, noise, good, residual) -> np.ndarray:
     return np.sqrt(np.einsum("nd,nd->d", influence, influence, dtype=float))
 
 
-def pattern_map(model, survey: Survey) -> SaliencyMap:
-    r"""Return the pattern of each label, (M, D): the change of flux that goes with a unit of the inferred label.
+def pattern_map(model: "Lux", survey: Survey) -> SaliencyMap:
+    r"""Return the pattern of each label, (M, D): the change of flux per unit of the inferred label.
 
     Under the model :math:`\mathrm{Cov}(f, \hat l) = B \Lambda^{-1} A^T` with the prior precision :math:`\Lambda`,
     whatever the noise, and :math:`\mathrm{Var}(\hat l) = J B \Lambda^{-1} A^T` at the mean weights of the survey.
@@ -115,7 +126,7 @@ def pattern_map(model, survey: Survey) -> SaliencyMap:
     return SaliencyMap(model.wavelength_, model.label_names_, values, np.full(values.shape, np.nan))
 
 
-def backward_map(model, survey: Survey) -> SaliencyMap:
+def backward_map(model: "Lux", survey: Survey) -> SaliencyMap:
     r"""Return the Jacobian of each label, (M, D), in label units per unit of flux, with its standard error.
 
     The errors are those that the finite number N of training stars leaves: in A through its coefficient covariance,
@@ -143,7 +154,7 @@ def backward_map(model, survey: Survey) -> SaliencyMap:
     return SaliencyMap(model.wavelength_, model.label_names_, jacobian, err)
 
 
-def excess_map(model, survey: Survey, name: str, *, n_permutations: int = 1000, seed: int = 0) -> ExcessMap:
+def excess_map(model: "Lux", survey: Survey, name: str, *, n_permutations: int = 1000, seed: int = 0) -> ExcessMap:
     """Return the backward map of what a label holds beyond the other labels, and whether any pixel of it is real.
 
     The label minus its expectation from the other labels, as inferred from flux, is regressed on the latents inferred
@@ -152,7 +163,8 @@ def excess_map(model, survey: Survey, name: str, *, n_permutations: int = 1000, 
 
     Parameters
     ----------
-    model : lux.Lux
+    model : Lux
+        Fitted.
     survey : Survey
         Stars that the model was not trained on: the latents of training stars know a little of their labels' errors,
         and p-values come out too small.
@@ -162,7 +174,7 @@ def excess_map(model, survey: Survey, name: str, *, n_permutations: int = 1000, 
     known = np.isfinite(survey.label(name))
     prediction = model.predict_labels(survey)
     others = np.delete(prediction.labels, prediction.names.index(name), axis=1)
-    # Permuted excess is freed of the other labels once more, as the excess itself was.
+    # The other labels are regressed out of the permuted excess once more, as they were of the excess itself.
     design = np.column_stack([np.ones(known.sum()), quadratic_terms(others)[known]])
     basis = np.linalg.qr(design)[0]
     excess = survey.label(name)[known]
@@ -178,7 +190,9 @@ def excess_map(model, survey: Survey, name: str, *, n_permutations: int = 1000, 
     return ExcessMap(survey.wavelength, values[0], err[0], z, PermutationTest(float(np.max(np.abs(z))), null))
 
 
-def permuted_label_maps(model, survey: Survey, name: str, *, n_permutations: int = 200, seed: int = 0) -> np.ndarray:
+def permuted_label_maps(
+    model: "Lux", survey: Survey, name: str, *, n_permutations: int = 200, seed: int = 0
+) -> np.ndarray:
     """Return backward maps (n, D) of a label shuffled among the stars: what the map of nothing looks like.
 
     The data-randomisation test (Adebayo et al. 2018). The latents are those that the flux gives under the fitted B: one
@@ -191,26 +205,28 @@ def permuted_label_maps(model, survey: Survey, name: str, *, n_permutations: int
     return _regressed(permuted, latents, model.latent_jacobian(survey))[0]
 
 
-def _regressed(labels, latents, response) -> tuple[np.ndarray, np.ndarray]:
+def _regressed(labels: np.ndarray, latents: np.ndarray, response: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return labels (R, N) regressed on latents (N, P) and carried to the pixels by response (P, D), and errors."""
-    centred = latents - latents.mean(axis=0)
-    inverse = np.linalg.inv(centred.T @ centred)
+    centered = latents - latents.mean(axis=0)
+    inverse = np.linalg.inv(centered.T @ centered)
     deviation = labels - labels.mean(axis=1, keepdims=True)
-    coefficients = deviation @ centred @ inverse
-    freedom = centred.shape[0] - centred.shape[1] - 1
-    residual = np.sum(deviation**2, axis=1) - np.sum((coefficients @ (centred.T @ centred)) * coefficients, axis=1)
-    spread = np.sqrt(np.einsum("pd,pq,qd->d", response, inverse, response, optimize=True))
-    return coefficients @ response, np.sqrt(np.maximum(residual, 0) / freedom)[:, None] * spread
+    coefficients = deviation @ centered @ inverse
+    degrees_of_freedom = centered.shape[0] - centered.shape[1] - 1
+    residual = np.sum(deviation**2, axis=1) - np.sum((coefficients @ (centered.T @ centered)) * coefficients, axis=1)
+    unit_err = np.sqrt(np.einsum("pd,pq,qd->d", response, inverse, response, optimize=True))
+    return coefficients @ response, np.sqrt(np.maximum(residual, 0) / degrees_of_freedom)[:, None] * unit_err
 
 
-def similarity(saliency: SaliencyMap, weight=None) -> np.ndarray:
+def similarity(saliency: SaliencyMap, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the cosines (M, M) between the maps of the labels; `weight` (D,) of the pixels in the scalar product."""
     scaled = saliency.values * np.sqrt(1.0 if weight is None else weight)
     scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
     return scaled @ scaled.T
 
 
-def explained_by_other_labels(saliency: SaliencyMap, name: str, weight=None) -> tuple[np.ndarray, float]:
+def explained_by_other_labels(
+    saliency: SaliencyMap, name: str, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
     """Return the best combination (D,) of the other labels' maps for one label's map, and the fraction it explains.
 
     The fraction is 1 minus squared residual over squared map, in the scalar product of `weight` (D,).
@@ -223,13 +239,13 @@ def explained_by_other_labels(saliency: SaliencyMap, name: str, weight=None) -> 
     return combined, 1 - np.sum(root**2 * (target - combined) ** 2) / np.sum(root**2 * target**2)
 
 
-def noise_fraction(saliency: SaliencyMap, name: str, weight) -> float:
+def noise_fraction(saliency: SaliencyMap, name: str, weight: np.ndarray) -> float:
     """Return the fraction of a label's squared map that its errors are expected to make, pixels weighed (D,)."""
     row = saliency.label_names.index(name)
     return float(weight @ saliency.err[row] ** 2 / (weight @ saliency.values[row] ** 2))
 
 
-def half_mass_fraction(values) -> float:
+def half_mass_fraction(values: np.ndarray) -> float:
     """Return the smallest fraction of pixels that holds half of the sum of absolute values of a map (D,)."""
     sizes = np.sort(np.abs(values))[::-1]
     return float((np.searchsorted(np.cumsum(sizes), 0.5 * sizes.sum()) + 1) / len(sizes))

@@ -7,9 +7,6 @@ from scipy import constants
 
 SPEED_OF_LIGHT_KMS = constants.c / constants.kilo
 
-# Resolving power, lambda / FWHM.
-RESOLUTION = 22_500.0
-
 N_PIXELS = 8575
 LOG10_FIRST_WAVELENGTH = 4.179
 LOG10_STEP = 6e-6
