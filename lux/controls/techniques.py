@@ -61,7 +61,7 @@ TECHNIQUES = {
     "ablation": Technique("masked lines", "growth of the error by masking candidate lines, against moved masks"),
     "unique": Technique("unique information", "nats of the latents about europium beyond the other inferred labels"),
     "response": Technique("response slope", "slope of prediction against truth for r-process-enhanced stars"),
-    "canary": Technique("leak canary", "how significantly agreement grows with the catalogue's error"),
+    "leak_growth": Technique("leak growth", "how significantly agreement grows with the catalogue's error"),
     "audit_lines": Technique("audit, own lines", "the audit's significance of absorption at the candidate lines"),
     "audit_features": Technique("audit, strong features", "the audit's significance of strong features elsewhere"),
 }  # fmt: skip
@@ -92,7 +92,7 @@ def measure(cell: Cell, seed: int, star_seed: int) -> dict:
             **_of_pairs(blind, survey, seed),
         }
     found.update(
-        canary=report[Kind.LEAK_GROWTH].statistic,
+        leak_growth=report[Kind.LEAK_GROWTH].statistic,
         audit_lines=report[Kind.OWN_LINES].z_score,
         audit_features=report[Kind.STRONG_FEATURES].z_score,
     )

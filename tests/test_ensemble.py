@@ -1,0 +1,14 @@
+"""The ensemble holds each kind of world as often as it should."""
+
+from lux import controls
+from lux.simulation.worlds import World
+
+
+def test_the_ensemble_has_the_wanted_number_of_worlds_without_lines():
+    ensemble = controls.cells(50)
+    assert sum(cell.seeds for cell in ensemble if cell.world == World("shortcut")) == 200
+    assert all(cell.seeds >= 50 for cell in ensemble)
+    assert len({cell.key for cell in ensemble}) == len(ensemble)
+    keys = {controls.depth_key(depth, tau) for depth in controls.DEPTHS for tau in controls.TAUS}
+    keys |= {controls.beside_key(name, depth) for name in controls.BESIDES for depth in (0, controls.DEPTH_BESIDE)}
+    assert keys | {"five-sigma"} == {cell.key for cell in ensemble}

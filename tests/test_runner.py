@@ -1,0 +1,86 @@
+"""Ensembles of worlds are run whole, in any order, and never twice."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lux import controls
+from lux.controls import runner
+from lux.simulation.worlds import World
+
+SIGNAL = controls.Cell("depth-0.03-tau-0.06", World("signal", depth=0.03), 0.06, 1)
+NOTHING = controls.Cell("depth-0-tau-0.06", World("shortcut"), 0.06, 1)
+EXPECTED = [{"cell": cell.key, "seed": 1040, "star_seed": 40} for cell in (NOTHING, SIGNAL)]
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Replace the measurement by one that takes no time; return the keys of the cells that it was called for."""
+    keys = []
+
+    def measure(cell, seed, star_seed):
+        keys.append(cell.key)
+        return {"cell": cell.key, "seed": seed, "star_seed": star_seed}
+
+    monkeypatch.setattr(runner, "measure", measure)
+    return keys
+
+
+def run(folder, *cells, workers=1):
+    return controls.run(cells, 40, workers=workers, folder=folder)
+
+
+def test_worlds_come_in_the_order_of_the_cells_with_their_seeds(measured, tmp_path):
+    assert run(tmp_path, SIGNAL, NOTHING) == EXPECTED[::-1]
+
+
+def test_a_second_run_reads_what_the_first_measured(measured, tmp_path):
+    assert run(tmp_path, NOTHING, SIGNAL) == run(tmp_path, NOTHING, SIGNAL) == EXPECTED
+    assert len(measured) == 2
+
+
+def test_a_killed_run_goes_on_where_it_stopped(measured, tmp_path):
+    run(tmp_path, NOTHING, SIGNAL)
+    next(tmp_path.rglob("depth-0.03*.json")).unlink()
+    assert run(tmp_path, NOTHING, SIGNAL) == EXPECTED
+    assert measured[2:] == [SIGNAL.key]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_failing_world_is_named_and_those_before_it_are_kept(measured, tmp_path, monkeypatch):
+    working = runner.measure
+
+    def measure(cell, seed, star_seed):
+        if cell == SIGNAL:
+            raise ValueError("no such line")
+        return working(cell, seed, star_seed)
+
+    monkeypatch.setattr(runner, "measure", measure)
+    with pytest.raises(RuntimeError, match=r"world 'depth-0.03-tau-0.06' of seed 1040 cannot be .* no such line"):
+        run(tmp_path, NOTHING, SIGNAL)
+    assert [json.loads(path.read_text()) for path in tmp_path.rglob("*.json")] == EXPECTED[:1]
+
+
+def test_worker_processes_name_a_failing_world(tmp_path):
+    off = controls.Cell("off", World("signal", depth=0.03, wavelengths=(15000.0,)), 0.06, 2)
+    with pytest.raises(RuntimeError, match=r"world 'off' of seed 104\d cannot be measured"):
+        run(tmp_path, off, workers=2)
+
+
+def test_another_source_is_another_run(measured, tmp_path, monkeypatch):
+    run(tmp_path, NOTHING)
+    monkeypatch.setattr(runner, "_fingerprint", lambda: "other")
+    assert run(tmp_path, NOTHING) == EXPECTED[:1]
+    assert measured == [NOTHING.key] * 2
+    assert json.loads(next((tmp_path / "other").iterdir()).read_text()) == EXPECTED[0]
+
+
+def test_what_counts_as_source_is_what_the_controls_use_wherever_it_stands(monkeypatch):
+    before = runner._fingerprint()
+    found = runner.Package(Path(runner.__file__).parents[1]).dependencies("from lux.controls.techniques import measure")
+    modules = {module for module, _ in found}
+    assert {"lux.auditing.verdict", "lux.models.em", "lux.simulation.worlds", "lux.survey"} <= modules
+    assert not modules & {"lux.datasets.apogee_dr10", "lux.paper.record"}
+    monkeypatch.setattr(runner.Package, "dependencies", lambda *_: {**found, ("lux.models.em", "new"): "changed"})
+    assert runner._fingerprint.__wrapped__() != before
