@@ -1,7 +1,8 @@
 """Surveys and models that several files share. Each is made once in a process, and no test changes it."""
 
+import numpy as np
 import pytest
-from linear_truth import linear_survey
+from linear_truth import TIGHT, linear_survey
 
 import lux
 from lux.simulation.synthetic import make_survey
@@ -23,3 +24,16 @@ def model(surveys):
 def shortcut():
     """The 256 synthetic stars of seed 5 on the whole grid, without a europium line."""
     return make_survey(256, 5)
+
+
+@pytest.fixture(scope="session")
+def surveys_with_scatter():
+    """Training and test stars of four latents; every fourth pixel has scatter, one label in ten is missing."""
+    scatter = np.where(np.arange(300) % 4 == 0, 0.03, 0.0)
+    return linear_survey(n_stars=600, missing=0.1, scatter=scatter).split(0.3, seed=1)
+
+
+@pytest.fixture(scope="session")
+def converged_model(surveys_with_scatter):
+    """Lux with four latents, fitted to the training stars of `surveys_with_scatter` until it stands still."""
+    return lux.Lux(4, **TIGHT).fit(surveys_with_scatter[0])

@@ -4,6 +4,8 @@ import numpy as np
 
 import lux
 
+TIGHT = {"tolerance": 1e-5, "max_cycles": 500}
+
 
 def linear_survey(
     n_stars=400, n_pixels=300, n_latents=4, n_labels=3, seed=0, masked=0.05, missing=0.0, noise=0.02, scatter=None
@@ -55,3 +57,8 @@ def assert_same_survey(first, second):
         assert first.truth.world == second.truth.world
         for name, column in first.truth.columns.items():
             np.testing.assert_array_equal(column, second.truth.columns[name])
+
+
+def errors_apart(prediction, other, survey):
+    """Return the largest difference of predicted labels in units of the median catalogue error."""
+    return np.max(np.abs(prediction.labels - other.labels)) / np.median(survey.label_err)

@@ -9,7 +9,6 @@ import lux
 from lux.diagnostics import reconstruction
 from lux.figures import model as model_figures
 from lux.figures import transfer as transfer_figures
-from lux.models import model_selection
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
 
 
@@ -38,13 +37,6 @@ def test_residuals_are_one_error_wide_where_model_and_scatter_are_right(survey):
         assert abs(each.autocorrelation) < 0.05
     with pytest.raises(ValueError, match="must have shapes"):
         reconstruction.residuals_by_chip(test, model.predict_flux(test)[:, 1:], model.scatter_)
-
-
-def test_cross_validation_finds_that_too_few_latents_lose_labels(survey):
-    scores = model_selection.score_latent_numbers(survey, (1, 2, 4), n_folds=2, tolerance=0.05)
-    assert model_selection.best_latent_number(scores) == 4
-    assert np.all(scores[4] < scores[1])
-    assert np.all(scores[4] < 1.3)
 
 
 def test_every_figure_of_both_chapters_is_drawn(survey):
