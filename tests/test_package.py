@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from importlinter.cli import lint_imports
+from lint_book import bibliography_keys, lint_page
 from machinery.report import bibtex_entry
 
 import lux
@@ -156,6 +157,14 @@ def test_the_numbers_of_the_audit_in_the_readme_are_results_of_the_controls():
     assert len(quoted) == 2
     assert {re.sub(r"\s+", " ", text) for text in quoted} <= set(texts)
     assert f"on {results['n_worlds']['text']} synthetic surveys" in (ROOT / "README.md").read_text()
+
+
+def test_the_skeleton_of_a_chapter_passes_the_lint_and_imports_what_there_is():
+    (skeleton,) = re.findall(r"^````md\n(.*?)^````$", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE)
+    keys = bibliography_keys(ROOT / "book" / "references.bib")
+    assert lint_page(skeleton, "NN_name", keys) == []
+    for line in re.findall(r"^from lux.*$", skeleton, re.MULTILINE):
+        exec(line, {})
 
 
 def test_the_hooks_run_what_the_lint_runs():
