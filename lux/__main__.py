@@ -3,6 +3,10 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lux.auditing.report import Report
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -16,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _audit(options) -> None:
+def _audit(options: argparse.Namespace) -> None:
     from lux.auditing.audit import audit, audit_all
     from lux.datasets.load import load
     from lux.models.lux import Lux
@@ -36,7 +40,7 @@ def _audit(options) -> None:
         print("\n\n".join(str(report) for report in reports))
 
 
-def _draw(reports, folder: Path) -> None:
+def _draw(reports: "list[Report]", folder: Path) -> None:
     """Write a page for each report that holds evidence."""
     from matplotlib import pyplot
 
@@ -53,7 +57,7 @@ def _draw(reports, folder: Path) -> None:
             pyplot.close(drawn)
 
 
-def _fetch(options) -> None:
+def _fetch(options: argparse.Namespace) -> None:
     from lux.datasets.apogee_galah import Request, describe, make_survey_file, plan_fetch
     from lux.datasets.fetch import TransferOptions
 

@@ -7,40 +7,47 @@ on the whole package: an unneeded run costs a minute, a stale number costs the p
 
 import ast
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 # Decorators that register nothing: the function they wrap matters only where it is named.
 _HARMLESS_DECORATORS = {"dataclass", "dataclasses", "functools", "jax", "contextlib", "partial", "cache", "lru_cache"}
 _DYNAMIC_IMPORTS = {"import_module", "__import__", "globals"}
+
+# A definition is a module and a name in it; an imported name stands for a module, or for a name in one.
+Definition = tuple[str, str]
+Aliases = dict[str, tuple[str, str | None]]
 
 
 @dataclass
 class _Module:
     """Top-level definitions of one module; `base` is what runs on import and defines no name."""
 
-    symbols: dict = field(default_factory=dict)
-    base: list = field(default_factory=list)
-    aliases: dict = field(default_factory=dict)
-    imported: set = field(default_factory=set)
-    exports: dict = field(default_factory=dict)
+    symbols: dict[str, list[ast.stmt]] = field(default_factory=dict)
+    base: list[ast.stmt] = field(default_factory=list)
+    aliases: Aliases = field(default_factory=dict)
+    imported: set[str] = field(default_factory=set)
+    exports: Aliases = field(default_factory=dict)
 
 
 class Package:
     """The parsed source of a package: answers what a piece of code depends on."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path):
         self.name = folder.name
         self.folder = folder
-        self.modules, self.files = {}, {}
+        self.modules: dict[str, _Module] = {}
+        self.files: dict[str, Path] = {}
         for path in sorted(folder.rglob("*.py")):
             parts = [self.name, *path.relative_to(folder).with_suffix("").parts]
             name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             self.files[name] = path
             self.modules[name] = _parse(ast.parse(path.read_text(encoding="utf-8"), str(path)))
         self._link()
-        self._texts = {}
+        self._texts: dict[Definition, str] = {}
 
-    def dependencies(self, code):
+    def dependencies(self, code: str) -> dict[Definition, str]:
         """Return the definitions that `code` depends on, as a dict (module, symbol) -> hash.
 
         The symbol "" stands for the statements that run when the module is imported.
@@ -51,7 +58,7 @@ class Package:
         for source, name in aliases.values():
             if name and f"{source}.{name}" not in self.modules:
                 waiting += self._resolve(source, name, [])
-        found = {}
+        found: dict[Definition, str] = {}
         while waiting:
             module, symbol = waiting.pop()
             if (module, symbol) in found:
@@ -61,11 +68,11 @@ class Package:
             waiting += references
         return found
 
-    def aliases(self, tree):
+    def aliases(self, tree: ast.AST) -> Aliases:
         """Return what names imported by a chapter stand for, name -> (module, symbol or None)."""
         return self._imports(tree, self.name)[0]
 
-    def _expand(self, name, symbol):
+    def _expand(self, name: str, symbol: str) -> tuple[list[ast.stmt], list[Definition]]:
         module = self.modules[name]
         nodes = module.symbols[symbol] if symbol else module.base
         references = [] if symbol else [(other, "") for other in module.imported]
@@ -74,28 +81,30 @@ class Package:
         for node in nodes:
             aliases, imported = self._imports(node, name)
             references += [(other, "") for other in imported]
-            own = {other: (name, other) for other in module.symbols}
+            own: Aliases = {other: (name, other) for other in module.symbols}
             references += self._references(node, {**own, **module.aliases, **aliases})
         return nodes, references
 
-    def _digest(self, module, symbol, nodes):
+    def _digest(self, module: str, symbol: str, nodes: Iterable[ast.stmt]) -> str:
         if (module, symbol) not in self._texts:
             text = "\n".join(ast.dump(_without_docstrings(node)) for node in nodes)
             self._texts[module, symbol] = hashlib.sha256(text.encode()).hexdigest()
         return self._texts[module, symbol]
 
-    def _link(self):
+    def _link(self) -> None:
         """Read what each module imports, and for each ``__init__`` what its stub says that it opens lazily."""
         for name, module in self.modules.items():
-            tree = ast.Module(body=[node for node in module.base if isinstance(node, (ast.Import, ast.ImportFrom))])
+            imports: list[ast.stmt] = [node for node in module.base if isinstance(node, (ast.Import, ast.ImportFrom))]
+            tree = ast.Module(body=imports, type_ignores=[])
             module.aliases, module.imported = self._imports(tree, name)
             stub = self.files[name].with_suffix(".pyi")
             if stub.exists():
                 module.exports = self._imports(ast.parse(stub.read_text(encoding="utf-8"), str(stub)), name)[0]
 
-    def _imports(self, tree, importer):
+    def _imports(self, tree: ast.AST, importer: str) -> tuple[Aliases, set[str]]:
         """Return what imported names stand for, name -> (module, symbol or None), and the modules imported."""
-        aliases, imported = {}, set()
+        aliases: Aliases = {}
+        imported: set[str] = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for item in node.names:
@@ -112,25 +121,26 @@ class Package:
                             imported.add(f"{source}.{item.name}")
         return aliases, {name for name in imported if name in self.modules}
 
-    def _absolute(self, node, importer):
+    def _absolute(self, node: ast.ImportFrom, importer: str) -> str:
         if not node.level:
             return node.module or ""
         is_package = self.files[importer].name == "__init__.py"
         parent = importer.split(".")[: len(importer.split(".")) - node.level + is_package]
         return ".".join([*parent, node.module] if node.module else parent)
 
-    def _with_parents(self, name):
+    def _with_parents(self, name: str) -> set[str]:
         parts = name.split(".")
         return {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
 
-    def _references(self, tree, aliases):
-        references, chained = [], set()
+    def _references(self, tree: ast.AST, aliases: Mapping[str, tuple[str, str | None]]) -> list[Definition]:
+        references: list[Definition] = []
+        chained: set[int] = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and id(node) not in chained:
-                chain, base = _attribute_chain(node)
-                chained |= {id(part) for part in base[1]}
-                if base[0] in aliases:
-                    references += self._resolve(*aliases[base[0]], chain)
+                chain, name, parts = _attribute_chain(node)
+                chained |= {id(part) for part in parts}
+                if name in aliases:
+                    references += self._resolve(*aliases[name], chain)
             elif isinstance(node, ast.Name) and id(node) not in chained and node.id in aliases:
                 references += self._resolve(*aliases[node.id], [])
             elif isinstance(node, ast.ImportFrom) and any(item.name == "*" for item in node.names):
@@ -139,7 +149,7 @@ class Package:
                 references += self._everything()
         return references
 
-    def _resolve(self, module, symbol, chain):
+    def _resolve(self, module: str, symbol: str | None, chain: list[str]) -> list[Definition]:
         """Follow ``module.symbol.chain`` to definitions of the package."""
         names = ([symbol] if symbol else []) + chain
         while names and f"{module}.{names[0]}" in self.modules:
@@ -156,11 +166,11 @@ class Package:
             return [(module, ""), *self._resolve(*self.modules[module].exports[names[0]], names[1:])]
         return self._everything()
 
-    def _everything(self):
+    def _everything(self) -> list[Definition]:
         return [(name, symbol) for name, module in self.modules.items() for symbol in [*module.symbols, ""]]
 
 
-def _parse(tree):
+def _parse(tree: ast.Module) -> _Module:
     module = _Module()
     for statement in tree.body:
         names = _defined_names(statement)
@@ -171,7 +181,7 @@ def _parse(tree):
     return module
 
 
-def data_files_digest(folder):
+def data_files_digest(folder: Path) -> str:
     """Hash the files of a package that are not code, such as tables of facts and the figure style."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
@@ -180,7 +190,7 @@ def data_files_digest(folder):
     return digest.hexdigest()
 
 
-def _defined_names(statement):
+def _defined_names(statement: ast.stmt) -> list[str]:
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return [statement.name]
     targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
@@ -191,7 +201,7 @@ def _defined_names(statement):
     return []
 
 
-def _registers(statement):
+def _registers(statement: ast.stmt) -> bool:
     roots = []
     for decorator in getattr(statement, "decorator_list", []):
         while isinstance(decorator, (ast.Call, ast.Attribute)):
@@ -200,20 +210,21 @@ def _registers(statement):
     return any(root not in _HARMLESS_DECORATORS for root in roots)
 
 
-def _is_docstring(statement):
+def _is_docstring(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
-def _attribute_chain(node):
-    chain, parts = [], []
+def _attribute_chain(node: ast.expr) -> tuple[list[str], str, list[ast.expr]]:
+    chain: list[str] = []
+    parts: list[ast.expr] = []
     while isinstance(node, ast.Attribute):
         chain.insert(0, node.attr)
         parts.append(node)
         node = node.value
-    return chain, (node.id if isinstance(node, ast.Name) else None, [*parts, node])
+    return chain, node.id if isinstance(node, ast.Name) else "", [*parts, node]
 
 
-def _without_docstrings(node):
+def _without_docstrings(node: ast.stmt) -> ast.stmt:
     for part in ast.walk(node):
         if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             if _is_docstring(part.body[0]) and len(part.body) > 1:
