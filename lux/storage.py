@@ -86,9 +86,10 @@ def local_disk(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise LocalDiskError(
-            error.errno, f"cannot write {path.name} in {path.parent}: {error.strerror or error}; make room there and "
-            "run again, what has arrived is kept"
-        ) from error  # fmt: skip
+            error.errno,
+            f"cannot write {path.name} in {path.parent}: {error.strerror or error}; make room there and "
+            "run again, what has arrived is kept",
+        ) from error
 
 
 def _umask() -> int:

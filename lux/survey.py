@@ -43,7 +43,7 @@ class Survey:
     wavelength : (D,) array
         Vacuum wavelength in Angstrom, strictly increasing.
     flux : (N, D) array
-        Continuum-normalised flux, finite everywhere (a masked pixel holds any finite value, by habit 1).
+        Continuum-normalized flux, finite everywhere (a masked pixel holds any finite value, by habit 1).
     ivar : (N, D) array
         Inverse variance of the flux; 0 marks a masked pixel.
     labels, label_err : (N, M) arrays
@@ -144,9 +144,14 @@ class Survey:
             raise ValueError("the selection leaves no star; relax the mask or the row numbers")
         truth = self.truth and Truth(self.truth.labels[rows], self.truth.world, _pick(self.truth.columns, rows))
         return self.replace(
-            flux=self.flux[rows], ivar=self.ivar[rows], labels=self.labels[rows], label_err=self.label_err[rows],
-            star_id=self.star_id[rows], truth=truth, catalogue=_pick(self.catalogue, rows),
-        )  # fmt: skip
+            flux=self.flux[rows],
+            ivar=self.ivar[rows],
+            labels=self.labels[rows],
+            label_err=self.label_err[rows],
+            star_id=self.star_id[rows],
+            truth=truth,
+            catalogue=_pick(self.catalogue, rows),
+        )
 
     def replace(self, **changes: Any) -> "Survey":
         """Return a copy with the named fields changed, validated anew."""
@@ -174,9 +179,12 @@ class Survey:
         columns = [self.label_index(name) for name in names]
         truth = self.truth and Truth(self.truth.labels[:, columns], self.truth.world, self.truth.columns)
         return self.replace(
-            labels=self.labels[:, columns], label_err=self.label_err[:, columns], truth=truth,
-            label_names=tuple(names), label_units=tuple(self.label_units[column] for column in columns),
-        )  # fmt: skip
+            labels=self.labels[:, columns],
+            label_err=self.label_err[:, columns],
+            truth=truth,
+            label_names=tuple(names),
+            label_units=tuple(self.label_units[column] for column in columns),
+        )
 
     def select_pixels(self, pixels: np.ndarray) -> "Survey":
         """Return the survey on the pixels of a boolean mask (D,); the others are gone."""
@@ -200,12 +208,12 @@ class Survey:
             inside |= (self.wavelength >= low) & (self.wavelength <= high)
         return inside
 
-    def drop_masked_pixels(self, minimum_stars: int = 1, *, fraction: float = 0.0) -> "Survey":
+    def drop_masked_pixels(self, min_stars: int = 1, *, fraction: float = 0.0) -> "Survey":
         """Return the survey without the pixels that too few stars have unmasked.
 
-        Too few are fewer than `minimum_stars`, or than `fraction` of the stars.
+        Too few are fewer than `min_stars`, or than `fraction` of the stars.
         """
-        enough = max(minimum_stars, fraction * self.n_stars)
+        enough = max(min_stars, fraction * self.n_stars)
         return self.select_pixels(np.count_nonzero(self.ivar, axis=0) >= enough)
 
     def save(self, path: str | os.PathLike, *, compress: bool = True) -> None:

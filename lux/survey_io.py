@@ -11,7 +11,7 @@ import numpy as np
 
 from lux.storage import atomic_write, require_space
 
-FORMAT = "lux-survey-1"
+_FORMAT = "lux-survey-1"
 
 
 def write_survey(
@@ -77,7 +77,7 @@ def write_survey(
             group.attrs["world"] = json.dumps(truth["world"])
             group.create_dataset("labels", data=truth["labels"])
             _write_columns(group, "columns", truth["columns"])
-        file.attrs["format"] = FORMAT
+        file.attrs["format"] = _FORMAT
 
 
 def read_survey(path: str | os.PathLike) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def read_survey(path: str | os.PathLike) -> dict[str, Any]:
         raise FileNotFoundError(f"no survey file at {path}")
     try:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
+            if file.attrs.get("format") != _FORMAT:
                 raise ValueError(f"{path} is HDF5 but not a survey (format {file.attrs.get('format')!r})")
             return _read_fields(file)
     except (OSError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:

@@ -12,8 +12,15 @@ WINDOW = [(15425.0, 15472.0)]
 
 
 def survey(depth, seed=3, **options):
-    return lux.load("synthetic", n_stars=600, seed=seed, star_seed=1, wavelength_range=WINDOW,
-                    world=World("signal", depth=depth, n_lines=1), **options)  # fmt: skip
+    return lux.load(
+        "synthetic",
+        n_stars=600,
+        seed=seed,
+        star_seed=1,
+        wavelength_range=WINDOW,
+        world=World("signal", depth=depth, n_lines=1),
+        **options,
+    )
 
 
 def test_the_bound_is_inverse_to_the_depth_and_infinite_without_lines():
@@ -25,8 +32,10 @@ def test_the_bound_is_inverse_to_the_depth_and_infinite_without_lines():
 
 def test_the_best_estimate_of_one_star_scatters_by_the_bound():
     quiet = {"continuum_residual": 0.0, "sky_amplitude": 0.0, "bad_pixel_fraction": 0.0, "bad_columns": 0}
-    planted, bare = survey(0.03, **quiet), lux.load("synthetic", n_stars=600, seed=3, star_seed=1,
-                                                    wavelength_range=WINDOW, **quiet)  # fmt: skip
+    planted, bare = (
+        survey(0.03, **quiet),
+        lux.load("synthetic", n_stars=600, seed=3, star_seed=1, wavelength_range=WINDOW, **quiet),
+    )
     doubled = survey(0.03, seed=4, **quiet)
     expected = cramer_rao.star_bound(doubled)
     # The same stars in two draws of noise: their difference along the line's response, which the planted worlds give.

@@ -30,7 +30,7 @@ def test_masked_pixels_do_not_count():
 
 def test_lines_of_half_the_strength_have_half_the_depth():
     model, _, ivar = spectra()
-    summary = realism.summarise(realism.compare(model, ivar, 1 - 0.5 * (1 - model)))
+    summary = realism.summarize(realism.compare(model, ivar, 1 - 0.5 * (1 - model)))
     assert np.isclose(summary["depth_ratio_median"], 0.5)
     assert np.isclose(summary["correlation_median"], 1.0)
 
@@ -38,10 +38,15 @@ def test_lines_of_half_the_strength_have_half_the_depth():
 def test_whether_a_giant_calibrates_or_judges_hangs_on_its_name_alone():
     _, observed, ivar = spectra(n_stars=200, n_pixels=5)
     survey = Survey(
-        wavelength=np.linspace(15200.0, 15201.0, 5), flux=observed, ivar=ivar, labels=np.full((200, 1), 4500.0),
-        label_err=np.ones((200, 1)), label_names=("teff",), star_id=np.array([f"star-{n}" for n in range(200)]),
+        wavelength=np.linspace(15200.0, 15201.0, 5),
+        flux=observed,
+        ivar=ivar,
+        labels=np.full((200, 1), 4500.0),
+        label_err=np.ones((200, 1)),
+        label_names=("teff",),
+        star_id=np.array([f"star-{n}" for n in range(200)]),
         catalogue={"snr": np.where(np.arange(200) < 180, 200.0, 100.0)},
-    )  # fmt: skip
+    )
     giants, calibration = realism.select_giants(survey)
     _, of_a_part = realism.select_giants(survey[50:])
     assert giants.n_stars == 180

@@ -38,12 +38,20 @@ def test_any_survey_that_is_accepted_survives_the_file_and_its_own_slices(data, 
     values = st.one_of(st.floats(-1e6, 1e6), st.just(np.nan))
     labels = data.draw(hnp.arrays(float, (n_stars, n_labels), elements=values))
     names = data.draw(st.lists(st.text(max_size=5), min_size=n_labels, max_size=n_labels, unique=True))
-    column = data.draw(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=4),
-                                min_size=n_stars, max_size=n_stars))  # fmt: skip
+    column = data.draw(
+        st.lists(
+            st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=4), min_size=n_stars, max_size=n_stars
+        )
+    )
     fields = {
-        "wavelength": 15000.0 + np.arange(n_pixels), "flux": flux, "ivar": mask * 4.0, "labels": labels,
-        "label_err": np.ones_like(labels), "label_names": names, "catalogue": {"column": np.array(column)},
-    }  # fmt: skip
+        "wavelength": 15000.0 + np.arange(n_pixels),
+        "flux": flux,
+        "ivar": mask * 4.0,
+        "labels": labels,
+        "label_err": np.ones_like(labels),
+        "label_names": names,
+        "catalogue": {"column": np.array(column)},
+    }
     if not mask.any(axis=1).all():
         with pytest.raises(ValueError, match="every pixel masked"):
             lux.Survey(**fields)

@@ -135,15 +135,20 @@ def parse(text):
     wavelength, species, isotope, excitation, log_gf, damping = map(np.array, zip(*rows, strict=True))
     parts = [name.split() for name in species]
     return LineList(
-        wavelength=wavelength, species=species, isotope=isotope, excitation=excitation, log_gf=log_gf, damping=damping,
+        wavelength=wavelength,
+        species=species,
+        isotope=isotope,
+        excitation=excitation,
+        log_gf=log_gf,
+        damping=damping,
         element=np.array([part[0] for part in parts]),
         ion=np.array([int(part[-1] == "II") for part in parts]),
         source=np.full(len(rows), "Shetrone et al. 2015"),
-    )  # fmt: skip
+    )
 
 
 def select(lines):
-    """Mask of the lines that matter in one of the giants: opacity at line centre against the continuum, per species."""
+    """Mask of the lines that matter in one of the giants: opacity at line center against the continuum, per species."""
     strength = line_strength(lines=lines, **GIANTS).max(axis=0)
     keep = (strength > THRESHOLD) | (lines.element == "H")
     for species in np.unique(lines.species):

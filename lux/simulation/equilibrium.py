@@ -1,10 +1,11 @@
-"""Matter in a cool stellar atmosphere: ionisation, molecules, continuous opacity.
+"""Matter in a cool stellar atmosphere: ionization, molecules, continuous opacity.
 
 Everything is in cgs units, in float64 NumPy, and works elementwise on temperatures and densities of one shape.
-Sources: ionisation energies NIST; partition functions as power laws T^p around 5040 K fitted to Gray (2005), Table D.2;
+Sources: ionization energies NIST; partition functions as power laws T^p around 5040 K fitted to Gray (2005), Table D.2;
 molecular constants Huber & Herzberg (1979); solar composition Asplund et al. (2009); H- opacity John (1988).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +26,13 @@ ALPHA_ELEMENTS = ("O", "Mg", "Si", "S", "Ca", "Ti")
 
 @dataclass(frozen=True)
 class Element:
-    """Solar abundance (log10 N, H = 12), mass, ionisation energy (eV), partition functions at 5040 K and exponents."""
+    """Solar abundance (log10 N, H = 12), mass, ionization energy (eV), partition functions at 5040 K and exponents."""
 
     abundance: float
     mass: float
-    ionisation: float
-    neutral: tuple
-    ion: tuple
+    ionization: float
+    neutral: tuple[float, float]
+    ion: tuple[float, float]
 
 
 ELEMENTS = {
@@ -69,7 +70,7 @@ ELEMENTS = {
     "Er": Element(0.92, 167.259, 6.108, (22.0, 1.00), (32.0, 0.80)),
     "Yb": Element(0.84, 173.045, 6.254, (1.04, 0.10), (2.02, 0.05)),
 }
-ELECTRON_DONORS = ("H", "C", "Na", "Mg", "Al", "Si", "K", "Ca", "Ti", "Cr", "Fe", "Ni")
+_ELECTRON_DONORS = ("H", "C", "Na", "Mg", "Al", "Si", "K", "Ca", "Ti", "Cr", "Fe", "Ni")
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,11 @@ class Molecule:
     `states` are (statistical weight, energy in cm^-1) of the low electronic states; `symmetry` is 2 for like nuclei.
     """
 
-    atoms: tuple
+    atoms: tuple[str, str]
     dissociation: float
     rotation: float
     vibration: float
-    states: tuple
+    states: tuple[tuple[int, float], ...]
     symmetry: int = 1
 
 
@@ -100,20 +101,20 @@ MOLECULES = {
 }
 
 
-def partition_function(element, ion, temperature):
-    """Partition function of a neutral (ion=0) or singly ionised (ion=1) atom."""
+def partition_function(element: str, ion: int, temperature: np.ndarray) -> np.ndarray:
+    """Partition function of a neutral (ion=0) or singly ionized (ion=1) atom."""
     at_5040, exponent = (ELEMENTS[element].neutral, ELEMENTS[element].ion)[ion]
     return at_5040 * (temperature / 5040.0) ** exponent
 
 
-def saha(element, temperature):
+def saha(element: str, temperature: np.ndarray) -> np.ndarray:
     """Saha factor n_e N(II) / N(I) in cm^-3."""
     thermal = (2 * np.pi * _ELECTRON_MASS * BOLTZMANN * temperature / _PLANCK**2) ** 1.5
     ratio = partition_function(element, 1, temperature) / partition_function(element, 0, temperature)
-    return 2.0 * thermal * ratio * np.exp(-ELEMENTS[element].ionisation / (BOLTZMANN_EV * temperature))
+    return 2.0 * thermal * ratio * np.exp(-ELEMENTS[element].ionization / (BOLTZMANN_EV * temperature))
 
 
-def molecular_partition_function(molecule, temperature):
+def molecular_partition_function(molecule: str, temperature: np.ndarray) -> np.ndarray:
     """Internal partition function of a rigid rotator and harmonic oscillator with its low electronic states."""
     species = MOLECULES[molecule]
     rotation = temperature / (_INVERSE_CM_KELVIN * species.rotation * species.symmetry)
@@ -122,7 +123,7 @@ def molecular_partition_function(molecule, temperature):
     return rotation * vibration * states
 
 
-def association_constant(molecule, temperature):
+def association_constant(molecule: str, temperature: np.ndarray) -> np.ndarray:
     """n(AB) / (n(A) n(B)) in cm^3 from the law of mass action (Tatum 1966; Saha form for a molecule)."""
     species = MOLECULES[molecule]
     first, second = (ELEMENTS[atom].mass * ATOMIC_MASS_UNIT for atom in species.atoms)
@@ -133,41 +134,45 @@ def association_constant(molecule, temperature):
     return molecular_partition_function(molecule, temperature) / (thermal * atoms) * boltzmann
 
 
-def _positive_root(square, linear, constant):
+def _positive_root(square: np.ndarray, linear: np.ndarray | float, constant: np.ndarray) -> np.ndarray:
     """The positive root x of square x^2 + linear x = constant, without cancellation."""
     root = np.sqrt(linear**2 + 4.0 * square * constant)
     return np.where(linear > 0, 2.0 * constant / (linear + root), (root - linear) / (2.0 * square))
 
 
-def electron_density(temperature, hydrogen_density, abundances, n_iterations=8):
-    """Free electrons in cm^-3 from the ionisation of hydrogen and the metals, by Newton's method in ln n_e.
+def electron_density(
+    temperature: np.ndarray, hydrogen_density: np.ndarray, abundances: Mapping[str, np.ndarray], n_iterations: int = 8
+) -> np.ndarray:
+    """Free electrons in cm^-3 from the ionization of hydrogen and the metals, by Newton's method in ln n_e.
 
     `hydrogen_density` counts all hydrogen nuclei; `abundances` maps element -> number per hydrogen nucleus.
     """
-    donors = [(saha(element, temperature), abundances[element]) for element in ELECTRON_DONORS]
+    donors = [(saha(element, temperature), abundances[element]) for element in _ELECTRON_DONORS]
     log_density = np.log(1e-4 * hydrogen_density)
     for _ in range(n_iterations):
         electrons = np.exp(log_density)
         supply, slope = 0.0, 0.0
         for factor, abundance in donors:
-            ionised = factor / (factor + electrons)
-            supply = supply + abundance * ionised
-            slope = slope + abundance * ionised * (1.0 - ionised)
+            ionized = factor / (factor + electrons)
+            supply = supply + abundance * ionized
+            slope = slope + abundance * ionized * (1.0 - ionized)
         residual = np.log(supply * hydrogen_density) - log_density
         log_density = log_density + residual / (1.0 + slope / supply)
     return np.exp(log_density)
 
 
-def hydrogen_atoms(temperature, hydrogen_density):
+def hydrogen_atoms(temperature: np.ndarray, hydrogen_density: np.ndarray) -> np.ndarray:
     """Neutral atomic hydrogen in cm^-3, the rest being bound in H2."""
     return _positive_root(2.0 * association_constant("H2", temperature), 1.0, hydrogen_density)
 
 
-def molecular_equilibrium(temperature, hydrogen_density, abundances, n_iterations=12):
+def molecular_equilibrium(
+    temperature: np.ndarray, hydrogen_density: np.ndarray, abundances: Mapping[str, np.ndarray], n_iterations: int = 12
+) -> dict[str, np.ndarray]:
     """Number densities (cm^-3) of free C, N, O, H and of CO, CN, OH, N2, C2, CH, NH in chemical equilibrium.
 
     The pair C, O is solved exactly for given nitrogen and hydrogen, since CO takes nearly all of the scarcer one;
-    nitrogen and the hydrides follow by iteration. Arrays share one shape. Ionisation of C, N, O is neglected.
+    nitrogen and the hydrides follow by iteration. Arrays share one shape. Ionization of C, N, O is neglected.
     """
     constant = {name: association_constant(name, temperature) for name in ("CO", "CN", "OH", "N2", "C2", "CH", "NH")}
     hydrogen = hydrogen_atoms(temperature, hydrogen_density)
@@ -205,16 +210,15 @@ _H_MINUS_FREE_FREE = np.array(
 )
 
 
-def h_minus_opacity(wavelength_micron, temperature):
+def h_minus_opacity(wavelength_micron: float, temperature: np.ndarray) -> np.ndarray:
     """H- absorption in cm^4 per dyn of electron pressure and neutral hydrogen atom, stimulated emission included.
 
     `wavelength_micron` is one wavelength above 0.3645 micron. Fits of John (1988, A&A 193, 189).
     """
     powers = np.array([wavelength_micron**2, 1.0, *(wavelength_micron**-n for n in range(1, 5))])
     theta = 5040.0 / temperature
-    free_free = 1e-29 * sum(
-        theta ** (0.5 * (order + 1)) * float(row @ powers) for order, row in enumerate(_H_MINUS_FREE_FREE, start=2)
-    )
+    terms = (theta ** (0.5 * order) * float(row @ powers) for order, row in enumerate(_H_MINUS_FREE_FREE, start=3))
+    free_free = 1e-29 * sum(terms, np.zeros_like(theta))
     above = 1.0 / wavelength_micron - 1.0 / _H_MINUS_THRESHOLD
     if above <= 0:
         return free_free
@@ -225,7 +229,7 @@ def h_minus_opacity(wavelength_micron, temperature):
     return free_free + 0.75 * temperature**-2.5 * edge * emission * cross_section
 
 
-def rosseland_to_h_band(temperature):
+def rosseland_to_h_band(temperature: np.ndarray) -> np.ndarray:
     """Rosseland mean of the H- opacity over its value at 1.6 micron."""
     wavelengths = np.array([0.40, 0.50, 0.60, 0.70, 0.85, 1.0, 1.2, 1.4, 1.6, 1.8, 2.1, 2.5, 3.0, 4.0])
     steps = np.gradient(wavelengths)

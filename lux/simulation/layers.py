@@ -3,9 +3,11 @@
 The depth variable is the continuous optical depth at 1.6 micron. NumPy, float64, all stars at once.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.interpolate import interp1d
 
 from lux.simulation.equilibrium import (
@@ -36,12 +38,12 @@ class Physics:
     width of Brackett 11-4 in km/s.
     """
 
-    log_tau: tuple = (-4.0, -3.2, -2.5, -1.9, -1.3, -0.8, -0.35, 0.1, 0.6)
+    log_tau: tuple[float, ...] = (-4.0, -3.2, -2.5, -1.9, -1.3, -0.8, -0.35, 0.1, 0.6)
     rosseland_scale: float = 0.655
-    microturbulence: tuple = (2.53, -0.186, -0.169)
+    microturbulence: tuple[float, float, float] = (2.53, -0.186, -0.169)
     macroturbulence: float = 2.5
     carbon_isotope_ratio: float = 30.0
-    strength_offset: tuple = (
+    strength_offset: tuple[tuple[str, float], ...] = (
         ("atoms", -0.15),
         ("H", -0.09),
         ("CN", -0.25),
@@ -58,7 +60,9 @@ class Physics:
 DEFAULT_PHYSICS = Physics()
 
 
-def composition(m_h, alpha_m=0.0, abundances=None):
+def composition(
+    m_h: ArrayLike, alpha_m: ArrayLike = 0.0, abundances: Mapping[str, ArrayLike] | None = None
+) -> dict[str, np.ndarray]:
     """Number of atoms per hydrogen nucleus of every element, a dict symbol -> (N,).
 
     Solar (Asplund et al. 2009) shifted by `m_h`, the alpha elements also by `alpha_m`; `abundances` gives [X/M] of
@@ -76,8 +80,8 @@ def composition(m_h, alpha_m=0.0, abundances=None):
     return numbers
 
 
-def temperature_structure(teff, rosseland_tau):
-    """Temperature in K at a Rosseland optical depth: grey, with an approximation to Hopf's function (Gray 2005)."""
+def _temperature_structure(teff: np.ndarray, rosseland_tau: np.ndarray) -> np.ndarray:
+    """Temperature in K at a Rosseland optical depth: gray, with an approximation to Hopf's function (Gray 2005)."""
     hopf = 0.7104 - 0.1331 * np.exp(-3.4488 * rosseland_tau)
     return teff * (0.75 * (rosseland_tau + hopf)) ** 0.25
 
@@ -97,7 +101,9 @@ class Structure:
     opacity: np.ndarray
 
 
-def _gas(temperature, pressure, abundances):
+def _gas(
+    temperature: np.ndarray, pressure: np.ndarray, abundances: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Hydrogen nuclei, electrons (cm^-3) and 1.6 micron opacity per nucleus (cm^2) of gas at a pressure (dyn cm^-2)."""
     per_nucleus = sum(abundances.values())
     molecular_fraction = 0.0
@@ -110,7 +116,13 @@ def _gas(temperature, pressure, abundances):
     return hydrogen, electrons, opacity
 
 
-def structure(teff, logg, abundances, physics=DEFAULT_PHYSICS, step=0.2):
+def structure(
+    teff: np.ndarray,
+    logg: np.ndarray,
+    abundances: Mapping[str, np.ndarray],
+    physics: Physics = DEFAULT_PHYSICS,
+    step: float = 0.2,
+) -> Structure:
     """Integrate hydrostatic equilibrium inwards on a grid of log tau with spacing `step`: the Structure of N stars.
 
     dP / dtau = g / kappa, with the Rosseland depth that sets the temperature integrated alongside.
@@ -119,14 +131,14 @@ def structure(teff, logg, abundances, physics=DEFAULT_PHYSICS, step=0.2):
     gravity = 10.0 ** np.asarray(logg, dtype=float)
     mass_per_nucleus = sum(abundances[e] * ELEMENTS[e].mass for e in abundances) * ATOMIC_MASS_UNIT
     rosseland = np.full_like(gravity, 10.0 ** log_tau[0])
-    temperature = temperature_structure(teff, rosseland)
+    temperature = _temperature_structure(teff, rosseland)
     pressure = np.ones_like(gravity)
     for _ in range(20):
         opacity = _gas(temperature, pressure, abundances)[2]
         pressure = np.sqrt(pressure * gravity * mass_per_nucleus * 10.0 ** log_tau[0] / opacity)
     columns = []
     for growth in np.diff(10.0**log_tau, append=0.0):
-        temperature = temperature_structure(teff, rosseland)
+        temperature = _temperature_structure(teff, rosseland)
         hydrogen, electrons, opacity = _gas(temperature, pressure, abundances)
         columns.append(np.log([temperature, hydrogen, electrons, opacity]))
         pressure = pressure + growth * gravity * mass_per_nucleus / opacity
@@ -135,7 +147,7 @@ def structure(teff, logg, abundances, physics=DEFAULT_PHYSICS, step=0.2):
     return Structure(10.0 ** np.array(physics.log_tau), *np.exp(at_nodes))
 
 
-def populations(layers, abundances, species):
+def populations(layers: Structure, abundances: Mapping[str, np.ndarray], species: Sequence[str]) -> np.ndarray:
     """ln of absorbers per hydrogen nucleus and unit partition function, shape (S, N, K), for S species.
 
     Atoms follow the Saha equation; carbon, nitrogen, oxygen and the molecules CO, CN, OH, C2 chemical equilibrium.

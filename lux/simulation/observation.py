@@ -1,11 +1,12 @@
 """What the telescope, the sky and the optical catalogue do to noise-free spectra and labels.
 
 The numbers describe the DR10 spectra of `lux.datasets.apogee_dr10`: signal-to-noise ratios, the error floor, how noise
-grows towards the end of the red chip, residuals that are correlated over neighbouring pixels. The errors of the labels
+grows towards the end of the red chip, residuals that are correlated over neighboring pixels. The errors of the labels
 are those of GALAH DR3 giants (Buder et al. 2021), [Eu/Fe] by class of GALAH's own signal-to-noise ratio.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -15,25 +16,28 @@ from lux.spectroscopy.instrument import CHIPS, N_PIXELS, doppler_shift_pixels, p
 from lux.spectroscopy.lines import airglow_lines
 from lux.spectroscopy.profiles import add_at_observed, pixels_near
 
-SNR_LIMITS = (70.0, 1250.0)
-ERROR_FLOOR = 0.005
+_SNR_LIMITS = (70.0, 1250.0)
+_ERROR_FLOOR = 0.005
 # Weights and widths in pixels of the two Gaussian processes that together have the autocorrelation of the residuals
 # of DR10 giants, 0.84, 0.58, 0.39 at lags of 1, 2, 3 pixels.
 RESIDUAL_KERNELS = ((0.68, 1.0), (0.32, 8.0))
 # Relative noise where the S/N is 1: at the start, middle and end of each chip.
-NOISE_PROFILE = {"blue": (1.04, 0.96, 1.03), "green": (1.03, 0.92, 1.13), "red": (1.10, 1.38, 2.04)}
+_NOISE_PROFILE = {"blue": (1.04, 0.96, 1.03), "green": (1.03, 0.92, 1.13), "red": (1.10, 1.38, 2.04)}
 # Airglow as strong as this, relative to the strongest line, is masked where sky lines are masked.
-MASKED_AIRGLOW, MASKED_REACH = 0.05, 8
-BAD_COLUMN_REACH = 1
-BLOCK = 256
+_MASKED_AIRGLOW, _MASKED_REACH = 0.05, 8
+_BAD_COLUMN_REACH = 1
+# The signal-to-noise ratio for which `Observation.sky_amplitude` is stated.
+_AIRGLOW_SNR = 167.0
+_BLOCK = 256
 
-GALAH_SNR_MEDIAN, GALAH_SNR_SCATTER, GALAH_SNR_MINIMUM = 80.0, 0.5, 30.0
+_GALAH_SNR_MEDIAN, _GALAH_SNR_SCATTER, _MIN_GALAH_SNR = 80.0, 0.5, 30.0
 # Upper limit of the class of GALAH signal-to-noise ratio, and the error of [Eu/Fe] in dex there.
-EU_ERROR_BY_SNR = ((40.0, 0.118), (60.0, 0.107), (100.0, 0.083), (np.inf, 0.051))
-LABEL_ERRORS = {"teff": 86.0, "logg": 0.22, "fe_h": 0.06, "alpha_fe": 0.045, "li_fe": 0.08, "na_fe": 0.04,
-                "o_fe": 0.11, "mg_fe": 0.06, "y_fe": 0.11, "ce_fe": 0.11, "ba_fe": 0.07}  # fmt: skip
-OTHER_LABEL_ERROR = 0.08
-LABEL_ERROR_SCATTER = 0.15
+_EU_ERROR_BY_SNR = ((40.0, 0.118), (60.0, 0.107), (100.0, 0.083), (np.inf, 0.051))
+_LABEL_ERRORS = {"teff": 86.0, "logg": 0.22, "fe_h": 0.06, "alpha_fe": 0.045}
+_ABUNDANCE_ERRORS = {"li": 0.08, "na": 0.04, "o": 0.11, "mg": 0.06, "y": 0.11, "ce": 0.11, "ba": 0.07}
+_LABEL_ERRORS |= {f"{element}_fe": error for element, error in _ABUNDANCE_ERRORS.items()}
+_OTHER_LABEL_ERROR = 0.08
+_LABEL_ERROR_SCATTER = 0.15
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,7 @@ class Observation:
     bad_pixel_fraction: float = 0.01
     bad_columns: int = 60
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.sky not in ("residual", "masked"):
             raise ValueError(f"sky must be 'residual' or 'masked', got {self.sky!r}")
         if not self.snr_median > 0:
@@ -86,13 +90,13 @@ class Observation:
 def draw_snr(n_stars: int, seed: int, observation: Observation) -> np.ndarray:
     """Return the signal-to-noise ratio per pixel of each star, (n_stars,)."""
     noise = random_stream(seed, "observation snr").standard_normal(n_stars)
-    return np.clip(observation.snr_median * np.exp(observation.snr_scatter * noise), *SNR_LIMITS)
+    return np.clip(observation.snr_median * np.exp(observation.snr_scatter * noise), *_SNR_LIMITS)
 
 
 def noise_profile() -> np.ndarray:
     """Return the noise of every pixel of the APOGEE grid relative to 1 / S/N, (8575,)."""
     profile = np.ones(N_PIXELS)
-    for chip, values in NOISE_PROFILE.items():
+    for chip, values in _NOISE_PROFILE.items():
         first, last = CHIPS["dr10"][chip]
         wide = slice(CHIPS["dr17"][chip][0], CHIPS["dr17"][chip][1])
         nodes = (first, 0.5 * (first + last), last)
@@ -100,36 +104,64 @@ def noise_profile() -> np.ndarray:
     return profile
 
 
-def draw_noise(pixels, velocity, snr, *, seed: int, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
-    """Return the noise and the inverse variance (N, D), float32, of stars seen at a velocity (N,) in km/s.
+@dataclasses.dataclass(frozen=True)
+class Exposures:
+    """Stars as they are observed.
+
+    Parameters
+    ----------
+    observation : Observation
+    pixels : (D,) array of int
+        Pixels of the APOGEE grid.
+    snr : (N,) array
+        Signal-to-noise ratio per pixel.
+    velocity : (N,) array
+        Towards the telescope, km/s.
+    """
+
+    observation: Observation
+    pixels: np.ndarray
+    snr: np.ndarray
+    velocity: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of stars and of pixels."""
+        return len(self.snr), len(self.pixels)
+
+    def __getitem__(self, stars: slice) -> "Exposures":
+        return dataclasses.replace(self, snr=self.snr[stars], velocity=self.velocity[stars])
+
+
+def draw_noise(exposures: Exposures, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise and the inverse variance (N, D), float32, of exposures.
 
     They do not depend on the flux, so that what is planted in it is the only difference between two worlds. A bad pixel
     has inverse variance 0.
     """
     streams = {name: random_stream(seed, f"observation {name}") for name in ("white", "fast", "slow", "airglow", "bad")}
-    noise, ivar = (np.empty((len(snr), len(pixels)), np.float32) for _ in range(2))
-    profile = noise_profile()[pixels].astype(np.float32)
-    for first in range(0, len(snr), BLOCK):
-        rows = slice(first, first + BLOCK)
-        noise[rows], variance, bad = _noise_block(
-            pixels, profile, snr[rows], velocity[rows], streams, seed, observation
-        )
+    columns = random_stream(seed, "observation columns").uniform(0, N_PIXELS, exposures.observation.bad_columns)
+    noise, ivar = (np.empty(exposures.shape, np.float32) for _ in range(2))
+    for first in range(0, len(noise), _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        noise[rows], variance = _draw_block(exposures[rows], streams)
+        bad = _bad_pixels(exposures[rows], columns, streams["bad"])
         ivar[rows] = np.where(bad, np.float32(0), 1 / variance)
     return noise, ivar
 
 
-def _noise_block(pixels, profile, snr, velocity, streams, seed, observation: Observation):
-    """Return noise, reported variance and bad pixels of one block of stars, (n, D) each."""
-    shape = (len(snr), len(pixels))
-    sigma = profile / snr[:, None].astype(np.float32)
-    noise = sigma * streams["white"].standard_normal(shape, dtype=np.float32)
-    residual = np.zeros(shape, np.float32)
+def _draw_block(exposures: Exposures, streams: dict[str, np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
+    """Return noise and reported variance of one block of stars, (n, D) each."""
+    profile = noise_profile()[exposures.pixels].astype(np.float32)
+    sigma = profile / exposures.snr[:, None].astype(np.float32)
+    noise = sigma * streams["white"].standard_normal(sigma.shape, dtype=np.float32)
+    residual = np.zeros_like(noise)
     for name, (weight, width) in zip(("fast", "slow"), RESIDUAL_KERNELS, strict=True):
-        residual += np.float32(np.sqrt(weight)) * smooth_noise(streams[name], shape, width)
-    noise += np.float32(observation.continuum_residual) * residual
-    variance = np.maximum(sigma, np.float32(ERROR_FLOOR)) ** 2
-    _add_airglow(noise, variance, pixels, snr, velocity, streams["airglow"], observation)
-    return noise, variance, _bad_pixels(pixels, velocity, streams["bad"], seed, observation)
+        residual += np.float32(np.sqrt(weight)) * smooth_noise(streams[name], sigma.shape, width)
+    noise += np.float32(exposures.observation.continuum_residual) * residual
+    variance = np.maximum(sigma, np.float32(_ERROR_FLOOR)) ** 2
+    _add_airglow(noise, variance, exposures, streams["airglow"])
+    return noise, variance
 
 
 def smooth_noise(stream: np.random.Generator, shape: tuple[int, int], width: float) -> np.ndarray:
@@ -141,44 +173,44 @@ def smooth_noise(stream: np.random.Generator, shape: tuple[int, int], width: flo
     return gaussian_filter1d(white, width, axis=1, truncate=3.0, mode="wrap") / np.float32(scale)
 
 
-def _add_airglow(noise, variance, pixels, snr, velocity, stream, observation: Observation) -> None:
+def _add_airglow(noise: np.ndarray, variance: np.ndarray, exposures: Exposures, stream: np.random.Generator) -> None:
     """Add residuals of airglow to the noise and what the pipeline knows of them to the variance, in place."""
     lines = airglow_lines()
-    brightness = observation.sky_amplitude * np.minimum(167.0 / snr, 2.0)
+    brightness = exposures.observation.sky_amplitude * np.minimum(_AIRGLOW_SNR / exposures.snr, 2.0)
     expected = brightness[:, None] * np.sqrt(lines.strength)
     residual = expected * stream.standard_normal(expected.shape)
-    add_at_observed(noise, pixels, lines.wavelength, velocity, residual)
-    add_at_observed(variance, pixels, lines.wavelength, velocity, expected**2)
+    for target, amplitude in ((noise, residual), (variance, expected**2)):
+        add_at_observed(target, exposures.pixels, lines.wavelength, exposures.velocity, amplitude)
 
 
-def _bad_pixels(pixels, velocity, stream, seed: int, observation: Observation) -> np.ndarray:
-    shape = (len(velocity), len(pixels))
-    bad = stream.random(shape, dtype=np.float32) < observation.bad_pixel_fraction
-    columns = random_stream(seed, "observation columns").uniform(0, N_PIXELS, observation.bad_columns)
-    shift = doppler_shift_pixels(velocity)[:, None]
-    bad |= pixels_near(columns - shift, pixels, BAD_COLUMN_REACH)
+def _bad_pixels(exposures: Exposures, columns: np.ndarray, stream: np.random.Generator) -> np.ndarray:
+    """Return which pixels (n, D) are bad: at random, at detector columns, and where airglow is masked."""
+    observation, pixels = exposures.observation, exposures.pixels
+    bad = stream.random(exposures.shape, dtype=np.float32) < observation.bad_pixel_fraction
+    shift = doppler_shift_pixels(exposures.velocity)[:, None]
+    bad |= pixels_near(columns - shift, pixels, _BAD_COLUMN_REACH)
     if observation.sky == "masked":
         lines = airglow_lines()
-        strong = pixel_of(lines.wavelength[lines.strength >= MASKED_AIRGLOW])
-        bad |= pixels_near(strong - shift, pixels, MASKED_REACH)
+        strong = pixel_of(lines.wavelength[lines.strength >= _MASKED_AIRGLOW])
+        bad |= pixels_near(strong - shift, pixels, _MASKED_REACH)
     return bad
 
 
-def draw_label_noise(n_stars: int, names, seed: int) -> np.ndarray:
+def draw_label_noise(n_stars: int, names: Sequence[str], seed: int) -> np.ndarray:
     """Return the noise of each label in units of its error, (n_stars, M); a label's noise has its own stream."""
     return np.stack([random_stream(seed, f"label noise {name}").standard_normal(n_stars) for name in names], axis=1)
 
 
-def draw_label_errors(n_stars: int, names, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_label_errors(n_stars: int, names: Sequence[str], seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the errors that the optical catalogue states, (n_stars, M), and its signal-to-noise ratio, (n_stars,)."""
     noise = random_stream(seed, "label snr").standard_normal(n_stars)
-    snr = np.maximum(GALAH_SNR_MEDIAN * np.exp(GALAH_SNR_SCATTER * noise), GALAH_SNR_MINIMUM)
+    snr = np.maximum(_GALAH_SNR_MEDIAN * np.exp(_GALAH_SNR_SCATTER * noise), _MIN_GALAH_SNR)
     errors = []
     for name in names:
         if name == "eu_fe":
-            limits, values = np.array(EU_ERROR_BY_SNR).T
+            limits, values = np.array(_EU_ERROR_BY_SNR).T
             errors.append(values[np.searchsorted(limits, snr, side="right")])
         else:
-            spread = LABEL_ERROR_SCATTER * random_stream(seed, f"label error {name}").standard_normal(n_stars)
-            errors.append(LABEL_ERRORS.get(name, OTHER_LABEL_ERROR) * np.exp(spread))
+            scatter = _LABEL_ERROR_SCATTER * random_stream(seed, f"label error {name}").standard_normal(n_stars)
+            errors.append(_LABEL_ERRORS.get(name, _OTHER_LABEL_ERROR) * np.exp(scatter))
     return np.stack(errors, axis=1), snr

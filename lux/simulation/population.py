@@ -13,28 +13,29 @@ import dataclasses
 import zlib
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 POPULATIONS = ("disc", "gse", "r-I", "r-II", "decorrelated")
 
-THIN_FRACTION = 0.65
-FE_H = {"thin": (-0.1, 0.2), "thick": (-0.5, 0.25)}
+_THIN_FRACTION = 0.65
+_FE_H = {"thin": (-0.1, 0.2), "thick": (-0.5, 0.25)}
 # [alpha/Fe] = first + second [Fe/H], with a Gaussian scatter.
-ALPHA = {"thin": (0.05, -0.12), "thick": (0.20, -0.10)}
-ALPHA_SCATTER = 0.03
+_ALPHA = {"thin": (0.05, -0.12), "thick": (0.20, -0.10)}
+_ALPHA_SCATTER = 0.03
 # [Eu/Fe] = first + second [Fe/H] + third ([alpha/Fe] - 0.08) + N(0, tau).
-EUROPIUM = (0.02, -0.35, 0.35)
+_EUROPIUM = (0.02, -0.35, 0.35)
 
 # Accreted stars of Gaia-Sausage-Enceladus: metal-poor, [Eu/Mg] ~ +0.2 (Naidu et al. 2022).
-GSE_FE_H, GSE_ALPHA, GSE_EU_MG, GSE_EU_SCATTER = (-1.15, 0.25), (0.05, -0.15), 0.2, 0.1
-R_I, R_II = (0.3, 1.0), (1.0, 1.8)
+_GSE_FE_H, _GSE_ALPHA, _GSE_EU_MG, _GSE_EU_SCATTER = (-1.15, 0.25), (0.05, -0.15), 0.2, 0.1
+_R_I, _R_II = (0.3, 1.0), (1.0, 1.8)
 # The disc's enhanced stars crowd at the threshold of +0.3: an exponential with this scale in dex.
-ENHANCEMENT_SCALE = 0.2
+_ENHANCEMENT_SCALE = 0.2
 
-VELOCITY_DISPERSION = {"thin": 35.0, "thick": 60.0, "gse": 150.0}
+_VELOCITY_DISPERSION = {"thin": 35.0, "thick": 60.0, "gse": 150.0}
 TEFF_LIMITS = (3800.0, 5300.0)
 LOGG_LIMITS = (0.5, 3.5)
-TRACK_SCATTER = 60.0
-CLUMP_FRACTION, CLUMP_LOGG, CLUMP_SCATTER = 0.25, 2.45, 0.08
+_TRACK_SCATTER = 60.0
+_CLUMP_FRACTION, _CLUMP_LOGG, _CLUMP_SCATTER = 0.25, 2.45, 0.08
 
 # [X/Fe] = first + second [Fe/H] + third ([alpha/Fe] - 0.08), and the scatter around it.
 ELEMENTS = {
@@ -66,8 +67,8 @@ ELEMENTS = {
     "Yb": (0.03, -0.25, 0.2, 0.08),
 }
 # The first dredge-up brings nitrogen up and carbon down; extra mixing on the upper branch goes on at low metallicity.
-DREDGE_UP = {"C": -0.15, "N": 0.25}
-EXTRA_MIXING = {"C": -0.15, "N": 0.15}
+_DREDGE_UP = {"C": -0.15, "N": 0.25}
+_EXTRA_MIXING = {"C": -0.15, "N": 0.15}
 
 
 def random_stream(seed: int, purpose: str) -> np.random.Generator:
@@ -125,9 +126,9 @@ class Stars:
 LABEL_NAMES = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe", *(f"{element.lower()}_fe" for element in ELEMENTS))
 
 
-def expected_europium(fe_h, alpha_fe):
+def expected_europium(fe_h: ArrayLike, alpha_fe: ArrayLike) -> np.ndarray:
     """Return the [Eu/Fe] in dex that the disc's relation expects of [Fe/H] and [alpha/Fe]."""
-    constant, iron, alpha = EUROPIUM
+    constant, iron, alpha = _EUROPIUM
     return constant + iron * np.asarray(fe_h) + alpha * (np.asarray(alpha_fe) - 0.08)
 
 
@@ -137,11 +138,11 @@ def disc_moments(tau: float) -> dict[str, float]:
     Keys: ``eu_fe_mean``, ``eu_fe_std``, ``eu_h_mean`` and ``fe_h_mean`` in dex, and ``explained``, the fraction of the
     variance of [Eu/Fe] that [Fe/H] and [alpha/Fe] explain.
     """
-    weights = np.array([THIN_FRACTION, 1 - THIN_FRACTION])
-    iron, spread = np.array([FE_H["thin"], FE_H["thick"]]).T
-    intercept, slope = np.array([ALPHA["thin"], ALPHA["thick"]]).T
+    weights = np.array([_THIN_FRACTION, 1 - _THIN_FRACTION])
+    iron, iron_std = np.array([_FE_H["thin"], _FE_H["thick"]]).T
+    intercept, slope = np.array([_ALPHA["thin"], _ALPHA["thick"]]).T
     means = expected_europium(iron, intercept + slope * iron)
-    variances = ((EUROPIUM[1] + EUROPIUM[2] * slope) * spread) ** 2 + (EUROPIUM[2] * ALPHA_SCATTER) ** 2
+    variances = ((_EUROPIUM[1] + _EUROPIUM[2] * slope) * iron_std) ** 2 + (_EUROPIUM[2] * _ALPHA_SCATTER) ** 2
     mean = float(weights @ means)
     explained = float(weights @ (variances + (means - mean) ** 2))
     fe_h_mean = float(weights @ iron)
@@ -188,25 +189,25 @@ def draw_stars(
     """
     _check(n_stars, population, tau, r_enhanced_fraction)
     normal = {name: random_stream(seed, f"stars {name}").standard_normal(n_stars) for name in ("iron", "alpha")}
-    thin = random_stream(seed, "stars component").random(n_stars) < THIN_FRACTION
+    thin = random_stream(seed, "stars component").random(n_stars) < _THIN_FRACTION
     if population == "gse":
-        fe_h = GSE_FE_H[0] + GSE_FE_H[1] * normal["iron"]
-        alpha_fe = GSE_ALPHA[0] + GSE_ALPHA[1] * fe_h + ALPHA_SCATTER * normal["alpha"]
+        fe_h = _GSE_FE_H[0] + _GSE_FE_H[1] * normal["iron"]
+        alpha_fe = _GSE_ALPHA[0] + _GSE_ALPHA[1] * fe_h + _ALPHA_SCATTER * normal["alpha"]
         component = np.full(n_stars, "gse")
     else:
-        fe_h = np.where(thin, *(FE_H[name][0] + FE_H[name][1] * normal["iron"] for name in ("thin", "thick")))
-        alpha_fe = np.where(thin, *(ALPHA[name][0] + ALPHA[name][1] * fe_h for name in ("thin", "thick")))
-        alpha_fe = alpha_fe + ALPHA_SCATTER * normal["alpha"]
+        fe_h = np.where(thin, *(_FE_H[name][0] + _FE_H[name][1] * normal["iron"] for name in ("thin", "thick")))
+        alpha_fe = np.where(thin, *(_ALPHA[name][0] + _ALPHA[name][1] * fe_h for name in ("thin", "thick")))
+        alpha_fe = alpha_fe + _ALPHA_SCATTER * normal["alpha"]
         component = np.where(thin, "thin", "thick")
     teff, logg = _red_giant_branch(fe_h, seed)
     abundances = _abundances(fe_h, alpha_fe, logg, seed)
-    expected = expected_europium(fe_h, alpha_fe) if population != "gse" else abundances["Mg"] + GSE_EU_MG
+    expected = expected_europium(fe_h, alpha_fe) if population != "gse" else abundances["Mg"] + _GSE_EU_MG
     eu_fe, r_enhanced = _europium(
         expected, seed if europium_seed is None else europium_seed, population, tau, r_enhanced_fraction
     )
     velocity, observed = _velocities(component, seed)
-    return Stars(teff, logg, fe_h, alpha_fe, {**abundances, "Eu": eu_fe}, expected, velocity, observed, component,
-                 r_enhanced)  # fmt: skip
+    abundances["Eu"] = eu_fe
+    return Stars(teff, logg, fe_h, alpha_fe, abundances, expected, velocity, observed, component, r_enhanced)
 
 
 def _check(n_stars: int, population: str, tau: float, r_enhanced_fraction: float) -> None:
@@ -224,10 +225,10 @@ def _red_giant_branch(fe_h: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarr
     n_stars = len(fe_h)
     # More stars low on the branch than high, and the pile-up of the red clump.
     branch = 0.8 + 2.6 * np.sqrt(random_stream(seed, "stars gravity").random(n_stars))
-    clump = CLUMP_LOGG + CLUMP_SCATTER * random_stream(seed, "stars clump").standard_normal(n_stars)
-    in_clump = random_stream(seed, "stars in clump").random(n_stars) < CLUMP_FRACTION
+    clump = _CLUMP_LOGG + _CLUMP_SCATTER * random_stream(seed, "stars clump").standard_normal(n_stars)
+    in_clump = random_stream(seed, "stars in clump").random(n_stars) < _CLUMP_FRACTION
     logg = _reflect(np.where(in_clump, clump, branch), LOGG_LIMITS)
-    scatter = TRACK_SCATTER * random_stream(seed, "stars temperature").standard_normal(n_stars)
+    scatter = _TRACK_SCATTER * random_stream(seed, "stars temperature").standard_normal(n_stars)
     teff = 4425 + 500 * (logg - 2) - 50 * (logg - 2) ** 2 - 260 * fe_h + 120 * in_clump + scatter
     return _reflect(teff, TEFF_LIMITS), logg
 
@@ -238,31 +239,33 @@ def _reflect(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     return np.clip(np.where(raised > high, 2 * high - raised, raised), low, high)
 
 
-def _abundances(fe_h, alpha_fe, logg, seed: int) -> dict[str, np.ndarray]:
+def _abundances(fe_h: np.ndarray, alpha_fe: np.ndarray, logg: np.ndarray, seed: int) -> dict[str, np.ndarray]:
     abundances = {}
     mixed = np.clip(-fe_h - 0.3, 0, 1) * (logg < 2.2)
     for element, (constant, iron, alpha, scatter) in ELEMENTS.items():
         noise = random_stream(seed, f"stars {element}").standard_normal(len(fe_h))
         values = constant + iron * fe_h + alpha * (alpha_fe - 0.08) + scatter * noise
-        abundances[element] = values + DREDGE_UP.get(element, 0.0) + EXTRA_MIXING.get(element, 0.0) * mixed
+        abundances[element] = values + _DREDGE_UP.get(element, 0.0) + _EXTRA_MIXING.get(element, 0.0) * mixed
     return abundances
 
 
-def _europium(expected, seed: int, population: str, tau: float, r_enhanced_fraction: float):
+def _europium(
+    expected: np.ndarray, seed: int, population: str, tau: float, r_enhanced_fraction: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Return [Eu/Fe] and which stars are r-process-enhanced."""
     n_stars = len(expected)
     scatter = random_stream(seed, "europium scatter").standard_normal(n_stars)
     uniform = random_stream(seed, "europium enhancement").random(n_stars)
     ordinary = np.zeros(n_stars, bool)
     if population == "gse":
-        return expected + np.hypot(tau, GSE_EU_SCATTER) * scatter, ordinary
+        return expected + np.hypot(tau, _GSE_EU_SCATTER) * scatter, ordinary
     if population == "decorrelated":
         return decorrelated_europium(n_stars, seed, tau), ordinary
     if population in ("r-I", "r-II"):
-        low, high = R_I if population == "r-I" else R_II
+        low, high = _R_I if population == "r-I" else _R_II
         return low + (high - low) * uniform, ~ordinary
     enhanced = random_stream(seed, "europium enhanced").random(n_stars) < r_enhanced_fraction
-    tail = np.minimum(R_I[0] - ENHANCEMENT_SCALE * np.log1p(-uniform), R_II[1])
+    tail = np.minimum(_R_I[0] - _ENHANCEMENT_SCALE * np.log1p(-uniform), _R_II[1])
     return np.where(enhanced, tail, expected + tau * scatter), enhanced
 
 
@@ -274,7 +277,7 @@ def decorrelated_europium(n_stars: int, seed: int, tau: float) -> np.ndarray:
 
 
 def _velocities(component: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    dispersion = np.array([VELOCITY_DISPERSION[name] for name in component.tolist()])
+    dispersion = np.array([_VELOCITY_DISPERSION[name] for name in component.tolist()])
     velocity = dispersion * random_stream(seed, "stars velocity").standard_normal(len(component))
     # The Earth's motion: up to 30 km/s at the ecliptic, less towards its poles.
     phase = random_stream(seed, "stars season").random(len(component))

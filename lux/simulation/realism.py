@@ -1,48 +1,48 @@
-"""How real the synthetic spectra look: genuine DR10 giants beside synthetic spectra at their catalogue labels.
+"""How real the synthetic spectra look: observed DR10 giants beside synthetic spectra at their catalogue labels.
 
 A checksum of their name divides the giants into a calibration half, on which the global constants of
 `lux.simulation.layers.Physics` were chosen (`benchmarks/realism.py --calibrate`), and a held-out half, to judge them.
 """
 
 import zlib
+from typing import Any
 
 import numpy as np
 
-from lux.simulation.layers import DEFAULT_PHYSICS
+from lux.simulation.layers import DEFAULT_PHYSICS, Physics
 from lux.simulation.synthesis import synthesize
 from lux.spectroscopy.instrument import chip_of_pixel, chip_ranges, nearest_pixel
 from lux.statistics import bootstrap_rows
+from lux.survey import Survey
 
 RELEASE = "dr10"
-TEFF_RANGE, LEAST_SNR = (4300.0, 4900.0), 150.0
-METALLICITIES = {
+_TEFF_RANGE, _MIN_SNR = (4300.0, 4900.0), 150.0
+_LABELS = ("teff", "logg", "m_h", "alpha_m", "c_m", "n_m")
+_METALLICITIES = {
     "[M/H] < −1.5": (-9.0, -1.5),
     "−1.5 < [M/H] < −0.8": (-1.5, -0.8),
     "[M/H] > −0.8": (-0.8, 9.0),
 }
 
 
-def select_giants(survey):
+def select_giants(survey: Survey) -> tuple[Survey, np.ndarray]:
     """Return the giants of the comparison and a mask (N,) of those in the calibration half.
 
     Giants have 4300 < Teff < 4900 K and a signal-to-noise ratio above 150.
     """
     teff = survey.label("teff")
-    giants = survey[(teff > TEFF_RANGE[0]) & (teff < TEFF_RANGE[1]) & (survey.catalogue["snr"] > LEAST_SNR)]
+    giants = survey[(teff > _TEFF_RANGE[0]) & (teff < _TEFF_RANGE[1]) & (survey.catalogue["snr"] > _MIN_SNR)]
     return giants, np.array([zlib.crc32(str(name).encode()) % 2 == 0 for name in giants.star_id])
 
 
-def synthetic_counterparts(giants, physics=DEFAULT_PHYSICS):
+def synthetic_counterparts(giants: Survey, physics: Physics = DEFAULT_PHYSICS) -> np.ndarray:
     """Return noise-free synthetic flux (N, D) at the catalogue labels; a missing [C/M] or [N/M] counts as solar."""
-    label = {name: np.nan_to_num(giants.label(name)) for name in ("teff", "logg", "m_h", "alpha_m", "c_m", "n_m")}
-    flux = synthesize(
-        label["teff"], label["logg"], label["m_h"], label["alpha_m"], {"C": label["c_m"], "N": label["n_m"]},
-        release=RELEASE, physics=physics,
-    )  # fmt: skip
+    teff, logg, m_h, alpha_m, c_m, n_m = (np.nan_to_num(giants.label(name)) for name in _LABELS)
+    flux = synthesize(teff, logg, m_h, alpha_m, {"C": c_m, "N": n_m}, release=RELEASE, physics=physics)
     return flux[:, nearest_pixel(giants.wavelength)]
 
 
-def compare(observed, ivar, synthetic):
+def compare(observed: np.ndarray, ivar: np.ndarray, synthetic: np.ndarray) -> dict[str, np.ndarray]:
     """Compare observed flux (N, D) with synthetic flux (N, D) star by star, over the pixels with ivar above 0.
 
     Returns a dict of arrays (N,): ``correlation`` (Pearson), ``ceiling`` (the correlation that the synthetic spectrum
@@ -59,7 +59,7 @@ def compare(observed, ivar, synthetic):
     return dict(zip(names, np.array(rows, dtype=float).T, strict=True))
 
 
-def summarise(compared, members=None):
+def summarize(compared: dict[str, np.ndarray], members: np.ndarray | None = None) -> dict[str, Any]:
     """Return medians over the stars of a group, `members` a mask (N,), of what `compare` returns, as a dict."""
     chosen = {name: values if members is None else values[members] for name, values in compared.items()}
     ratio = chosen["synthetic_depth"] / chosen["observed_depth"]
@@ -75,23 +75,23 @@ def summarise(compared, members=None):
     }
 
 
-def median_error(values, seed=0, n_resamples=1000):
+def median_error(values: np.ndarray, seed: int = 0, n_resamples: int = 1000) -> float:
     """Return the standard error of the median of values (N,) by the bootstrap."""
     rows = bootstrap_rows(len(values), n_resamples, seed)
     return float(np.std(np.median(np.asarray(values)[rows], axis=1)))
 
 
-def measure_groups(giants, synthetic):
-    """Return `summarise` of all giants, of each range of metallicity and of each chip, as a dict of dicts."""
+def measure_groups(giants: Survey, synthetic: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Return `summarize` of all giants, of each range of metallicity and of each chip, as a dict of dicts."""
     compared = compare(giants.flux, giants.ivar, synthetic)
     m_h = giants.label("m_h")
-    groups = {"all": summarise(compared)}
-    for name, (low, high) in METALLICITIES.items():
+    groups = {"all": summarize(compared)}
+    for name, (low, high) in _METALLICITIES.items():
         members = (m_h > low) & (m_h <= high)
         if members.any():
-            groups[name] = summarise(compared, members)
+            groups[name] = summarize(compared, members)
     chip = chip_of_pixel(RELEASE)[nearest_pixel(giants.wavelength)]
     for name in chip_ranges(RELEASE):
         here = chip == name
-        groups[f"{name} chip"] = summarise(compare(giants.flux[:, here], giants.ivar[:, here], synthetic[:, here]))
+        groups[f"{name} chip"] = summarize(compare(giants.flux[:, here], giants.ivar[:, here], synthetic[:, here]))
     return groups

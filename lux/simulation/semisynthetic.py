@@ -1,4 +1,4 @@
-"""Genuine spectra with a planted label: real flux, a europium that we made, and, where wanted, its lines in that flux.
+"""Observed spectra with a planted label: real flux, a europium that we made, and, where wanted, its lines in that flux.
 
 What simulators lack is all here: real lines, real noise, real sky, real blends. The true [Eu/Fe] of each star follows
 from its catalogue [M/H] and [alpha/M] by the disc's relation (`lux.simulation.population`) and a scatter of its own;
@@ -16,13 +16,13 @@ from lux.simulation.worlds import Sample, World, as_world, plant
 from lux.spectroscopy.instrument import nearest_pixel
 from lux.survey import Survey, Truth
 
-LABEL = "eu_fe"
-WORLDS = ("shortcut", "signal", "leak")
-KEPT_LABELS = ("teff", "logg", "m_h", "alpha_m")
+_LABEL = "eu_fe"
+_WORLDS = ("shortcut", "signal", "leak")
+_KEPT_LABELS = ("teff", "logg", "m_h", "alpha_m")
 
 
 def plant_europium(survey: Survey, world: str | World = "shortcut", *, tau: float = 0.06, seed: int = 0) -> Survey:
-    """Return a survey of genuine spectra with a planted label [Eu/Fe].
+    """Return a survey of observed spectra with a planted label [Eu/Fe].
 
     Parameters
     ----------
@@ -45,23 +45,23 @@ def plant_europium(survey: Survey, world: str | World = "shortcut", *, tau: floa
     Raises
     ------
     ValueError
-        If the world cannot be planted in genuine spectra, or a label is missing.
+        If the world cannot be planted in observed spectra, or a label is missing.
     """
     world = as_world(world)
-    foreign = [part.name for part in world.parts if part.name not in WORLDS]
+    foreign = [part.name for part in world.parts if part.name not in _WORLDS]
     if foreign:
-        raise ValueError(f"{foreign[0]!r} cannot be planted in genuine spectra; choose one of {', '.join(WORLDS)}")
-    columns = {name: survey.label(name) for name in KEPT_LABELS}
+        raise ValueError(f"{foreign[0]!r} cannot be planted in observed spectra; choose one of {', '.join(_WORLDS)}")
+    columns = {name: survey.label(name) for name in _KEPT_LABELS}
     missing = next((name for name, values in columns.items() if not np.all(np.isfinite(values))), None)
     if missing is not None:
         star = survey.star_id[int(np.argmin(np.isfinite(columns[missing])))]
         raise ValueError(f"star {star} lacks {missing}; leave out the stars without it")
     stars = _stars(columns, tau, seed)
-    noise = draw_label_noise(survey.n_stars, (LABEL,), seed)[:, 0]
-    error = draw_label_errors(survey.n_stars, (LABEL,), seed)[0][:, 0]
+    noise = draw_label_noise(survey.n_stars, (_LABEL,), seed)[:, 0]
+    error = draw_label_errors(survey.n_stars, (_LABEL,), seed)[0][:, 0]
     pixels = nearest_pixel(survey.wavelength)
     flux = plant(world, survey.flux, pixels, Sample(base=stars, stars=stars, tau=tau, label_noise=noise))
-    kept = survey.select_labels(KEPT_LABELS)
+    kept = survey.select_labels(_KEPT_LABELS)
     truth = Truth(
         labels=np.column_stack([*columns.values(), stars.abundances["Eu"]]),
         world=world.describe(tau),
@@ -73,7 +73,7 @@ def plant_europium(survey: Survey, world: str | World = "shortcut", *, tau: floa
         flux=np.where(survey.ivar > 0, flux, survey.flux),
         labels=np.column_stack([kept.labels, stars.abundances["Eu"] + error * noise]),
         label_err=np.column_stack([kept.label_err, error]),
-        label_names=(*KEPT_LABELS, LABEL),
+        label_names=(*_KEPT_LABELS, _LABEL),
         label_units=(*kept.label_units, "dex"),
         truth=truth,
         provenance={**survey.provenance, "planted": world.describe(tau)["planted"], "planted_seed": seed},
@@ -85,6 +85,14 @@ def _stars(columns: dict[str, np.ndarray], tau: float, seed: int) -> Stars:
     nothing = np.zeros(len(expected))
     europium = expected + tau * random_stream(seed, "europium scatter").standard_normal(len(expected))
     return Stars(
-        columns["teff"], columns["logg"], columns["m_h"], columns["alpha_m"], {"Eu": europium}, expected, nothing,
-        nothing, np.full(len(expected), "genuine"), nothing.astype(bool),
-    )  # fmt: skip
+        teff=columns["teff"],
+        logg=columns["logg"],
+        fe_h=columns["m_h"],
+        alpha_fe=columns["alpha_m"],
+        abundances={"Eu": europium},
+        eu_expected=expected,
+        radial_velocity=nothing,
+        observed_velocity=nothing,
+        component=np.full(len(expected), "observed"),
+        r_enhanced=nothing.astype(bool),
+    )

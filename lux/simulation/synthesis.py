@@ -1,18 +1,19 @@
 """Synthetic APOGEE spectra of red giants: LTE line formation in a few layers, instrument profile, pseudo-continuum.
 
 Line opacities at the depth points are laid on a velocity grid three times finer than the pixels, added up into optical
-depth, and integrated along one ray; the emergent flux is convolved with the instrument profile and normalised as a
+depth, and integrated along one ray; the emergent flux is convolved with the instrument profile and normalized as a
 pipeline would. JAX does this in blocks of stars, so that memory stays bounded. The layers come from
 `lux.simulation.layers`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import ArrayLike
 
 from lux.simulation.equilibrium import ATOMIC_MASS_UNIT, BOLTZMANN, BOLTZMANN_EV, SECOND_RADIATION
@@ -20,14 +21,20 @@ from lux.simulation.layers import DEFAULT_PHYSICS, Physics, composition, populat
 from lux.spectroscopy.instrument import LINE_SIGMA_KMS, N_PIXELS, PIXEL_KMS, chip_ranges, pixel_of
 from lux.spectroscopy.lines import LineList, load_lines
 
-ISOTOPE_FRACTION = {"17O": 1 / 2700, "18O": 1 / 500, "15N": 1 / 270}
+_Arrays = dict[str, np.ndarray]
+_Traced = dict[str, Array]
+# Of each chip the first and last pixel that it is nearest to, and its first and last lit pixel.
+_State = tuple[Array, Array, Array, Array, Array]
+_Chips = tuple[tuple[int, int, int, int], ...]
 
-OVERSAMPLING = 3
-STEP_KMS = PIXEL_KMS / OVERSAMPLING
-BLOCK = 64
+_ISOTOPE_FRACTION = {"17O": 1 / 2700, "18O": 1 / 500, "15N": 1 / 270}
+
+_OVERSAMPLING = 3
+_STEP_KMS = PIXEL_KMS / _OVERSAMPLING
+_BLOCK = 64
 
 _MARGIN = 192
-_GRID_SIZE = OVERSAMPLING * N_PIXELS + 2 * _MARGIN
+_GRID_SIZE = _OVERSAMPLING * N_PIXELS + 2 * _MARGIN
 _DOPPLER_TAPS = 5
 _WING_REACH = 150
 _WING_CORE = 3.0
@@ -40,7 +47,7 @@ _THERMAL_MASS = 35.0
 _CONTINUUM_ORDER, _CONTINUUM_ITERATIONS, _CONTINUUM_CLIP_ABOVE = 4, 10, 3.0
 
 
-def _microturbulence(logg, m_h, physics):
+def _microturbulence(logg: np.ndarray, m_h: np.ndarray, physics: Physics) -> np.ndarray:
     """Microturbulence in km/s, linear in logg and [M/H], kept between 0.3 and 4."""
     constant, with_logg, with_m_h = physics.microturbulence
     return np.clip(constant + with_logg * np.asarray(logg) + with_m_h * np.asarray(m_h), 0.3, 4.0)
@@ -54,43 +61,43 @@ class _LineData:
     whose kernel is the whole profile).
     """
 
-    names: tuple
-    narrow: dict
-    winged: dict
+    names: tuple[str, ...]
+    narrow: _Arrays
+    winged: _Arrays
 
 
-def _isotope_fraction(isotope, physics):
+def _isotope_fraction(isotope: str, physics: Physics) -> float:
     """Fraction of a molecule that is of one isotopologue, such as "13C16O"; main isotopes of N, O, H count fully."""
     heavy = 1.0 / (1.0 + physics.carbon_isotope_ratio)
     fraction = heavy ** isotope.count("13C") * (1.0 - heavy) ** isotope.count("12C")
     fraction *= 2.0 if isotope == "12C13C" else 1.0
-    for name, share in ISOTOPE_FRACTION.items():
+    for name, share in _ISOTOPE_FRACTION.items():
         fraction *= share if name in isotope else 1.0
     return fraction
 
 
-def _line_constant(lines, physics):
-    """ln of the absorption per absorber and unit partition function at zero excitation, spread over a velocity cell."""
+def _line_constant(lines: LineList, physics: Physics) -> np.ndarray:
+    """ln of the absorption per absorber and unit partition function at zero excitation, in one velocity cell."""
     names, index = np.unique(lines.isotope, return_inverse=True)
     fraction = np.array([_isotope_fraction(str(name), physics) for name in names])[index]
     offsets = dict(physics.strength_offset)
     offset = np.array([offsets.get(str(element), offsets["atoms"]) for element in lines.element])
-    return np.log(_LINE_ABSORPTION * lines.wavelength * fraction / STEP_KMS) + np.log(10.0) * (lines.log_gf + offset)
+    return np.log(_LINE_ABSORPTION * lines.wavelength * fraction / _STEP_KMS) + np.log(10.0) * (lines.log_gf + offset)
 
 
-def _wing_kernel(lines, cells, stark_width):
+def _wing_kernel(lines: LineList, cells: np.ndarray, stark_width: float) -> np.ndarray:
     """Wing profiles (M, 2 reach + 1) per cell: Lorentzian wings outside a soft core; the whole profile for hydrogen.
 
     Hydrogen has a Lorentzian of half width growing as n^2 (linear Stark effect), `stark_width` km/s at Brackett 11-4.
     """
     offset = np.arange(-_WING_REACH, _WING_REACH + 1) - cells[:, None]
     upper_level = 1.0 / np.sqrt(1.0 / 16.0 - 911.763 / lines.wavelength)
-    stark = np.where(lines.element == "H", stark_width * (upper_level / 11.0) ** 2 / STEP_KMS, 1.0)[:, None]
+    stark = np.where(lines.element == "H", stark_width * (upper_level / 11.0) ** 2 / _STEP_KMS, 1.0)[:, None]
     hydrogen = stark / np.pi / (offset**2 + stark**2)
     return np.where(lines.element[:, None] == "H", hydrogen, 1.0 / np.pi / (offset**2 + _WING_CORE**2))
 
 
-def _winged_lines(lines):
+def _winged_lines(lines: LineList) -> np.ndarray:
     """Indices of hydrogen and of the strongest atomic lines with a known van der Waals width."""
     reference = line_strength([4300.0, 4700.0], [1.7, 2.5], [0.0, 0.3], lines=lines).max(axis=0)
     reference = np.where((lines.damping < 0) & (lines.element != "H"), reference, 0.0)
@@ -98,33 +105,33 @@ def _winged_lines(lines):
     return np.sort(np.concatenate([np.flatnonzero(lines.element == "H"), strongest]))
 
 
-def _prepare(lines, physics):
+def _prepare(lines: LineList, physics: Physics) -> _LineData:
     """The _LineData of a LineList; lines without log_gf or off the grid are left out."""
-    position = OVERSAMPLING * pixel_of(lines.wavelength) + _MARGIN
+    position = _OVERSAMPLING * pixel_of(lines.wavelength) + _MARGIN
     usable = np.isfinite(lines.log_gf) & (position > _WING_REACH) & (position < _GRID_SIZE - _WING_REACH - 2)
     lines, position = lines[usable], position[usable]
     names, species = np.unique(lines.species, return_inverse=True)
     cell = np.floor(position).astype(np.int32)
     constant = _line_constant(lines, physics)
     winged = _winged_lines(lines)
-    damping = lines.damping + np.log10(physics.damping_scale * lines.wavelength * 1e-13 / (4.0 * np.pi * STEP_KMS))
+    damping = lines.damping + np.log10(physics.damping_scale * lines.wavelength * 1e-13 / (4.0 * np.pi * _STEP_KMS))
     damping = np.where(lines.element == "H", 0.0, np.log(10.0) * damping)
     narrow = np.flatnonzero(lines.element != "H")
 
-    def part(chosen, **extra):
+    def part(chosen: np.ndarray, **extra: np.ndarray) -> _Arrays:
         columns = {"constant": constant, "excitation": lines.excitation} | extra
-        columns = {name: np.float32(values[chosen]) for name, values in columns.items()}
-        return columns | {"species": np.int32(species[chosen]), "cell": cell[chosen]}
+        columns = {name: values[chosen].astype(np.float32) for name, values in columns.items()}
+        return columns | {"species": species[chosen].astype(np.int32), "cell": cell[chosen]}
 
     return _LineData(
         tuple(str(name) for name in names),
         part(narrow, share=position - cell),
         part(winged, damping=damping, broadened=lines.element != "H")
-        | {"kernel": np.float32(_wing_kernel(lines[winged], (position - cell)[winged], physics.stark_width))},
+        | {"kernel": _wing_kernel(lines[winged], (position - cell)[winged], physics.stark_width).astype(np.float32)},
     )
 
 
-def _depth_weights(log_tau):
+def _depth_weights(log_tau: np.ndarray) -> np.ndarray:
     """Weights (K, 2) that turn the opacity ratios at both ends of an interval into optical depth, linear in ln tau."""
     tau = 10.0**log_tau
     mean = np.diff(tau) / (np.log(10.0) * np.diff(log_tau))
@@ -132,30 +139,32 @@ def _depth_weights(log_tau):
     return np.concatenate([[[0.0, tau[0]]], weights]).astype(np.float32)
 
 
-def _strength(part, population, beta):
+def _strength(part: _Traced, population: Array, beta: Array) -> Array:
     """Line strengths (L, B) in continuous opacities times cells."""
     return jnp.exp(part["constant"][:, None] + population[part["species"]] - part["excitation"][:, None] * beta)
 
 
-def _layer_opacity(narrow, winged, population, beta, doppler, perturbers):
+def _layer_opacity(narrow: _Traced, winged: _Traced, layer: _Traced) -> Array:
     """Total over continuous opacity (G, B) at one depth: Doppler cores of all lines and wings of the strong ones."""
+    population, beta = layer["population"], layer["beta"]
     strength = _strength(narrow, population, beta)
     cells = jnp.zeros((_GRID_SIZE, beta.shape[0]), dtype=strength.dtype)
     for share, cell in ((1.0 - narrow["share"], narrow["cell"]), (narrow["share"], narrow["cell"] + 1)):
         cells = cells.at[cell].add(strength * share[:, None], indices_are_sorted=True)
     taps = jnp.arange(-_DOPPLER_TAPS, _DOPPLER_TAPS + 1, dtype=strength.dtype)[:, None]
-    profile = jnp.exp(-((taps / doppler) ** 2))
+    profile = jnp.exp(-((taps / layer["doppler"]) ** 2))
     profile = profile / profile.sum(axis=0)
     padded = jnp.pad(cells, ((_DOPPLER_TAPS, _DOPPLER_TAPS), (0, 0)))
     opacity = 1.0 + sum(
-        profile[tap] * jax.lax.slice_in_dim(padded, tap, tap + _GRID_SIZE) for tap in range(2 * _DOPPLER_TAPS + 1)
+        (profile[tap] * jax.lax.slice_in_dim(padded, tap, tap + _GRID_SIZE) for tap in range(2 * _DOPPLER_TAPS + 1)),
+        jnp.zeros_like(cells),
     )
     if winged["cell"].size == 0:
         return opacity
-    width = jnp.exp(winged["damping"][:, None] + winged["broadened"][:, None] * perturbers)
+    width = jnp.exp(winged["damping"][:, None] + winged["broadened"][:, None] * layer["perturbers"])
     wings = _strength(winged, population, beta) * width
 
-    def add_wing(line, total):
+    def add_wing(line: Array, total: Array) -> Array:
         first = (winged["cell"][line] - _WING_REACH, 0)
         window = jax.lax.dynamic_slice(total, first, (2 * _WING_REACH + 1, total.shape[1]))
         window = window + winged["kernel"][line][:, None] * wings[line]
@@ -164,13 +173,13 @@ def _layer_opacity(narrow, winged, population, beta, doppler, perturbers):
     return jax.lax.fori_loop(0, wings.shape[0], add_wing, opacity)
 
 
-def _emergent(opacities, source, weights, shape):
+def _emergent(opacities: Callable[[Array], Array], source: Array, weights: Array, shape: tuple[int, int]) -> Array:
     """Flux along one ray at mu = 2/3, the source function linear in optical depth between the depth points.
 
     `opacities` is a function of the index of the depth point, scanned from the surface inwards.
     """
 
-    def deepen(state, index):
+    def deepen(state: _State, index: Array) -> tuple[_State, None]:
         tau, transmission, flux, opacity_above, source_above = state
         opacity = opacities(index)
         growth = weights[index, 0] * opacity_above + weights[index, 1] * opacity
@@ -186,7 +195,7 @@ def _emergent(opacities, source, weights, shape):
     return jax.lax.scan(deepen, start, jnp.arange(source.shape[0]))[0][2]
 
 
-def _pseudo_continuum(flux, basis, chips, clip_below):
+def _pseudo_continuum(flux: Array, basis: Array, chips: _Chips, clip_below: float) -> Array:
     """Pseudo-continuum (8575, B): per chip a polynomial through the pixels that survive asymmetric sigma clipping."""
     order = _CONTINUUM_ORDER + 1
     pieces = []
@@ -194,10 +203,16 @@ def _pseudo_continuum(flux, basis, chips, clip_below):
         values, terms = flux[inner_first:inner_last], basis[inner_first:inner_last]
         products = (terms[:, :, None] * terms[:, None, :]).reshape(-1, order * order)
 
-        def refit(_, weight, values=values, terms=terms, products=products):
+        def refit(
+            _: int,
+            weight: Array,
+            values: Array = values,
+            terms: Array = terms,
+            products: Array = products,
+        ) -> Array:
             residual = values - terms @ _solve(weight, values, terms, products)
-            spread = jnp.sqrt((weight * residual**2).sum(0) / weight.sum(0))
-            kept = (residual > -clip_below * spread) & (residual < _CONTINUUM_CLIP_ABOVE * spread)
+            std = jnp.sqrt((weight * residual**2).sum(0) / weight.sum(0))
+            kept = (residual > -clip_below * std) & (residual < _CONTINUUM_CLIP_ABOVE * std)
             return kept.astype(values.dtype)
 
         weight = jax.lax.fori_loop(0, _CONTINUUM_ITERATIONS - 1, refit, jnp.ones_like(values))
@@ -205,14 +220,14 @@ def _pseudo_continuum(flux, basis, chips, clip_below):
     return jnp.concatenate(pieces)
 
 
-def _solve(weight, values, terms, products):
+def _solve(weight: Array, values: Array, terms: Array, products: Array) -> Array:
     """Coefficients (order, B) of the weighted polynomial fit."""
     order = terms.shape[1]
     normal = (weight.T @ products).reshape(-1, order, order)
     return jnp.linalg.solve(normal, ((weight * values).T @ terms)[..., None])[..., 0].T
 
 
-def _continuum_basis(release):
+def _continuum_basis(release: str) -> tuple[np.ndarray, _Chips]:
     """Chebyshev polynomials (8575, order + 1) per chip, and per chip (first, last, first and last lit pixel).
 
     Pixels in a gap belong to the nearer chip and take the value at its edge.
@@ -231,36 +246,51 @@ def _continuum_basis(release):
 
 
 @partial(jax.jit, static_argnames=("chips",))
-def _flux_block(narrow, winged, stars, weights, kernel, basis, clip_below, chips):
+def _flux_block(
+    narrow: _Traced,
+    winged: _Traced,
+    stars: _Traced,
+    weights: Array,
+    kernel: Array,
+    basis: Array,
+    clip_below: float,
+    chips: _Chips,
+) -> Array:
     """Flux (8575, B) of the B stars of a block; the arrays of `stars` are (K, B), its populations (K, S, B)."""
     shape = (_GRID_SIZE, stars["beta"].shape[1])
 
-    def opacity(index):
-        columns = (stars[name][index] for name in ("population", "beta", "doppler", "perturbers"))
-        return _layer_opacity(narrow, winged, *columns)
+    def opacity(index: Array) -> Array:
+        return _layer_opacity(narrow, winged, {name: values[index] for name, values in stars.items()})
 
     emergent = _emergent(opacity, stars["source"], weights, shape)
     continuum = _emergent(lambda index: jnp.ones((1, shape[1]), jnp.float32), stars["source"], weights, (1, shape[1]))
     residual = emergent / continuum
     reach = kernel.shape[0] // 2
-    flux = 0.0
+    flux = jnp.zeros((N_PIXELS, shape[1]), residual.dtype)
     for tap in range(kernel.shape[0]):
         start = _MARGIN - reach + tap
-        sample = jax.lax.slice_in_dim(residual, start, start + OVERSAMPLING * (N_PIXELS - 1) + 1, OVERSAMPLING)
+        sample = jax.lax.slice_in_dim(residual, start, start + _OVERSAMPLING * (N_PIXELS - 1) + 1, _OVERSAMPLING)
         flux = flux + kernel[tap] * sample
     return flux / _pseudo_continuum(flux, basis, chips, clip_below) if chips else flux
 
 
 def _lsf_kernel(macroturbulence: float) -> np.ndarray:
     """Gaussian kernel (2 T + 1,) on the fine grid with unit sum, macroturbulence added in quadrature."""
-    sigma = np.hypot(LINE_SIGMA_KMS, macroturbulence) / STEP_KMS
+    sigma = np.hypot(LINE_SIGMA_KMS, macroturbulence) / _STEP_KMS
     reach = min(int(np.ceil(3.5 * sigma)), _MARGIN)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     return (kernel / kernel.sum()).astype(np.float32)
 
 
-def line_strength(teff, logg, m_h, alpha_m=0.0, lines=None, physics=DEFAULT_PHYSICS):
-    """How strongly each line absorbs in each star, shape (N, L): line-centre over continuous opacity.
+def line_strength(
+    teff: ArrayLike,
+    logg: ArrayLike,
+    m_h: ArrayLike,
+    alpha_m: ArrayLike = 0.0,
+    lines: LineList | None = None,
+    physics: Physics = DEFAULT_PHYSICS,
+) -> np.ndarray:
+    """How strongly each line absorbs in each star, shape (N, L): line-center over continuous opacity.
 
     The largest value over the depth points, those above the continuum-forming layer weighted down by their optical
     depth; saturation is not included. Lines without log_gf get 0.
@@ -281,10 +311,15 @@ def line_strength(teff, logg, m_h, alpha_m=0.0, lines=None, physics=DEFAULT_PHYS
     return best
 
 
-def _star_columns(teff, logg, m_h, alpha_m, abundances, names, physics):
+def _star_columns(
+    teff: np.ndarray,
+    logg: np.ndarray,
+    numbers: Mapping[str, np.ndarray],
+    microturbulence: np.ndarray,
+    names: Sequence[str],
+    physics: Physics,
+) -> _Arrays:
     """What the line formation needs of every star at every depth: float32 arrays (K, N), populations (K, S, N)."""
-    microturbulence = _microturbulence(logg, m_h, physics)
-    numbers = composition(m_h, alpha_m, abundances)
     layers = structure(teff, logg, numbers, physics)
     temperature = layers.temperature
     emission = np.log(-np.expm1(-_PHOTON_TEMPERATURE / temperature) / layers.opacity)
@@ -292,7 +327,7 @@ def _star_columns(teff, logg, m_h, alpha_m, abundances, names, physics):
     columns = {
         "population": np.transpose(populations(layers, numbers, names) + emission, (2, 0, 1)),
         "beta": (1.0 / (BOLTZMANN_EV * temperature)).T,
-        "doppler": (np.sqrt(thermal + microturbulence[:, None] ** 2) / STEP_KMS).T,
+        "doppler": (np.sqrt(thermal + microturbulence[:, None] ** 2) / _STEP_KMS).T,
         "perturbers": (np.log(layers.hydrogen) + 0.3 * np.log(temperature / 1e4)).T,
         "source": (1.0 / np.expm1(_PHOTON_TEMPERATURE / temperature)).T,
     }
@@ -339,22 +374,23 @@ def synthesize(
     _check_range("logg", logg, -1.0, 5.0)
     _check_range("m_h", m_h, -5.0, 1.5)
     data = _prepare(load_lines() if lines is None else lines, physics)
-    stars = _star_columns(teff, logg, m_h, alpha_m, abundances, data.names, physics)
+    microturbulence = _microturbulence(logg, m_h, physics)
+    stars = _star_columns(teff, logg, composition(m_h, alpha_m, abundances), microturbulence, data.names, physics)
     weights = _depth_weights(np.array(physics.log_tau))
     kernel = _lsf_kernel(physics.macroturbulence)
     basis, chips = _continuum_basis(release)
     flux = np.empty((len(teff), N_PIXELS), dtype=np.float32)
-    for first in range(0, len(teff), BLOCK):
+    for first in range(0, len(teff), _BLOCK):
         # The last block repeats its last star, so that every block has one shape and is compiled once.
-        chosen = np.minimum(np.arange(first, first + BLOCK), len(teff) - 1)
+        chosen = np.minimum(np.arange(first, first + _BLOCK), len(teff) - 1)
         part = {name: values[..., chosen] for name, values in stars.items()}
         clip_below, chips_used = np.float32(physics.continuum_clip), chips if pseudo_continuum else ()
         spectra = _flux_block(data.narrow, data.winged, part, weights, kernel, basis, clip_below, chips=chips_used)
-        flux[first : first + BLOCK] = np.asarray(spectra).T[: len(teff) - first]
+        flux[first : first + _BLOCK] = np.asarray(spectra).T[: len(teff) - first]
     return flux
 
 
-def _check_range(name, values, lowest, highest):
+def _check_range(name: str, values: np.ndarray, lowest: float, highest: float) -> None:
     """Raise ValueError unless every value is finite and in range."""
     wrong = ~((values >= lowest) & (values <= highest))
     if wrong.any():

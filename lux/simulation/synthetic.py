@@ -8,17 +8,18 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lux.simulation.array_cache import ArrayCache
 from lux.simulation.equilibrium import ELEMENTS as MODEL_ELEMENTS
-from lux.simulation.observation import Observation, draw_label_errors, draw_label_noise, draw_noise, draw_snr
+from lux.simulation.observation import Exposures, Observation, draw_label_errors, draw_label_noise, draw_noise, draw_snr
 from lux.simulation.population import LABEL_NAMES, Stars, draw_stars, random_stream
 from lux.simulation.synthesis import synthesize
 from lux.simulation.worlds import Sample, World, as_world, plant, world_stars
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
 from lux.survey import Survey, Truth, label_unit
 
-DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
+_DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 _STELLAR_PARAMETERS = ("teff", "logg", "fe_h", "alpha_fe")
 # Surveys of the same stars that one process makes share their noise-free spectra and their noise.
 SHARED = ArrayCache(max_bytes=400 * 2**20)
@@ -29,12 +30,12 @@ def make_survey(
     seed: int = 0,
     world: str | World = "shortcut",
     population: str = "disc",
-    label_names: tuple[str, ...] = DEFAULT_LABELS,
+    label_names: tuple[str, ...] = _DEFAULT_LABELS,
     tau: float = 0.06,
     *,
     r_enhanced_fraction: float = 0.001,
     missing_fraction: float = 0.0,
-    wavelength_range=None,
+    wavelength_range: ArrayLike | None = None,
     star_seed: int | None = None,
     release: str = "dr17",
     **observing: Any,
@@ -84,35 +85,38 @@ def make_survey(
     observation = _observation(observing)
     _check(label_names, missing_fraction)
     pixels = _pixels(release, wavelength_range)
-    wavelength = wavelength_grid()[pixels]
-    base = draw_stars(n_stars, seed if star_seed is None else star_seed, population=population, tau=tau,
-                      r_enhanced_fraction=r_enhanced_fraction, europium_seed=seed)  # fmt: skip
+    base = draw_stars(
+        n_stars,
+        seed if star_seed is None else star_seed,
+        population=population,
+        tau=tau,
+        r_enhanced_fraction=r_enhanced_fraction,
+        europium_seed=seed,
+    )
     stars = world_stars(world, base, seed=seed, tau=tau)
     _check_planted(world, pixels, stars)
-    snr = draw_snr(n_stars, seed, observation)
     label_noise = draw_label_noise(n_stars, (world.label,), seed)[:, 0]
     sample = Sample(base=base, stars=stars, tau=tau, label_noise=label_noise)
     noise_free = plant(world, noise_free_flux(base, pixels), pixels, sample)
-    noise, ivar = _noise(pixels, stars, snr, seed, observation)
-    # A masked pixel has flux 1.
-    flux = np.where(ivar > 0, noise_free + noise, np.float32(1))
+    snr = draw_snr(n_stars, seed, observation)
+    noise, ivar = _noise(Exposures(observation, pixels, snr, stars.observed_velocity), seed)
     labels, label_err, galah_snr = _labels(stars, label_names, missing_fraction, seed)
+    provenance = {"source": "synthetic", "seed": seed, "star_seed": star_seed, "population": population}
+    provenance |= {"release": release, "r_enhanced_fraction": r_enhanced_fraction, "missing_fraction": missing_fraction}
     return Survey(
-        wavelength=wavelength, flux=flux, ivar=ivar, labels=labels, label_err=label_err, label_names=label_names,
+        wavelength=wavelength_grid()[pixels],
+        # A masked pixel has flux 1.
+        flux=np.where(ivar > 0, noise_free + noise, np.float32(1)),
+        ivar=ivar,
+        labels=labels,
+        label_err=label_err,
+        label_names=label_names,
         label_units=tuple(map(label_unit, label_names)),
         star_id=np.array([f"synthetic-{seed}-{number:06d}" for number in range(n_stars)]),
         catalogue={"snr": snr, "galah_snr": galah_snr, "radial_velocity": stars.radial_velocity},
-        truth=Truth(
-            labels=np.stack([stars.label(name) for name in label_names], axis=1),
-            world=world.describe(tau),
-            columns=_true_columns(stars),
-        ),
-        provenance={
-            "source": "synthetic", "seed": seed, "star_seed": star_seed, "population": population, "release": release,
-            "r_enhanced_fraction": r_enhanced_fraction, "missing_fraction": missing_fraction,
-            "observation": dataclasses.asdict(observation),
-        },
-    )  # fmt: skip
+        truth=Truth(_true_labels(stars, label_names), world.describe(tau), _true_columns(stars)),
+        provenance=provenance | {"observation": dataclasses.asdict(observation)},
+    )
 
 
 def _observation(options: dict[str, Any]) -> Observation:
@@ -131,7 +135,7 @@ def _check(label_names: tuple[str, ...], missing_fraction: float) -> None:
         raise ValueError(f"missing_fraction must lie in [0, 1), got {missing_fraction}")
 
 
-def _pixels(release: str, wavelength_range) -> np.ndarray:
+def _pixels(release: str, wavelength_range: ArrayLike | None) -> np.ndarray:
     """Return the pixels of the APOGEE grid that a survey keeps, in order."""
     keep = on_chip(release)
     if wavelength_range is not None:
@@ -158,33 +162,38 @@ def _check_planted(world: World, pixels: np.ndarray, stars: Stars) -> None:
 def noise_free_flux(stars: Stars, pixels: np.ndarray) -> np.ndarray:
     """Return the noise-free flux (N, D) of stars without anything planted; europium has no part in it."""
     abundances = {element: values for element, values in stars.abundances.items() if element in MODEL_ELEMENTS}
-    parameters = [getattr(stars, name) for name in _STELLAR_PARAMETERS]
-    arguments = (*parameters, *abundances.values(), pixels)
-    return SHARED.get("flux", arguments, lambda: (synthesize(*parameters, abundances)[:, pixels],))[0]
+    parameters = (stars.teff, stars.logg, stars.fe_h, stars.alpha_fe)
+
+    def compute() -> tuple[np.ndarray]:
+        return (synthesize(*parameters, abundances)[:, pixels],)
+
+    return SHARED.get("flux", (*parameters, *abundances.values(), pixels), compute)[0]
 
 
-def _noise(pixels, stars: Stars, snr, seed: int, observation: Observation) -> tuple[np.ndarray, np.ndarray]:
-    """Return the noise and the inverse variance (N, D) of observed stars; those of a large survey are not kept."""
-
-    def draw() -> tuple[np.ndarray, np.ndarray]:
-        return draw_noise(pixels, stars.observed_velocity, snr, seed=seed, observation=observation)
-
-    if 8 * len(snr) * len(pixels) > SHARED.max_bytes // 8:
-        return draw()
-    noise, ivar = SHARED.get("noise", (pixels, stars.observed_velocity, snr, seed, repr(observation)), draw)
+def _noise(exposures: Exposures, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the noise and the inverse variance (N, D) of exposures; those of a large survey are not kept."""
+    if 8 * np.prod(exposures.shape) > SHARED.max_bytes // 8:
+        return draw_noise(exposures, seed)
+    arguments = (exposures.pixels, exposures.velocity, exposures.snr, seed, repr(exposures.observation))
+    noise, ivar = SHARED.get("noise", arguments, lambda: draw_noise(exposures, seed))
     return noise, ivar
 
 
-def _labels(stars: Stars, names: tuple[str, ...], missing_fraction: float, seed: int):
+def _labels(
+    stars: Stars, names: tuple[str, ...], missing_fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return observed labels and their errors (N, M) and the signal-to-noise ratio of the catalogue (N,)."""
-    truth = np.stack([stars.label(name) for name in names], axis=1)
     errors, snr = draw_label_errors(len(stars), names, seed)
-    labels = truth + errors * draw_label_noise(len(stars), names, seed)
+    labels = _true_labels(stars, names) + errors * draw_label_noise(len(stars), names, seed)
     for column, name in enumerate(names):
         if name not in _STELLAR_PARAMETERS:
             missing = random_stream(seed, f"label missing {name}").random(len(stars)) < missing_fraction
             labels[missing, column] = np.nan
     return labels, errors, snr
+
+
+def _true_labels(stars: Stars, names: tuple[str, ...]) -> np.ndarray:
+    return np.stack([stars.label(name) for name in names], axis=1)
 
 
 def _true_columns(stars: Stars) -> dict[str, np.ndarray]:

@@ -407,10 +407,9 @@ def natural_depths(species: str) -> tuple[float, ...]:
     wavelengths = _species_wavelengths(species)
     element = species.split()[0]
     reference = _reference_abundance(element)
-    flux = synthesize(
-        np.full(2, _REFERENCE_TEFF), np.full(2, _REFERENCE_LOGG), np.full(2, disc_moments(0.0)["fe_h_mean"]),
-        _REFERENCE_ALPHA_FE, {element: np.array([reference, reference - 9.0])},
-    )  # fmt: skip
+    fe_h = np.full(2, disc_moments(0.0)["fe_h_mean"])
+    abundances = {element: np.array([reference, reference - 9.0])}
+    flux = synthesize(_REFERENCE_TEFF, _REFERENCE_LOGG, fe_h, _REFERENCE_ALPHA_FE, abundances)
     nearest = nearest_pixel(wavelengths)
     return tuple(float(depth) for depth in 1 - flux[0, nearest] / flux[1, nearest])
 

@@ -1,20 +1,21 @@
 """Residuals of the night sky: fixed in the observer's frame, they move from star to star in the rest frame."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
-from lux.spectroscopy.line_detection import pixel_index, spread
+from lux.spectroscopy.line_detection import pixel_index, to_full_grid
 from lux.spectroscopy.lines import airglow_lines
 from lux.survey import Survey
 
 # The Earth's motion and a margin: how far the velocity towards the telescope may lie from the heliocentric one, km/s.
-LARGEST_DIFFERENCE = 35.0
+_MAX_DIFFERENCE = 35.0
 # Half width of what an airglow line spoils, three standard deviations of the instrument profile, km/s.
 REACH = 17.0
 FAINTEST = 0.02
 
 
-def rest_wavelengths(velocity, faintest: float = FAINTEST) -> np.ndarray:
+def rest_wavelengths(velocity: ArrayLike, faintest: float = FAINTEST) -> np.ndarray:
     """Return where the airglow lines of at least a relative strength fall in the rest frames of stars, (N, L) Angstrom.
 
     `velocity` (N,) is that of the star towards the telescope in km/s; `faintest` is relative to the strongest line.
@@ -24,7 +25,9 @@ def rest_wavelengths(velocity, faintest: float = FAINTEST) -> np.ndarray:
     return observed / (1 + np.asarray(velocity, float)[:, None] / SPEED_OF_LIGHT_KMS)
 
 
-def near_airglow(wavelength, velocity, reach: float = REACH, faintest: float = FAINTEST) -> np.ndarray:
+def near_airglow(
+    wavelength: ArrayLike, velocity: ArrayLike, reach: float = REACH, faintest: float = FAINTEST
+) -> np.ndarray:
     """Return which rest-frame pixels of each star lie within `reach` km/s of an airglow line, (N, D) boolean."""
     wavelength = np.asarray(wavelength, float)
     places = rest_wavelengths(velocity, faintest)
@@ -52,12 +55,12 @@ def observed_velocity(survey: Survey) -> np.ndarray:
     if "radial_velocity" not in survey.catalogue:
         raise ValueError("the catalogue needs a column 'radial_velocity' in km/s to place airglow in the rest frame")
     index = pixel_index(survey.wavelength)
-    raised = spread(_raised_errors(survey.ivar), index)
+    raised = to_full_grid(_raised_errors(survey.ivar), index)
     step = np.median(np.diff(np.log(survey.wavelength)))
     lines = airglow_lines()
     places = np.interp(np.log(lines.wavelength), np.log(survey.wavelength), index, left=np.nan, right=np.nan)
     kept = np.isfinite(places)
-    shifts = np.arange(-LARGEST_DIFFERENCE, LARGEST_DIFFERENCE + 0.5)
+    shifts = np.arange(-_MAX_DIFFERENCE, _MAX_DIFFERENCE + 0.5)
     velocity = np.asarray(survey.catalogue["radial_velocity"], float)
     best = np.empty(survey.n_stars)
     for star in range(survey.n_stars):

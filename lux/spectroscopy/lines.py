@@ -6,6 +6,7 @@ from importlib.resources import as_file, files
 
 import numpy as np
 from astropy.table import Table
+from numpy.typing import ArrayLike
 
 _GIANT_TABLE = "giant_lines.ecsv"
 _HEAVY_TABLE = "heavy_lines.ecsv"
@@ -13,10 +14,20 @@ _AIRGLOW_TABLE = "airglow_lines.ecsv"
 
 # Fraction of each element's solar abundance made by the r-process (Sneden, Cowan & Gallino 2008, Table 2 and text).
 R_PROCESS_FRACTION = {
-    "Rb": 0.50, "Ba": 0.15, "La": 0.25, "Ce": 0.19, "Pr": 0.51, "Nd": 0.42, "Sm": 0.67, "Eu": 0.98,
-    "Gd": 0.82, "Dy": 0.88, "Er": 0.83, "Yb": 0.68, "Cs": 0.85,
-}  # fmt: skip
-S_PROCESS_FRACTION = {element: round(1.0 - fraction, 4) for element, fraction in R_PROCESS_FRACTION.items()}
+    "Rb": 0.50,
+    "Ba": 0.15,
+    "La": 0.25,
+    "Ce": 0.19,
+    "Pr": 0.51,
+    "Nd": 0.42,
+    "Sm": 0.67,
+    "Eu": 0.98,
+    "Gd": 0.82,
+    "Dy": 0.88,
+    "Er": 0.83,
+    "Yb": 0.68,
+    "Cs": 0.85,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +35,7 @@ class LineList:
     """Spectral lines, one entry per line in every array; the lists of this module are in order of wavelength.
 
     `wavelength` vacuum Angstrom; `species` as written ("Fe I", "CO"); `element` symbol, or the formula of a molecule;
-    `ion` 0 for neutral atoms and molecules, 1 for singly ionised; `excitation` of the lower level in eV; `log_gf`
+    `ion` 0 for neutral atoms and molecules, 1 for singly ionized; `excitation` of the lower level in eV; `log_gf`
     (NaN where only the position is known); `damping` log10 of the van der Waals width per hydrogen atom at 10,000 K
     in rad/s cm^3 (0 = unknown); `isotope` such as "13C16O" ("" = all isotopes); `source` of the data.
     """
@@ -39,19 +50,19 @@ class LineList:
     isotope: np.ndarray
     source: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         lengths = {field.name: np.shape(getattr(self, field.name)) for field in fields(self)}
         if len(set(lengths.values())) != 1 or len(lengths["wavelength"]) != 1:
             raise ValueError(f"every column of a LineList must be one-dimensional and equally long, got {lengths}")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.wavelength)
 
-    def __getitem__(self, selection):
+    def __getitem__(self, selection: slice | np.ndarray) -> "LineList":
         """The selected lines (mask, slice or indices) as a new LineList."""
         return LineList(**{field.name: np.atleast_1d(getattr(self, field.name)[selection]) for field in fields(self)})
 
-    def within(self, first, last):
+    def within(self, first: float, last: float) -> "LineList":
         """The lines between two vacuum wavelengths in Angstrom."""
         return self[(self.wavelength >= first) & (self.wavelength <= last)]
 
@@ -69,11 +80,11 @@ class AirglowLines:
     separation: np.ndarray
     strength: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.wavelength)
 
 
-def combine(*line_lists):
+def combine(*line_lists: LineList) -> LineList:
     """One LineList with the lines of all, in order of wavelength."""
     columns = {f.name: np.concatenate([getattr(lines, f.name) for lines in line_lists]) for f in fields(LineList)}
     order = np.argsort(columns["wavelength"], kind="stable")
@@ -88,8 +99,8 @@ def _read_table(name: str) -> dict[str, np.ndarray]:
     return {column: np.array(np.ma.filled(table[column], "")) for column in table.colnames}
 
 
-def _parse_species(species):
-    """Element and ionisation stage of names such as "Fe I", "Ce II", "CO"."""
+def _parse_species(species: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Element and ionization stage of names such as "Fe I", "Ce II", "CO"."""
     parts = [name.split() for name in species]
     element = np.array([part[0] for part in parts])
     ion = np.array([{"I": 0, "II": 1}[part[1]] if len(part) > 1 else 0 for part in parts])
@@ -109,7 +120,7 @@ def _load_table(name: str) -> LineList:
     return LineList(element=element, ion=ion, **(defaults | columns))
 
 
-def load_lines(heavy=True):
+def load_lines(heavy: bool = True) -> LineList:
     """The lines that shape the spectrum of a red giant between 15050 and 17000 A; with `heavy`, Ce to Yb as well.
 
     Made by tools/make_line_table.py from the APOGEE line list of 2013-12-16 (Shetrone et al. 2015, ApJS 221, 24).
@@ -118,7 +129,7 @@ def load_lines(heavy=True):
     return combine(giant, heavy_element_lines()) if heavy else giant
 
 
-def heavy_element_lines():
+def heavy_element_lines() -> LineList:
     """Lines of neutron-capture elements (Rb, Cs, Ce, Nd, Er, Yb), log_gf NaN where only the position is published."""
     return _load_table(_HEAVY_TABLE)
 
@@ -129,24 +140,10 @@ def airglow_lines() -> AirglowLines:
     return AirglowLines(**_read_table(_AIRGLOW_TABLE))
 
 
-def lines_of(element, lines=None):
-    """All lines of an element ("Fe", every ionisation stage) or molecule ("CO"); an empty LineList if it has none."""
+def lines_of(element: str, lines: LineList | None = None) -> LineList:
+    """All lines of an element ("Fe", every ionization stage) or molecule ("CO"); an empty LineList if it has none."""
     lines = load_lines() if lines is None else lines
     return lines[lines.element == element]
-
-
-def lines_near(wavelength, within, species=None, lines=None):
-    """The lines at most `within` Angstrom from a vacuum wavelength, the nearest first.
-
-    `species` is an element ("Fe"), a molecule ("CO") or a species ("Fe I"); None means all.
-    """
-    lines = load_lines() if lines is None else lines
-    distance = np.abs(lines.wavelength - wavelength)
-    near = distance <= within
-    if species is not None:
-        near &= (lines.species == species) | (lines.element == species)
-    nearest_first = np.argsort(distance, kind="stable")
-    return lines[nearest_first[near[nearest_first]]]
 
 
 def strongest(lines: LineList, strength: np.ndarray, n_lines: int, apart: float = 0.0) -> LineList:
@@ -163,19 +160,19 @@ def strongest(lines: LineList, strength: np.ndarray, n_lines: int, apart: float 
     return lines[np.sort(np.array(kept, int))]
 
 
-def _refractive_index(vacuum_wavelength):
+def _refractive_index(vacuum_wavelength: np.ndarray) -> np.ndarray:
     """Standard air (15 C, 101325 Pa, 450 ppm CO2) from vacuum wavelength in Angstrom (Ciddor 1996, equation 1)."""
     wavenumber_squared = (1e4 / vacuum_wavelength) ** 2
     return 1.0 + 0.05792105 / (238.0185 - wavenumber_squared) + 0.00167917 / (57.362 - wavenumber_squared)
 
 
-def vacuum_to_air(wavelength):
+def vacuum_to_air(wavelength: ArrayLike) -> np.ndarray:
     """Air wavelengths of vacuum wavelengths, Angstrom, any shape (Ciddor 1996, Applied Optics 35, 1566)."""
     wavelength = np.asarray(wavelength, dtype=float)
     return wavelength / _refractive_index(wavelength)
 
 
-def air_to_vacuum(wavelength):
+def air_to_vacuum(wavelength: ArrayLike) -> np.ndarray:
     """Vacuum wavelengths of air wavelengths, Angstrom, any shape: the inverse of `vacuum_to_air` by iteration."""
     air = np.asarray(wavelength, dtype=float)
     vacuum = air
