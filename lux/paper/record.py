@@ -106,7 +106,7 @@ class Record:
         _glue(key, entry["text"])
         return entry["text"]
 
-    def numbers(self, *, unit: str = "", digits: int = 3, **values: float) -> None:
+    def numbers(self, *, unit: str = "", digits: int = 3, **values: float | str) -> None:
         """Record several values, each under its name, in one unit and to one number of significant digits."""
         for key, value in values.items():
             self(key, value, unit=unit, digits=digits)

@@ -1,0 +1,264 @@
+"""Numbers and tables of the chapter on saliency."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
+from scipy.stats import norm
+
+from lux.diagnostics import line_matching, saliency
+from lux.diagnostics.line_matching import LineMatch, Neighbor, Spikes
+from lux.diagnostics.saliency import ExcessMap, SaliencyMap
+from lux.figures import label_text
+from lux.models.lux import Lux
+from lux.paper.record import Record
+from lux.paper.setup import Chapter
+from lux.simulation.synthesis import line_strength
+from lux.simulation.worlds import PLANTED_WAVELENGTHS
+from lux.spectroscopy.airglow import observed_velocity
+from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
+from lux.spectroscopy.line_detection import line_sigma
+from lux.spectroscopy.lines import R_PROCESS_FRACTION, heavy_element_lines, load_lines, strongest, vacuum_to_air
+from lux.survey import Survey
+
+_ELEMENTS = ("Fe", "Mg", "Si", "Ti", "Ca", "Al", "Mn", "Ni", "OH", "CO", "CN")
+_HEAVY = "Rb to Yb"
+# Where the published study saw a line of cesium, vacuum Angstrom (Horta et al. 2026).
+_PEAK = 15_241.0
+_KINDS = {"air wavelength": "air value on vacuum grid", "night sky": "airglow"}
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps of all labels in one survey; `forward` is None where the labels allow none.
+
+    `weight` (D,) weighs the pixels by their noise.
+    """
+
+    pattern: SaliencyMap
+    backward: SaliencyMap
+    forward: SaliencyMap | None
+    weight: np.ndarray
+
+    def explained_by_others(self, label: str) -> tuple[np.ndarray, float]:
+        """Return the combination (D,) of the other labels' backward maps nearest to one, and how much it explains."""
+        return saliency.explained_by_other_labels(self.backward, label, self.weight)
+
+    def similarity(self) -> np.ndarray:
+        """Return the cosines (M, M) between the backward maps of the labels."""
+        return saliency.similarity(self.backward, self.weight)
+
+
+def all_maps(record: Record, model: Lux, survey: Survey) -> Maps:
+    """Return the maps of a model and a survey; a remark says why there is no forward map where there is none."""
+    try:
+        forward = saliency.forward_map(survey)
+    except ValueError as error:
+        record.remark(f"The forward map is left out: {error}.")
+        forward = None
+    weight = 1 / np.maximum(model.weight_, 1e-6 * model.weight_.max())
+    return Maps(saliency.pattern_map(model, survey), saliency.backward_map(model, survey), forward, weight)
+
+
+def excess_of(chapter: Chapter, survey: Survey, label: str) -> ExcessMap:
+    """Return the excess map of a label: half of the stars train the model, the other half is looked at."""
+    train, test = survey.split(0.5, seed=chapter.seed)
+    return saliency.excess_map(chapter.model(train), test, label, seed=chapter.seed)
+
+
+def record_maps(record: Record, maps: Maps, excess: ExcessMap, survey: Survey, name: str) -> tuple[str, str]:
+    """Record what the four maps of a label say; return two texts for the figure.
+
+    Returns
+    -------
+    (str, str)
+        How much of the backward map the other labels explain, and the largest value of the excess map.
+    """
+    record("noise_share", 100 * saliency.noise_fraction(maps.backward, name, maps.weight), unit="%", digits=2)
+    record.numbers(n_train=survey.n_stars, n_test=survey.n_stars // 2)
+    record("pattern_explained", 100 * saliency.explained_by_other_labels(maps.pattern, name)[1], unit="%", digits=4)
+    record("forward_threshold", pixel_threshold(survey), digits=2)
+    metals = next(label for label in survey.label_names if label in ("fe_h", "m_h"))
+    largest: float | str = "not known"
+    scatter = iron = largest
+    if maps.forward is not None:
+        z = maps.forward.z(name)
+        largest, scatter, iron = float(np.max(np.abs(z))), float(np.std(z)), float(np.std(maps.forward.z(metals)))
+    record("forward_largest", largest, digits=2)
+    record.numbers(forward_scatter=scatter, iron_scatter=iron)
+    record("backward_largest", float(np.max(np.abs(maps.backward.z(name)))), digits=2)
+    record.numbers(digits=2, excess_threshold=excess.largest.threshold(), excess_p=excess.largest.p_value)
+    explained = record("explained", 100 * maps.explained_by_others(name)[1], unit="%", digits=2)
+    return explained, record("excess_largest", excess.largest.statistic, digits=2)
+
+
+def pixel_threshold(survey: Survey) -> float:
+    """Return what the largest of all pixels exceeds by chance in one of twenty, in standard errors."""
+    return float(norm.isf(0.025 / survey.n_pixels))
+
+
+def map_panels(maps: Maps, excess: ExcessMap, survey: Survey, name: str) -> list[tuple]:
+    """Return what `lux.figures.saliency.map_rows` draws of the four maps of a label."""
+    backward, wavelength = maps.backward.of(name), survey.wavelength
+    scale = 1 / np.max(np.abs(backward))
+    combined, _ = maps.explained_by_others(name)
+    title = "backward, and the best combination of the other labels' (orange)"
+    panels: list[tuple] = []
+    if maps.forward is not None:
+        panels.append(("forward / error", wavelength, maps.forward.z(name), None, pixel_threshold(survey), []))
+    return [
+        *panels,
+        ("pattern", wavelength, maps.pattern.of(name), None, None, []),
+        (title, wavelength, scale * backward, scale * combined, None, []),
+        ("backward beyond the other labels / error", wavelength, excess.z, None, excess.largest.threshold(), []),
+    ]
+
+
+def record_spikes(chapter: Chapter, maps: Maps, model: Lux, survey: Survey, name: str) -> Spikes:
+    """Record how many spikes the backward map of each label has, and those of shuffled labels; return the label's."""
+    record, wavelength, labels = chapter.record, survey.wavelength, survey.label_names
+    spikes = {label: line_matching.find_spikes(wavelength, maps.backward.of(label)) for label in labels}
+    n_permutations = 60 if chapter.quick else 200
+    shuffled = saliency.permuted_label_maps(model, survey, name, n_permutations=n_permutations, seed=chapter.seed)
+    null = [len(line_matching.find_spikes(wavelength, each)) for each in shuffled]
+    record("n_spikes", len(spikes[name]))
+    record("spike_height", line_matching.SPIKE_HEIGHT, digits=1)
+    record("tolerance", line_matching.TOLERANCE_KMS, unit="km/s", digits=2)
+    low, high = np.percentile(null, [2.5, 97.5])
+    record("null_spikes", float(np.median(null)), interval=(float(low), float(high)))
+    columns = {
+        "label": [label_text(label, False) for label in labels],
+        "spikes": [len(spikes[label]) for label in labels],
+        "half of map (% of pixels)": [100 * saliency.half_mass_fraction(maps.backward.of(label)) for label in labels],
+        "explained by others": [maps.explained_by_others(label)[1] for label in labels],
+    }
+    record.table("map_spikes", columns, formats={"half of map (% of pixels)": ".1f", "explained by others": ".2f"})
+    return spikes[name]
+
+
+def match_with_elements(spikes: Spikes, wavelength: np.ndarray, seed: int) -> dict[str, LineMatch]:
+    """Match spikes with the strongest lines of each element, and with all lines of heavy elements."""
+    lines = load_lines()
+    strength = np.ravel(line_strength([4750.0], [2.5], [-0.2], lines=lines))
+    places = {_HEAVY: heavy_element_lines().wavelength}
+    for element in _ELEMENTS:
+        own = lines.element == element
+        places[element] = strongest(lines[own], strength[own], 30).wavelength
+    order = (*_ELEMENTS, _HEAVY)
+    return {each: line_matching.match_lines(spikes, places[each], wavelength, seed=seed) for each in order}
+
+
+def record_matches(record: Record, matches: Mapping[str, LineMatch]) -> None:
+    """Record at lines of which elements the spikes lie."""
+    columns = {
+        "lines of": list(matches),
+        "found": [each.n_matched for each in matches.values()],
+        "by chance": [each.expected for each in matches.values()],
+        "p": [each.test.p_value for each in matches.values()],
+    }
+    record.table("spikes_at_lines", columns, formats={"by chance": ".1f", "p": ".4f"})
+    favored = [element for element, each in matches.items() if each.test.p_value < 0.01]
+    record("favoured", ", ".join(favored) if favored else "no element")
+    heavy = matches[_HEAVY]
+    record("heavy_matched", heavy.n_matched)
+    record.numbers(digits=2, heavy_expected=heavy.expected, heavy_p=heavy.test.p_value)
+
+
+def record_signal(record: Record, maps: Maps, excess: ExcessMap, survey: Survey) -> str:
+    """Record what the maps show of planted lines; return the text of what the other labels explain."""
+    peak = survey.wavelength[np.argmax(np.abs(excess.z))]
+    nearest = np.min(np.abs(peak - np.array(PLANTED_WAVELENGTHS[:3])))
+    record("signal_excess", excess.largest.statistic, digits=2)
+    record("signal_distance", float(nearest), unit="Å", digits=1)
+    record("signal_forward", float(np.max(np.abs(maps.forward.z("eu_fe")))), digits=2)
+    record("signal_pattern", 100 * saliency.explained_by_other_labels(maps.pattern, "eu_fe")[1], unit="%", digits=4)
+    return record("signal_explained", 100 * maps.explained_by_others("eu_fe")[1], unit="%", digits=2)
+
+
+@dataclass(frozen=True)
+class AroundThePeak:
+    """What lies around the published peak, the lines of cesium and iron and the airglow among it."""
+
+    found: Sequence[Neighbor]
+    cesium: Neighbor
+    iron: Neighbor
+    glow: Neighbor
+
+    @property
+    def cesium_air(self) -> float:
+        """Wavelength of the cesium line in air, Angstrom."""
+        return float(vacuum_to_air(self.cesium.wavelength))
+
+    @property
+    def marks(self) -> tuple[list, list, list]:
+        """Stellar lines, airglow, and the place of air wavelengths, as `lux.figures.saliency.around` marks them."""
+        stellar = [(self.iron.wavelength, self.iron.name), (self.cesium.wavelength, "Cs I")]
+        return stellar, [(self.glow.wavelength, "OH, sky and star")], [(self.cesium_air, "Cs I if air")]
+
+
+def around_the_peak() -> AroundThePeak:
+    """Return what lies around the published peak."""
+    found = line_matching.neighbors(_PEAK, within=1.6)
+    cesium = next(each for each in found if each.kind == "air wavelength" and each.name == "Cs I")
+    iron = next(each for each in found if each.kind == "stellar line" and each.name == "Fe I")
+    return AroundThePeak(found, cesium, iron, next(each for each in found if each.kind == "night sky"))
+
+
+def record_places(record: Record, around: AroundThePeak) -> None:
+    """Record where the lines around the published peak are, in vacuum and in air."""
+    places = {
+        "cesium_vacuum": around.cesium.wavelength,
+        "cesium_air": around.cesium_air,
+        "glow_place": around.glow.wavelength,
+        "iron_place": around.iron.wavelength,
+    }
+    for key, place in places.items():
+        record(key, place, unit="Å", text=f"{place:.2f} Å")
+    record("cesium_r", 100 * R_PROCESS_FRACTION["Cs"], unit="%", digits=2)
+    rows = {(each.kind, each.name, round(each.wavelength, 2)) for each in around.found}
+    kinds, names, vacuum = zip(*sorted(rows, key=lambda row: row[2]), strict=True)
+    columns = {"what": names, "kind": [_KINDS.get(kind, kind) for kind in kinds], "vacuum (Å)": vacuum}
+    columns["air (Å)"] = [float(vacuum_to_air(value)) for value in vacuum]
+    record.table("near_the_peak", columns, formats={"vacuum (Å)": ".2f", "air (Å)": ".2f"})
+
+
+def record_peak(
+    record: Record, around: AroundThePeak, wavelength: np.ndarray, label: np.ndarray, alpha: np.ndarray, spikes: Spikes
+) -> None:
+    """Record what our own map has at the place of the published peak.
+
+    Parameters
+    ----------
+    record : Record
+    around : AroundThePeak
+    wavelength : (D,) array
+        Vacuum Angstrom.
+    label, alpha : (D,) arrays
+        Backward maps of the label and of alpha over their errors.
+    spikes : Spikes
+        Of the map of the label.
+    """
+    region = np.flatnonzero(np.abs(wavelength - _PEAK) < 1.2)
+    peak = region[np.argmax(np.abs(label[region]))]
+    place, at_cesium = wavelength[peak], np.argmin(np.abs(wavelength - around.cesium.wavelength))
+    record("peak_place", place, unit="Å", text=f"{place:.2f} Å")
+    record("peak_is_spike", np.any(np.abs(spikes.wavelength - place) < 0.5))
+    near_iron = np.abs(wavelength - around.iron.wavelength) < 0.35
+    record.numbers(
+        digits=2,
+        cesium_z=float(label[at_cesium]),
+        peak_z=float(label[peak]),
+        iron_z=float(np.max(np.abs(label[near_iron]))),
+        alpha_z=float(np.max(alpha[np.abs(wavelength - place) < 0.5])),
+    )
+
+
+def record_widths(record: Record, around: AroundThePeak, survey: Survey) -> None:
+    """Record how wide airglow is in the rest frame of the stars, and how wide an unresolved line."""
+    velocity = observed_velocity(survey)
+    spread = np.std(around.glow.wavelength / (1 + velocity / SPEED_OF_LIGHT_KMS))
+    blue = survey.wavelength[survey.wavelength < 15_400]
+    width = line_sigma(survey.wavelength) / gaussian_fwhm_to_sigma * np.median(np.diff(blue))
+    record.numbers(unit="Å", digits=2, sky_spread=float(spread), line_width=float(width))
+    record("velocity_spread", float(np.std(velocity)), unit="km/s", digits=2)
