@@ -169,7 +169,7 @@ def erasure(reads: Mapping[str, Mapping[str, Probe]]) -> plt.Figure:
     return figure
 
 
-def _label_rows(axis, names):
+def _label_rows(axis: plt.Axes, names: Sequence[str]) -> None:
     axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
     axis.minorticks_off()
     axis.tick_params(length=0)
