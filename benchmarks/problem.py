@@ -1,4 +1,4 @@
-"""The problem that both sides of the speed comparison solve, and the yardsticks that both are read with."""
+"""The problem that both sides of the speed comparison solve, and the measures by which both are judged."""
 
 import json
 import os

@@ -4,7 +4,7 @@ Every model here is a scikit-learn estimator with ``fit(survey) -> self`` and ``
 as `lux.Lux` is. `predict_labels` raises ``NotFittedError`` before `fit`.
 """
 
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, clone
@@ -16,13 +16,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from lux.models.prediction import Prediction
 from lux.survey import Survey
-
-
-class LabelPredictor(Protocol):
-    """Any fitted model of labels."""
-
-    def predict_labels(self, survey: Survey) -> Prediction:
-        """Return the labels of the survey's stars given their flux."""
 
 
 class Mean(BaseEstimator):
@@ -110,7 +103,7 @@ class LabelsOnly(BaseEstimator):
         Already fitted; wrap it in `sklearn.frozen.FrozenEstimator` for a clone that keeps its fit.
     """
 
-    def __init__(self, model: LabelPredictor):
+    def __init__(self, model: Any):
         self.model = model
 
     def fit(self, survey: Survey) -> "LabelsOnly":

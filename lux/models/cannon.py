@@ -1,5 +1,7 @@
 """The Cannon: the quadratic generative model of spectra, as a model to compare with."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,15 +91,14 @@ class Cannon(BaseEstimator):
     ) -> Statistics[jax.Array]:
         """Return the normal equations of all pixels, the terms taking the place of exact latents."""
         linear, scatter_variance = to_device(((offset, coefficients), variance))
-        total: Statistics[jax.Array] | None = None
-        for start in range(0, survey.n_stars, self.block_size):
-            rows = slice(start, start + self.block_size)
+
+        def sums(first: int) -> Statistics[jax.Array]:
+            rows = slice(first, first + self.block_size)
             weight = total_weight(jnp.asarray(survey.ivar[rows]), scatter_variance)
-            exact = np.zeros((len(terms[rows]), terms.shape[1], terms.shape[1]), np.float32)
-            sums, _ = statistics(jnp.asarray(survey.flux[rows]), weight, linear, terms[rows], exact)
-            total = sums if total is None else add(total, sums)
-        assert total is not None
-        return total
+            exact = np.zeros((len(weight), terms.shape[1], terms.shape[1]), np.float32)
+            return statistics(jnp.asarray(survey.flux[rows]), weight, linear, terms[rows], exact)[0]
+
+        return functools.reduce(add, map(sums, range(0, survey.n_stars, self.block_size)))
 
 
 def _quadratic_terms(labels: Array) -> jax.Array:
@@ -122,7 +123,7 @@ def _fit_labels(
 
 
 def _search(precision: jax.Array, moment: jax.Array, n_labels: int, n_steps: int) -> tuple[jax.Array, jax.Array]:
-    """Minimise q' H q / 2 - h' q over the labels behind the terms q, by Levenberg's damped Gauss-Newton steps."""
+    """Minimize q' H q / 2 - h' q over the labels behind the terms q, by Levenberg's damped Gauss-Newton steps."""
 
     def loss(labels: jax.Array) -> jax.Array:
         terms = _quadratic_terms(labels)

@@ -1,8 +1,8 @@
 r"""The numerical steps of Lux on the flux of one block of stars, in JAX, in single precision.
 
 Throughout, `flux` and `weight` are (n, D), a weight of zero meaning no datum, and `linear` is the pair of offset (D,)
-and loadings (D, P): flux ~ N(offset + loadings z, 1 / weight). What else is known of the latents z of a star, from
-their prior and from its labels, comes as a Gaussian: a precision (n, P, P) and precision times mean, the moment (n, P).
+and loadings (D, P): flux ~ N(offset + loadings z, 1 / weight). The prior of the latents z and the labels of the star
+enter as one Gaussian of the latents: its precision (n, P, P) and precision times mean, the moment (n, P).
 """
 
 from typing import Generic, NamedTuple

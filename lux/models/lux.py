@@ -30,6 +30,7 @@ from lux.storage import atomic_write
 from lux.survey import Survey
 
 _FORMAT = "lux-model-3"
+_GRID_TOLERANCE = 1e-6
 _FIELDS = tuple(field.name for field in dataclasses.fields(Parameters))
 _FITTED = ("parameters_", *(f"{name}_" for name in _FIELDS))
 
@@ -303,7 +304,7 @@ class Lux(BaseEstimator):
                 f"the survey has {survey.n_pixels} pixels, the model was trained on {len(self.wavelength_)}; "
                 "use one wavelength grid for both"
             )
-        differ = np.abs(survey.wavelength - self.wavelength_) > 1e-6 * self.wavelength_
+        differ = np.abs(survey.wavelength - self.wavelength_) > _GRID_TOLERANCE * self.wavelength_
         if np.any(differ):
             pixel = int(np.argmax(differ))
             raise ValueError(

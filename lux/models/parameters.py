@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-STARTS = ("pca", "labels", "random")
-ALGORITHMS = ("em", "als")
+_STARTS = ("pca", "labels", "random")
+_ALGORITHMS = ("em", "als")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Settings:
     progress: bool | None
 
     def __post_init__(self) -> None:
-        if self.start not in STARTS:
-            raise ValueError(f"unknown start {self.start!r}; expected one of {', '.join(STARTS)}")
-        if self.algorithm not in ALGORITHMS:
-            raise ValueError(f"unknown algorithm {self.algorithm!r}; expected one of {', '.join(ALGORITHMS)}")
+        if self.start not in _STARTS:
+            raise ValueError(f"unknown start {self.start!r}; expected one of {', '.join(_STARTS)}")
+        if self.algorithm not in _ALGORITHMS:
+            raise ValueError(f"unknown algorithm {self.algorithm!r}; expected one of {', '.join(_ALGORITHMS)}")
         for name in ("n_latents", "max_cycles", "block_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")

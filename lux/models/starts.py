@@ -7,6 +7,12 @@ from lux.models.e_step import pixel_sums, project
 from lux.models.parameters import Settings
 from lux.survey import Survey
 
+# Standard deviation of latents to which the start gives no meaning.
+_UNUSED_STD = 1e-3
+# Of the largest eigenvalue; below it is rounding.
+_MIN_VARIANCE = 1e-10
+_MIN_GRAM = 1e-14
+
 
 def start_latents(settings: Settings, survey: Survey, mean_flux: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Return the latents (N, P) at which the fit begins, given the `pixel_means`."""
@@ -19,7 +25,7 @@ def start_latents(settings: Settings, survey: Survey, mean_flux: np.ndarray, wei
     count = min(survey.n_labels, settings.n_latents)
     std = (np.nanpercentile(survey.labels, 97.5, axis=0) - np.nanpercentile(survey.labels, 2.5, axis=0)) / 4
     scaled = (survey.labels - np.nanmedian(survey.labels, axis=0)) / np.where(std > 0, std, 1)
-    latents = 1e-3 * noise
+    latents = _UNUSED_STD * noise
     latents[:, :count] = np.nan_to_num(scaled[:, :count])
     return latents
 
@@ -55,8 +61,8 @@ def _principal_components(
             directions += to_host(back)
     values, vectors = np.linalg.eigh(scores.T @ scores / survey.n_stars)
     values, vectors = values[::-1], vectors[:, ::-1]
-    kept = min(settings.n_latents, int(np.sum(values > 1e-10 * values[0])))
-    latents = 1e-3 * generator.normal(size=(survey.n_stars, settings.n_latents))
+    kept = min(settings.n_latents, int(np.sum(values > _MIN_VARIANCE * values[0])))
+    latents = _UNUSED_STD * generator.normal(size=(survey.n_stars, settings.n_latents))
     latents[:, :kept] = scores @ vectors[:, :kept] / np.sqrt(values[:kept])
     return latents
 
@@ -64,4 +70,4 @@ def _principal_components(
 def _orthonormal(directions: np.ndarray) -> np.ndarray:
     """Return an orthonormal basis (K, Q) of the span of `directions`, from their small Gram matrix."""
     values, vectors = np.linalg.eigh(directions.T @ directions)
-    return directions @ (vectors / np.sqrt(np.maximum(values, 1e-14 * values[-1])))
+    return directions @ (vectors / np.sqrt(np.maximum(values, _MIN_GRAM * values[-1])))
