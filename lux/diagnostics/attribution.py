@@ -22,23 +22,26 @@ from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.synthesis import line_strength
 from lux.spectroscopy.instrument import pixel_of
 from lux.spectroscopy.lines import load_lines
+from lux.statistics import Estimate
 from lux.survey import Survey
 
 if TYPE_CHECKING:
     from lux.models.lux import Lux
 
-_MOST_PLAYERS = 12
+_MAX_PLAYERS = 12
 _BLOCK = 512
+_Worth = Callable[[tuple[int, ...]], np.ndarray]
 _GROUPS = {
     "iron": ("Fe",),
     "alpha": (*ALPHA_ELEMENTS, "OH"),
     "carbon, nitrogen": ("C", "N", "CN", "CO", "C2"),
     "other species": (),
 }
-# Standard deviation of the line-spread function in pixels of the APOGEE grid, and its reach.
-_LINE_WIDTH, _LINE_REACH = 1.4, 5
-# Least sum of relative line depths at which a pixel belongs to the species that leads it.
-_FEW_LINES = 0.05
+# Standard deviation of an observed line in pixels of the APOGEE grid, and its reach: the 1.37 of the instrument
+# (`LINE_SIGMA_KMS`) and the thermal and turbulent motion of 1.3 km/s in the atmosphere.
+_LINE_SIGMA, _LINE_REACH = 1.4, 5
+# A pixel belongs to the species that leads it if its lines are at least this deep together.
+_MIN_DEPTH = 0.05
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -145,12 +148,12 @@ def shap_package(model: "Lux", latents: np.ndarray, background: np.ndarray | Non
 
 def shares_over_rotations(model: "Lux", latents: np.ndarray, n_rotations: int = 200, seed: int = 0) -> np.ndarray:
     """Return the shares (n_rotations, M, P) in randomly rotated bases, in which every prediction is the same."""
-    centred = latents - latents.mean(axis=0)
+    centered = latents - latents.mean(axis=0)
     shares = []
     for rotation in random_rotations(latents.shape[1], n_rotations, seed):
         # z' = G z and A' = A G^T for an orthogonal G.
-        spread = np.abs(centred @ rotation.T).mean(axis=0)
-        shares.append(_share(np.abs(model.A_ @ rotation.T) * spread))
+        deviation = np.abs(centered @ rotation.T).mean(axis=0)
+        shares.append(_share(np.abs(model.A_ @ rotation.T) * deviation))
     return np.stack(shares)
 
 
@@ -164,8 +167,10 @@ def prediction_change(prediction: Prediction, other: Prediction, survey: Survey)
     return float(np.sqrt(np.mean(((prediction.labels - others) / errors) ** 2)))
 
 
-def shapley_values(players: Sequence[str], worth: Callable[[tuple[int, ...]], np.ndarray]) -> tuple[np.ndarray, ...]:
+def shapley_values(players: Sequence[str], worth: _Worth) -> tuple[np.ndarray, ...]:
     """Return Shapley values of K players from the worth of every coalition (Shapley 1953).
+
+    By hand, since the explainers of shap take a model and its inputs, not the worth of any coalition.
 
     Parameters
     ----------
@@ -184,8 +189,8 @@ def shapley_values(players: Sequence[str], worth: Callable[[tuple[int, ...]], np
         If there is no player or too many for all coalitions to be tried.
     """
     count = len(players)
-    if not 1 <= count <= _MOST_PLAYERS:
-        raise ValueError(f"{count} players; 1 to {_MOST_PLAYERS} can be handled, since all coalitions are tried")
+    if not 1 <= count <= _MAX_PLAYERS:
+        raise ValueError(f"{count} players; 1 to {_MAX_PLAYERS} can be handled, since all coalitions are tried")
     coalitions = [chosen for size in range(count + 1) for chosen in itertools.combinations(range(count), size)]
     worths = {coalition: np.asarray(worth(coalition), float) for coalition in coalitions}
     everybody = tuple(range(count))
@@ -232,7 +237,7 @@ def label_shapley(
     values = inferred[:, order] - inferred[:, order].mean(axis=0)
     correlations = _weighted_covariance(values / values.std(axis=0), counts)
 
-    def worth(coalition):
+    def worth(coalition: tuple[int, ...]) -> np.ndarray:
         columns = list(coalition)
         if not columns:
             return np.zeros(len(counts))
@@ -261,15 +266,15 @@ def line_groups(
     lines = load_lines()
     strength = line_strength(teff, logg, m_h, lines=lines)[0]
     depth = strength / (1 + strength)
-    pixel, centre = pixel_of(wavelength), pixel_of(lines.wavelength)
+    pixel, center = pixel_of(wavelength), pixel_of(lines.wavelength)
     named = {element for elements in _GROUPS.values() for element in elements}
     leads = np.zeros((len(_GROUPS), len(wavelength)))
     for row, elements in enumerate(_GROUPS.values()):
         members = np.isin(lines.element, elements) if elements else ~np.isin(lines.element, list(named))
-        for position, size in zip(centre[members], depth[members], strict=True):
+        for position, size in zip(center[members], depth[members], strict=True):
             near = slice(*np.searchsorted(pixel, [position - _LINE_REACH, position + _LINE_REACH]))
-            leads[row, near] += size * np.exp(-0.5 * ((pixel[near] - position) / _LINE_WIDTH) ** 2)
-    leader = np.where(leads.max(axis=0) > _FEW_LINES, leads.argmax(axis=0), len(_GROUPS))
+            leads[row, near] += size * np.exp(-0.5 * ((pixel[near] - position) / _LINE_SIGMA) ** 2)
+    leader = np.where(leads.max(axis=0) > _MIN_DEPTH, leads.argmax(axis=0), len(_GROUPS))
     return {name: leader == row for row, name in enumerate([*_GROUPS, "few lines"])}
 
 
@@ -306,7 +311,7 @@ def pixel_shapley(
     target = survey.label(label)
     variance = counts @ target**2 - (counts @ target) ** 2
 
-    def worth(coalition):
+    def worth(coalition: tuple[int, ...]) -> np.ndarray:
         precision = model.prior_precision_ + sum((precisions[group] for group in coalition), np.zeros(()))
         moment = sum((moments[group] for group in coalition), np.zeros((survey.n_stars, model.n_latents)))
         latents = np.linalg.solve(np.broadcast_to(precision, (len(moment), *precision.shape[-2:])), moment[..., None])
@@ -316,7 +321,9 @@ def pixel_shapley(
     return _with_intervals(list(groups), worth)
 
 
-def _normal_equations_of_groups(model, survey, groups):
+def _normal_equations_of_groups(
+    model: "Lux", survey: Survey, groups: Mapping[str, np.ndarray]
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Return for each group the precision (N, P, P) and moment (N, P) that its pixels give the latents."""
     precisions, moments = [], []
     for pixels in groups.values():
@@ -333,15 +340,15 @@ def _normal_equations_of_groups(model, survey, groups):
     return precisions, moments
 
 
-def _with_intervals(players: Sequence[str], worth) -> Shapley:
+def _with_intervals(players: Sequence[str], worth: _Worth) -> Shapley:
     """Return the Shapley values where `worth` gives the sample's value first and bootstrap draws after it."""
     values, alone, last, total = shapley_values(players, worth)
-    intervals = np.percentile(values[:, 1:], [16, 84], axis=1).T
+    intervals = np.array([Estimate.from_draws(value[0], value[1:]).interval for value in values])
     return Shapley(tuple(players), values[:, 0], intervals, alone[:, 0], last[:, 0], float(total[0]))
 
 
 def _resamplings(n_stars: int, n_bootstrap: int, seed: int) -> np.ndarray:
-    """Return how often each star is drawn, (1 + n_bootstrap, N); once each in the first row."""
+    """Return how often each bootstrap draw takes each star, (1 + n_bootstrap, N); once each in the first row."""
     draws = np.random.default_rng(seed).multinomial(n_stars, np.full(n_stars, 1 / n_stars), size=n_bootstrap)
     return np.concatenate([np.ones((1, n_stars)), draws])
 
