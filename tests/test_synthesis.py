@@ -1,5 +1,9 @@
 """The synthetic spectra: limits of ionisation and chemistry, growth of lines, invariances."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -152,3 +156,14 @@ def test_wrong_labels_are_named(arguments, message):
 def test_unknown_elements_are_named():
     with pytest.raises(ValueError, match="Xx"):
         synthesize(4500.0, 2.0, 0.0, abundances={"Xx": 0.0})
+
+
+def test_the_flux_is_the_same_under_other_instructions_and_switches_of_jax(tmp_path):
+    """Rounding in single precision decided which pixels the pseudo-continuum clips, and moved spectra by 1e-4."""
+    script = "import sys, numpy; from lux.simulation.synthesis import synthesize\n"
+    script += "numpy.save(sys.argv[1], synthesize(numpy.linspace(4000, 5000, 8), 2.0, -0.3))"
+    other = {"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2", "JAX_ENABLE_X64": "1", "OPENBLAS_CORETYPE": "Nehalem"}
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "flux.npy")], env={**os.environ, **other}, check=True)
+    flux = synthesize(np.linspace(4000, 5000, 8), 2.0, -0.3)
+    assert np.mean(np.load(tmp_path / "flux.npy") == flux) > 0.9999
+    np.testing.assert_allclose(np.load(tmp_path / "flux.npy"), flux, atol=1e-7)

@@ -120,14 +120,14 @@ def _prepare(lines: LineList, physics: Physics) -> _LineData:
 
     def part(chosen: np.ndarray, **extra: np.ndarray) -> _Arrays:
         columns = {"constant": constant, "excitation": lines.excitation} | extra
-        columns = {name: values[chosen].astype(np.float32) for name, values in columns.items()}
+        columns = {name: values[chosen].astype(float) for name, values in columns.items()}
         return columns | {"species": species[chosen].astype(np.int32), "cell": cell[chosen]}
 
     return _LineData(
         tuple(str(name) for name in names),
         part(narrow, share=position - cell),
         part(winged, damping=damping, broadened=lines.element != "H")
-        | {"kernel": _wing_kernel(lines[winged], (position - cell)[winged], physics.stark_width).astype(np.float32)},
+        | {"kernel": _wing_kernel(lines[winged], (position - cell)[winged], physics.stark_width).astype(float)},
     )
 
 
@@ -136,7 +136,7 @@ def _depth_weights(log_tau: np.ndarray) -> np.ndarray:
     tau = 10.0**log_tau
     mean = np.diff(tau) / (np.log(10.0) * np.diff(log_tau))
     weights = np.stack([mean - tau[:-1], tau[1:] - mean], axis=1)
-    return np.concatenate([[[0.0, tau[0]]], weights]).astype(np.float32)
+    return np.concatenate([[[0.0, tau[0]]], weights])
 
 
 def _strength(part: _Traced, population: Array, beta: Array) -> Array:
@@ -165,7 +165,7 @@ def _layer_opacity(narrow: _Traced, winged: _Traced, layer: _Traced) -> Array:
     wings = _strength(winged, population, beta) * width
 
     def add_wing(line: Array, total: Array) -> Array:
-        first = (winged["cell"][line] - _WING_REACH, 0)
+        first = (winged["cell"][line] - _WING_REACH, jnp.int32(0))
         window = jax.lax.dynamic_slice(total, first, (2 * _WING_REACH + 1, total.shape[1]))
         window = window + winged["kernel"][line][:, None] * wings[line]
         return jax.lax.dynamic_update_slice(total, window, first)
@@ -241,7 +241,7 @@ def _continuum_basis(release: str) -> tuple[np.ndarray, _Chips]:
             for i, (first, last) in enumerate(ranges)
         ]
     )
-    basis = np.polynomial.chebyshev.chebvander(position, _CONTINUUM_ORDER).astype(np.float32)
+    basis = np.polynomial.chebyshev.chebvander(position, _CONTINUUM_ORDER)
     return basis, tuple((edges[i], edges[i + 1], *ranges[i]) for i in range(3))
 
 
@@ -263,7 +263,7 @@ def _flux_block(
         return _layer_opacity(narrow, winged, {name: values[index] for name, values in stars.items()})
 
     emergent = _emergent(opacity, stars["source"], weights, shape)
-    continuum = _emergent(lambda index: jnp.ones((1, shape[1]), jnp.float32), stars["source"], weights, (1, shape[1]))
+    continuum = _emergent(lambda index: jnp.ones((1, shape[1])), stars["source"], weights, (1, shape[1]))
     residual = emergent / continuum
     reach = kernel.shape[0] // 2
     flux = jnp.zeros((N_PIXELS, shape[1]), residual.dtype)
@@ -279,7 +279,7 @@ def _lsf_kernel(macroturbulence: float) -> np.ndarray:
     sigma = np.hypot(LINE_SIGMA_KMS, macroturbulence) / _STEP_KMS
     reach = min(int(np.ceil(3.5 * sigma)), _MARGIN)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
-    return (kernel / kernel.sum()).astype(np.float32)
+    return kernel / kernel.sum()
 
 
 def line_strength(
@@ -319,7 +319,7 @@ def _star_columns(
     names: Sequence[str],
     physics: Physics,
 ) -> _Arrays:
-    """What the line formation needs of every star at every depth: float32 arrays (K, N), populations (K, S, N)."""
+    """What the line formation needs of every star at every depth: arrays (K, N), populations (K, S, N)."""
     layers = structure(teff, logg, numbers, physics)
     temperature = layers.temperature
     emission = np.log(-np.expm1(-_PHOTON_TEMPERATURE / temperature) / layers.opacity)
@@ -331,7 +331,7 @@ def _star_columns(
         "perturbers": (np.log(layers.hydrogen) + 0.3 * np.log(temperature / 1e4)).T,
         "source": (1.0 / np.expm1(_PHOTON_TEMPERATURE / temperature)).T,
     }
-    return {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in columns.items()}
+    return {name: np.ascontiguousarray(values, dtype=float) for name, values in columns.items()}
 
 
 def synthesize(
@@ -384,8 +384,9 @@ def synthesize(
         # The last block repeats its last star, so that every block has one shape and is compiled once.
         chosen = np.minimum(np.arange(first, first + _BLOCK), len(teff) - 1)
         part = {name: values[..., chosen] for name, values in stars.items()}
-        clip_below, chips_used = np.float32(physics.continuum_clip), chips if pseudo_continuum else ()
-        spectra = _flux_block(data.narrow, data.winged, part, weights, kernel, basis, clip_below, chips=chips_used)
+        clip_below, chips_used = physics.continuum_clip, chips if pseudo_continuum else ()
+        with jax.enable_x64(True):
+            spectra = _flux_block(data.narrow, data.winged, part, weights, kernel, basis, clip_below, chips=chips_used)
         flux[first : first + _BLOCK] = np.asarray(spectra).T[: len(teff) - first]
     return flux
 
