@@ -1,7 +1,6 @@
 """Numbers and tables of the chapter on the model."""
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -99,18 +98,13 @@ def _range(values: np.ndarray, specification: str) -> str:
     return f"{values.min():{specification}} to {values.max():{specification}}"
 
 
-def published_settings(chapter: Chapter) -> dict[str, Any]:
-    """Return the settings of the published fit."""
-    return {"start": "labels", "algorithm": "als", "omega": 1000.0, "tolerance": chapter.tolerance}
-
-
 def stories(chapter: Chapter, model: Lux, train: Survey) -> dict[str, Lux]:
     """Return the published fit, the same with its labels in reverse order, our fit, and that one rotated at random."""
-    published, names = published_settings(chapter), train.label_names
+    reverse = train.select_labels(train.label_names[::-1])
     rotation = np.linalg.qr(np.random.default_rng(chapter.seed).normal(size=(model.n_latents, model.n_latents)))[0]
     return {
-        "published start": chapter.model(train, **published),
-        "published start, labels in reverse order": chapter.model(train.select_labels(names[::-1]), **published),
+        "published start": chapter.published_model(train),
+        "published start, labels in reverse order": chapter.published_model(reverse),
         "our fit, canonical gauge": model,
         "our fit, after a random rotation": model.rotate(rotation),
     }
@@ -147,13 +141,6 @@ def record_stories(
         record(f"latent_of_{name}_reversed", other)
     record("first_label", label_name(names[0]))
     return record("largest_story_difference", largest_rms(list(predictions.values()), test), digits=2)
-
-
-def five_published_rounds(chapter: Chapter, train: Survey) -> Lux:
-    """Return the published fit, stopped after the published number of rounds."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # That five rounds do not converge is in the table.
-        return chapter.model(train, **published_settings(chapter), max_cycles=5)
 
 
 def record_starts(record: Record, fits: Mapping[str, Lux], prediction: Prediction, train: Survey, test: Survey) -> None:

@@ -7,6 +7,7 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -106,7 +107,7 @@ class Record:
         _glue(key, entry["text"])
         return entry["text"]
 
-    def numbers(self, *, unit: str = "", digits: int = 3, **values: float | str) -> None:
+    def numbers(self, *, unit: str = "", digits: int = 3, **values: Any) -> None:
         """Record several values, each under its name, in one unit and to one number of significant digits."""
         for key, value in values.items():
             self(key, value, unit=unit, digits=digits)

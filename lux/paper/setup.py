@@ -4,14 +4,20 @@
 several chapters need is computed by the first of them and read by the others (`lux.store`).
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from lux.datasets.load import load
 from lux.figures import label_name
 from lux.models.lux import Lux
+from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.subject import audited_label, caveat
 from lux.store import kept, survey_digest
@@ -76,11 +82,47 @@ class Chapter:
         """Return the default model of a survey; `settings` are those of `lux.Lux`."""
         return default_model(survey, **{"tolerance": self.tolerance, **settings})
 
+    def published_model(self, survey: Survey, start: str = "labels", **settings: Any) -> Lux:
+        """Return the published fit of a survey: alternating least squares, with a prior too wide to matter."""
+        with warnings.catch_warnings():
+            # Whether it converges is the chapters' to say.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return self.model(survey, start=start, algorithm="als", omega=1000.0, **settings)
+
+    def fitted(self, survey: Survey, test_fraction: float = 0.5) -> "Fitted":
+        """Split a survey and return it with the default model of its first part."""
+        train, test = survey.split(test_fraction, seed=self.seed)
+        return Fitted(train, test, self.model(train))
+
     def subject(self, survey: Survey) -> str:
         """Return the label that the chapter is about; a remark under the title says where the text is not about it."""
         label = audited_label(survey)
         self.record.remark(caveat(survey, self.source, label_name(label)), opening=True)
         return label
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Training and test stars of a survey, and the default model of the former; latents come from flux alone."""
+
+    train: Survey
+    test: Survey
+    model: Lux
+
+    @property
+    def label(self) -> str:
+        """The label whose origin is in question."""
+        return audited_label(self.test)
+
+    @cached_property
+    def latents(self) -> np.ndarray:
+        """Latents (N, P) of the test stars."""
+        return self.model.infer_latents(self.test)
+
+    @cached_property
+    def prediction(self) -> Prediction:
+        """Predicted labels of the test stars."""
+        return self.model.predict_labels(self.test)
 
 
 def begin(

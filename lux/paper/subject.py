@@ -3,6 +3,7 @@
 from lux.survey import Survey
 
 EUROPIUM = "eu_fe"
+_WORDS = {"teff": "temperature", "logg": "gravity", "fe_h": "iron", "alpha_fe": "alpha", EUROPIUM: "europium"}
 
 
 def audited_label(survey: Survey) -> str:
@@ -11,6 +12,11 @@ def audited_label(survey: Survey) -> str:
     if EUROPIUM in names:
         return EUROPIUM
     return next((name for name in names if name.startswith("alpha")), names[-1])
+
+
+def in_words(label: str, otherwise: str | None = None) -> str:
+    """Return a label as the text calls it, such as "iron"; `otherwise`, or the label itself, where it has no word."""
+    return _WORDS.get(label, label if otherwise is None else otherwise)
 
 
 def caveat(survey: Survey, source: str, shown: str) -> str:
