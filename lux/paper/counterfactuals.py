@@ -14,7 +14,8 @@ from lux.models.lux import Lux
 from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
-from lux.simulation.worlds import PLANTED_WAVELENGTHS, Signal, natural_depths
+from lux.simulation.heavy_species import natural_depths
+from lux.simulation.worlds import PLANTED_WAVELENGTHS, Signal
 from lux.spectroscopy import airglow
 from lux.spectroscopy.line_detection import equivalent_width
 from lux.spectroscopy.lines import airglow_lines, heavy_element_lines

@@ -10,8 +10,9 @@ from lux.datasets.crossmatch import selection_table
 from lux.paper.record import Record
 from lux.paper.setup import default_survey
 from lux.simulation import realism
+from lux.simulation.heavy_species import natural_depths
 from lux.simulation.population import Stars, draw_stars, expected_europium
-from lux.simulation.worlds import ARTEFACT_WAVELENGTHS, WORLDS, Artefact, Leak, Proxy, Signal, World, natural_depths
+from lux.simulation.worlds import ARTEFACT_WAVELENGTHS, WORLDS, Artefact, Leak, Proxy, Signal, World
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS, chip_ranges, pixel_of, wavelength_grid
 from lux.spectroscopy.lines import R_PROCESS_FRACTION, LineList, lines_of, load_lines
 from lux.spectroscopy.profiles import rest_pixel

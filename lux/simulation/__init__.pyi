@@ -1,5 +1,6 @@
 from .cramer_rao import sample_significance as sample_significance
 from .cramer_rao import star_bound as star_bound
+from .heavy_species import natural_depths as natural_depths
 from .observation import Observation as Observation
 from .population import draw_stars as draw_stars
 from .population import expected_europium as expected_europium
@@ -12,4 +13,3 @@ from .synthesis import line_strength as line_strength
 from .synthesis import synthesize as synthesize
 from .synthetic import make_survey as make_survey
 from .worlds import World as World
-from .worlds import natural_depths as natural_depths

@@ -1,7 +1,7 @@
 """Worlds: what is planted in a synthetic survey, and nothing else.
 
-A survey with lines planted in it is the ground of an injection-recovery test. All worlds of one seed have the same
-stars, the same noise and the same masks. A world changes the flux only in the pixels of what it plants
+To plant lines of known strength and to look for them is an injection-recovery test. All worlds of one seed have the
+same stars, the same noise and the same masks. A world changes the flux only in the pixels of what it plants
 (`planted_pixels`), so that a technique can be scored on telling the worlds apart.
 """
 
@@ -13,11 +13,9 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.optimize import brentq
 
-from lux.simulation.equilibrium import ELEMENTS as MODEL_ELEMENTS
-from lux.simulation.population import ELEMENTS, Stars, decorrelated_europium, disc_moments, random_stream
-from lux.simulation.synthesis import synthesize
+from lux.simulation.heavy_species import natural_depths, reference_abundance, species_wavelengths
+from lux.simulation.population import Stars, decorrelated_europium, disc_moments, random_stream
 from lux.spectroscopy.instrument import nearest_pixel
-from lux.spectroscopy.lines import heavy_element_lines
 from lux.spectroscopy.profiles import PROFILE_REACH, add_at_observed, pixels_near, profile_of_line, rest_pixel
 
 # Fictitious europium lines stand where the spectra of giants are nearly free of lines, of known heavy species and of
@@ -26,8 +24,6 @@ PLANTED_WAVELENGTHS = (15448.4, 16117.0, 16739.0, 15951.1, 15551.6, 16578.4, 153
 LEAK_WAVELENGTHS = (15692.9, 16578.4, 16806.2)
 # Six of the strongest airglow lines, observed vacuum wavelengths; the first is OH 3-1 P1(2).
 ARTEFACT_WAVELENGTHS = (15240.952, 15332.401, 15833.273, 16030.832, 16128.517, 16692.381)
-# The star by which line strengths are stated: the disc's mean abundances, on the red clump.
-_REFERENCE_TEFF, _REFERENCE_LOGG, _REFERENCE_ALPHA_FE = 4750.0, 2.5, 0.12
 _MAX_RESIDUAL = 5.0
 
 
@@ -232,13 +228,13 @@ class Proxy(World):
     boost: float = 40.0
 
     def __post_init__(self) -> None:
-        _species_wavelengths(self.species)
+        species_wavelengths(self.species)
         super().__post_init__()
 
     @property
     def wavelengths(self) -> tuple[float, ...]:
         """Of the lines of the species, vacuum Angstrom."""
-        return _species_wavelengths(self.species)
+        return species_wavelengths(self.species)
 
     @property
     def element(self) -> str:
@@ -250,7 +246,7 @@ class Proxy(World):
         return stars.with_abundance(self.element, stars.abundances["Eu"] + self.scatter * noise)
 
     def inject(self, flux: np.ndarray, pixels: np.ndarray, sample: Sample) -> None:
-        reference = disc_moments(0.0)["fe_h_mean"] + _reference_abundance(self.element)
+        reference = disc_moments(0.0)["fe_h_mean"] + reference_abundance(self.element)
         for wavelength, depth in zip(self.wavelengths, natural_depths(self.species), strict=True):
             natural = -np.log1p(-depth)
             before, after = (
@@ -387,33 +383,6 @@ def planted_pixels(world: World, wavelength: np.ndarray, observed_velocity: np.n
     return functools.reduce(np.logical_or, (part.pixels(pixels, observed_velocity) for part in world.parts))
 
 
-def _species_wavelengths(species: str) -> tuple[float, ...]:
-    lines = heavy_element_lines()
-    usable = np.isfinite(lines.log_gf) & np.isin(lines.element, [*ELEMENTS]) & np.isin(lines.element, [*MODEL_ELEMENTS])
-    if species not in lines.species[usable]:
-        choices = sorted(set(lines.species[usable].tolist()))
-        raise ValueError(f"no lines of known strength for {species!r}; choose one of {', '.join(choices)}")
-    return tuple(lines.wavelength[usable & (lines.species == species)].tolist())
-
-
 def _absorption(strength: float, abundance: np.ndarray, reference: float) -> np.ndarray:
     """Return the depth at line center, 1 - exp(-t), with t = strength at the reference abundance [X/H]."""
     return -np.expm1(-strength * 10.0 ** (np.asarray(abundance) - reference))
-
-
-@functools.cache
-def natural_depths(species: str) -> tuple[float, ...]:
-    """Return the depth that each line of a heavy species takes from the flux of the reference star, at line center."""
-    wavelengths = _species_wavelengths(species)
-    element = species.split()[0]
-    reference = _reference_abundance(element)
-    fe_h = np.full(2, disc_moments(0.0)["fe_h_mean"])
-    abundances = {element: np.array([reference, reference - 9.0])}
-    flux = synthesize(_REFERENCE_TEFF, _REFERENCE_LOGG, fe_h, _REFERENCE_ALPHA_FE, abundances)
-    nearest = nearest_pixel(wavelengths)
-    return tuple(float(depth) for depth in 1 - flux[0, nearest] / flux[1, nearest])
-
-
-def _reference_abundance(element: str) -> float:
-    constant, iron, alpha, _ = ELEMENTS[element]
-    return constant + iron * disc_moments(0.0)["fe_h_mean"] + alpha * (_REFERENCE_ALPHA_FE - 0.08)

@@ -14,20 +14,9 @@ _AIRGLOW_TABLE = "airglow_lines.ecsv"
 
 # Fraction of each element's solar abundance made by the r-process (Sneden, Cowan & Gallino 2008, Table 2 and text).
 R_PROCESS_FRACTION = {
-    "Rb": 0.50,
-    "Ba": 0.15,
-    "La": 0.25,
-    "Ce": 0.19,
-    "Pr": 0.51,
-    "Nd": 0.42,
-    "Sm": 0.67,
-    "Eu": 0.98,
-    "Gd": 0.82,
-    "Dy": 0.88,
-    "Er": 0.83,
-    "Yb": 0.68,
-    "Cs": 0.85,
-}
+    "Rb": 0.50, "Ba": 0.15, "La": 0.25, "Ce": 0.19, "Pr": 0.51, "Nd": 0.42, "Sm": 0.67, "Eu": 0.98,
+    "Gd": 0.82, "Dy": 0.88, "Er": 0.83, "Yb": 0.68, "Cs": 0.85,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
