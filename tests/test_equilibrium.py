@@ -30,7 +30,7 @@ def test_electrons_balance_the_charge_of_the_ions():
     np.testing.assert_allclose(electrons, charge, rtol=1e-6)
 
 
-def test_easily_ionised_metals_lose_their_electrons_first():
+def test_easily_ionized_metals_lose_their_electrons_first():
     ratio = saha("K", TEMPERATURES) / saha("Si", TEMPERATURES)
     assert np.all(ratio > 100.0)
     assert np.all(np.diff(saha("Fe", TEMPERATURES)) > 0)

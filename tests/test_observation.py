@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lux.simulation.observation import RESIDUAL_KERNELS, Observation, smooth_noise
+from lux.simulation.observation import RESIDUAL_KERNELS, Observation, draw_label_errors, smooth_noise
 from lux.simulation.population import draw_stars
 from lux.simulation.synthetic import make_survey, noise_free_flux
 from lux.spectroscopy.instrument import nearest_pixel
@@ -51,3 +51,10 @@ def test_masks_move_with_velocity_and_have_a_realistic_fraction(shortcut):
 def test_an_observation_refuses_negative_numbers():
     with pytest.raises(ValueError, match="continuum_residual must not be negative"):
         Observation(continuum_residual=-1.0)
+
+
+def test_europium_errors_are_those_of_galah_giants():
+    errors, snr = draw_label_errors(20_000, ("eu_fe",), 1)
+    assert 0.08 <= errors.mean() <= 0.10
+    assert 0.08 <= np.sqrt(np.mean(errors**2)) <= 0.10
+    assert errors[snr < 40].mean() > errors[snr > 100].mean()

@@ -1,4 +1,4 @@
-"""The comparison of genuine and synthetic spectra measures what it says."""
+"""The comparison of observed and synthetic spectra measures what it says."""
 
 import numpy as np
 

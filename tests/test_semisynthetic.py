@@ -1,4 +1,4 @@
-"""A label planted in genuine spectra has a known truth, and worlds of one seed differ in its lines only."""
+"""A label planted in observed spectra has a known truth, and worlds of one seed differ in its lines only."""
 
 import numpy as np
 import pytest
@@ -11,51 +11,51 @@ from lux.spectroscopy.profiles import PROFILE_REACH
 
 
 @pytest.fixture(scope="module")
-def genuine():
-    """Stands for genuine spectra: a survey with the labels of DR10 and no truth."""
+def observed():
+    """Stands for observed spectra: a survey with the labels of DR10 and no truth."""
     made = lux.load("synthetic", n_stars=300, seed=5, wavelength_range=[(15425, 15472), (15680, 15706), (16098, 16146)])
     return made.select_labels(("teff", "logg", "fe_h", "alpha_fe")).replace(
         label_names=("teff", "logg", "m_h", "alpha_m"), truth=None
     )
 
 
-def test_the_planted_label_follows_the_relation_and_the_catalogue_adds_its_errors(genuine):
-    planted = plant_europium(genuine, tau=0.06, seed=1)
-    expected = expected_europium(genuine.label("m_h"), genuine.label("alpha_m"))
+def test_the_planted_label_follows_the_relation_and_the_catalogue_adds_its_errors(observed):
+    planted = plant_europium(observed, tau=0.06, seed=1)
+    expected = expected_europium(observed.label("m_h"), observed.label("alpha_m"))
     assert np.std(planted.truth.labels[:, -1] - expected) == pytest.approx(0.06, rel=0.15)
     chi = (planted.label("eu_fe") - planted.truth.labels[:, -1]) / planted.label_err[:, -1]
     assert np.std(chi) == pytest.approx(1, rel=0.15)
-    np.testing.assert_array_equal(planted.labels[:, :4], genuine.labels)
+    np.testing.assert_array_equal(planted.labels[:, :4], observed.labels)
 
 
-def test_the_flux_changes_at_the_planted_lines_alone(genuine):
-    nothing, signal, leak = (plant_europium(genuine, world, seed=1) for world in ("shortcut", "signal", "leak"))
-    np.testing.assert_array_equal(nothing.flux, genuine.flux)
+def test_the_flux_changes_at_the_planted_lines_alone(observed):
+    nothing, signal, leak = (plant_europium(observed, world, seed=1) for world in ("shortcut", "signal", "leak"))
+    np.testing.assert_array_equal(nothing.flux, observed.flux)
     for world in (signal, leak):
         np.testing.assert_array_equal(world.labels, nothing.labels)
         moved = np.any(world.flux != nothing.flux, axis=0)
-        step = np.median(np.diff(genuine.wavelength))
+        step = np.median(np.diff(observed.wavelength))
         places = np.array(world.truth.world["wavelengths"])
-        nearest = np.min(np.abs(genuine.wavelength[moved, None] - places), axis=1)
+        nearest = np.min(np.abs(observed.wavelength[moved, None] - places), axis=1)
         assert moved.any()
         assert nearest.max() < (PROFILE_REACH + 1) * step * 1.1
-    assert np.all(signal.flux[genuine.ivar == 0] == genuine.flux[genuine.ivar == 0])
+    assert np.all(signal.flux[observed.ivar == 0] == observed.flux[observed.ivar == 0])
 
 
-def test_deeper_lines_stand_where_europium_is_rich(genuine):
-    planted = plant_europium(genuine, World("signal", depth=0.05, n_lines=1), seed=1)
-    pixel = np.argmin(np.abs(genuine.wavelength - planted.truth.world["own_lines"][0]))
-    good = genuine.ivar[:, pixel] > 0
-    taken = 1 - planted.flux[good, pixel] / genuine.flux[good, pixel]
+def test_deeper_lines_stand_where_europium_is_rich(observed):
+    planted = plant_europium(observed, World("signal", depth=0.05, n_lines=1), seed=1)
+    pixel = np.argmin(np.abs(observed.wavelength - planted.truth.world["own_lines"][0]))
+    good = observed.ivar[:, pixel] > 0
+    taken = 1 - planted.flux[good, pixel] / observed.flux[good, pixel]
     europium = (planted.truth.labels[:, -1] + planted.label("m_h"))[good]
     # The catalogue's [M/H], errors and all, is what the lines were planted with.
     assert np.corrcoef(taken, europium)[0, 1] > 0.9
 
 
-def test_what_cannot_be_planted_is_refused(genuine):
+def test_what_cannot_be_planted_is_refused(observed):
     with pytest.raises(ValueError, match="'proxy' cannot be planted"):
-        plant_europium(genuine, "proxy")
-    labels = np.array(genuine.labels)
+        plant_europium(observed, "proxy")
+    labels = np.array(observed.labels)
     labels[7, 2] = np.nan
-    with pytest.raises(ValueError, match=f"star {genuine.star_id[7]} lacks m_h"):
-        plant_europium(genuine.replace(labels=labels))
+    with pytest.raises(ValueError, match=f"star {observed.star_id[7]} lacks m_h"):
+        plant_europium(observed.replace(labels=labels))

@@ -1,4 +1,4 @@
-"""The synthetic spectra: limits of ionisation and chemistry, growth of lines, invariances."""
+"""The synthetic spectra: growth of lines, limits of flux and continuum, invariances."""
 
 import os
 import subprocess

@@ -37,7 +37,7 @@ def test_label_noise_is_as_large_as_the_errors_say(shortcut):
     assert np.array_equal(labels[:N_STARS, :5], shortcut.labels), "a label's noise does not hang on the others"
 
 
-def test_missing_labels_are_abundances_at_the_fraction_asked_for():
+def test_missing_labels_are_abundances_at_the_given_fraction():
     survey = make_survey(**OPTIONS, missing_fraction=0.3)
     assert not np.any(np.isnan(survey.labels[:, :4]))
     assert np.mean(np.isnan(survey.label("eu_fe"))) == pytest.approx(0.3, abs=0.1)

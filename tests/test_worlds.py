@@ -34,7 +34,7 @@ def test_what_is_planted_besides_changes_its_own_pixels_only():
     planted = planted_pixels(both, surveys["both"].wavelength, velocity)
     assert np.all(change["both"][~planted] == 0)
     assert surveys["both"].truth.world["own_lines"] == list(lines.wavelengths)
-    assert [each["name"] for each in surveys["both"].truth.world["also"]] == ["leak", "artefact"]
+    assert [part["name"] for part in surveys["both"].truth.world["also"]] == ["leak", "artefact"]
     for wrong in (lines, "leak", both):
         with pytest.raises(ValueError, match="only single worlds of proxy, leak, artefact"):
             World(also=(wrong,))
@@ -108,7 +108,7 @@ def test_the_artefact_stays_at_its_observed_wavelength():
     assert np.corrcoef(peak, stars.label("eu_fe") - stars.eu_expected)[0, 1] > 0.98
 
 
-def test_decorrelated_europium_has_the_discs_spread():
+def test_decorrelated_europium_has_the_standard_deviation_of_the_disc():
     base = draw_stars(4000, 1)
     stars = world_stars(World("decorrelated"), base, seed=1, tau=0.06)
     assert np.std(stars.label("eu_fe")) == pytest.approx(disc_moments(0.06)["eu_fe_std"], rel=0.05)
