@@ -31,7 +31,7 @@ from machinery.runner import PROFILES, Settings, build_chapters, is_current
 from machinery.site import build_pdf, build_site
 from machinery.stage import executed_notebook, stage
 
-from lux.dependencies import Package
+from lux.store.dependencies import Package
 
 
 def main(arguments=None):

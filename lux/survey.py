@@ -1,6 +1,7 @@
 """The one container of data: spectra with their errors, labels with theirs, and where both came from."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -219,6 +220,14 @@ class Survey:
     def save(self, path: str | os.PathLike, *, compress: bool = True) -> None:
         """Write everything to one HDF5 file, whole or not at all; its spectra compressed if so wished."""
         write_survey(path, self.columns(), [(self.flux, self.ivar)], compress=compress)
+
+    def digest(self) -> str:
+        """Return a hash of the spectra and labels, for the key of what is fitted to them."""
+        digest = hashlib.sha256(repr(self.label_names).encode())
+        for array in (self.wavelength, self.flux, self.ivar, self.labels, self.label_err):
+            digest.update(repr(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def columns(self) -> dict[str, Any]:
         """Return everything but the spectra, by name of field, as `lux.survey_io.write_survey` takes it."""

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from machinery import stage
 
-from lux.dependencies import Package
+from lux.store.dependencies import Package
 
 ROOT = Path(__file__).resolve().parents[1]
 

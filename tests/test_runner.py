@@ -1,7 +1,6 @@
 """Ensembles of worlds are run whole, in any order, and never twice."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -70,17 +69,7 @@ def test_worker_processes_name_a_failing_world(tmp_path):
 
 def test_another_source_is_another_run(measured, tmp_path, monkeypatch):
     run(tmp_path, NOTHING)
-    monkeypatch.setattr(runner, "_fingerprint", lambda: "other")
+    monkeypatch.setattr(runner, "product_key", lambda *_: "other")
     assert run(tmp_path, NOTHING) == EXPECTED[:1]
     assert measured == [NOTHING.key] * 2
     assert json.loads(next((tmp_path / "other").iterdir()).read_text()) == EXPECTED[0]
-
-
-def test_what_counts_as_source_is_what_the_controls_use_wherever_it_stands(monkeypatch):
-    before = runner._fingerprint()
-    found = runner.Package(Path(runner.__file__).parents[1]).dependencies("from lux.controls.techniques import measure")
-    modules = {module for module, _ in found}
-    assert {"lux.auditing.verdict", "lux.models.em", "lux.simulation.worlds", "lux.survey"} <= modules
-    assert not modules & {"lux.datasets.apogee_dr10", "lux.paper.record"}
-    monkeypatch.setattr(runner.Package, "dependencies", lambda *_: {**found, ("lux.models.em", "new"): "changed"})
-    assert runner._fingerprint.__wrapped__() != before

@@ -13,7 +13,7 @@ from textwrap import fill
 
 import yaml
 
-from lux.dependencies import data_files_digest
+from lux.store.dependencies import data_files_digest
 from machinery.runner import PROFILES, stamp_of
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9_.-]+)==\S+", re.MULTILINE)

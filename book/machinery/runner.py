@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jupytext
 
-from lux.dependencies import Package, data_files_digest
+from lux.store.dependencies import Package, data_files_digest
 from machinery.data import data_digests
 from machinery.errors import BuildError
 

@@ -2,13 +2,11 @@
 
 import collections
 import dataclasses
-import functools
 import hashlib
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,12 +15,13 @@ from tqdm import tqdm
 
 from lux.controls.ensemble import TAUS, Cell
 from lux.controls.techniques import measure
-from lux.dependencies import Package, data_files_digest
-from lux.storage import atomic_write, cache_dir
+from lux.storage import atomic_write
+from lux.store.products import product_key, store_dir
 
 # Seeds that share their stars.
 SHARED = 5
-_PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "scikit-learn")
+# What the numbers of a world depend on besides its parameters.
+_CODE = "from lux.controls.techniques import measure"
 
 
 class _Task(NamedTuple):
@@ -37,7 +36,7 @@ def run(
     ensemble: Sequence[Cell],
     first_seed: int,
     *,
-    workers: int = 2,
+    workers: int | None = None,
     folder: Path | None = None,
     progress: bool | None = None,
 ) -> list[dict[str, Any]]:
@@ -50,10 +49,10 @@ def run(
         Cells of one tau have the seeds from ``first_seed + 1000 k`` on, k counting the values of tau, so that no two
         taus share anything but the stars.
     workers : int
-        Processes; 1 runs in this one.
+        Processes; 1 runs in this one. By default ``$LUX_WORKERS``, else as many as there are cores.
     folder : path, optional
-        Where each world's numbers are kept, by the contents of `lux` and the versions it runs with; in
-        `lux.storage.cache_dir` by default.
+        Where each world's numbers are kept, by the definitions and versions that they depend on; in
+        `lux.store.products.store_dir` by default.
     progress : bool, optional
         Whether to show how far it is; by default on a terminal.
 
@@ -67,7 +66,8 @@ def run(
     RuntimeError
         If a world cannot be measured; it is named, and what was measured before is kept.
     """
-    folder = Path(cache_dir() / "controls" if folder is None else folder) / _fingerprint()
+    workers = workers or int(os.environ.get("LUX_WORKERS") or os.cpu_count() or 1)
+    folder = Path(store_dir() / "worlds" if folder is None else folder) / product_key(_CODE, {})
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [task for cell in ensemble for task in _tasks(cell, first_seed)]
     paths = {task: folder / f"{task.cell.key}-{_digest(repr(task))[:12]}-{task.seed}.json" for task in tasks}
@@ -114,16 +114,6 @@ def _measure_batch(batch: list[tuple[_Task, Path]]) -> int:
         with atomic_write(path) as temporary:
             temporary.write_text(text)
     return len(batch)
-
-
-@functools.cache
-def _fingerprint() -> str:
-    """Return what results depend on besides their parameters: definitions, tables, and the versions of packages."""
-    folder = Path(__file__).parents[1]
-    found = Package(folder).dependencies("from lux.controls.techniques import measure")
-    parts = sorted(f"{module}.{name} {digest}" for (module, name), digest in found.items())
-    parts += [data_files_digest(folder), *(f"{name} {metadata.version(name)}" for name in _PACKAGES)]
-    return _digest("\n".join(parts))[:16]
 
 
 def _digest(content: str) -> str:

@@ -20,7 +20,7 @@ from lux.models.lux import Lux
 from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.subject import audited_label, caveat
-from lux.store import kept, survey_digest
+from lux.store.products import kept
 from lux.survey import Survey
 
 Windows = Sequence[tuple[float, float]]
@@ -149,5 +149,5 @@ def default_survey(source: str, windows: Windows = (), **options: Any) -> Survey
 
 def default_model(survey: Survey, **settings: Any) -> Lux:
     """Return a Lux model fitted to a survey, with the settings of `lux.Lux`."""
-    parameters = {**settings, "survey": survey_digest(survey)}
+    parameters = {**settings, "survey": survey.digest()}
     return kept(Lux, "from lux.models.lux import Lux", parameters, lambda: Lux(**settings).fit(survey))

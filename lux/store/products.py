@@ -16,12 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from filelock import FileLock
 
-from lux.dependencies import Package, data_files_digest
 from lux.storage import cache_dir
-from lux.survey import Survey
+from lux.store.dependencies import Package, data_files_digest
 
 _PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "astropy", "h5py", "scikit-learn")
 _MAX_BYTES = 8 * 2**30
@@ -50,7 +48,7 @@ def product_key(code: str, parameters: Mapping[str, Any], folder: Path | None = 
         Of the package; this one by default.
     """
     parts = [
-        _source_digest(code, folder or Path(__file__).parent),
+        _source_digest(code, folder or Path(__file__).parents[1]),
         json.dumps(parameters, sort_keys=True, default=repr),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
@@ -66,15 +64,6 @@ def _source_digest(code: str, folder: Path) -> str:
     lines += [data_files_digest(folder), f"python {platform.python_version()}"]
     lines += [f"{name} {metadata.version(name)}" for name in _PACKAGES]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def survey_digest(survey: Survey) -> str:
-    """Return a hash of the spectra and labels of a survey, for the key of what is fitted to it."""
-    digest = hashlib.sha256(repr(survey.label_names).encode())
-    for array in (survey.wavelength, survey.flux, survey.ivar, survey.labels, survey.label_err):
-        digest.update(repr(array.shape).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
 
 
 def kept(
@@ -98,7 +87,6 @@ def kept(
     """
     folder = store_dir()
     path = folder / f"{kind.__name__.lower()}-{product_key(code, parameters)}"
-    path = path.with_suffix(".npz" if kind is not Survey else ".h5")
     with FileLock(path.with_suffix(".lock")):
         if path.exists():
             try:
