@@ -233,7 +233,8 @@ def record_told(record: Record, told: Mapping[str, Mapping[str, Told]], labels: 
         record(f"unique_{world}", each.unique.nats, unit="nats", uncertainty=(high - low) / 2)
         record(f"total_{world}", each.total.nats, unit="nats", digits=2)
         record(f"angle_{world}", each.span.angle, unit="degrees", digits=2)
-        record.numbers(digits=1, **{f"unique_{world}_p": each.unique.p_value, f"angle_{world}_p": each.span.p_value})
+        record(f"unique_{world}_p", each.unique.p_value, digits=1)
+        record(f"angle_{world}_p", each.span.p_value, digits=1)
     null = told["shortcut"][labels["shortcut"]].unique.null
     record("unique_null", null.mean(), unit="nats", uncertainty=null.std())
 
@@ -245,9 +246,8 @@ def record_directions(record: Record, told: Mapping[str, Told], label: str) -> N
     """
     for key, start in (("fe", _IRON), ("alpha", ("alpha",))):
         each = next(each for name, each in told.items() if name.startswith(start))
-        record.numbers(
-            unit="nats", digits=2, **{f"{key}_unique": each.unique.nats, f"{key}_without": each.without.nats}
-        )
+        record(f"{key}_unique", each.unique.nats, unit="nats", digits=2)
+        record(f"{key}_without", each.without.nats, unit="nats", digits=2)
     span = told[label].span
     combination = list(zip((name for name in told if name != label), span.coefficients, strict=True))
     for key, start in (("on_iron", _IRON), ("on_alpha", ("alpha",))):
