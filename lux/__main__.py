@@ -62,9 +62,12 @@ def _fetch(options: argparse.Namespace) -> None:
     from lux.datasets.fetch import TransferOptions
 
     request = Request(
-        n_stars=options.stars, labels=tuple(options.labels), selection=options.selection,
-        complete=not options.incomplete, cache=options.cache,
-    )  # fmt: skip
+        n_stars=options.stars,
+        labels=tuple(options.labels),
+        selection=options.selection,
+        complete=not options.incomplete,
+        cache=options.cache,
+    )
     if options.dry_run:
         print(plan_fetch(request))
         return
@@ -78,8 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     audit_parser = commands.add_parser("audit", help="tell whether a label is known from the flux or guessed")
     audit_parser.add_argument("survey", help="HDF5 survey, or the name of a data set such as apogee-dr10")
     audit_parser.add_argument("--label", help="label to audit; all of them by default")
-    audit_parser.add_argument("--own-lines", type=float, nargs="*", metavar="ANGSTROM",
-                              help="vacuum wavelengths of the label's own lines; none given: it has none")  # fmt: skip
+    audit_parser.add_argument(
+        "--own-lines",
+        type=float,
+        nargs="*",
+        metavar="ANGSTROM",
+        help="vacuum wavelengths of the label's own lines; none given: it has none",
+    )
     audit_parser.add_argument("--model", help="fitted Lux model (.npz); one is fitted by default")
     audit_parser.add_argument("--latents", type=int, default=21, help="latents of the model that is fitted (21)")
     audit_parser.add_argument("--test-fraction", type=float, default=0.3, help="share of stars held out (0.3)")
@@ -90,8 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     fetch_parser = commands.add_parser("fetch", help="fetch the spectra and labels of the published study")
     fetch_parser.add_argument("dataset", choices=["apogee-galah"])
     fetch_parser.add_argument("--stars", type=int, default=5000, help="most stars (5000)")
-    fetch_parser.add_argument("--labels", nargs="+", default=["teff", "logg", "fe_h", "alpha_fe", "eu_fe"],
-                              metavar="LABEL", help="labels of GALAH, such as eu_fe or ba_fe")  # fmt: skip
+    fetch_parser.add_argument(
+        "--labels",
+        nargs="+",
+        default=["teff", "logg", "fe_h", "alpha_fe", "eu_fe"],
+        metavar="LABEL",
+        help="labels of GALAH, such as eu_fe or ba_fe",
+    )
     fetch_parser.add_argument(
         "--selection",
         choices=["careful", "published"],

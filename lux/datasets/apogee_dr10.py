@@ -18,6 +18,7 @@ Odd things in those files, and what the reader does about them:
 
 import csv
 import io
+import os
 import re
 import tarfile
 import zlib
@@ -27,11 +28,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lux.datasets.aspcap import flux_and_ivar, read_aspcap_star
+from lux.datasets.aspcap import MIN_GOOD_FRACTION, flux_and_ivar, read_aspcap_star
 from lux.datasets.sdist import SourceArchive, obtain_archive
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
 from lux.storage import cache_dir
-from lux.survey import Survey
+from lux.survey import Survey, label_unit
 
 ARCHIVE = SourceArchive(
     package="TheCannon",
@@ -44,7 +45,6 @@ ARCHIVE = SourceArchive(
 READER_VERSION = 1
 
 _LABEL_NAMES = ("teff", "logg", "m_h", "alpha_m", "c_m", "n_m")
-_LABEL_UNITS = ("K", "dex", "dex", "dex", "dex", "dex")
 _ACKNOWLEDGEMENT = (
     "SDSS-III was funded by the Alfred P. Sloan Foundation, its participating institutions, the National Science "
     "Foundation and the U.S. Department of Energy Office of Science; it was managed by the Astrophysical Research "
@@ -56,8 +56,6 @@ _CITATIONS = (
     "Ness et al. 2015, ApJ 808, 16 (The Cannon)",
 )
 
-# A pixel column is dropped where fewer than this fraction of the stars has it unmasked.
-LEAST_GOOD_FRACTION = 0.05
 # Errors that the table does not give. These are the floors of PARAM_COV in the same files, which ASPCAP took from the
 # calibration of DR10; the entries above the floors are 15 times the formal errors and are not standard deviations.
 _FLOOR_ERRORS = {"logg": 0.2, "alpha_m": 0.1, "c_m": 0.3, "n_m": 0.3}
@@ -71,12 +69,25 @@ _MAX_MEMBER_BYTES = 2_000_000
 # Bits GRIDEDGE_BAD, CALRANGE_BAD and OTHER_BAD of APOGEE_PARAMFLAG.
 _PARAMETER_BAD = 0b111
 # Places in the arrays FPARAM and PARAMFLAG: teff, logg, log vmicro, [M/H], [C/M], [N/M], [alpha/M].
+_CATALOGUE = ("field", "snr", "radial_velocity", "starflag", "aspcapflag")
 _PARAMETERS = {"c_m": 4, "n_m": 5, "alpha_m": 6}
-_COLUMNS = {"teff": "Teff_{corr}", "logg": "logg_{corr}", "m_h": "[M/H]_{corr}", "teff_err": "e_Teff_corr",
-            "m_h_err": "e_[MH]+corr", "radial_velocity": "Rvel"}  # fmt: skip
+_COLUMNS = {
+    "teff": "Teff_{corr}",
+    "logg": "logg_{corr}",
+    "m_h": "[M/H]_{corr}",
+    "teff_err": "e_Teff_corr",
+    "m_h_err": "e_[MH]+corr",
+    "radial_velocity": "Rvel",
+}
 
 
-def load_dr10(*, pleiades: bool = False, archive=None, cache=None, progress: bool = True) -> Survey:
+def load_dr10(
+    *,
+    pleiades: bool = False,
+    archive: str | os.PathLike | None = None,
+    cache: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> Survey:
     """Load the APOGEE DR10 spectra of cluster stars with their calibrated ASPCAP labels.
 
     Parameters
@@ -109,11 +120,10 @@ def load_dr10(*, pleiades: bool = False, archive=None, cache=None, progress: boo
     survey = _cached(folder, archive, progress)
     if not pleiades:
         survey = survey[survey.catalogue["cluster"] != "Pleiades"]
-    enough = max(1, int(np.ceil(LEAST_GOOD_FRACTION * survey.n_stars)))
-    return survey.drop_masked_pixels(enough)
+    return survey.drop_masked_pixels(fraction=MIN_GOOD_FRACTION)
 
 
-def _cached(folder: Path, archive, progress: bool) -> Survey:
+def _cached(folder: Path, archive: str | os.PathLike | None, progress: bool) -> Survey:
     path = folder / f"apogee-dr10-{ARCHIVE.sha256[:12]}-v{READER_VERSION}.h5"
     if path.is_file():
         try:
@@ -126,7 +136,7 @@ def _cached(folder: Path, archive, progress: bool) -> Survey:
     return survey
 
 
-def read_archive(path, *, progress: bool = True) -> Survey:
+def read_archive(path: str | os.PathLike, *, progress: bool = True) -> Survey:
     """Read all spectra and labels from an archive; load_dr10 verifies, caches and selects.
 
     Nothing is unpacked: only members with the expected names are read, straight from the compressed stream.
@@ -140,11 +150,11 @@ def read_archive(path, *, progress: bool = True) -> Survey:
     # disable=None lets tqdm draw on a terminal only.
     members = tqdm(_members(path), desc="reading APOGEE DR10", unit="star", disable=None if progress else True)
     for name, content in members:
-        if name == _TABLE:
-            table = _read_table(content)
-        else:
-            filename, star_id = _SPECTRUM.fullmatch(name).groups()
+        if spectrum := _SPECTRUM.fullmatch(name):
+            filename, star_id = spectrum.groups()
             stars[filename] = {"star_id": star_id, **_read_spectrum(filename, content)}
+        else:
+            table = _read_table(content)
     if table is None:
         raise ValueError(f"{path} holds no {_TABLE}")
     if set(table) != set(stars):
@@ -155,7 +165,7 @@ def read_archive(path, *, progress: bool = True) -> Survey:
     return _to_survey([{**table[name], **stars[name]} for name in sorted(stars)])
 
 
-def _members(path) -> Iterator[tuple[str, bytes]]:
+def _members(path: str | os.PathLike) -> Iterator[tuple[str, bytes]]:
     try:
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:
@@ -164,7 +174,9 @@ def _members(path) -> Iterator[tuple[str, bytes]]:
                     continue
                 if member.size > _MAX_MEMBER_BYTES:
                     raise ValueError(f"{member.name} in {path} has {member.size} bytes, more than any spectrum")
-                yield member.name, archive.extractfile(member).read()
+                file = archive.extractfile(member)
+                if file is not None:
+                    yield member.name, file.read()
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as an archive (truncated or damaged): {error}") from error
 
@@ -211,12 +223,11 @@ def _to_survey(stars: list[dict]) -> Survey:
         labels=np.where(labels > -100, labels, np.nan),
         label_err=np.array([[_label_error(star, name) for name in _LABEL_NAMES] for star in stars]),
         label_names=_LABEL_NAMES,
-        label_units=_LABEL_UNITS,
+        label_units=tuple(map(label_unit, _LABEL_NAMES)),
         star_id=np.array([star["star_id"] for star in stars]),
         catalogue={
             "cluster": np.array([_cluster(star["field"]) for star in stars]),
-            **{name: np.array([star[name] for star in stars])
-               for name in ("field", "snr", "radial_velocity", "starflag", "aspcapflag")},
+            **{name: np.array([star[name] for star in stars]) for name in _CATALOGUE},
         },
         provenance={
             "source": "APOGEE DR10 aspcapStar spectra of calibration clusters",
@@ -226,7 +237,7 @@ def _to_survey(stars: list[dict]) -> Survey:
             "citations": list(_CITATIONS),
             "acknowledgement": _ACKNOWLEDGEMENT,
         },
-    )  # fmt: skip
+    )
 
 
 def _label_error(star: dict, name: str) -> float:

@@ -21,6 +21,7 @@ import sys
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import filelock
 import h5py
@@ -36,7 +37,7 @@ from lux.datasets.catalogues import (
     read_apogee,
     read_galah,
 )
-from lux.datasets.crossmatch import SELECTIONS, Sample, cut_names, is_place, needed_labels, select_stars
+from lux.datasets.crossmatch import SELECTIONS, Sample, Step, cut_names, is_place, needed_labels, select_stars
 from lux.datasets.fetch import Outcome, RemoteFile, TransferOptions, fetch_files
 from lux.datasets.http import remote_size
 from lux.datasets.manifest import read_manifest
@@ -79,8 +80,25 @@ _ACKNOWLEDGEMENTS = (
     "This work has made use of data from the European Space Agency (ESA) mission Gaia, processed by the Gaia Data "
     "Processing and Analysis Consortium (DPAC).",
 )
-_KEPT_COLUMNS = ("snr", "radial_velocity", "ra", "dec", "gaia_id", "sobject_id", "telescope", "field", "starflag",
-                 "aspcapflag", "aspcap_teff", "aspcap_logg", "aspcap_m_h", "aspcap_alpha_m", "matched_by")  # fmt: skip
+# Replaced by the folder that the environment names when a request is made.
+_DEFAULT_CACHE: Any = None
+_KEPT_COLUMNS = (
+    "snr",
+    "radial_velocity",
+    "ra",
+    "dec",
+    "gaia_id",
+    "sobject_id",
+    "telescope",
+    "field",
+    "starflag",
+    "aspcapflag",
+    "aspcap_teff",
+    "aspcap_logg",
+    "aspcap_m_h",
+    "aspcap_alpha_m",
+    "matched_by",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,11 +126,11 @@ class Request:
     labels: tuple[str, ...] = DEFAULT_LABELS
     selection: str = "careful"
     complete: bool = True
-    cache: str | os.PathLike | None = None
+    cache: Path = _DEFAULT_CACHE
     sdss_url: str | None = None
     galah_url: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "labels", tuple(name.lower() for name in self.labels))
         object.__setattr__(self, "cache", Path(self.cache) if self.cache else cache_dir() / "apogee-galah")
         if not self.labels or len(set(self.labels)) < len(self.labels):
@@ -168,7 +186,7 @@ class Request:
 
 
 def load_apogee_galah(
-    n_stars: int = _DEFAULT_STARS, *, progress: bool = True, transfer: TransferOptions | None = None, **wanted
+    n_stars: int = _DEFAULT_STARS, *, progress: bool = True, transfer: TransferOptions | None = None, **wanted: Any
 ) -> Survey:
     """Load APOGEE DR17 spectra with GALAH DR3 labels; what is not on this machine is fetched, once.
 
@@ -261,9 +279,14 @@ def _select_sample(request: Request, *, progress: bool = True, transfer: Transfe
     request.cache.mkdir(parents=True, exist_ok=True)
     files = request.catalogues()
     sizes = [_size(file) for file in files.values() if not file.path.is_file()]
-    outcomes = fetch_files(list(files.values()), request.manifest, transfer=transfer,
-                           progress=progress and bool(sizes), description="catalogues",
-                           total_bytes=sum(sizes))  # fmt: skip
+    outcomes = fetch_files(
+        list(files.values()),
+        request.manifest,
+        transfer=transfer,
+        progress=progress and bool(sizes),
+        description="catalogues",
+        total_bytes=sum(sizes),
+    )
     for outcome in outcomes:
         if not outcome.arrived:
             raise FileNotFoundError(
@@ -286,7 +309,7 @@ class Plan:
     n_here: int
     exact: bool
     free_bytes: int
-    steps: tuple
+    steps: tuple[Step, ...]
 
     @property
     def total_bytes(self) -> int:
@@ -311,7 +334,8 @@ def plan_fetch(request: Request) -> Plan:
     The stars are known once both catalogues are here; before, `n_stars` is the limit.
     """
     missing = {file.path.name: _size(file) for file in request.catalogues().values() if not file.path.is_file()}
-    here, steps, wanted, size = 0, (), request.n_stars, _TYPICAL_BYTES["spectrum"]
+    steps: tuple[Step, ...] = ()
+    here, wanted, size = 0, request.n_stars, _TYPICAL_BYTES["spectrum"]
     if not missing:
         sample = _select_sample(request)
         files = [request.spectrum(*place) for place in _places(sample)]
@@ -360,15 +384,18 @@ def _require_spectra(request: Request, outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> Survey:
+def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     columns = {name: stars.columns[name] for name in _KEPT_COLUMNS} | {"galah_snr": stars.columns["snr_c3"]}
-    left_out = {outcome.file.path.stem.partition("-dr17-")[2]: outcome.reason
-                for outcome in outcomes if not outcome.arrived}  # fmt: skip
+    missing = [outcome for outcome in outcomes if not outcome.arrived]
+    left_out = {outcome.file.path.stem.partition("-dr17-")[2]: outcome.reason for outcome in missing}
     manifest = read_manifest(request.manifest)
     return star_table(
-        labels=stars.labels, label_err=stars.label_err, label_names=stars.label_names,
+        labels=stars.labels,
+        label_err=stars.label_err,
+        label_names=stars.label_names,
         label_units=tuple(map(label_unit, stars.label_names)),
-        star_id=_unique(stars.columns["apogee_id"]), catalogue=columns,
+        star_id=_unique(stars.columns["apogee_id"]),
+        catalogue=columns,
         provenance={
             "source": "APOGEE DR17 spectra with GALAH DR3 labels",
             "asked": request.n_stars,
@@ -380,7 +407,7 @@ def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> Surv
             "citations": list(_CITATIONS),
             "acknowledgements": list(_ACKNOWLEDGEMENTS),
         },
-    )  # fmt: skip
+    )
 
 
 def _unique(names: np.ndarray) -> np.ndarray:

@@ -21,6 +21,8 @@ from lux.spectroscopy.instrument import LOG10_FIRST_WAVELENGTH, LOG10_STEP, N_PI
 _MAX_ERROR = 0.1
 # A spectrum normalized to its continuum has a median flux near one; anything else is another kind of file.
 _MEDIAN_FLUX = (0.2, 2.0)
+# Pixels that fewer than this fraction of the stars have unmasked are dropped from a survey.
+MIN_GOOD_FRACTION = 0.05
 _NAMES = ("OBJ", "OBJID", "APOGEE_ID")
 
 
@@ -63,12 +65,12 @@ def read_aspcap_star(source: bytes | str | os.PathLike, *, name: str = "", star_
             require_whole(file, len(source))
             row = file[4].data[0]
             header, grid = file[0].header, file[1].header
-            flux, error = (np.asarray(file[place].data, np.float32) for place in (1, 2))
-            star = AspcapStar(flux, error, _names(header, row), header, row)
+            flux, flux_error = (np.asarray(file[place].data, np.float32) for place in (1, 2))
+            star = AspcapStar(flux, flux_error, _names(header, row), header, row)
     except Exception as error:
         # astropy reports a broken file by many exception types, down to struct and zlib errors.
         raise ValueError(f"{name} cannot be read as an aspcapStar file: {error}") from error
-    if flux.shape != (N_PIXELS,) or error.shape != (N_PIXELS,):
+    if flux.shape != (N_PIXELS,) or flux_error.shape != (N_PIXELS,):
         raise ValueError(f"{name} holds flux of shape {flux.shape}, expected ({N_PIXELS},)")
     first, step = grid.get("CRVAL1"), grid.get("CDELT1")
     if not (np.isclose(first or 0, LOG10_FIRST_WAVELENGTH, atol=1e-9) and np.isclose(step or 0, LOG10_STEP, rtol=1e-9)):
@@ -102,7 +104,7 @@ def require_spectrum(star: AspcapStar, name: str) -> None:
         raise ValueError(f"{name} has a median flux of {median:.3g}: it is not normalized to its continuum")
 
 
-def _names(header: fits.Header, row) -> frozenset[str]:
+def _names(header: fits.Header, row: Any) -> frozenset[str]:
     found = {str(header[key]).strip() for key in _NAMES if key in header}
     columns = {name.upper() for name in row.array.names}
     found |= {str(row[key]).strip() for key in _NAMES if key in columns}

@@ -11,21 +11,20 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from lux.datasets.aspcap import flux_and_ivar, read_aspcap_star
+from lux.datasets.aspcap import MIN_GOOD_FRACTION, AspcapStar, flux_and_ivar, read_aspcap_star
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
 from lux.storage import atomic_write
 from lux.survey import Survey
 from lux.survey_io import write_survey
 
 _BLOCK_STARS = 512
-# A pixel column is dropped where fewer than this fraction of the stars has it unmasked.
-LEAST_GOOD_FRACTION = 0.05
 # A change of what is done to spectra makes blocks of an earlier version useless.
 READER_VERSION = 1
 
@@ -39,17 +38,22 @@ class SpectrumFile:
 
 
 def assemble(
-    destination: str | os.PathLike, table: Survey, spectra: Sequence[SpectrumFile], *, release: str = "dr17",
-    block_stars: int = _BLOCK_STARS, progress: bool = True,
-) -> None:  # fmt: skip
+    destination: str | os.PathLike,
+    table: Mapping[str, Any],
+    spectra: Sequence[SpectrumFile],
+    *,
+    release: str = "dr17",
+    block_stars: int = _BLOCK_STARS,
+    progress: bool = True,
+) -> None:
     """Write a survey from a table of stars and their ``aspcapStar`` files.
 
     Parameters
     ----------
     destination : str or path
         The HDF5 survey; blocks are kept in a folder beside it until it is whole.
-    table : Survey
-        Everything but the spectra, see `star_table`.
+    table : mapping
+        Everything but the spectra, from `star_table`.
     spectra : sequence of SpectrumFile
         One for each star of the table, in its order.
     release : str
@@ -78,17 +82,17 @@ def assemble(
         for part in parts:
             blocks.append(_block(folder, part, pixels, release))
             bar.update(len(part))
-    counts = sum(_read_block(block, "unmasked") for block in blocks)
-    kept = counts >= max(1, int(np.ceil(LEAST_GOOD_FRACTION * len(spectra))))
-    write_survey(destination, table.columns(), _spectra(blocks, kept), wavelength=wavelength_grid()[pixels][kept])
+    counts = np.sum([_read_block(block, "unmasked") for block in blocks], axis=0)
+    kept = counts >= max(1, MIN_GOOD_FRACTION * len(spectra))
+    write_survey(destination, table, _spectra(blocks, kept), wavelength=wavelength_grid()[pixels][kept])
     shutil.rmtree(folder)
 
 
-def star_table(**fields) -> Survey:
-    """Return a survey of one empty pixel: all the fields of the stars, validated, to go with spectra that follow."""
-    n_stars = len(fields["labels"])
-    spectrum = np.ones((n_stars, 1), np.float32)
-    return Survey(wavelength=wavelength_grid()[:1], flux=spectrum, ivar=spectrum, **fields)
+def star_table(**fields: Any) -> dict[str, Any]:
+    """Return all fields of a survey but its spectra, validated, as `lux.survey_io.write_survey` takes them."""
+    any_spectrum = np.ones((len(fields["labels"]), 1), np.float32)
+    columns = Survey(wavelength=np.ones(1), flux=any_spectrum, ivar=any_spectrum, **fields).columns()
+    return {name: column for name, column in columns.items() if name != "wavelength"}
 
 
 def _block(folder: Path, part: Sequence[SpectrumFile], pixels: np.ndarray, release: str) -> Path:
@@ -106,7 +110,7 @@ def _block(folder: Path, part: Sequence[SpectrumFile], pixels: np.ndarray, relea
     return path
 
 
-def _read(spectrum: SpectrumFile):
+def _read(spectrum: SpectrumFile) -> AspcapStar:
     try:
         return read_aspcap_star(spectrum.path, star_id=spectrum.star_id)
     except ValueError as error:

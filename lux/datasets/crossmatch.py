@@ -92,7 +92,7 @@ class Sample:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, stars) -> "Sample":
+    def take(self, stars: slice | np.ndarray) -> "Sample":
         """Return the stars picked by a slice, a boolean mask or row numbers."""
         columns = {name: column[stars] for name, column in self.columns.items()}
         return dataclasses.replace(self, columns=columns, labels=self.labels[stars], label_err=self.label_err[stars])
@@ -106,9 +106,13 @@ def needed_labels(labels: Sequence[str], selection: str) -> tuple[str, ...]:
 
 
 def select_stars(
-    apogee: Mapping[str, np.ndarray], galah: Mapping[str, np.ndarray], labels: Sequence[str],
-    selection: str = "careful", *, complete: bool = True,
-) -> Sample:  # fmt: skip
+    apogee: Mapping[str, np.ndarray],
+    galah: Mapping[str, np.ndarray],
+    labels: Sequence[str],
+    selection: str = "careful",
+    *,
+    complete: bool = True,
+) -> Sample:
     """Match the catalogues and cut.
 
     Parameters
@@ -140,8 +144,8 @@ def select_stars(
         raise ValueError(f"the selection {selection!r} leaves no star:\n{table}")
     order = np.array(sorted(np.flatnonzero(keep).tolist(), key=lambda row: _random_place(stars, row)))
     columns = {name: column[order] for name, column in stars.items()}
-    labels_and_errors = [np.stack(parts, axis=1)[order] for parts in zip(*values.values(), strict=True)]
-    return Sample(columns, *labels_and_errors, tuple(labels), tuple(steps))
+    value, error = (np.stack(parts, axis=1)[order] for parts in zip(*values.values(), strict=True))
+    return Sample(columns, value, error, tuple(labels), tuple(steps))
 
 
 def is_place(*parts: str) -> bool:
@@ -169,9 +173,8 @@ def selection_table(labels: Sequence[str], survey: Survey | None = None) -> dict
     """
     made_by = {name: cut_names(labels, name) for name in SELECTIONS}
     rows = list(dict.fromkeys(cut for cuts in made_by.values() for cut in cuts))
-    table = {"requirement": rows} | {
-        name: ["yes" if row in cuts else "" for row in rows] for name, cuts in made_by.items()
-    }
+    table: dict[str, list] = {"requirement": rows}
+    table |= {name: ["yes" if row in cuts else "" for row in rows] for name, cuts in made_by.items()}
     steps = {step["name"]: step for step in survey.provenance.get("selection", ())} if survey is not None else {}
     if steps:
         rows += [name for name in steps if name not in rows]
@@ -245,13 +248,10 @@ def _check_selection(selection: str) -> None:
         raise ValueError(f"unknown selection {selection!r}; expected one of {', '.join(SELECTIONS)}")
 
 
-def _match(apogee, galah) -> tuple[_Columns, list[Step]]:
+def _match(apogee: Mapping[str, np.ndarray], galah: Mapping[str, np.ndarray]) -> tuple[_Columns, list[Step]]:
     row, how = matched_rows(apogee, galah)
     found = np.flatnonzero(row >= 0)
-    steps = [
-        Step(_IN_APOGEE, 0, len(row)),
-        Step(_IN_BOTH, len(row) - len(found), len(found)),
-    ]
+    steps = [Step(_IN_APOGEE, 0, len(row)), Step(_IN_BOTH, len(row) - len(found), len(found))]
     stars = {name: column[found] for name, column in apogee.items()}
     stars |= {name: column[row[found]] for name, column in galah.items() if name != "gaia_id"}
     stars["gaia_id"] = np.where(stars["gaia_id"] > 0, stars["gaia_id"], galah["gaia_id"][row[found]])
@@ -281,7 +281,7 @@ def _careful_cuts(stars: _Columns, labels: Mapping[str, tuple], complete: bool) 
         *([(f"all labels measured and unflagged ({names})", lambda _: present)] if complete else []),
         ("no member of a globular cluster", lambda _: in_globular_cluster(stars) == ""),
         ("each star once, its spectrum of highest S/N", lambda keep: _once(stars, keep)),
-    ]  # fmt: skip
+    ]
 
 
 def _published_cuts(stars: _Columns) -> list[_Cut]:
@@ -307,16 +307,13 @@ def _ranges(stars: _Columns) -> list[_Cut]:
         "fe_h": ("[Fe/H]", "", _FE_H_RANGE),
     }
     return [
-        (
-            f"{low:g}{unit} < {shown} < {high:g}{unit}".replace("-", "−"),
-            lambda _, name=name, low=low, high=high: _between(stars[name], low, high),
-        )
+        (f"{low:g}{unit} < {shown} < {high:g}{unit}".replace("-", "−"), _between(stars[name], low, high))
         for name, (shown, unit, (low, high)) in limits.items()
     ]
 
 
-def _between(values: np.ndarray, low: float, high: float) -> np.ndarray:
-    return (values > low) & (values < high)
+def _between(values: np.ndarray, low: float, high: float) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda _: (values > low) & (values < high)
 
 
 def _label(stars: _Columns, name: str, careful: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -11,6 +11,7 @@ archives and leaves transfers to rsync or curl.
 """
 
 import dataclasses
+import http.client
 import os
 import random
 import threading
@@ -32,6 +33,10 @@ WRONG_CONTENT_TRIES = 3
 PROGRESS = 1 << 20
 # Files given up in a row, as multiples of the connections, after which the archive counts as out of reach.
 _MAX_FAILURES_IN_A_ROW = 2
+
+
+# What is called with the number of bytes that came.
+_Count = Callable[[int], object]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +83,7 @@ class TransferOptions:
     first_wait: float = 1.0
     max_wait: float = 120.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.connections < 1 or self.attempts < 1:
             raise ValueError(f"at least one connection and one attempt are needed, got {self}")
 
@@ -131,9 +136,14 @@ class _Gate:
 
 
 def fetch_files(
-    files: Sequence[RemoteFile], manifest: Path, *, transfer: TransferOptions | None = None, progress: bool = True,
-    description: str = "fetching", total_bytes: int | None = None,
-) -> list[Outcome]:  # fmt: skip
+    files: Sequence[RemoteFile],
+    manifest: Path,
+    *,
+    transfer: TransferOptions | None = None,
+    progress: bool = True,
+    description: str = "fetching",
+    total_bytes: int | None = None,
+) -> list[Outcome]:
     """Fetch files that are not there yet.
 
     Parameters
@@ -164,22 +174,24 @@ def fetch_files(
     gate = _Gate(_MAX_FAILURES_IN_A_ROW * transfer.connections)
     known = read_manifest(manifest)
     by_bytes = total_bytes is not None
-    bar = tqdm(total=total_bytes if by_bytes else len(files), desc=description, unit="B" if by_bytes else "file",
-               unit_scale=by_bytes, disable=None if progress else True)  # fmt: skip
+    total, unit = (total_bytes, "B") if by_bytes else (len(files), "file")
+    bar = tqdm(total=total, desc=description, unit=unit, unit_scale=by_bytes, disable=None if progress else True)
     names = [os.path.relpath(file.path, manifest.parent) for file in files]
     outcomes: dict[int, Outcome] = {}
     with bar, open_manifest(manifest) as log, ThreadPoolExecutor(transfer.connections) as pool:
-        count = bar.update if by_bytes else (lambda size: None)
-        waiting = {pool.submit(_obtain, file, known.get(name, {}), transfer, gate, count): place
-                   for place, (file, name) in enumerate(zip(files, names, strict=True))}  # fmt: skip
+        count: _Count = bar.update if by_bytes else (lambda size: None)
+        waiting = {
+            pool.submit(_obtain, file, known.get(name, {}), transfer, gate, count): place
+            for place, (file, name) in enumerate(zip(files, names, strict=True))
+        }
         try:
             for future in as_completed(waiting):
                 place = waiting[future]
                 outcome = outcomes[place] = future.result()
                 if outcome.arrived and known.get(names[place], {}).get("sha256") != outcome.sha256:
+                    url, size, sha256 = outcome.file.url, outcome.size, outcome.sha256
                     with local_disk(manifest):
-                        add_entry(log, name=names[place], url=outcome.file.url, size=outcome.size,
-                                  sha256=outcome.sha256)  # fmt: skip
+                        add_entry(log, name=names[place], url=url, size=size, sha256=sha256)
                 gate.record(outcome)
                 if not by_bytes:
                     bar.update()
@@ -190,7 +202,7 @@ def fetch_files(
     return [outcomes[place] for place in range(len(files))]
 
 
-def _obtain(file: RemoteFile, entry: dict, transfer: TransferOptions, gate: _Gate, count) -> Outcome:
+def _obtain(file: RemoteFile, entry: dict, transfer: TransferOptions, gate: _Gate, count: _Count) -> Outcome:
     """Return what became of a file: kept if it is there, else fetched in as many tries as it takes or is allowed."""
     if (kept := _kept(file, entry)) is not None:
         return kept
@@ -236,7 +248,7 @@ def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
     return Outcome(file, "kept", size=size, sha256=file_sha256(file.path))
 
 
-def _fetch_once(file: RemoteFile, transfer: TransferOptions, gate: _Gate, count) -> Outcome:
+def _fetch_once(file: RemoteFile, transfer: TransferOptions, gate: _Gate, count: _Count) -> Outcome:
     part, tag = _part_of(file), _tag_of(file)
     offset, validator = _resume_point(part, tag)
     headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset else {}
@@ -284,7 +296,14 @@ def _resume_point(part: Path, tag: Path) -> tuple[int, str]:
     return (part.stat().st_size, validator) if validator else (0, "")
 
 
-def _receive(answer, part: Path, total: int | None, transfer: TransferOptions, gate: _Gate, count) -> None:
+def _receive(
+    answer: http.client.HTTPResponse,
+    part: Path,
+    total: int | None,
+    transfer: TransferOptions,
+    gate: _Gate,
+    count: _Count,
+) -> None:
     """Append the answer to the partial file; break off what drips, ends early or never ends."""
     with local_disk(part):
         out = open(part, "ab")

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning
@@ -13,11 +14,11 @@ _FILTERS = threading.Lock()
 
 
 @contextlib.contextmanager
-def open_fits(source, **options) -> Iterator[fits.HDUList]:
+def open_fits(source: Any, **options: Any) -> Iterator[fits.HDUList]:
     """Open a FITS file as `astropy.io.fits.open` does, without its warnings, one file at a time in a process."""
-    with _FILTERS, warnings.catch_warnings(action="ignore", category=AstropyUserWarning), \
-            fits.open(source, **options) as file:  # fmt: skip
-        yield file
+    with _FILTERS, warnings.catch_warnings(action="ignore", category=AstropyUserWarning):
+        with fits.open(source, **options) as file:
+            yield file
 
 
 def require_whole(file: fits.HDUList, size: int) -> None:

@@ -9,6 +9,8 @@ import http.client
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from lux.storage import LocalDiskError
 
@@ -34,7 +36,7 @@ class RefusedError(Exception):
 
 
 @contextlib.contextmanager
-def answer_to(url: str, headers: dict, timeout: float, offset: int = 0):
+def answer_to(url: str, headers: dict[str, str], timeout: float, offset: int = 0) -> Iterator[Any]:
     """Yield the server's answer, or None if the file has no byte beyond `offset`; raise what the tries understand."""
     try:
         with urllib.request.urlopen(_request(url, headers), timeout=timeout) as answer:
@@ -68,12 +70,12 @@ def remote_size(url: str, timeout: float = 30.0) -> int | None:
     return int(size) if size else None
 
 
-def _request(url: str, headers: dict | None = None, method: str = "GET") -> urllib.request.Request:
+def _request(url: str, headers: dict[str, str] | None = None, method: str = "GET") -> urllib.request.Request:
     identity = {"User-Agent": _USER_AGENT, "Accept-Encoding": "identity"}
     return urllib.request.Request(url, headers=identity | (headers or {}), method=method)
 
 
-def total_size(answer, offset: int) -> int | None:
+def total_size(answer: http.client.HTTPResponse, offset: int) -> int | None:
     """Return the size of the whole file as the answer gives it; raise if it does not continue at `offset`."""
     if answer.status == 206:
         place = answer.headers.get("Content-Range", "")
@@ -86,7 +88,7 @@ def total_size(answer, offset: int) -> int | None:
     return int(length) if length and length.isdigit() else None
 
 
-def validator_of(headers) -> str:
+def validator_of(headers: Mapping[str, str]) -> str:
     """Return what ties a partial file to the server's: its tag, unless that is a weak one, or else its date."""
     tag = headers.get("ETag") or ""
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified") or ""

@@ -2,13 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from lux.survey import Survey
 
-NAMES = ("synthetic", "apogee-dr10", "apogee-galah")
+_NAMES = ("synthetic", "apogee-dr10", "apogee-galah")
 
 
-def load(source: str | os.PathLike, **options) -> Survey:
+def load(source: str | os.PathLike, **options: Any) -> Survey:
     """Load a survey.
 
     Parameters
@@ -40,7 +41,9 @@ def load(source: str | os.PathLike, **options) -> Survey:
         return load_apogee_galah(**options)
     path = Path(source)
     if not path.exists() and not path.suffix:
-        raise ValueError(f"unknown data set {str(source)!r}; expected {', '.join(NAMES)} or the path of a saved survey")
+        raise ValueError(
+            f"unknown data set {str(source)!r}; expected {', '.join(_NAMES)} or the path of a saved survey"
+        )
     if options:
         raise ValueError(f"a saved survey takes no options, got {', '.join(sorted(options))}")
     return Survey.load(path)

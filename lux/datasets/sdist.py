@@ -57,7 +57,9 @@ class SourceArchive:
         )
 
 
-def obtain_archive(source: SourceArchive, *, archive=None, cache: Path, progress: bool = True) -> Path:
+def obtain_archive(
+    source: SourceArchive, *, archive: str | os.PathLike | None = None, cache: Path, progress: bool = True
+) -> Path:
     """Return the path of a verified archive: the one handed over, else the cached one, else one fetched with pip.
 
     Parameters
@@ -127,18 +129,21 @@ def _pip_download(requirement: Path, folder: Path, progress: bool) -> str | None
     pip = _pip_command()
     if pip is None:
         return "pip is not installed here"
-    command = [*pip, "download", "--disable-pip-version-check", "--no-input", "--no-deps", "--no-binary", ":all:",
-               "--timeout", "15", "--retries", "2", "--dest", str(folder),
-               "--require-hashes", "--requirement", str(requirement)]  # fmt: skip
+    options = "download --disable-pip-version-check --no-input --no-deps --no-binary :all: --timeout 15 --retries 2"
+    command = [*pip, *options.split(), "--require-hashes", "--requirement", str(requirement), "--dest", str(folder)]
     visible = progress and sys.stderr is not None and sys.stderr.isatty()
     # A machine that reaches only a few packages may lack the isolated build that pip makes to read the metadata.
-    attempts = [[], ["--no-build-isolation"]] if importlib.util.find_spec("setuptools") else [[]]
     reason = ""
-    for extra in attempts:
+    for extra in ([], ["--no-build-isolation"]) if importlib.util.find_spec("setuptools") else ([],):
         try:
-            run = subprocess.run([*command, *extra], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                                 stdout=sys.stderr if visible else subprocess.DEVNULL,
-                                 timeout=_FETCH_TIMEOUT_SECONDS, check=False)  # fmt: skip
+            run = subprocess.run(
+                [*command, *extra],
+                stdin=subprocess.DEVNULL,
+                stdout=sys.stderr if visible else subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=_FETCH_TIMEOUT_SECONDS,
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             return str(error)
         if run.returncode == 0:
