@@ -52,8 +52,9 @@ def test_shapley_values_over_labels_and_pixels_do_not_depend_on_the_basis(survey
     def statistics(rotated):
         labels = attribution.label_shapley(rotated.predict_labels(test).labels, test.label_names, "label_2", 20)
         pixels = attribution.pixel_shapley(rotated, test, groups, "label_2", 20)
-        return np.concatenate([[each.total, *each.values, *each.alone, *each.last, *each.intervals.ravel()]
-                               for each in (labels, pixels)])  # fmt: skip
+        return np.concatenate(
+            [[each.total, *each.values, *each.alone, *each.last, *each.intervals.ravel()] for each in (labels, pixels)]
+        )
 
     expected = statistics(model)
     for rotation in random_rotations(5, 20, seed=2):
@@ -110,9 +111,11 @@ def test_pixels_without_a_trace_of_the_label_are_given_nothing():
     halves = {"first": np.arange(40) < 20, "second": np.arange(40) >= 20}
     loadings = 0.1 * np.stack(list(halves.values()))
     survey = survey.replace(
-        labels=latents + 0.1 * generator.normal(size=(6000, 2)), label_err=np.full((6000, 2), 0.1),
-        flux=1 + latents @ loadings + 0.02 * generator.normal(size=(6000, 40)), ivar=np.full((6000, 40), 2500.0),
-    )  # fmt: skip
+        labels=latents + 0.1 * generator.normal(size=(6000, 2)),
+        label_err=np.full((6000, 2), 0.1),
+        flux=1 + latents @ loadings + 0.02 * generator.normal(size=(6000, 40)),
+        ivar=np.full((6000, 40), 2500.0),
+    )
     train, test = survey.split(0.4, seed=0)
     explained = attribution.pixel_shapley(lux.Lux(2).fit(train), test, halves, "label_0")
     assert explained.values[0] > 0.9

@@ -75,11 +75,18 @@ def test_p_values_of_line_matches_are_not_too_small_under_the_null():
     wavelength = wavelength_grid()[on_chip()]
     generator = np.random.default_rng(3)
     lines = np.sort(generator.choice(wavelength, 300, replace=False))
-    p_values = np.array([
-        line_matching.match_lines(made_spikes(wavelength, np.sort(generator.permutation(len(wavelength))[:80])), lines,
-                             wavelength, n_shifts=199, seed=seed).test.p_value
-        for seed in range(300)
-    ])  # fmt: skip
+    p_values = np.array(
+        [
+            line_matching.match_lines(
+                made_spikes(wavelength, np.sort(generator.permutation(len(wavelength))[:80])),
+                lines,
+                wavelength,
+                n_shifts=199,
+                seed=seed,
+            ).test.p_value
+            for seed in range(300)
+        ]
+    )
     for level in (0.05, 0.2, 0.5):
         assert np.mean(p_values <= level) <= level + 3 * np.sqrt(level * (1 - level) / 300)
 

@@ -24,10 +24,14 @@ def test_what_is_claimed_free_of_the_gauge_is_constant_under_twenty_rotations(su
         eraser = erasure.fit_eraser(latents[complete], test.labels[complete, 1:])
         erased = probing.probe(eraser.apply(latents), target, n_control=0)
         angles = [label_angles(rotated, metric, test).cosine.ravel() for metric in ("prior", "posterior")]
-        return np.concatenate([
-            [read.r2, read.selectivity, read.fitted_r2, erased.r2, gain.r2_given, gain.nats, gain.p_value],
-            *angles, [outside_span(rotated, name, 10).fraction for name in rotated.label_names_], gain.null,
-        ])  # fmt: skip
+        return np.concatenate(
+            [
+                [read.r2, read.selectivity, read.fitted_r2, erased.r2, gain.r2_given, gain.nats, gain.p_value],
+                *angles,
+                [outside_span(rotated, name, 10).fraction for name in rotated.label_names_],
+                gain.null,
+            ]
+        )
 
     expected = statistics(model)
     for rotation in gauge.random_rotations(5, 20, seed=1):

@@ -72,9 +72,13 @@ def test_the_error_of_the_backward_map_is_the_scatter_of_a_bootstrap_of_stars():
     for _ in range(16):
         rows = generator.integers(survey.n_stars, size=survey.n_stars)
         picks = survey.replace(
-            flux=survey.flux[rows], ivar=survey.ivar[rows], labels=survey.labels[rows],
-            label_err=survey.label_err[rows], truth=None, catalogue=None,
-        )  # fmt: skip
+            flux=survey.flux[rows],
+            ivar=survey.ivar[rows],
+            labels=survey.labels[rows],
+            label_err=survey.label_err[rows],
+            truth=None,
+            catalogue=None,
+        )
         maps.append(lux.Lux(3).fit(picks).label_jacobian(survey))
     assert np.median(np.std(maps, axis=0, ddof=1) / claimed) == pytest.approx(1, abs=0.2)
 
@@ -108,8 +112,14 @@ def test_the_excess_map_finds_what_the_other_labels_do_not_hold_and_only_that():
     guessed = survey.truth.labels[:, :2] @ [0.5, -0.4] + 0.5 * generator.normal(size=survey.n_stars)
     for label, real in ((guessed, False), (guessed + own, True)):
         labels = np.column_stack([survey.labels[:, :3], label])
-        made = survey.replace(flux=flux, labels=labels, label_err=np.full(labels.shape, 0.2), truth=None,
-                              label_names=(*survey.label_names, "eu_fe"), label_units=("dex",) * 4)  # fmt: skip
+        made = survey.replace(
+            flux=flux,
+            labels=labels,
+            label_err=np.full(labels.shape, 0.2),
+            truth=None,
+            label_names=(*survey.label_names, "eu_fe"),
+            label_units=("dex",) * 4,
+        )
         found = saliency.excess_map(lux.Lux(4).fit(made), made, "eu_fe", n_permutations=199)
         assert (found.largest.p_value < 0.01) == real
         if real:

@@ -69,7 +69,7 @@ def smallest_depth(
     *,
     shared: int = 1,
 ) -> Estimate:
-    """Return the depth from which on worlds are told from those without with a given power, and its interval.
+    """Return the depth from which on worlds are distinguished from those without with a given power, and its interval.
 
     Parameters
     ----------

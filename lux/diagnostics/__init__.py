@@ -1,4 +1,4 @@
-"""What a fitted model is asked: how well it predicts, and by which of its latents, pixels and stars."""
+"""What a fitted model does: how well it predicts, and from which of its latents, pixels and stars."""
 
 import lazy_loader
 

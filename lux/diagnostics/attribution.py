@@ -76,7 +76,7 @@ class LatentAttribution:
 
     @property
     def participation(self) -> np.ndarray:
-        """Number of latents over which a label is effectively spread, one over the sum of squared shares, (M,)."""
+        """Effective number of latents that make up a label, one over the sum of squared shares, (M,)."""
         return 1 / np.sum(self.share**2, axis=1)
 
     @property

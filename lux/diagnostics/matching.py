@@ -67,11 +67,11 @@ def matched_pairs(
     ValueError
         If the fraction makes less than two pairs, or more than there are stars for.
     """
-    known = np.flatnonzero(np.isfinite(label) & np.isfinite(excess))
-    n_pairs = int(fraction * len(known))
+    present = np.flatnonzero(np.isfinite(label) & np.isfinite(excess))
+    n_pairs = int(fraction * len(present))
     if not 0 < fraction <= 0.5 or n_pairs < 2:
-        raise ValueError(f"fraction={fraction} of {len(known)} stars gives {n_pairs} pairs; at least 2 are needed")
-    order = known[np.argsort(excess[known], kind="stable")]
+        raise ValueError(f"fraction={fraction} of {len(present)} stars gives {n_pairs} pairs; at least 2 are needed")
+    order = present[np.argsort(excess[present], kind="stable")]
     low, high = order[:n_pairs], order[-n_pairs:]
     whitened = np.linalg.solve(np.linalg.cholesky(np.atleast_2d(scale)), others.T).T
     distance = cdist(whitened[high], whitened[low])
@@ -83,8 +83,8 @@ def matched_pairs(
 def excess_label(label: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return a label (N,) minus its least-squares expectation from `quadratic_terms` of others (N, Q); NaN stays."""
     design = np.column_stack([np.ones(len(others)), quadratic_terms(others)])
-    known = np.isfinite(label)
-    return label - design @ np.linalg.lstsq(design[known], label[known])[0]
+    present = np.isfinite(label)
+    return label - design @ np.linalg.lstsq(design[present], label[present])[0]
 
 
 def match_on_inferred(

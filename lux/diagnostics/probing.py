@@ -43,7 +43,7 @@ class Probe:
     fitted_r2 : float
         The same as `r2` for the very stars that the probe was fitted to, mean over folds.
     control : (n_control,) array
-        `r2` of the same probe asked for the label of another star, drawn at random (Hewitt & Liang 2019).
+        `r2` of the same probe fitted to the label of another star, drawn at random (Hewitt & Liang 2019).
     fitted_control : (n_control,) array
         `fitted_r2` of the control: what the probe can memorise.
     """
@@ -245,16 +245,16 @@ def information_gain(
         As `probe`.
     """
     latents, target, present = _checked(latents, target, "linear", n_folds)
-    known = np.zeros((len(target), 0)) if given is None else quadratic_terms(np.asarray(given)[present])
-    everything = np.concatenate([known, standardize(latents)], axis=1)
-    rest = target - _fitted(known, target)
+    terms = np.zeros((len(target), 0)) if given is None else quadratic_terms(np.asarray(given)[present])
+    everything = np.concatenate([terms, standardize(latents)], axis=1)
+    rest = target - _fitted(terms, target)
     generator = np.random.default_rng(seed)
     permuted = [target - rest + generator.permutation(rest) for _ in range(n_permutations)]
     targets = np.stack([target, *permuted], axis=1)
     folds = _folds(len(target), n_folds, seed)
     squares = [
         (targets - out_of_fold(_design(features), targets, folds, _RANK_TOLERANCE)).T ** 2
-        for features in (known, everything)
+        for features in (terms, everything)
     ]
     nats = _nats(*squares)
     interval = bootstrap(_nats, *(square[0] for square in squares), seed=generator).interval
@@ -328,7 +328,7 @@ def _predict_perceptron(features: np.ndarray, targets: np.ndarray, train: np.nda
         network = MLPRegressor(
             hidden_layer_sizes=(32,), solver="lbfgs", alpha=_DECAY * len(outputs), max_iter=30, random_state=seed
         )
-        # The products are so small that handing them out to several threads takes longer than computing them.
+        # The products are so small that several threads would take longer than one.
         with warnings.catch_warnings(), threadpool_limits(1):
             # Stopping early is part of the regularization; the probe is judged on other stars.
             warnings.simplefilter("ignore", ConvergenceWarning)

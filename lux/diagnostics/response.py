@@ -34,5 +34,5 @@ def response(model: Lux, survey: Survey, label: str = "eu_fe") -> Response:
     """
     if survey.truth is None:
         raise ValueError(f"how a prediction follows {label} needs a survey whose truth is known, and this one has none")
-    true, prediction = survey.truth.columns[label], model.predict_labels(survey)
+    true, prediction = survey.truth.labels[:, survey.label_index(label)], model.predict_labels(survey)
     return Response(true, prediction.label(label), response_slope(prediction, true, label))

@@ -71,9 +71,9 @@ def forward_map(survey: Survey) -> SaliencyMap:
     ValueError
         If the errors explain all the variance that the labels have beyond one another.
     """
-    known = np.all(np.isfinite(survey.labels), axis=1)
-    center, unit = np.mean(survey.labels[known], axis=0), np.std(survey.labels[known], axis=0)
-    labels, noise = (survey.labels[known] - center) / unit, survey.label_err[known] ** 2 / unit**2
+    present = np.all(np.isfinite(survey.labels), axis=1)
+    center, unit = np.mean(survey.labels[present], axis=0), np.std(survey.labels[present], axis=0)
+    labels, noise = (survey.labels[present] - center) / unit, survey.label_err[present] ** 2 / unit**2
     corrected = labels.T @ labels / len(labels) - np.diag(noise.mean(axis=0))
     if np.linalg.eigvalsh(corrected)[0] <= 0:
         raise ValueError(
@@ -83,8 +83,8 @@ def forward_map(survey: Survey) -> SaliencyMap:
     # The intercept is a label without error.
     design = np.pad(labels, ((0, 0), (1, 0)), constant_values=1).astype(np.float32)
     noise = np.pad(noise, ((0, 0), (1, 0))).astype(np.float32)
-    good = (survey.ivar[known] > 0).astype(np.float32)
-    flux = (survey.flux[known] - 1) * good
+    good = (survey.ivar[present] > 0).astype(np.float32)
+    flux = (survey.flux[present] - 1) * good
     size = design.shape[1]
     products = np.einsum("ni,nj->nij", design, design).reshape(len(design), -1)
     products[:, :: size + 1] -= noise
@@ -171,18 +171,18 @@ def excess_map(model: "Lux", survey: Survey, name: str, *, n_permutations: int =
     name : str
     n_permutations, seed : int
     """
-    known = np.isfinite(survey.label(name))
+    present = np.isfinite(survey.label(name))
     prediction = model.predict_labels(survey)
     others = np.delete(prediction.labels, prediction.names.index(name), axis=1)
     # The other labels are regressed out of the permuted excess once more, as they were of the excess itself.
-    design = np.column_stack([np.ones(known.sum()), quadratic_terms(others)[known]])
+    design = np.column_stack([np.ones(present.sum()), quadratic_terms(others)[present]])
     basis = np.linalg.qr(design)[0]
-    excess = survey.label(name)[known]
+    excess = survey.label(name)[present]
     excess = excess - basis @ (basis.T @ excess)
     generator = np.random.default_rng(seed)
     permuted = np.stack([generator.permutation(excess) for _ in range(n_permutations)])
     permuted -= permuted @ basis @ basis.T
-    latents, response = model.infer_latents(survey)[known], model.latent_jacobian(survey)
+    latents, response = model.infer_latents(survey)[present], model.latent_jacobian(survey)
     values, err = _regressed(excess[None], latents, response)
     null_values, null_err = _regressed(permuted, latents, response)
     z = (values / err)[0]
@@ -198,8 +198,8 @@ def permuted_label_maps(
     The data-randomisation test (Adebayo et al. 2018). The latents are those that the flux gives under the fitted B: one
     label of five hardly moves it, so that only the regression of the label on the latents is repeated.
     """
-    known = np.isfinite(survey.label(name))
-    label, latents = survey.label(name)[known], model.infer_latents(survey)[known]
+    present = np.isfinite(survey.label(name))
+    label, latents = survey.label(name)[present], model.infer_latents(survey)[present]
     generator = np.random.default_rng(seed)
     permuted = np.stack([generator.permutation(label) for _ in range(n_permutations)])
     return _regressed(permuted, latents, model.latent_jacobian(survey))[0]
