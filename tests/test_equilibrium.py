@@ -1,9 +1,14 @@
 """Ionization, chemistry and opacity have the right limits and conserve charge and nuclei."""
 
 import numpy as np
+import pytest
 
 from lux.simulation.equilibrium import (
+    ATOMIC_MASS_UNIT,
+    BOLTZMANN,
+    BOLTZMANN_EV,
     MOLECULES,
+    SECOND_RADIATION,
     association_constant,
     electron_density,
     h_minus_opacity,
@@ -78,3 +83,10 @@ def test_h_minus_opacity_has_its_minimum_at_the_bound_free_edge():
     opacity = np.array([h_minus_opacity(wavelength, 5040.0) for wavelength in wavelengths])
     assert opacity.argmin() == 2
     assert opacity[0] > 4 * opacity[2]
+
+
+def test_constants_are_those_of_the_field_in_its_units():
+    assert 1 / (BOLTZMANN_EV * 5040.0 * np.log(10.0)) == pytest.approx(1.0, rel=2e-4), "theta = 5040 / T"
+    assert SECOND_RADIATION == pytest.approx(14387.77, abs=0.01)
+    assert BOLTZMANN == pytest.approx(1.380649e-16, rel=1e-12)
+    assert ATOMIC_MASS_UNIT == pytest.approx(1.66054e-24, rel=1e-5)

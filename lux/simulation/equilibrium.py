@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import constants
 
-# In cgs: erg, cm, g, K; energies of levels in eV and cm^-1.
-BOLTZMANN = constants.k * 1e7
-BOLTZMANN_EV = 8.617333e-5
-ATOMIC_MASS_UNIT = 1.66053907e-24
-_PLANCK = constants.h * 1e7
-_ELECTRON_MASS = 9.1093837e-28
-# The second radiation constant h c / k, in cm K and, rounded, in micron K.
-_INVERSE_CM_KELVIN = _PLANCK * (constants.c * 1e2) / BOLTZMANN
-SECOND_RADIATION = 1.4388e4
+# CODATA in cgs: erg, cm, g, K; energies of levels in eV and cm^-1.
+BOLTZMANN = constants.k / constants.erg
+BOLTZMANN_EV = constants.k / constants.eV
+ATOMIC_MASS_UNIT = constants.atomic_mass / constants.gram
+_PLANCK = constants.h / constants.erg
+_ELECTRON_MASS = constants.m_e / constants.gram
+# The second radiation constant h c / k in micron K and in cm K.
+SECOND_RADIATION = constants.h * constants.c / constants.k / constants.micron
+_INVERSE_CM_KELVIN = SECOND_RADIATION * constants.micron / constants.centi
 
 ALPHA_ELEMENTS = ("O", "Mg", "Si", "S", "Ca", "Ti")
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
+from scipy import constants
 
 from lux.simulation.equilibrium import ATOMIC_MASS_UNIT, BOLTZMANN, BOLTZMANN_EV, SECOND_RADIATION
 from lux.simulation.layers import DEFAULT_PHYSICS, Physics, composition, populations, structure
@@ -40,8 +41,9 @@ _WING_REACH = 150
 _WING_CORE = 3.0
 _N_WINGED = 150
 _PHOTON_TEMPERATURE = SECOND_RADIATION / 1.6
-# Integrated absorption pi e^2 / (m c) times lambda, per (km/s): cm^2 for lambda in Angstrom.
-_LINE_ABSORPTION = 0.026540 * 1e-5 * 1e-8
+# Integrated absorption pi r_e c times lambda / c, r_e the classical electron radius: cm^2 km/s for lambda in Angstrom.
+_ELECTRON_RADIUS = constants.physical_constants["classical electron radius"][0]
+_LINE_ABSORPTION = np.pi * _ELECTRON_RADIUS * constants.c * 1e4 / constants.kilo * constants.angstrom
 _RAY = 2.0 / 3.0
 _THERMAL_MASS = 35.0
 _CONTINUUM_ORDER, _CONTINUUM_ITERATIONS, _CONTINUUM_CLIP_ABOVE = 4, 10, 3.0
