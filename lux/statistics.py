@@ -4,11 +4,10 @@ Whatever draws at random takes a seed, or a `numpy.random.Generator`, from which
 """
 
 import dataclasses
-import warnings
 from collections.abc import Callable
 
 import numpy as np
-from scipy.stats import median_abs_deviation
+from scipy.stats import norm
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,10 +116,19 @@ def robust_std(values: np.ndarray, axis: int | None = None, center: float | None
     array
         Without the axis; NaN where no value is left.
     """
-    about = np.median if center is None else lambda values, axis: np.full((), center, np.asarray(values).dtype)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".* too small", RuntimeWarning)
-        return median_abs_deviation(values, axis, about, scale="normal", nan_policy="omit")
+    if axis is None:
+        values, axis = np.ravel(values), 0
+    about = np.expand_dims(_nan_median(values, axis), axis) if center is None else values.dtype.type(center)
+    return _nan_median(np.abs(values - about), axis) / values.dtype.type(norm.ppf(0.75))
+
+
+def _nan_median(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return the median along an axis, NaN left out; NumPy's takes a call of Python for each column."""
+    ordered = np.sort(values, axis=axis)
+    count = np.count_nonzero(~np.isnan(values), axis=axis, keepdims=True)
+    places = (np.maximum(count - 1, 0) // 2, np.minimum(count // 2, values.shape[axis] - 1))
+    low, high = (np.take_along_axis(ordered, place, axis) for place in places)
+    return np.squeeze((low + high) / 2, axis)
 
 
 def standardize(values: np.ndarray) -> np.ndarray:
