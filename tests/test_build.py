@@ -107,7 +107,7 @@ def built_book(tmp_path_factory):
     root = tmp_path_factory.mktemp("book")
     for folder in ("lux/paper", "book/_static"):
         (root / folder).mkdir(parents=True)
-    for module in ("__init__", "storage", "paper/__init__", "paper/record"):
+    for module in ("__init__", "storage", "statistics", "paper/__init__", "paper/formats", "paper/record"):
         shutil.copy(ROOT / "lux" / f"{module}.py", root / "lux" / f"{module}.py")
     (root / "lux" / "__init__.pyi").write_text("from .physics import travelled as travelled\n")
     (root / "lux" / "paper" / "__init__.pyi").write_text("from .record import Record as Record\n")

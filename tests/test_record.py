@@ -7,32 +7,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from lux.paper.record import Record, format_quantity, markdown_table
+from lux.paper.record import Record
 
 
 @pytest.fixture
 def record(tmp_path):
     return Record("07_test", parameters={"seed": 0}, folder=tmp_path)
-
-
-@pytest.mark.parametrize(("arguments", "text"), [
-    ({"value": 0.1071, "unit": "dex", "uncertainty": 0.004}, "0.107 ± 0.004 dex"),
-    ({"value": 0.1071, "unit": "dex", "uncertainty": 0.0148}, "0.107 ± 0.015 dex"),
-    ({"value": 95.8, "unit": "K", "uncertainty": 3.2}, "96 ± 3 K"),
-    ({"value": 1234.0, "uncertainty": 120.0}, "1230 ± 120"),
-    ({"value": 0.0999, "uncertainty": 0.0996}, "0.10 ± 0.10"),
-    ({"value": 0.713, "interval": (0.651, 0.774)}, "0.71 [0.65, 0.77]"),
-    ({"value": 12.345, "unit": "%"}, "12.3 %"),
-    ({"value": -0.02}, "−0.0200"),
-    ({"value": 15241.3, "unit": "Å"}, "15,241 Å"),
-    ({"value": 4000}, "4000"),
-    ({"value": 50_000}, "50,000"),
-    ({"value": math.inf, "unit": "dex"}, "∞ dex"),
-    ({"value": True}, "yes"),
-    ({"value": "guessed"}, "guessed"),
-])  # fmt: skip
-def test_a_quantity_is_rounded_to_what_is_known_of_it(arguments, text):
-    assert format_quantity(**arguments) == text
 
 
 def test_numpy_scalars_become_plain_numbers_in_text_and_json(record, tmp_path):
@@ -79,11 +59,6 @@ def test_results_are_strict_json_even_when_infinite(record, tmp_path):
     record.provenance()
     text = (tmp_path / "results.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail)["results"]["bound"]["value"] == "inf"
-
-
-def test_a_table_aligns_numbers_right_and_shows_missing_and_infinite_cells():
-    text = markdown_table({"label": ["fe_h", "eu_fe", "u_fe"], "RMSE": [-0.0931, None, math.inf]}, {"RMSE": ".3f"})
-    assert text == "| label | RMSE |\n|:---|---:|\n| fe_h | −0.093 |\n| eu_fe | – |\n| u_fe | ∞ |\n"
 
 
 def test_a_table_with_ragged_columns_is_refused(record):

@@ -11,6 +11,7 @@ a seed of its own for europium, noise, masks and catalogue. Worlds of one tau an
 
 import dataclasses
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from lux.statistics import quadratic_terms
 from lux.survey import Survey
 
 N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 600, 120, 0.3
-LUX = {"n_latents": 12, "tolerance": 0.1, "block_size": N_STARS, "progress": False}
+LUX: dict[str, Any] = {"n_latents": 12, "tolerance": 0.1, "block_size": N_STARS, "progress": False}
 # The model without europium, by which pairs are matched, needs the other labels only.
 BLIND = {**LUX, "max_cycles": 2}
 N_ORDINARY, N_ABLATIONS, N_SHIFTS = 60, 8, 200
@@ -73,7 +74,12 @@ def measure(cell: Cell, seed: int, star_seed: int) -> dict:
     Keys are those of `TECHNIQUES`, and "cell", "seed", "verdict", "reason", "bound", the significance of the lines to
     the optimal observer, and "star_bound", what he knows of the median star, in dex (`lux.simulation.cramer_rao`).
     """
-    options = {"world": cell.world, "tau": cell.tau, "star_seed": star_seed, "wavelength_range": WINDOWS}
+    options: dict[str, Any] = {
+        "world": cell.world,
+        "tau": cell.tau,
+        "star_seed": star_seed,
+        "wavelength_range": WINDOWS,
+    }
     survey = make_survey(N_STARS, seed, **options)
     limits = cramer_rao.star_bound(survey)
     # Noise of its own, which the model has not seen.
@@ -117,7 +123,7 @@ def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, flo
     }
 
 
-def _partial_correlation(first, second, given) -> float:
+def _partial_correlation(first: np.ndarray, second: np.ndarray, given: np.ndarray) -> float:
     """Return the correlation of two variables (N,) after a quadratic regression of both on given (N, Q)."""
     design = np.column_stack([np.ones(len(given)), quadratic_terms(given)])
     left = [each - design @ np.linalg.lstsq(design, each)[0] for each in (first, second)]

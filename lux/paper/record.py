@@ -5,14 +5,21 @@ import json
 import math
 import os
 import platform
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lux.paper.formats import decimal_places, format_quantity, markdown_table, power_of_ten
 from lux.statistics import Estimate
 from lux.storage import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lux.survey import Survey
 
 _PACKAGES = ("numpy", "scipy", "jax", "astropy", "scikit-learn", "shap", "matplotlib")
 _MINIMUM_ALT_TEXT = 40
@@ -31,16 +38,21 @@ class Record:
         Where products go. The build sets ``$LUX_PRODUCTS``; a notebook run by hand writes to ``_build/interactive``.
     """
 
-    def __init__(self, chapter, *, parameters=None, folder=None):
+    def __init__(
+        self, chapter: str, *, parameters: Mapping[str, Any] | None = None, folder: str | os.PathLike | None = None
+    ):
         self.chapter = chapter
         self.parameters = dict(parameters or {})
         self.folder = Path(folder) if folder is not None else products_folder(chapter)
-        self._results, self._tables, self._figures, self._measurements = {}, {}, {}, {}
+        self._results: dict[str, dict] = {}
+        self._tables: dict[str, dict] = {}
+        self._figures: dict[str, dict] = {}
+        self._measurements: dict[str, dict] = {}
 
     def __call__(
         self,
         key: str,
-        value,
+        value: Any,
         *,
         unit: str = "",
         uncertainty: float | None = None,
@@ -101,7 +113,7 @@ class Record:
         if {"uncertainty", "interval", "sampling_error"} & entry.keys():
             entry["kind"] = "measured"
         elif isinstance(value, float) and bound is None and math.isfinite(value):
-            entry |= {"kind": "exact", "last_digit": 10.0 ** -max(_decimal_places(value, digits), 0)}
+            entry |= {"kind": "exact", "last_digit": 10.0 ** -max(decimal_places(value, digits), 0)}
         entry["text"] = text or format_quantity(value, unit, entry.get("uncertainty"), entry.get("interval"), digits)
         (self._measurements if varies else self._results)[key] = entry
         _glue(key, entry["text"])
@@ -122,7 +134,7 @@ class Record:
         """Record the mean of values (n,) with its standard error."""
         return self(key, np.mean(values), unit=unit, uncertainty=np.std(values) / np.sqrt(len(values)))
 
-    def table(self, name, columns, *, formats=None):
+    def table(self, name: str, columns: Mapping[str, Any], *, formats: Mapping[str, str] | None = None) -> None:
         """Record a table for ``{recorded-table}`` and show it.
 
         Parameters
@@ -149,7 +161,7 @@ class Record:
         self._tables[name] = {"columns": columns, "formats": formats or {}, "markdown": markdown}
         _display({"text/markdown": markdown, "text/plain": markdown}, f"table:{name}")
 
-    def figure(self, fig, name, *, alt):
+    def figure(self, fig: "Figure", name: str, *, alt: str) -> None:
         """Save a figure as png and svg for ``{recorded-figure}``, show it and close it.
 
         Parameters
@@ -185,7 +197,7 @@ class Record:
         _display({"image/png": (folder / f"{name}.png").read_bytes(), "text/plain": alt}, f"figure:{name}")
         plt.close(fig)
 
-    def remark(self, text, *, opening=False):
+    def remark(self, text: str, *, opening: bool = False) -> None:
         """Show a note to the reader where there is something to say; an `opening` one moves to under the title."""
         if text and _in_notebook():
             from html import escape
@@ -195,7 +207,7 @@ class Record:
             note = f'<div class="admonition note"><p class="admonition-title">Note</p><p>{escape(text)}</p></div>'
             display({"text/html": note, "text/plain": text}, raw=True, metadata={"opening": opening})
 
-    def provenance(self, *surveys):
+    def provenance(self, *surveys: "Survey") -> None:
         """Write the results of the chapter and show what they came from: the last call of every chapter.
 
         Parameters
@@ -224,46 +236,14 @@ class Record:
         }
         _display_block("Provenance of this chapter", rows)
 
-    def _claim(self, key):
+    def _claim(self, key: str) -> None:
         if not key.isidentifier():
             raise ValueError(f"{self.chapter}: {key!r} must be made of letters, digits and underscores")
         if any(key in taken for taken in (self._results, self._tables, self._figures, self._measurements)):
             raise ValueError(f"{self.chapter}: {key!r} is recorded twice; each key names one result")
 
 
-def format_quantity(value, unit="", uncertainty=None, interval=None, digits=3):
-    """Format a quantity for prose: "0.107 ± 0.004 dex", "0.71 [0.65, 0.77]", "4,000", "12.3 %".
-
-    The value is rounded to the uncertainty, which keeps one significant digit, or two where the first is a 1; with an
-    interval it is rounded to a tenth of the interval's width; with neither it keeps `digits` significant digits, and
-    always its whole part.
-    """
-    if isinstance(value, str) or isinstance(value, bool):
-        return {True: "yes", False: "no"}.get(value, value)
-    if isinstance(value, int) and uncertainty is None and interval is None:
-        text = f"{value:,}" if abs(value) >= 10_000 else str(value)
-    elif uncertainty:
-        places = _decimal_places(uncertainty, 2 if _leading_digit(uncertainty) == 1 else 1)
-        text = f"{_fixed(value, places)} ± {_fixed(uncertainty, places)}"
-    elif interval is not None:
-        width = interval[1] - interval[0]
-        places = _decimal_places(width / 10, 1) if width > 0 else _decimal_places(value, digits)
-        text = f"{_fixed(value, places)} [{_fixed(interval[0], places)}, {_fixed(interval[1], places)}]"
-    else:
-        text = _fixed(value, max(_decimal_places(value, digits), 0))
-    return f"{text} {unit}".strip().replace("-", "−")
-
-
-def markdown_table(columns, formats):
-    """Write columns (heading -> cells) as a pipe table, numbers aligned to the right."""
-    cells = [[_cell(cell, formats.get(heading)) for cell in column] for heading, column in columns.items()]
-    numeric = [all(not isinstance(cell, str) for cell in column) for column in columns.values()]
-    lines = ["| " + " | ".join(columns) + " |", "|" + "|".join("---:" if right else ":---" for right in numeric) + "|"]
-    lines += ["| " + " | ".join(row) + " |" for row in zip(*cells, strict=True)]
-    return "\n".join(lines) + "\n"
-
-
-def products_folder(chapter):
+def products_folder(chapter: str) -> Path:
     """Folder of a chapter's products: ``$LUX_PRODUCTS``, else ``_build/interactive/<chapter>`` at the book's root."""
     given = os.environ.get("LUX_PRODUCTS")
     if given:
@@ -273,7 +253,7 @@ def products_folder(chapter):
     return root / "_build" / "interactive" / chapter
 
 
-def _plain(value, key, missing=False):
+def _plain(value: Any, key: str, missing: bool = False) -> Any:
     if hasattr(value, "item") and np.ndim(value) == 0:
         value = value.item()
     if value is None and missing:
@@ -287,60 +267,20 @@ def _plain(value, key, missing=False):
     return value
 
 
-def _plain_cell(cell, name):
+def _plain_cell(cell: Any, name: str) -> Any:
     if not hasattr(cell, "low"):
         return _plain(cell, name, missing=True)
     return {"value": _plain(cell.value, name), "interval": [_plain(end, name) for end in (cell.low, cell.high)]}
 
 
-def _with_error_of_last_digit(value, interval):
-    """Write 0.59(4): the half width of the interval, in units of the last digit, in brackets."""
-    half_width = (interval[1] - interval[0]) / 2
-    return f"{value:.2f}({round(100 * half_width)})"
-
-
-def power_of_ten(value):
-    """Write a power of ten as text: 10⁻⁵."""
-    return "10" + str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
-def _decimal_places(value, digits):
-    if value == 0 or not math.isfinite(value):
-        return 0
-    # Rounding first lets 0.0999 count as 0.10, one place fewer.
-    rounded = float(f"{abs(value):.{digits - 1}e}")
-    return digits - 1 - math.floor(math.log10(rounded))
-
-
-def _leading_digit(value):
-    return int(f"{abs(value):.0e}"[0])
-
-
-def _fixed(value, places):
-    if math.isinf(value):
-        return "∞" if value > 0 else "-∞"
-    rounded = round(value, places)
-    return f"{rounded + 0.0:,.{max(places, 0)}f}" if abs(rounded) >= 10_000 else f"{rounded + 0.0:.{max(places, 0)}f}"
-
-
-def _cell(value, specification):
-    if value is None:
-        return "–"
-    if isinstance(value, dict):
-        return _with_error_of_last_digit(**value)
-    if isinstance(value, str) or specification is None or (isinstance(value, float) and math.isinf(value)):
-        return format_quantity(value)
-    return format(value, specification).replace("-", "−")
-
-
-def _write_json(path, content):
+def _write_json(path: Path, content: Any) -> str:
     text = json.dumps(_without_infinities(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _without_infinities(content):
+def _without_infinities(content: Any) -> Any:
     # JSON has no infinity; a Cramer-Rao bound without a line needs one.
     if isinstance(content, dict):
         return {key: _without_infinities(value) for key, value in content.items()}
@@ -351,7 +291,7 @@ def _without_infinities(content):
     return content
 
 
-def _versions():
+def _versions() -> Iterator[str]:
     for name in _PACKAGES:
         try:
             yield f"{name} {metadata.version(name)}"
@@ -359,11 +299,11 @@ def _versions():
             continue
 
 
-def _one_line(provenance):
+def _one_line(provenance: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}: {value}" for name, value in provenance.items())
 
 
-def _in_notebook():
+def _in_notebook() -> bool:
     try:
         from IPython import get_ipython
     except ImportError:
@@ -371,14 +311,14 @@ def _in_notebook():
     return get_ipython() is not None and hasattr(get_ipython(), "kernel")
 
 
-def _glue(key, text):
+def _glue(key: str, text: str) -> None:
     if _in_notebook():
         from myst_nb import glue
 
-        glue(key, str(text), display=False)
+        glue(key, text, display=False)
 
 
-def _display(bundle, name):
+def _display(bundle: dict[str, Any], name: str) -> None:
     if _in_notebook():
         from IPython.display import display
 
@@ -386,7 +326,7 @@ def _display(bundle, name):
         display(bundle, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": "placed by a directive"}})
 
 
-def _display_block(title, rows):
+def _display_block(title: str, rows: Mapping[str, Any]) -> None:
     if _in_notebook():
         from html import escape
 
