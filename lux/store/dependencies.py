@@ -32,18 +32,20 @@ class _Module:
 
 
 class Package:
-    """The parsed source of a package: answers what a piece of code depends on."""
+    """The parsed source of a package, and of others that use it: answers what a piece of code depends on."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, *others: Path):
         self.name = folder.name
         self.folder = folder
         self.modules: dict[str, _Module] = {}
         self.files: dict[str, Path] = {}
-        for path in sorted(folder.rglob("*.py")):
-            parts = [self.name, *path.relative_to(folder).with_suffix("").parts]
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            self.files[name] = path
-            self.modules[name] = _parse(ast.parse(path.read_text(encoding="utf-8"), str(path)))
+        self._packages = {each.name for each in (folder, *others)}
+        for package in (folder, *others):
+            for path in sorted(package.rglob("*.py")):
+                parts = [package.name, *path.relative_to(package).with_suffix("").parts]
+                name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+                self.files[name] = path
+                self.modules[name] = _parse(ast.parse(path.read_text(encoding="utf-8"), str(path)))
         self._link()
         self._texts: dict[Definition, str] = {}
 
@@ -108,12 +110,13 @@ class Package:
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for item in node.names:
-                    if item.name.split(".")[0] == self.name:
-                        aliases[item.asname or self.name] = (item.name if item.asname else self.name, None)
+                    top = item.name.split(".")[0]
+                    if top in self._packages:
+                        aliases[item.asname or top] = (item.name if item.asname else top, None)
                         imported |= self._with_parents(item.name)
             elif isinstance(node, ast.ImportFrom):
                 source = self._absolute(node, importer)
-                if source.split(".")[0] == self.name:
+                if source.split(".")[0] in self._packages:
                     imported |= self._with_parents(source)
                     for item in node.names:
                         aliases[item.asname or item.name] = (source, item.name)
@@ -144,7 +147,7 @@ class Package:
             elif isinstance(node, ast.Name) and id(node) not in chained and node.id in aliases:
                 references += self._resolve(*aliases[node.id], [])
             elif isinstance(node, ast.ImportFrom) and any(item.name == "*" for item in node.names):
-                references += self._everything() if node.module and node.module.startswith(self.name) else []
+                references += self._everything() if (node.module or "").split(".")[0] in self._packages else []
             if getattr(node, "id", getattr(node, "attr", None)) in _DYNAMIC_IMPORTS:
                 references += self._everything()
         return references
