@@ -1,5 +1,6 @@
 """The audit: is a label that a spectral model predicts *known* or *guessed*?"""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -62,35 +63,24 @@ def audit(
     lines = default_lines(train, label, settings.max_own_lines) if own_lines is None else tuple(map(float, own_lines))
     measurements.locate(test.wavelength, lines, resolution)
     n_test = int(np.sum(~np.isnan(test.label(label))))
+    report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
     if n_test < settings.min_test_stars:
         reason = f"only {n_test} test stars have the label; {settings.min_test_stars} are needed"
-        return Report(
-            label,
-            "undecided",
-            reason,
-            n_test=n_test,
-            own_lines=lines,
-            stars_needed=settings.min_test_stars,
-            settings=settings,
-        )
+        return report("undecided", reason, stars_needed=settings.min_test_stars)
     measured = measurements.measure(_join(train, test), label, lines, seed, resolution, settings)
     evidence, reach = collect(measured, interrogate(model, test, label, seed)), sensitivity(measured)
     kind = label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing)
-    judgment = judge(kind, evidence, reach, settings)
-    return Report(
-        label,
-        judgment.verdict,
-        judgment.reason,
+    verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
+    return report(
+        verdict,
+        reason,
         tuple(evidence.values()),
         reach.n_stars,
-        n_test,
-        lines,
         own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
         strongest=float(test.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
-        stars_needed=judgment.stars_needed,
+        stars_needed=stars_needed,
         wavelength=train.wavelength,
         significance=measured.lines,
-        settings=settings,
     )
 
 
@@ -120,7 +110,7 @@ def _join(train: Survey, test: Survey) -> Survey:
         flux=np.concatenate([train.flux, test.flux]),
         ivar=np.concatenate([train.ivar, test.ivar]),
         labels=np.concatenate([train.labels, test.labels]),
-        label_err=np.concatenate([np.asarray(train.label_err), np.asarray(test.label_err)]),
+        label_err=np.concatenate([train.label_err, test.label_err]),
         label_names=train.label_names,
         label_units=train.label_units,
     )

@@ -133,16 +133,8 @@ def _evidence(
 ) -> Evidence:
     """Return evidence of a kind from its statistic, the center and standard deviation of its null, and its p-value."""
     threshold = settings.significance_at_own_lines if kind is Kind.OWN_LINES else settings.significance
-    center, std = null
-    return Evidence(
-        kind,
-        _QUESTIONS[kind],
-        float(statistic),
-        float(center),
-        float(std),
-        float(p_value),
-        **{"threshold": threshold, **more},
-    )
+    numbers = [float(value) for value in (statistic, *null, p_value)]
+    return Evidence(kind, _QUESTIONS[kind], *numbers, **{"threshold": threshold, **more})
 
 
 def _flux_evidence(measured: Measured) -> dict[Kind, Evidence]:

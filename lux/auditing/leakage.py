@@ -22,10 +22,12 @@ factor at best, and the catalogue's errors may go with it: :math:`c^2` is regres
 import dataclasses
 
 import numpy as np
+from scipy import stats
 
 from lux.auditing.measurements import Design, Measured, label_variance
+from lux.statistics import out_of_fold
 
-_MEDIAN_OF_CHI2 = 0.4549
+_MEDIAN_OF_CHI2 = float(stats.chi2(1).median())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -169,11 +171,7 @@ def unexplained(design: Design, residual: np.ndarray, channels: list[Channel]) -
     for channel in channels:
         signal = channel.variance
         terms.append(channel.values * (signal / (signal + channel.noise**2) if signal > 0 else 0))
-    regressors = np.stack(terms, axis=1)
-    left = np.array(residual)
-    for fold in np.unique(design.folds):
-        out = design.folds == fold
-        left[out] -= regressors[out] @ np.linalg.lstsq(regressors[~out], residual[~out])[0]
+    left = residual - out_of_fold(np.stack(terms, axis=1), residual, design.folds)
     # The residual was made by a regression on the other labels.
     square = (left / design.errors) ** 2 / design.dof_fraction
     return float(square.mean()), float(square.std() / np.sqrt(len(square)))

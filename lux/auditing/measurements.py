@@ -14,11 +14,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import correlate1d
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.utils.extmath import randomized_svd
 
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import pixel_weight
 from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_kernel
+from lux.statistics import out_of_fold, quadratic_terms, robust_std, standardize
 from lux.survey import Survey
 
 
@@ -181,12 +184,12 @@ def prepare(
     catalogue = np.delete(survey.labels, column, axis=1)
     usable = np.sum(np.isfinite(catalogue), axis=0) > survey.n_stars // 2
     usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
-    inferred = _cross_fit(basis, catalogue[:, usable], folds)
+    inferred = _inferred(basis, catalogue[:, usable], folds)
     line_scores = _line_scores(survey, deviation, basis, resolution, settings.clip)
     return Design(
         wavelength=survey.wavelength,
         labels=survey.labels[:, column],
-        errors=np.asarray(survey.label_err)[:, column],
+        errors=survey.label_err[:, column],
         basis=basis,
         others=label_basis(inferred, settings.stars_per_term),
         folds=folds,
@@ -226,7 +229,7 @@ def locate(
 def read(design: Design, labels: np.ndarray) -> Readings:
     """Return what labels (N, S) show of the flux."""
     residual = _clip(partial_out(labels, design.others), design.settings.clip)
-    predicted = _cross_fit(design.basis, residual, design.folds)
+    predicted = out_of_fold(design.basis, residual, design.folds)
     strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
     beyond = _clip(partial_out(residual, design.basis), design.settings.clip)
     amplitude = (beyond / label_variance(design, beyond)).astype(np.float32)
@@ -293,47 +296,32 @@ def partial_out(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
     return values - basis @ (basis.T @ values)
 
 
+def _inferred(basis: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Return labels (N, M) as regressed on the basis in the other folds; a missing (NaN) value has no weight."""
+    missing = np.isnan(labels)
+    labels = np.nan_to_num(labels)
+    predicted = out_of_fold(basis, labels, folds)
+    for column in np.flatnonzero(missing.any(axis=0)):
+        weight, cv = {"sample_weight": 1.0 - missing[:, column]}, PredefinedSplit(folds)
+        regression = LinearRegression(fit_intercept=False)
+        predicted[:, column] = cross_val_predict(regression, basis, labels[:, column], cv=cv, params=weight)
+    return predicted
+
+
 def _clip(residual: np.ndarray, clip: float) -> np.ndarray:
     """Return residuals (N, S) with zero median, limited to `clip` robust standard deviations."""
     centered = residual - np.median(residual, axis=0)
-    limit = clip * 1.4826 * np.median(np.abs(centered), axis=0)
+    limit = clip * robust_std(centered, axis=0)
     return np.clip(centered, -limit, limit)
 
 
 def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     """Return an orthonormal basis (N, H) of a constant, principal components, and products of the strongest."""
     count = min(settings.n_components, min(weighted.shape) // 10)
-    scores = _principal_scores(weighted, count)
-    few = scores[:, : min(settings.n_squared, count)]
-    rows, columns = np.triu_indices(few.shape[1])
-    terms = np.column_stack([np.ones(len(scores)), scores, few[:, rows] * few[:, columns]])
-    return np.linalg.qr(terms)[0]
-
-
-def _principal_scores(values: np.ndarray, count: int) -> np.ndarray:
-    """Return the scores (N, K) of principal components, with zero mean and unit variance."""
-    scores = randomized_svd(values, count, n_iter=3, random_state=0)[0].astype(float)
-    return (scores - scores.mean(axis=0)) / np.maximum(scores.std(axis=0), 1e-30)
-
-
-def _cross_fit(basis: np.ndarray, targets: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """Return targets (N, S) as regressed on the basis in the other folds; a missing (NaN) target teaches nothing."""
-    predicted = np.empty_like(targets)
-    missing = np.isnan(targets)
-    for fold in np.unique(folds):
-        out = folds == fold
-        whole = ~missing[~out].any(axis=0)
-        predicted[np.ix_(out, whole)] = basis[out] @ _least_squares(basis[~out], targets[np.ix_(~out, whole)])
-        for column in np.flatnonzero(~whole):
-            use = ~out & ~missing[:, column]
-            predicted[out, column] = basis[out] @ _least_squares(basis[use], targets[use, column])
-    return predicted
-
-
-def _least_squares(basis: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Return least-squares coefficients on some rows of an orthonormal basis, by its well-conditioned normal matrix."""
-    normal = basis.T @ basis
-    return np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), basis.T @ targets)
+    scores = standardize(randomized_svd(weighted, count, n_iter=3, random_state=0)[0].astype(float))
+    n_squared = min(settings.n_squared, count)
+    products = quadratic_terms(scores[:, :n_squared])[:, n_squared:]
+    return np.linalg.qr(np.column_stack([np.ones(len(scores)), scores, products]))[0]
 
 
 def label_basis(labels: np.ndarray, stars_per_term: int) -> np.ndarray:
@@ -341,12 +329,11 @@ def label_basis(labels: np.ndarray, stars_per_term: int) -> np.ndarray:
 
     Of the latter as many as leave `stars_per_term` stars for each term: all, the squares alone, or none.
     """
-    scaled = (labels - labels.mean(axis=0)) / np.maximum(labels.std(axis=0), 1e-30)
-    rows, columns = np.triu_indices(labels.shape[1])
-    most = len(labels) // stars_per_term
-    if 1 + labels.shape[1] + len(rows) > most:
-        rows = columns = np.arange(labels.shape[1] if 1 + 2 * labels.shape[1] <= most else 0)
-    return np.linalg.qr(np.column_stack([np.ones(len(labels)), scaled, scaled[:, rows] * scaled[:, columns]]))[0]
+    scaled, terms = standardize(labels), quadratic_terms(labels)
+    most = len(labels) // stars_per_term - 1
+    if terms.shape[1] > most:
+        terms = np.column_stack([scaled, scaled**2]) if 2 * scaled.shape[1] <= most else scaled
+    return np.linalg.qr(np.column_stack([np.ones(len(labels)), terms]))[0]
 
 
 def _line_scores(
@@ -375,14 +362,14 @@ def _clip_scores(scores: np.ndarray, clip: float, most: int = 400) -> np.ndarray
     star = _star_noise(scores)[:, None]
     rows = slice(None, None, max(1, len(scores) // most))
     seen = star[rows] > 0
-    pixel = np.median(np.where(seen, np.abs(scores[rows]) / np.where(seen, star[rows], 1), 0), axis=0)
-    limit = (clip * 1.4826 * star).astype(np.float32) * pixel.astype(np.float32)
+    pixel = robust_std(np.where(seen, scores[rows] / np.where(seen, star[rows], 1), 0), axis=0, center=0.0)
+    limit = (clip * star).astype(np.float32) * pixel.astype(np.float32)
     return np.clip(scores, -limit, limit)
 
 
 def _star_noise(scores: np.ndarray, most: int = 400) -> np.ndarray:
     """Return the robust standard deviation (N,) of each star's scores (N, D) over at most about `most` pixels."""
-    return 1.4826 * np.median(np.abs(scores[:, :: max(1, scores.shape[1] // most)]), axis=1)
+    return robust_std(scores[:, :: max(1, scores.shape[1] // most)], axis=1, center=0.0)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
