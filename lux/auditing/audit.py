@@ -48,7 +48,7 @@ def audit(
     Returns
     -------
     Report
-        "known": the flux speaks of the label at its own lines (or anywhere, for a label such as teff that belongs to no
+        "known": the flux shows the label at its own lines (or anywhere, for a label such as teff that belongs to no
         element). "proxy": the flux says more than the other labels do, but elsewhere. "guessed": it says nothing more,
         although it would have been noticed. "leaked": what is known is the catalogue's noise. "undecided": too little
         power.

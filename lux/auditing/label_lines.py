@@ -12,7 +12,7 @@ from lux.survey import Survey
 
 # The giant in which the strength of lines is compared.
 _REFERENCE_STAR = (4500.0, 2.0, -0.1)
-# Labels that belong to no element: the whole spectrum speaks of them.
+# Labels that belong to no element: the whole spectrum depends on them.
 _PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
 _CARRIERS = {"C": ("C", "CO", "CN"), "N": ("N", "CN"), "O": ("O", "OH")}
 

@@ -142,7 +142,7 @@ def measure(
     """Measure what the flux says of a label beyond the other labels; arguments and errors are those of `prepare`."""
     design = prepare(survey, label, own_lines, seed, resolution, settings)
     observed = read(design, design.labels[:, None])
-    return Measured(design, observed, read(design, surrogates(design, seed)), moved_lines(design, seed))
+    return Measured(design, observed, read(design, _surrogates(design, seed)), _moved_lines(design, seed))
 
 
 def prepare(
@@ -238,7 +238,7 @@ def read(design: Design, labels: np.ndarray) -> Readings:
     return Readings(residual, predicted, strong, lines)
 
 
-def surrogates(design: Design, seed: int) -> np.ndarray:
+def _surrogates(design: Design, seed: int) -> np.ndarray:
     """Return labels (N, S) that follow the other labels as the true one does, the remainder with signs at random.
 
     Every star keeps the size of its own remainder, so that errors that depend on the kind of star, and on what its
@@ -252,7 +252,7 @@ def surrogates(design: Design, seed: int) -> np.ndarray:
     return followed[:, None] + signs * remainder[:, None]
 
 
-def moved_lines(design: Design, seed: int) -> np.ndarray:
+def _moved_lines(design: Design, seed: int) -> np.ndarray:
     """Return pixels (K, L) of the own lines moved: each list as a whole by some pixels, clear of where it was.
 
     Where the lines stand so close that hardly a shift clears them all, each line is moved by itself.

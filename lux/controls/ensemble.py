@@ -4,9 +4,8 @@ import dataclasses
 
 from lux.simulation.worlds import PLANTED_WAVELENGTHS, World
 
-# Where europium has its lines if it has any: every technique that must be told a place is told these, in every world.
+# Where europium has its lines if it has any: every technique that needs places gets these, in every world.
 CANDIDATE_LINES = PLANTED_WAVELENGTHS[:3]
-
 
 # Vacuum Angstrom: the candidate lines, those of the leak, and the proxy's; airglow crosses the second.
 WINDOWS = (
@@ -19,31 +18,24 @@ WINDOWS = (
     (16798, 16816),
 )
 
-
-ARTEFACT_WAVELENGTHS = (16128.517,)
-
+_ARTEFACT_WAVELENGTHS = (16128.517,)
 
 DEPTHS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 
-
 TAUS = (0.03, 0.06, 0.10)
-
 
 # What else can be planted, by itself or beside lines of europium of one depth.
 BESIDES = {
     "proxy": (World("proxy"),),
     "leak": (World("leak"),),
-    "artefact": (World("artefact", wavelengths=ARTEFACT_WAVELENGTHS),),
+    "artefact": (World("artefact", wavelengths=_ARTEFACT_WAVELENGTHS),),
 }
-
 
 DEPTH_BESIDE = 0.01
 
-
 # A depth at which the optimal observer of `lux.simulation.cramer_rao` sees the lines of a sample at about five standard
 # deviations.
-DEPTH_OF_FIVE_SIGMA = 0.0027
-
+_DEPTH_OF_FIVE_SIGMA = 0.0027
 
 LABEL = "eu_fe"
 
@@ -65,16 +57,16 @@ def cells(n_seeds: int = 50) -> tuple[Cell, ...]:
     `BESIDES`, which are planted alone and beside the lines.
     """
     middle = TAUS[1]
-    found = []
+    listed = []
     for tau in TAUS:
         for depth in DEPTHS:
             doubled = 2 if tau == middle and not depth else 1
-            found.append(Cell(depth_key(depth, tau), _with_lines(depth), tau, n_seeds * doubled))
-    found.append(Cell("five-sigma", _with_lines(DEPTH_OF_FIVE_SIGMA), middle, n_seeds))
+            listed.append(Cell(depth_key(depth, tau), _with_lines(depth), tau, n_seeds * doubled))
+    listed.append(Cell("five-sigma", _with_lines(_DEPTH_OF_FIVE_SIGMA), middle, n_seeds))
     for name, besides in BESIDES.items():
         for depth in (0.0, DEPTH_BESIDE):
-            found.append(Cell(beside_key(name, depth), _with_lines(depth, besides), middle, n_seeds))
-    return tuple(found)
+            listed.append(Cell(beside_key(name, depth), _with_lines(depth, besides), middle, n_seeds))
+    return tuple(listed)
 
 
 def _with_lines(depth: float, besides: tuple[World, ...] = ()) -> World:

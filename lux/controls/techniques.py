@@ -1,9 +1,9 @@
-"""Controls: every technique put to planted truth, in hundreds of small synthetic surveys.
+"""Controls: every technique is tried on planted truth, in hundreds of small synthetic surveys.
 
 A `Cell` is one kind of world. Each of its seeds makes a survey of hundreds of stars in a few stretches of spectrum, a
 Lux model is fitted to seventy per cent of it, and every technique gives *one number*, declared in `TECHNIQUES` before
-anything was run: the larger, the more it speaks for knowledge. `lux.controls.scores` compares these numbers between
-worlds.
+anything was run: the larger, the better the evidence for knowledge. `lux.controls.scores` compares these numbers
+between worlds.
 
 A survey is made of `star_seed` (the stars, shared by `SHARED` seeds of a cell, which makes hundreds of them cheap) and
 a seed of its own for europium, noise, masks and catalogue. Worlds of one tau and seed differ only in what is planted.
@@ -28,12 +28,12 @@ from lux.simulation.synthetic import make_survey
 from lux.statistics import quadratic_terms
 from lux.survey import Survey
 
-N_STARS, N_RESPONSE_STARS, TEST_FRACTION = 600, 120, 0.3
-LUX: dict[str, Any] = {"n_latents": 12, "tolerance": 0.1, "block_size": N_STARS, "progress": False}
+N_STARS, _N_RESPONSE_STARS, _TEST_FRACTION = 600, 120, 0.3
+_LUX: dict[str, Any] = {"n_latents": 12, "tolerance": 0.1, "block_size": N_STARS, "progress": False}
 # The model without europium, by which pairs are matched, needs the other labels only.
-BLIND = {**LUX, "max_cycles": 2}
-N_ORDINARY, N_ABLATIONS, N_SHIFTS = 60, 8, 200
-N_PROBE_FOLDS = 3
+_BLIND = {**_LUX, "max_cycles": 2}
+_N_ORDINARY, _N_ABLATIONS, _N_SHIFTS = 60, 8, 200
+_N_PROBE_FOLDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +65,14 @@ TECHNIQUES = {
     "leak_growth": Technique("leak growth", "how significantly agreement grows with the catalogue's error"),
     "audit_lines": Technique("audit, own lines", "the audit's significance of absorption at the candidate lines"),
     "audit_features": Technique("audit, strong features", "the audit's significance of strong features elsewhere"),
-}  # fmt: skip
+}
 
 
-def measure(cell: Cell, seed: int, star_seed: int) -> dict:
+def measure(cell: Cell, seed: int, star_seed: int) -> dict[str, Any]:
     """Return what every technique says of one world, as plain numbers and strings.
 
     Keys are those of `TECHNIQUES`, and "cell", "seed", "verdict", "reason", "bound", the significance of the lines to
-    the optimal observer, and "star_bound", what he knows of the median star, in dex (`lux.simulation.cramer_rao`).
+    the optimal observer, and "star_bound", what that knows of the median star, in dex (`lux.simulation.cramer_rao`).
     """
     options: dict[str, Any] = {
         "world": cell.world,
@@ -83,30 +83,34 @@ def measure(cell: Cell, seed: int, star_seed: int) -> dict:
     survey = make_survey(N_STARS, seed, **options)
     limits = cramer_rao.star_bound(survey)
     # Noise of its own, which the model has not seen.
-    enhanced = make_survey(N_RESPONSE_STARS, seed + 500, population="r-I", **options)
-    train, test = survey.split(TEST_FRACTION, seed=seed)
+    enhanced = make_survey(_N_RESPONSE_STARS, seed + 500, population="r-I", **options)
+    train, test = survey.split(_TEST_FRACTION, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = Lux(**LUX).fit(train)
+        model = Lux(**_LUX).fit(train)
         others = tuple(name for name in survey.label_names if name != LABEL)
-        blind = Lux(**BLIND).fit(train.select_labels(others))
+        blind = Lux(**_BLIND).fit(train.select_labels(others))
         report = audit(model, train, test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
-        found = {
+        numbers = {
             **_of_predictions(model, test, enhanced),
             **_of_latents(model, train, test, seed),
             **_of_pixels(model, test, seed),
             **_of_pairs(blind, survey, seed),
         }
-    found.update(
+    numbers.update(
         leak_growth=report[Kind.LEAK_GROWTH].statistic,
         audit_lines=report[Kind.OWN_LINES].z_score,
         audit_features=report[Kind.STRONG_FEATURES].z_score,
     )
     return {
-        "cell": cell.key, "seed": seed, "verdict": report.verdict, "reason": report.reason,
-        "bound": cramer_rao.sample_significance(survey, limits), "star_bound": float(np.median(limits)),
-        **{key: float(found[key]) for key in TECHNIQUES},
-    }  # fmt: skip
+        "cell": cell.key,
+        "seed": seed,
+        "verdict": report.verdict,
+        "reason": report.reason,
+        "bound": cramer_rao.sample_significance(survey, limits),
+        "star_bound": float(np.median(limits)),
+        **{key: float(numbers[key]) for key in TECHNIQUES},
+    }
 
 
 def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, float]:
@@ -114,6 +118,7 @@ def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, flo
     column = test.label_index(LABEL)
     label, error, predicted = test.label(LABEL), test.label_err[:, column], prediction.labels[:, column]
     noisy, inferred = np.delete(test.labels, column, axis=1), np.delete(prediction.labels, column, axis=1)
+    assert enhanced.truth is not None, "simulated surveys have their truth"
     true = enhanced.truth.labels[:, enhanced.label_index(LABEL)]
     return {
         "rmse": -np.sqrt(np.mean((predicted - label) ** 2) / np.mean(error**2)),
@@ -126,8 +131,8 @@ def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, flo
 def _partial_correlation(first: np.ndarray, second: np.ndarray, given: np.ndarray) -> float:
     """Return the correlation of two variables (N,) after a quadratic regression of both on given (N, Q)."""
     design = np.column_stack([np.ones(len(given)), quadratic_terms(given)])
-    left = [each - design @ np.linalg.lstsq(design, each)[0] for each in (first, second)]
-    return np.corrcoef(*left)[0, 1]
+    residuals = [values - design @ np.linalg.lstsq(design, values)[0] for values in (first, second)]
+    return float(np.corrcoef(*residuals)[0, 1])
 
 
 def _of_latents(model: Lux, train: Survey, test: Survey, seed: int) -> dict[str, float]:
@@ -137,13 +142,13 @@ def _of_latents(model: Lux, train: Survey, test: Survey, seed: int) -> dict[str,
     attributed = latent_shap(model, latents)
     eraser = erasure.fit_eraser(model.infer_latents(train), np.delete(train.labels, column, axis=1))
     inferred = np.delete(model.predict_labels(test).labels, column, axis=1)
-    linear = probing.probe(latents, label, n_folds=N_PROBE_FOLDS, n_control=0, seed=seed).r2
+    linear = probing.probe(latents, label, n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2
     return {
         "mig": np.sum(gaps < gaps[column]),
         "shap": -attributed.participation[column],
         "probe": linear,
-        "mlp": probing.probe(latents, label, kind="mlp", n_folds=N_PROBE_FOLDS, n_control=0, seed=seed).r2 - linear,
-        "leace": probing.probe(eraser.apply(latents), label, n_folds=N_PROBE_FOLDS, n_control=0, seed=seed).r2,
+        "mlp": probing.probe(latents, label, kind="mlp", n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2 - linear,
+        "leace": probing.probe(eraser.apply(latents), label, n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2,
         "unique": probing.information_gain(latents, label, inferred, n_permutations=0, seed=seed).nats,
     }
 
@@ -152,8 +157,8 @@ def _of_pixels(model: Lux, test: Survey, seed: int) -> dict[str, float]:
     backward = saliency.backward_map(model, test)
     pixels, near = measurements.locate(test.wavelength, CANDIDATE_LINES)
     spikes = line_matching.find_spikes(test.wavelength, backward.of(LABEL))
-    matched = line_matching.match_lines(spikes, CANDIDATE_LINES, test.wavelength, n_shifts=N_SHIFTS, seed=seed)
-    shifts = np.random.default_rng(seed).choice(np.arange(50, test.n_pixels - 50), N_ABLATIONS, replace=False)
+    matched = line_matching.match_lines(spikes, CANDIDATE_LINES, test.wavelength, n_shifts=_N_SHIFTS, seed=seed)
+    shifts = np.random.default_rng(seed).choice(np.arange(50, test.n_pixels - 50), _N_ABLATIONS, replace=False)
     losses = np.array([_loss_without(model, test, np.roll(near, shift)) for shift in (0, *shifts)])
     return {
         "jacobian": -np.sum(backward.z(LABEL)[pixels]) / np.sqrt(len(pixels)),
@@ -164,17 +169,17 @@ def _of_pixels(model: Lux, test: Survey, seed: int) -> dict[str, float]:
 
 def _loss_without(model: Lux, test: Survey, masked: np.ndarray) -> float:
     """Return the mean squared error of the prediction without some pixels (D,)."""
-    blinded = test.replace(ivar=np.where(masked, np.float32(0), test.ivar))
+    without = test.replace(ivar=np.where(masked, np.float32(0), test.ivar))
     column = test.label_index(LABEL)
-    predicted = model.a_[column] + model.infer_latents(blinded) @ model.A_[column]
-    return np.mean((predicted - test.label(LABEL)) ** 2)
+    predicted = model.a_[column] + model.infer_latents(without) @ model.A_[column]
+    return float(np.mean((predicted - test.label(LABEL)) ** 2))
 
 
 def _of_pairs(blind: Lux, survey: Survey, seed: int) -> dict[str, float]:
     pairs, others = matching.match_on_inferred(survey, blind.predict_labels(survey), LABEL)
     stack = counterfactuals.stack_pairs(survey, pairs, quadratic_terms(others), n_flips=1, seed=seed)
     pixels, _ = measurements.locate(survey.wavelength, CANDIDATE_LINES)
-    richest = counterfactuals.doppelganger_test(survey, LABEL, n_ordinary=N_ORDINARY, seed=seed)
+    richest = counterfactuals.doppelganger_test(survey, LABEL, n_ordinary=_N_ORDINARY, seed=seed)
     return {
         "stack_maximum": stack.test.largest.statistic,
         "matched_filter": stack.test.z[pixels].sum() / np.sqrt(len(pixels)),
