@@ -128,8 +128,15 @@ def _parse(arguments):
     add("--dataset", default="synthetic", help='"synthetic", "apogee-dr10", "apogee-galah" or the path of a survey')
     add("--profile", choices=sorted(PROFILES), default="paper", help="how much is computed (default: paper)")
     add("--seed", type=int, default=0, help="seed of all random numbers (default: 0)")
-    add("--set", dest="parameters", type=_parameter, action="append", default=[], metavar="NAME=VALUE",
-        help="set a parameter of the chapters; an unknown name is an error")  # fmt: skip
+    add(
+        "--set",
+        dest="parameters",
+        type=_parameter,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a parameter of the chapters; an unknown name is an error",
+    )
     add("--chapters", nargs="*", default=[], metavar="NAME", help="execute these chapters only (default: all)")
     add("--only-chapters", action="store_true", help="stop after executing: no website")
     add("--pdf", action="store_true", help="also print the book to _build/paper.pdf (needs Chromium)")

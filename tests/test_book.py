@@ -103,6 +103,17 @@ def test_what_a_chapter_lacks_fails_the_lint(old, new, complaint):
     assert any(complaint in message for message in lint(CLEAN_CHAPTER.replace(old, new)))
 
 
+@pytest.mark.parametrize(("code", "complaint"), [
+    ("x = 1\n" * 31, "lines, 30 at most"),
+    ("x = 1\n" * 29 + "\n", "lines on average"),
+    ("def f():\n" + "    pass\n" * 5, "f has 6 lines, 5 at most"),
+    ("x = '" + "a" * 160 + "'\n", "line of more than 160 characters"),
+])  # fmt: skip
+def test_code_that_belongs_in_a_module_fails_the_lint(code, complaint):
+    text = CLEAN_CHAPTER.replace('record("rmse", 0.107)\n', code + 'record("rmse", 0.107)\n')
+    assert any(complaint in message for message in lint(text)), lint(text)
+
+
 def test_a_complaint_names_the_line():
     text = CLEAN_CHAPTER.replace("## Agreement", "We find 0.11.\n\n## Agreement")
     line = text.split("We find")[0].count("\n") + 1

@@ -15,6 +15,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
+MAX_CELL_LINES = 30
+MAX_MEAN_CELL_LINES = 16
+MAX_DEFINITION_LINES = 5
+MAX_LINE_LENGTH = 160
+
 _UNITS = (
     r"K|dex|Å|mÅ|Angstroms?|Ångstr[öo]ms?|nm|µm|μm|um|microns?|km/s|km s|m/s|s|ms|seconds?|minutes?|hours?|MB|GB"
     r"|MiB|GiB|σ|sigmas?|stars?|giants?|dwarfs?|spectra|pixels?|lines?|percent|per cent|times|cycles?|nats?|bits?"
@@ -68,11 +73,11 @@ def lint_page(text, name, bibliography):
         Known citation keys.
     """
     cells = [(fence.start("body"), fence["body"]) for fence in _fences(text) if "{code-cell}" in fence["head"]]
-    complaints = _typed_results(text) + _unknown_citations(text, bibliography) + _figures(text)
+    complaints = _typed_results(text) + _unknown_citations(text, bibliography) + _figures(text) + _long_lines(text)
     if cells or name == "index":
         complaints += _opening(text)
     if cells:
-        complaints += _chapter(text, cells)
+        complaints += _chapter(text, cells) + _long_cells(text, cells)
     return sorted(set(complaints))
 
 
@@ -135,6 +140,37 @@ def _figures(text):
     return complaints
 
 
+def _long_lines(text):
+    lines = [line for line, content in enumerate(text.splitlines(), 1) if len(content) > MAX_LINE_LENGTH]
+    return [(line, f"line of more than {MAX_LINE_LENGTH} characters; write one sentence a line") for line in lines]
+
+
+def _long_cells(text, cells):
+    """Complain about code that belongs in a module: long cells, and functions of more than a few lines."""
+    complaints, lengths = [], []
+    for start, cell in cells:
+        code = _OPTION.sub("", cell).strip()
+        lengths.append(code.count("\n") + 1)
+        if lengths[-1] > MAX_CELL_LINES:
+            message = f"cell of {lengths[-1]} lines, {MAX_CELL_LINES} at most; what it computes belongs in a module"
+            complaints.append((_line(text, start), message))
+        for statement in ast.parse(_without_magics(code)).body:
+            length = statement.end_lineno - statement.lineno + 1
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and length > MAX_DEFINITION_LINES:
+                message = f"{statement.name} has {length} lines, {MAX_DEFINITION_LINES} at most; move it to a module"
+                complaints.append((_line(text, start), message))
+    mean = sum(lengths) / len(lengths)
+    if mean >= MAX_MEAN_CELL_LINES:
+        complaints.append(
+            (1, f"cells have {mean:.1f} lines on average; they must have less than {MAX_MEAN_CELL_LINES}")
+        )
+    return complaints
+
+
+def _without_magics(code):
+    return re.sub(r"^\s*[%!].*$", "", code, flags=re.MULTILINE)
+
+
 def _opening(text):
     heading = re.search(r"^## ", text, re.MULTILINE)
     claim = re.search(r"^(?:`{3,}|:{3,})\{claim\}", text, re.MULTILINE)
@@ -164,7 +200,7 @@ def _recording_calls(code, first_line, recorded):
     complaints = []
     # The options of the cell, at its head, are not Python.
     body = re.sub(r"\A(?::[^\n]*\n)+", _blank, code)
-    for call in ast.walk(ast.parse(re.sub(r"^\s*[%!].*$", "", body, flags=re.MULTILINE))):
+    for call in ast.walk(ast.parse(_without_magics(body))):
         kind = isinstance(call, ast.Call) and getattr(call.func, "attr", None)
         if kind not in ("figure", "table") or getattr(call.func.value, "id", None) != "record":
             continue

@@ -71,7 +71,9 @@ def _jupyter_book(staged, settings, builder, strict):
     command = [program, "build", str(staged), "--all", "--path-output", str(work), "--builder", builder]
     command += ["-W", "-n", "--keep-going"] if strict else ["-n", "--keep-going"]
     log = settings.build / f"{builder}.log"
-    result = subprocess.run(command, capture_output=True, text=True)
+    # The pages on the package import it: the one whose paper this is.
+    search_path = os.pathsep.join([str(settings.root), *filter(None, [os.environ.get("PYTHONPATH")])])
+    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": search_path})
     complaints = _COLOUR.sub("", result.stderr)
     log.write_text(_COLOUR.sub("", result.stdout) + complaints, encoding="utf-8")
     if result.returncode:
@@ -110,6 +112,12 @@ def _print(page, pdf):
         tab.goto(page.as_uri())
         tab.wait_for_load_state("networkidle")
         tab.evaluate("() => window.MathJax ? MathJax.startup.promise : null")
-        tab.pdf(path=str(pdf), format="A4", tagged=True, outline=True, print_background=True,
-                margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"})  # fmt: skip
+        tab.pdf(
+            path=str(pdf),
+            format="A4",
+            tagged=True,
+            outline=True,
+            print_background=True,
+            margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
+        )
         browser.close()

@@ -32,8 +32,7 @@ class _Products:
         self.env = env
         self.own = not chapter
         self.chapter = chapter or Path(env.docname).name
-        staged = Path(env.srcdir) / "_products"
-        self.folder = (staged if staged.is_dir() else Path(env.srcdir) / "_build" / "interactive") / self.chapter
+        self.folder = _products_folder(env.srcdir) / self.chapter
 
     def read(self, file):
         path = self.folder / file
@@ -44,6 +43,11 @@ class _Products:
 
     def relative(self, path):
         return os.path.relpath(path, Path(self.env.doc2path(self.env.docname)).parent)
+
+
+def _products_folder(source):
+    staged = Path(source) / "_products"
+    return staged if staged.is_dir() else Path(source) / "_build" / "interactive"
 
 
 class RecordedRole(SphinxRole):
@@ -144,6 +148,17 @@ class Agreement(SphinxDirective):
         box += nodes.paragraph("", f"{_AGREEMENT[answer]}.", classes=["agreement-answer"])
         self.state.nested_parse(self.content, self.content_offset, box)
         return [box]
+
+
+def _draw_architecture(app):
+    """Draw the picture of the package for its page, where the pages look for what chapters record."""
+    if not (Path(app.srcdir) / "book" / "architecture.md").exists():
+        return
+    import lux
+    from lux.store.dependencies import Package
+    from machinery.architecture import draw_rooms
+
+    draw_rooms(Package(Path(lux.__file__).parent), _products_folder(app.srcdir) / "architecture")
 
 
 class BuildReport(SphinxDirective):
@@ -256,6 +271,7 @@ def setup(app):
     app.add_directive("build-report", BuildReport)
     app.connect("config-inited", _point_to_local_mathjax)
     app.connect("config-inited", _drop_live_cells)
+    app.connect("builder-inited", _draw_architecture)
     app.connect("source-read", _own_labels)
     app.connect("html-page-context", _mend_roles)
     app.connect("build-finished", _copy_mathjax)

@@ -1,0 +1,228 @@
+"""Numbers and tables of the chapter on controls."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lux.auditing.audit import audit_all
+from lux.auditing.evidence import Kind
+from lux.auditing.report import VERDICTS, Report
+from lux.controls.ensemble import BESIDES, DEPTH_BESIDE, TAUS, WINDOWS, beside_key, depth_key
+from lux.controls.runner import SHARED
+from lux.controls.scoreboard import LINE_DEPTHS, Scoreboard
+from lux.controls.scores import OPTIMAL_SIGNIFICANCE, fraction
+from lux.controls.techniques import N_STARS, TECHNIQUES
+from lux.figures import label_name, label_text
+from lux.paper.record import Record
+from lux.paper.setup import Chapter, default_survey
+from lux.statistics import Estimate
+from lux.survey import Survey
+
+_SHOWN_DEPTHS = (0.003, 0.01, 0.03)
+# Techniques whose areas the text quotes: at lines of 1 %, at 3 %, with something else planted, and beside it.
+_QUOTED = (
+    "rmse", "mig", "shap", "probe", "mlp", "doppelganger", "line_match", "jacobian", "partial_noisy",
+    "partial_inferred", "ablation", "response", "unique", "leace",
+)  # fmt: skip
+_QUOTED_STRONG = ("rmse", "probe", "shap", "line_match")
+_QUOTED_ELSEWHERE = ("partial_inferred", "unique", "probe", "response", "stack_maximum")
+_QUOTED_BESIDE = (
+    "response", "partial_inferred", "jacobian", "audit_lines", "matched_filter", "ablation", "line_match",
+)  # fmt: skip
+_BY_SCATTER = ("rmse", "probe", "response", "jacobian", "partial_inferred", "matched_filter", "audit_lines")
+# Key, kind of world, and the verdicts that count.
+_RATES = (
+    ("known_leaked", "lines at 5σ or more", ("leaked",)),
+    ("false_verdicts", "no line", ("known", "proxy")),
+    ("known_rate", "lines at 5σ or more", ("known",)),
+    ("five_sigma_rate", "lines at about 5σ", ("known",)),
+    ("proxy_rate", "proxy", ("proxy",)),
+    ("leak_rate", "leak", ("leaked",)),
+    ("lines_and_leak", "lines and leak", ("leaked",)),
+    ("lines_and_proxy", "lines and proxy", ("known",)),
+    ("lines_and_artefact", "lines and artefact", ("known",)),
+)
+_LABELS = (
+    "teff", "logg", "fe_h", "alpha_fe", "li_fe", "o_fe", "na_fe", "mg_fe", "si_fe", "ca_fe", "ti_fe", "mn_fe", "ni_fe",
+    "y_fe", "ba_fe", "la_fe", "ce_fe", "nd_fe", "eu_fe",
+)  # fmt: skip
+_FEW_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "li_fe", "mg_fe", "si_fe", "ba_fe", "ce_fe", "eu_fe")
+_FEW_WINDOWS = ((15200, 15420), (15760, 15820), (16040, 16080), (16360, 16620))
+_INVISIBLE = ("li_fe", "y_fe", "ba_fe", "la_fe", "eu_fe")
+
+
+def names(techniques: Sequence[str] = tuple(TECHNIQUES)) -> list[str]:
+    """Return the names of techniques for readers, of all by default."""
+    return [TECHNIQUES[technique].name for technique in techniques]
+
+
+def record_ensemble(record: Record, board: Scoreboard, n_seeds: int, first_seed: int) -> int:
+    """Record the size of the ensemble, and the table of the techniques; return how many of them were published."""
+    example = default_survey("synthetic", n_stars=10, seed=first_seed, wavelength_range=WINDOWS)
+    n_published = sum(technique.published for technique in TECHNIQUES.values())
+    record.numbers(n_worlds=len(board.worlds), n_published=n_published, stars_per_world=N_STARS)
+    record.numbers(pixels_per_world=example.n_pixels, seeds_per_cell=n_seeds, shared=SHARED)
+    columns = {
+        "technique": names(),
+        "its number": [technique.scalar for technique in TECHNIQUES.values()],
+        "published": ["yes" if technique.published else "" for technique in TECHNIQUES.values()],
+    }
+    record.table("techniques", columns)
+    record("tau", TAUS[1], unit="dex", digits=1)
+    return n_published
+
+
+def record_observer(record: Record, board: Scoreboard) -> None:
+    """Record what the optimal observer needs, in a sample and in one star."""
+    record("optimal_sigma", OPTIMAL_SIGNIFICANCE, digits=3)
+    record.numbers(unit="%", digits=2, bound_depth=100 * board.optimal_depth(), star_depth=100 * board.star_depth)
+
+
+def record_scores(record: Record, board: Scoreboard) -> None:
+    """Record how well each technique tells worlds with lines from worlds without."""
+    found = board.techniques
+    columns: dict[str, list[str]] = {"technique": names()}
+    for depth in _SHOWN_DEPTHS:
+        columns[f"AUC, {100 * depth:g} %"] = [_with_error(each.at(depth).auc) for each in found.values()]
+    columns["power, 1 %"] = [_with_error(each.at(0.01).power) for each in found.values()]
+    smallest = [each.smallest_depth for each in found.values()]
+    columns["depth found (%)"] = [_with_range(each, 0.01) or "> 10" for each in smallest]
+    columns["over the sample's bound"] = [_with_range(each, board.optimal_depth()) for each in smallest]
+    columns["over one star's"] = [_with_range(each, board.star_depth) for each in smallest]
+    record.table("scores", columns)
+    for key, technique in (("audit_over_bound", "audit_lines"), ("filter_over_bound", "matched_filter")):
+        record(key, found[technique].smallest_depth.value / board.optimal_depth(), digits=2)
+    published = [found[technique] for technique in TECHNIQUES if TECHNIQUES[technique].published]
+    missed = np.sum([each.missed for each in published], axis=0)
+    record.numbers(n_blind=missed[LINE_DEPTHS.index(0.01)], n_blind_strong=missed[LINE_DEPTHS.index(0.03)])
+    for depth in _SHOWN_DEPTHS:
+        record.mean(f"slope_{round(1000 * depth)}", board.numbers(depth_key(depth), "response"))
+    for name in _QUOTED_STRONG:
+        record(f"auc_{name}_strong", found[name].at(0.03).auc.value, digits=2)
+    for name in _QUOTED:
+        record(f"auc_{name}", found[name].at(0.01).auc.value, digits=2)
+    for name in _QUOTED_ELSEWHERE:
+        for cell, score in zip(BESIDES, found[name].elsewhere, strict=True):
+            record(f"auc_{name}_{cell}", score.auc.value, digits=2)
+
+
+def _with_error(found: Estimate) -> str:
+    """Return a score with the error of its last digit in brackets."""
+    return f"{found.value:.2f}({round(100 * found.uncertainty)})"
+
+
+def _with_range(found: Estimate, unit: float) -> str:
+    """Return an estimate in some unit with its interval in brackets, or nothing if it is infinite."""
+    if not np.isfinite(found.value):
+        return ""
+    value, low, high = (f"{each / unit:.2g}".replace("inf", "∞") for each in (found.value, *found.interval))
+    return f"{value} ({low}–{high})"
+
+
+def record_scatter(record: Record, board: Scoreboard) -> None:
+    """Record the smallest depth that is found, for each scatter of europium."""
+    columns: dict[str, list[str]] = {"technique": [*names(_BY_SCATTER), "optimal observer"]}
+    for tau in TAUS:
+        smallest = [board.smallest_depth(technique, tau) for technique in _BY_SCATTER]
+        optimal = board.optimal_depth(tau)
+        shown = f"{100 * optimal:.2g}" if np.isfinite(optimal) else "> 10"
+        columns[f"τ = {tau:g}"] = [*(_with_range(each, 0.01) or "> 10" for each in smallest), shown]
+    record.table("scatter", columns)
+
+
+def record_besides(record: Record, board: Scoreboard) -> None:
+    """Record whether techniques still find lines when something else is planted in both kinds of worlds."""
+    cells = {"nothing": (depth_key(DEPTH_BESIDE), depth_key(0.0))}
+    cells |= {name: (beside_key(name, DEPTH_BESIDE), name) for name in BESIDES}
+    columns: dict[str, list[str]] = {"technique": names()}
+    for name, (planted, without) in cells.items():
+        areas = {technique: board.score(technique, planted, without).auc for technique in TECHNIQUES}
+        columns[f"beside {name}"] = [_with_error(area) for area in areas.values()]
+        for technique in _QUOTED_BESIDE:
+            record(f"beside_{name}_{technique}", areas[technique].value, digits=2)
+    record.table("besides", columns)
+    for name in ("nothing", "proxy", "artefact"):
+        record(f"lines_beside_{name}", np.mean(board.numbers(cells[name][0], "audit_lines")), digits=2)
+
+
+def record_verdicts(record: Record, board: Scoreboard) -> None:
+    """Record the verdicts of the audit by what was planted."""
+    groups = board.groups
+    columns: dict[str, list] = {"world": list(groups), "worlds": [len(worlds) for worlds in groups.values()]}
+    for verdict in VERDICTS:
+        columns[verdict] = [sum(world["verdict"] == verdict for world in worlds) for worlds in groups.values()]
+    record.table("confusion", columns)
+    groups["weak"] = board.cells[depth_key(0.003)]
+    for key, kind, verdicts in (("known_weak", "weak", ("known",)), *_RATES):
+        hits, total = sum(world["verdict"] in verdicts for world in groups[kind]), len(groups[kind])
+        low, high = (100 * end for end in fraction(hits, total).interval)
+        text = f"{hits} of {total} ({low:.1f}–{high:.1f} %)"
+        record(key, 100 * fraction(hits, total).value, unit="%", interval=(low, high), text=text)
+
+
+def record_calibration(record: Record, board: Scoreboard) -> None:
+    """Record the audit's significance at lines over the optimal observer's, and what it is where there is nothing."""
+    edge, nothing = board.groups["lines at about 5σ"], board.groups["no line"]
+    record("five_sigma_bound", np.mean([world["bound"] for world in edge]), digits=2)
+    record.mean("efficiency", np.array([world["audit_lines"] / world["bound"] for world in edge]))
+    for key, technique in (("null_lines", "audit_lines"), ("null_features", "audit_features")):
+        values = np.array([world[technique] for world in nothing])
+        record.mean(f"{key}_mean", values)
+        record(f"{key}_spread", values.std(), uncertainty=values.std() / np.sqrt(2 * len(values)))
+
+
+def survey_of_elements(chapter: Chapter, first_seed: int) -> Survey:
+    """Return a synthetic survey with the labels of many elements."""
+    if chapter.quick:
+        windows = list(_FEW_WINDOWS)
+        return chapter.world(n_stars=500, seed=first_seed, label_names=_FEW_LABELS, wavelength_range=windows)
+    return chapter.world(n_stars=900, seed=first_seed, label_names=_LABELS)
+
+
+def audit_elements(chapter: Chapter, survey: Survey) -> Mapping[str, Report]:
+    """Audit all labels of a survey."""
+    fitted = chapter.fitted(survey, 0.3)
+    return audit_all(fitted.model, fitted.train, fitted.test, seed=chapter.seed)
+
+
+def record_elements(record: Record, reports: Mapping[str, Report]) -> None:
+    """Record the verdict on each element, and how many contradict the truth."""
+    columns = {
+        "label": [label_text(name, False) for name in reports],
+        "in the band": [_in_the_band(name) for name in reports],
+        "verdict": [report.verdict for report in reports.values()],
+        "own lines (σ)": [_significance(report, Kind.OWN_LINES) for report in reports.values()],
+        "strong features (σ)": [_significance(report, Kind.STRONG_FEATURES) for report in reports.values()],
+        "own scatter": [report.own_scatter for report in reports.values()],
+    }
+    record.table("elements", columns, formats={"own scatter": ".3f"})
+    record("n_elements", len(reports))
+    visible = {name: report.verdict for name, report in reports.items() if name not in _INVISIBLE}
+    unseen = {name: report.verdict for name, report in reports.items() if name in _INVISIBLE}
+    known = sum(verdict == "known" for verdict in visible.values())
+    record("known_visible", known, text=f"{known} of {len(visible)}")
+    guessed = sum(verdict in ("guessed", "undecided") for verdict in unseen.values())
+    record("guessed_invisible", guessed, text=f"{guessed} of {len(unseen)}")
+    undecided = [name for name, verdict in visible.items() if verdict == "undecided"]
+    record("undecided_visible", len(undecided), text=_listed(undecided))
+    wrong = [name for name in reports if reports[name].verdict in ("proxy", "leaked", _contradiction(name))]
+    record("wrong_elements", len(wrong), text=_listed(wrong))
+
+
+def _contradiction(name: str) -> str:
+    return "known" if name in _INVISIBLE else "guessed"
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(label_name(name) for name in labels) or "none"
+
+
+def _in_the_band(name: str) -> str:
+    """Return what of a label the spectra of the synthetic survey hold."""
+    if name in _INVISIBLE:
+        return "nothing of its own"
+    return "parameter" if name in ("teff", "logg") else "lines"
+
+
+def _significance(report: Report, kind: Kind) -> str:
+    return f"{report[kind].z_score:.1f}" if kind in report else ""
