@@ -46,8 +46,8 @@ def test_a_page_shows_the_verdict_and_each_evidence_and_refuses_an_empty_report(
         Evidence(Kind.LABEL_CANARY, "?", 0.0, 0.0, 0.0, 1.0),
     )
     wavelength = np.linspace(15200, 16800, 400)
-    report = Report("eu_fe", "known", "because", evidence, 500, 100, (15448.4,), wavelength=wavelength,
-                    significance=np.zeros(400))  # fmt: skip
+    arrays = {"wavelength": wavelength, "significance": np.zeros(400)}
+    report = Report("eu_fe", "known", "because", evidence, 500, 100, (15448.4,), **arrays)
     figure = audit.page(report)
     assert figure.get_suptitle() == "[Eu/Fe]: known"
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == [Kind.OWN_LINES]

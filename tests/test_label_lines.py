@@ -1,0 +1,51 @@
+"""The own lines of a label are what the survey's world planted, or what its element has in the line list."""
+
+import numpy as np
+import pytest
+from linear_truth import linear_survey
+
+import lux
+from lux.auditing import default_lines
+from lux.auditing.label_lines import label_kind
+from lux.simulation.synthetic import make_survey
+
+WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
+
+
+@pytest.fixture(scope="module")
+def survey():
+    return make_survey(10, wavelength_range=WINDOWS)
+
+
+def test_planted_lines_are_the_own_lines(survey):
+    assert default_lines(survey, "eu_fe") == ()
+    planted = make_survey(10, world=lux.World("signal"), wavelength_range=WINDOWS)
+    assert default_lines(planted, "eu_fe") == (15448.4, 16117.0, 16739.0)
+
+
+def test_an_element_has_its_strongest_lines_and_a_parameter_none(survey):
+    iron = default_lines(survey, "fe_h")
+    assert 10 < len(iron) <= 30
+    assert set(default_lines(survey, "fe_h", max_lines=5)) < set(iron)
+    assert default_lines(survey, "teff") == ()
+
+
+def test_names_are_read_as_catalogues_write_them(survey):
+    assert default_lines(survey, "[Fe/H]") == default_lines(survey, "FE_H") == default_lines(survey, "fe_h")
+    assert default_lines(survey, "[alpha/Fe]") == default_lines(survey, "alpha_m")
+
+
+def test_a_survey_beyond_the_line_list_needs_lines_that_are_named():
+    optical = linear_survey(n_stars=20)
+    optical = optical.replace(wavelength=optical.wavelength - 9000, label_names=("teff", "logg", "eu_fe"))
+    with pytest.raises(ValueError, match=r"line list covers .* give the lines of eu_fe as own_lines"):
+        default_lines(optical, "eu_fe")
+    assert default_lines(optical, "teff") == ()
+
+
+def test_a_label_is_a_parameter_or_has_lines_in_places_or_everywhere(survey):
+    wavelength = survey.wavelength
+    assert label_kind("Teff", wavelength, named=False) == "parameter"
+    assert label_kind("eu_fe", wavelength, named=False) == "lines"
+    assert label_kind("fe_h", wavelength, named=False, dense_spacing=np.inf) == "dense"
+    assert label_kind("fe_h", wavelength, named=True, dense_spacing=np.inf) == "lines"

@@ -1,0 +1,91 @@
+"""What is measured of the flux is standard normal by chance, and each null is made as it says."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from linear_truth import linear_survey
+
+from lux.auditing import AuditSettings, measurements
+
+
+@pytest.fixture(scope="module")
+def survey():
+    return linear_survey(n_stars=300, n_pixels=600, n_latents=3, n_labels=3)
+
+
+@pytest.fixture(scope="module")
+def measured(survey):
+    settings = AuditSettings(n_surrogates=50, n_moved_lists=300)
+    return measurements.measure(survey, "label_0", [15120.0, 15150.0], 0, measurements.RESOLUTION, settings)
+
+
+def test_own_line_significance_is_standard_normal_without_a_line(survey):
+    values = []
+    generator = np.random.default_rng(0)
+    for _ in range(15):
+        design = measurements.prepare(survey, "label_0", 15100 + generator.uniform(5, 115, size=2))
+        lines = measurements.read(design, design.labels[:, None]).lines[0]
+        values.append(lines[design.own_pixels].sum() / np.sqrt(2))
+    assert abs(np.mean(values)) < 0.6
+    assert 0.6 < np.std(values) < 1.5
+
+
+def test_surrogates_follow_the_other_labels_and_keep_the_size_of_each_star(measured):
+    design = measured.design
+    values = measurements._surrogates(design, 1)
+    assert values.shape == (300, 50)
+    followed = design.labels - measurements.partial_out(design.labels, design.others)
+    sizes = np.abs(values - followed[:, None])
+    np.testing.assert_allclose(sizes, sizes[:, :1] * np.ones(50))
+    assert abs(np.mean(np.sign(values - followed[:, None]))) < 0.05
+
+
+def test_moved_lists_keep_their_distances_and_clear_the_own_lines(measured):
+    assert measured.moved.shape == (300, 2)
+    assert not np.any(measured.design.near_own[measured.moved])
+    distance = np.diff(measured.design.own_pixels)
+    assert np.all(np.diff(measured.moved, axis=1) % 600 == distance % 600)
+
+
+def test_lines_elsewhere_leave_out_the_own_ones(measured):
+    near = measured.design.near_own
+    assert not np.any(measured.lines_elsewhere[near])
+    np.testing.assert_array_equal(measured.lines_elsewhere[~near], measured.lines[~near])
+    np.testing.assert_array_equal(measured.largest_by_chance, np.abs(measured.surrogate.lines[:, ~near]).max(axis=1))
+
+
+def test_a_missing_value_of_another_label_has_no_weight():
+    generator = np.random.default_rng(0)
+    basis = np.linalg.qr(np.column_stack([np.ones(200), generator.normal(size=(200, 3))]))[0]
+    folds = np.arange(200) % 5
+    labels = basis @ generator.normal(size=(4, 2))
+    missing = np.where((np.arange(200) % 9 == 0)[:, None] & (np.arange(2) == 1), np.nan, labels)
+    np.testing.assert_allclose(measurements._inferred(basis, missing, folds), labels, atol=1e-10)
+
+
+def test_few_stars_leave_out_products_and_then_squares():
+    labels = np.random.default_rng(0).normal(size=(200, 4))
+    assert [measurements.label_basis(labels, n).shape[1] for n in (10, 20, 40)] == [15, 9, 5]
+    basis = measurements.label_basis(labels, 10)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(15), atol=1e-12)
+    np.testing.assert_allclose(measurements.partial_out(labels[:, 0] * labels[:, 1], basis), 0, atol=1e-12)
+
+
+def test_own_variance_is_what_the_errors_leave(measured):
+    design = measured.design
+    residual = np.random.default_rng(0).normal(size=300)
+    expected = np.var(residual) / (1 - design.others.shape[1] / 300) - np.mean(design.errors**2)
+    assert measurements.own_variance(design, residual) == pytest.approx(expected)
+    doubled = dataclasses.replace(design, errors=2 * design.errors)
+    assert measurements.own_variance(doubled, residual) < measurements.own_variance(design, residual)
+
+
+def test_lines_off_the_grid_are_refused():
+    wavelength = np.concatenate([15100 + 0.2 * np.arange(100), 15200 + 0.2 * np.arange(100)])
+    pixels, near = measurements.locate(wavelength, [15110.0])
+    assert wavelength[pixels[0]] == pytest.approx(15110.0)
+    assert near.sum() == np.sum(np.abs(wavelength - 15110.0) < 4.5 * 15110.0 / measurements.RESOLUTION)
+    for line in (14000.0, 15160.0):
+        with pytest.raises(ValueError, match=f"own line {line:.2f} A is not on the survey's grid"):
+            measurements.locate(wavelength, [line])

@@ -1,0 +1,76 @@
+"""The judge reads each verdict off the evidence, a leak before knowledge and knowledge before a guess."""
+
+import dataclasses
+import math
+
+import pytest
+
+from lux.auditing import AuditSettings, Evidence, Kind
+from lux.auditing.evidence import Sensitivity
+from lux.auditing.verdict import judge
+
+SENSITIVE = Sensitivity(1000, 3, 0.004, 0.0002, 1.5, 0.05, 12.0)
+OWN, STRONG, ANY = Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE
+GROWTH, CLOSER, CANARY = Kind.LEAK_GROWTH, Kind.CLOSER_THAN_NOISE, Kind.LABEL_CANARY
+
+
+def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, use=True):
+    """Return the judgment where some kinds of evidence are significant and the others are not."""
+    counts = {*significant, Kind.MODEL_USE} if use else set(significant)
+    evidence = {name: Evidence(name, "?", 0.0, 0.0, 1.0, 1e-6 if name in counts else 0.5) for name in Kind}
+    evidence[GROWTH] = dataclasses.replace(evidence[GROWTH], statistic=5.0 if GROWTH in counts else 0.0, needed=needed)
+    return judge(kind, evidence, sensitivity, AuditSettings())
+
+
+@pytest.mark.parametrize(
+    ("significant", "expected"),
+    [
+        ((), "guessed"),
+        ((OWN,), "known"),
+        ((STRONG,), "proxy"),
+        ((ANY,), "proxy"),
+        ((OWN, STRONG), "known"),
+        ((OWN, GROWTH), "leaked"),
+        ((ANY, GROWTH), "leaked"),
+        ((GROWTH,), "guessed"),
+        ((OWN, CANARY), "leaked"),
+        ((GROWTH, CLOSER), "leaked"),
+        ((OWN, CLOSER), "known"),
+    ],
+)
+def test_a_verdict_follows_from_what_counts(significant, expected):
+    assert judged(*significant).verdict == expected
+
+
+def test_a_parameter_is_known_from_anywhere_and_a_dense_element_is_never_guessed():
+    assert judged(STRONG, kind="parameter").verdict == "known"
+    assert judged(STRONG, kind="dense").verdict == "known"
+    assert judged(kind="dense").verdict == "undecided"
+    assert judged(kind="parameter").verdict == "guessed"
+
+
+def test_closer_than_the_errors_is_a_leak_only_if_the_errors_are_believable():
+    overstated = dataclasses.replace(SENSITIVE, mean_square=0.5)
+    assert judged(CLOSER, needed=math.inf).verdict == "leaked"
+    assert judged(CLOSER, needed=math.inf, sensitivity=overstated).verdict == "guessed"
+    assert judged(CLOSER, GROWTH, sensitivity=overstated).verdict == "guessed"
+
+
+def test_a_guess_needs_power_and_scatter_to_be_explained():
+    blunt = dataclasses.replace(SENSITIVE, feature_significance=2.0)
+    weak = judged(sensitivity=blunt)
+    assert weak.verdict == "undecided"
+    # The two quantiles of the normal distribution add up to 4.2207.
+    assert weak.stars_needed == math.ceil(1000 * (4.2207 / 2) ** 2)
+    assert f"{weak.stars_needed} stars would decide" in weak.reason
+    assert judged(sensitivity=dataclasses.replace(SENSITIVE, own_variance=0.0003)).verdict == "undecided"
+
+
+def test_the_reason_says_what_the_verdict_does_not():
+    assert judged(OWN, use=False).reason.endswith("no sign that this model uses it")
+    assert "is not excluded" in judged(OWN, needed=math.inf).reason
+    assert "no sign" not in judged(use=False).reason
+    assert judged(STRONG, ANY).reason.startswith(
+        "the flux says more of it than the other labels do (strong features and"
+    )
+    assert "no lines of its own" in judged(STRONG, sensitivity=dataclasses.replace(SENSITIVE, n_own_lines=0)).reason
