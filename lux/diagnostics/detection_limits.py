@@ -11,12 +11,11 @@ from scipy.stats import norm
 
 from lux.diagnostics.counterfactuals import DoppelgangerTest, Stack, clip_depth, partial_out
 from lux.spectroscopy.line_detection import equivalent_width, line_sigma, matched_filter, pixel_index
+from lux.statistics import PermutationTest
 from lux.survey import Survey
 
 # Planted lines stand this many pixels apart, so that no filter sees two.
 _SPACING = 50
-# One-sided 5 % of a Gaussian: the threshold at a wavelength that was known beforehand.
-_KNOWN_LINE_THRESHOLD = float(norm.isf(0.05))
 _DEPTHS = np.concatenate([[0.0], np.geomspace(1e-4, 0.5, 200)])
 
 
@@ -98,7 +97,7 @@ def stack_limits(
     power : float
         Fraction of the planted lines that a limit must recover.
     level : float
-        Rate of false alarms of the search anywhere.
+        Rate of false alarms, of the one place known beforehand and of the search anywhere.
     seed : int
         Of the places of the planted lines.
     """
@@ -112,8 +111,7 @@ def stack_limits(
     for planted in _DEPTHS:
         terms = pair_weight * clip_depth(depth + np.float32(planted) * response, error)
         z.append(np.sqrt(stack.dof_fraction) * terms.sum(axis=0) / np.sqrt(np.sum(terms**2, axis=0) + 1e-30))
-    thresholds = {"known": _KNOWN_LINE_THRESHOLD, "anywhere": stack.test.largest.threshold(level)}
-    return {kind: _limit(np.array(z), value, survey.wavelength, power) for kind, value in thresholds.items()}
+    return _limits(np.array(z), stack.test.largest, survey.wavelength, power, level)
 
 
 def doppelganger_limits(
@@ -134,13 +132,18 @@ def doppelganger_limits(
     found = matched_filter(residual[None], test.weight[None], survey.wavelength, test.correlation)
     response = found.depth[0, columns] / test.depth_err[columns]
     z = test.z[columns] + _DEPTHS[:, None] * response
-    thresholds = {"known": _KNOWN_LINE_THRESHOLD, "anywhere": test.largest.threshold(level)}
-    return {kind: _limit(z, value, survey.wavelength, power) for kind, value in thresholds.items()}
+    return _limits(z, test.largest, survey.wavelength, power, level)
 
 
-def _limit(z: np.ndarray, threshold: float, wavelength: np.ndarray, power: float) -> DetectionLimit:
-    """Return the limit from the significance of each line (L,) at each of the depths tried, (201, L)."""
-    missed = np.where(z < threshold, np.arange(1, len(z) + 1)[:, None], 0)
-    needed = np.append(_DEPTHS, np.inf)[np.max(missed, axis=0)]
-    depth = float(np.quantile(needed, power, method="higher"))
-    return DetectionLimit(threshold, power, depth, float(equivalent_width(depth, np.median(wavelength))), needed)
+def _limits(
+    z: np.ndarray, largest: PermutationTest, wavelength: np.ndarray, power: float, level: float
+) -> dict[str, DetectionLimit]:
+    """Return the limits from the significance of each line (L,) at each of the depths tried, (201, L)."""
+    limits = {}
+    for kind, threshold in (("known", float(norm.isf(level))), ("anywhere", largest.threshold(level))):
+        missed = np.where(z < threshold, np.arange(1, len(z) + 1)[:, None], 0)
+        needed = np.append(_DEPTHS, np.inf)[np.max(missed, axis=0)]
+        depth = float(np.quantile(needed, power, method="higher"))
+        width = float(equivalent_width(depth, np.median(wavelength)))
+        limits[kind] = DetectionLimit(threshold, power, depth, width, needed)
+    return limits
