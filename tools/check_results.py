@@ -139,6 +139,8 @@ def _compare_tables(old, new, formats):
 def _shown_cell(cell, specification):
     if isinstance(cell, float):
         return format(cell, specification or ".3g")
+    if isinstance(cell, dict) and specification:
+        return format(cell["value"], specification)
     if isinstance(cell, dict):
         return "{value:.3g} [{interval[0]:.2g}, {interval[1]:.2g}]".format(**cell)
     return str(cell)

@@ -102,7 +102,7 @@ def record_starts(record: Record, starts: Starts) -> None:
     columns |= {"RMSE": rmse, "moved": list(starts.changes.values())}
     record.table("starts", columns, formats={"spread of Eu": ".1f", "RMSE": ".4f", "moved": ".3f"})
     change = starts.changes[REVERSED]
-    record("reversed_change", float(f"{change:.2g}"), text="less than 10⁻⁵" if change < 1e-5 else f"{change:.2g}")
+    record("reversed_change", change, bound=1e-5)
     record("largest_change", max(starts.changes.values()), digits=2)
 
 

@@ -64,7 +64,7 @@ def _cell(value: Value | dict | None, specification: str | None) -> str:
     if value is None:
         return "–"
     if isinstance(value, dict):
-        return _with_error_of_last_digit(**value)
+        return _cell(value["value"], specification) if specification else _with_error_of_last_digit(**value)
     if isinstance(value, str) or specification is None or (isinstance(value, float) and math.isinf(value)):
         return format_quantity(value)
     return format(value, specification).replace("-", "−")

@@ -125,8 +125,8 @@ def record_stories(
     published, reverse, ours, rotated = predictions.values()
     turned = difference(ours, rotated, test).largest
     swapped = difference(published, reverse, test).rms
-    record("rotation_difference", turned, text=f"{1e6 * turned:.1g} millionths")
-    record("reversal_difference", swapped, text=f"{1e6 * swapped:.1g} millionths")
+    record("rotation_difference", turned, bound=1e-5)
+    record("reversal_difference", swapped, bound=1e-5)
     record("published_difference", difference(published, ours, test).rms, digits=2)
     names = test.label_names
     strongest = {title: [int(np.argmax(row)) + 1 for row in panel] for title, panel in panels.items()}
@@ -166,7 +166,7 @@ def record_starts(record: Record, fits: Mapping[str, Lux], prediction: Predictio
     formats = {"apart from ours": ".3f"}
     for name in names:
         heading = label_text(name, with_unit=False)
-        columns[heading] = [score[name].rmse.value for score in scores.values()]
+        columns[heading] = [score[name].rmse for score in scores.values()]
         formats[heading] = ".1f" if name == "teff" else ".4f"
     record.table("starts", columns, formats=formats)
     latents = fits["published"].latents_

@@ -15,7 +15,7 @@ from lux.models.label_directions import OutsideSpan, outside_span
 from lux.paper.record import Record
 from lux.paper.setup import Chapter, Fitted
 from lux.paper.subject import in_words
-from lux.statistics import quadratic_terms
+from lux.statistics import Estimate, quadratic_terms
 
 _PROBE_COLUMNS = (
     "linear", "perceptron", "other labels only", "ceiling", "control, linear", "selectivity, linear",
@@ -146,16 +146,24 @@ def record_probes(record: Record, probes: Probes, names: Sequence[str], label: s
     record("memorised_mlp", perceptron[label].fitted_control.mean(), digits=2)
     record("weakest", in_words(min(linear.values(), key=lambda found: found.r2).label))
     values = (
-        [linear[name].r2 for name in names],
-        [perceptron[name].r2 for name in names],
-        [probes.others_only[name].r2 for name in names],
+        *([_estimate(found[name]) for name in names] for found in (linear, perceptron, probes.others_only)),
         [linear[name].ceiling for name in names],
         [linear[name].control.mean() for name in names],
         [linear[name].selectivity for name in names],
-        [perceptron[name].fitted_control.mean() for name in names],
+        [_mean(perceptron[name].fitted_control) for name in names],
     )
     columns = dict(zip(_PROBE_COLUMNS, values, strict=True))
     record.table("probe_scores", {"label": plain(names)} | columns, formats=dict.fromkeys(_PROBE_COLUMNS, ".3f"))
+
+
+def _estimate(found: Probe) -> Estimate:
+    return Estimate(found.r2, *found.interval)
+
+
+def _mean(values: np.ndarray) -> Estimate:
+    """Return the mean of values (n,) with its standard error as interval."""
+    value, error = float(np.mean(values)), float(np.std(values) / np.sqrt(len(values)))
+    return Estimate(value, value - error, value + error)
 
 
 def _record_r2(record: Record, key: str, found: Probe) -> None:

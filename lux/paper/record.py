@@ -84,7 +84,7 @@ class Record:
             Standard error in `unit` that is recorded and not shown, where neither of the above is: that of a
             Monte-Carlo estimate, for example.
         bound : float, optional
-            A power of ten that the size of the value must stay below, recorded and shown in place of the value.
+            A power of ten above the size of the value, recorded and shown in its place; raised for a larger value.
         digits : int
             Significant digits where no uncertainty or interval sets them.
         text : str, optional
@@ -95,13 +95,13 @@ class Record:
         Raises
         ------
         ValueError
-            If the key is taken or malformed, the value is NaN, or it is not below its bound.
+            If the key is taken or malformed, or the value is NaN.
         """
         self._claim(key)
         value = _plain(value, key)
         if bound is not None:
-            if not abs(value) < bound:
-                raise ValueError(f"{key!r} is {value:g}, and its text says that it is below {bound:g}")
+            while not abs(value) < bound < math.inf:
+                bound *= 10
             value, text = bound, text or f"less than {power_of_ten(bound)} {unit}".strip()
         entry = {"value": value, "unit": unit, "kind": "rounding" if bound is not None else "claim"}
         if uncertainty is not None:
@@ -143,7 +143,8 @@ class Record:
             Name of the table, unique in the chapter.
         columns : dict
             Heading -> sequence; all of one length. Headings and text cells may hold inline MyST. A cell may be a
-            `lux.statistics.Estimate`: it shows the error of its last digit in brackets and counts as measured.
+            `lux.statistics.Estimate`, which counts as measured: it shows the error of its last digit in brackets, or
+            the value alone where its column has a format.
         formats : dict, optional
             Heading -> format specification such as ".3f"; three significant digits otherwise.
 

@@ -88,7 +88,7 @@ def _plus_minus(name: str, estimate: Estimate) -> str:
 def record_models(record: Record, scores: Scores) -> None:
     """Record the RMSE of each model for each label."""
     names = next(iter(scores.values()))
-    columns = {label_text(name): [each[name].rmse.value for each in scores.values()] for name in names}
+    columns = {label_text(name): [each[name].rmse for each in scores.values()] for name in names}
     formats = {label_text(name): ".1f" if name == "teff" else ".4f" for name in names}
     record.table("models", {"model": list(scores)} | columns, formats=formats)
 
@@ -168,7 +168,7 @@ def record_worlds(record: Record, worlds: Mapping[str, World]) -> dict[str, str]
     for name, world in worlds.items():
         scores = world.compared.scores
         columns["RMSE"].append(record.estimate(f"eu_rmse_{name}", scores["Lux"]["eu_fe"].rmse, unit="dex"))
-        columns["labels only"].append(scores["labels only"]["eu_fe"].rmse.value)
+        columns["labels only"].append(scores["labels only"]["eu_fe"].rmse)
         slope = record.estimate(f"r_enhanced_slope_{name}", world.enhanced.slope)
         columns["slope, enhanced stars"].append(slope)
         bias = record.mean(f"r_enhanced_bias_{name}", world.enhanced.residual, unit="dex")
@@ -236,7 +236,7 @@ def record_real(record: Record, held_out: HeldOut) -> None:
     columns: dict[str, list] = {"held out": [by for by, _ in keys] + ["–"]}
     columns["model"] = [name for _, name in keys] + ["catalogue error"]
     for label in REAL_LABELS:
-        values = [each[label].rmse.value for each in scores.values()]
+        values = [each[label].rmse for each in scores.values()]
         columns[label_text(label)] = [*values, scores["star", "Lux"][label].catalogue_error]
     formats = {label_text(label): ".0f" if label == "teff" else ".3f" for label in REAL_LABELS}
     record.table("real_models", columns, formats=formats)
