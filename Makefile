@@ -49,7 +49,7 @@ paper: $(STAMP)
 	@$(BUILD)
 
 test: $(STAMP)
-	@$(RUN) -m pytest $(TEST_OPTIONS)
+	@$(RUN) -m pytest -n 2 --dist loadfile $(TEST_OPTIONS)
 
 notebooks: $(STAMP)
 	@$(RUN) tools/write_notebooks.py
