@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lux.paper.record import Record
+from lux.statistics import Estimate
 
 
 @pytest.fixture
@@ -91,3 +92,13 @@ def test_a_figure_without_a_sentence_of_alt_text_is_refused(record, alt):
     with pytest.raises(ValueError, match="whole sentence"):
         record.figure(plt.figure(), "line", alt=alt)
     plt.close("all")
+
+
+def test_estimates_means_and_several_numbers_are_recorded_in_one_call(record):
+    assert record.estimate("rmse", Estimate(0.1071, 0.103, 0.111), unit="dex") == "0.107 ± 0.004 dex"
+    assert record.estimate("p", Estimate(0.713, 0.651, 0.774), in_brackets=True) == "0.71 [0.65, 0.77]"
+    assert record.mean("slope", np.array([1.0, 2.0, 3.0, 2.0])) == "2.0 ± 0.4"
+    record.numbers(unit="Å", digits=2, blue=0.123, red=0.987)
+    record.provenance()
+    results = json.loads((record.folder / "results.json").read_text())["results"]
+    assert [results[key]["text"] for key in ("blue", "red")] == ["0.12 Å", "0.99 Å"]
