@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 from linear_truth import TIGHT, linear_survey
 
 import lux
@@ -37,3 +38,19 @@ def surveys_with_scatter():
 def converged_model(surveys_with_scatter):
     """Lux with four latents, fitted to the training stars of `surveys_with_scatter` until it stands still."""
     return lux.Lux(4, **TIGHT).fit(surveys_with_scatter[0])
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """A small archive of the two surveys on disk, which no test changes."""
+    survey = make_fixture_survey(46)
+    return FixtureArchive(tmp_path_factory.mktemp("archive"), survey)
+
+
+@pytest.fixture
+def server(published, monkeypatch):
+    """A server of that archive on loopback, which the environment names."""
+    with ArchiveServer(published.folder).running() as server:
+        for name, value in server.urls.items():
+            monkeypatch.setenv(name, value)
+        yield server

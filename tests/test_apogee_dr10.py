@@ -10,7 +10,7 @@ import pytest
 from astropy.io import fits
 
 import lux
-from lux.datasets import apogee_dr10, sdist
+from lux.datasets import apogee_dr10
 from lux.spectroscopy.instrument import on_chip
 
 HEADER = (
@@ -170,42 +170,6 @@ def test_members_outside_the_expected_names_are_never_read(publish, tmp_path):
     survey = load(publish({**evil, **members}), tmp_path)
     assert survey.n_stars == 2
     assert {path.name for path in tmp_path.iterdir()} == {"fake.tar.gz", "cache"}
-
-
-def test_an_archive_that_is_not_there_is_said_so(tmp_path, monkeypatch):
-    with pytest.raises(FileNotFoundError, match="no archive at"):
-        load(tmp_path / "nowhere.tar.gz", tmp_path)
-    monkeypatch.setenv(apogee_dr10.ARCHIVE.override, str(tmp_path / "elsewhere.tar.gz"))
-    with pytest.raises(FileNotFoundError, match=r"elsewhere.tar.gz .*LUX_DR10_ARCHIVE"):
-        load(None, tmp_path)
-
-
-def test_without_network_the_error_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.delenv(apogee_dr10.ARCHIVE.override, raising=False)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    with pytest.raises(FileNotFoundError, match=r"could not be fetched: (.|\n)*pip download(.|\n)*LUX_DR10_ARCHIVE"):
-        load(None, tmp_path)
-    assert not list((tmp_path / "cache").glob("*"))
-
-
-def test_without_pip_the_error_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.delenv(apogee_dr10.ARCHIVE.override, raising=False)
-    monkeypatch.setattr(sdist, "_pip_command", lambda: None)
-    with pytest.raises(FileNotFoundError, match="pip is not installed"):
-        load(None, tmp_path)
-
-
-def test_a_fetched_archive_with_another_checksum_is_refused(tmp_path, monkeypatch):
-    monkeypatch.delenv(apogee_dr10.ARCHIVE.override, raising=False)
-
-    def fake_pip(requirement, folder, progress):
-        assert f"--hash=sha256:{apogee_dr10.ARCHIVE.sha256}" in requirement.read_text()
-        (folder / apogee_dr10.ARCHIVE.filename).write_bytes(b"something else")
-
-    monkeypatch.setattr(sdist, "_pip_download", fake_pip)
-    with pytest.raises(ValueError, match="14 bytes where 35161483 were expected"):
-        load(None, tmp_path)
-    assert not list((tmp_path / "cache").glob("*"))
 
 
 def test_the_real_spectra_are_as_published():

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 import killed_fetch
 import numpy as np
 import pytest
-from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 from machinery.data import data_digests
 
 import lux
@@ -24,24 +23,8 @@ from lux.datasets.manifest import file_sha256
 from lux.storage import LocalDiskError
 
 QUICK = TransferOptions(connections=4, attempts=4, timeout=1.0, first_wait=0.01, max_wait=0.2)
-N_STARS = 46
 # Stars whose Gaia identifier is missing in APOGEE, and in both catalogues.
 WITHOUT_GAIA_IN_APOGEE, WITHOUT_GAIA = 2, 4
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory):
-    """The archive on disk; tests that change it work on a server of their own."""
-    survey = make_fixture_survey(N_STARS)
-    return FixtureArchive(tmp_path_factory.mktemp("archive"), survey)
-
-
-@pytest.fixture
-def server(published, monkeypatch):
-    with ArchiveServer(published.folder).running() as server:
-        for name, value in server.urls.items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 @pytest.fixture
@@ -240,16 +223,6 @@ def test_a_dry_run_states_count_and_volume_and_fetches_nothing(server, cache, ca
     assert (plan.n_spectra, plan.n_here, plan.exact) == (20, 10, True)
     size = next((cache / "spectra").rglob("*.fits")).stat().st_size
     assert plan.total_bytes == 20 * size
-
-
-def test_the_command_line_fetches_and_shows_the_cuts(server, cache, capsys):
-    assert main(["fetch", "apogee-galah", "--stars", "12", "--cache", str(cache)]) == 0
-    printed = capsys.readouterr().out
-    assert "12 of the 12 stars asked for" in printed
-    assert "no member of a globular cluster" in printed
-    server.faults.always("GALAH_DR3/GALAH_DR3_main_allstar_v2.fits", 404)
-    assert main(["fetch", "apogee-galah", "--stars", "12", "--cache", str(cache / "other")]) == 2
-    assert "could not be fetched" in capsys.readouterr().err
 
 
 def test_a_full_disk_is_named_and_another_run_goes_on(published, server, cache):

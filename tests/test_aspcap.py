@@ -2,8 +2,6 @@
 
 import io
 import tarfile
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -99,21 +97,6 @@ def test_a_wrong_number_of_pixels_is_refused():
 def test_a_file_cut_anywhere_is_refused(size):
     with pytest.raises(ValueError, match=r"x\.fits cannot be read as an aspcapStar file"):
         read_aspcap_star(content()[:size], name="x.fits")
-
-
-def test_files_are_read_in_many_threads_at_once_without_a_mark_on_the_filters_of_warnings():
-    whole, cut, filters = content(), content()[:80_000], list(warnings.filters)
-
-    def read(number):
-        try:
-            return read_aspcap_star(cut if number % 2 else whole, name="x.fits").names
-        except ValueError:
-            return None
-
-    with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(read, range(60)))
-    assert results == [{STAR}, None] * 30
-    assert warnings.filters == filters
 
 
 def test_a_checksum_that_a_file_carries_is_verified():

@@ -15,8 +15,6 @@ import nbformat
 import pytest
 from machinery import stage
 
-from lux.store.dependencies import Package
-
 ROOT = Path(__file__).resolve().parents[1]
 
 CHAPTER = """\
@@ -113,6 +111,7 @@ def built_book(tmp_path_factory):
     (root / "lux" / "paper" / "__init__.pyi").write_text("from .record import Record as Record\n")
     (root / "lux" / "physics.py").write_text(PHYSICS)
     (root / "lux" / "geometry.py").write_text("def area(side):\n    return side * side\n")
+    (root / "lux" / "figures.py").write_text("def paper_style():\n    pass\n")
     (root / "requirements.lock").write_text("")
     shutil.copy(ROOT / "_config.yml", root)
     shutil.copy(ROOT / "book" / "references.bib", root / "book")
@@ -287,71 +286,3 @@ def kill_at(root, reached):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-
-
-@pytest.fixture
-def package(tmp_path):
-    sources = {
-        "__init__": "import lazy_loader\n__getattr__, _, _ = lazy_loader.attach_stub(__name__, __file__)\n",
-        "sources": "def load():\n    from lux.deep import TABLE\n    return TABLE\n",
-        "deep": "from . import base\nTABLE = base.scale(3)\nOTHER = 1\n",
-        "base": "FACTOR = 2\ndef scale(x):\n    return FACTOR * x\ndef idle():\n    return 0\nprint('imported')\n",
-        "registry": "from lux import base\nfound = {}\ndef register(f):\n    found[f.__name__] = f\n    return f\n"
-        "@register\ndef plugin():\n    return base.idle()\ndef use():\n    return found\n",
-        "dynamic": "import importlib\ndef any_module(name):\n    return importlib.import_module(name)\n",
-    }
-    folder = tmp_path / "lux"
-    (folder / "figures").mkdir(parents=True)
-    (folder / "figures" / "__init__.py").write_text("from . import panels\ndef draw():\n    return panels.panel()\n")
-    (folder / "figures" / "panels.py").write_text("from ..base import scale\ndef panel():\n    return scale(1)\n")
-    for name, text in sources.items():
-        (folder / f"{name}.py").write_text(text)
-    (folder / "__init__.pyi").write_text("from .sources import load as load\n")
-    return Package(folder)
-
-
-@pytest.mark.parametrize("code", [
-    "import lux\nlux.load()",
-    "from lux import load\nload()",
-    "from lux import sources as s\ns.load()",
-    "import lux.sources\nlux.sources.load()",
-    "def later():\n    from lux.sources import load\n    return load()",
-])  # fmt: skip
-def test_every_way_of_importing_leads_to_what_it_uses_and_not_further(package, code):
-    found = package.dependencies(code)
-    used = {("lux.sources", "load"), ("lux.deep", "TABLE"), ("lux.base", "scale"), ("lux.base", "FACTOR")}
-    assert used <= found.keys()
-    assert ("lux.base", "") in found
-    assert not {("lux.base", "idle"), ("lux.deep", "OTHER")} & found.keys()
-
-
-def test_a_module_imported_whole_counts_only_for_what_is_used_of_it(package):
-    found = package.dependencies("from lux import base as b\nb.scale(2)")
-    assert ("lux.base", "scale") in found
-    assert ("lux.base", "idle") not in found
-
-
-def test_relative_imports_in_subpackages_are_followed(package):
-    found = package.dependencies("from lux import figures\nfigures.draw()")
-    assert {("lux.figures", "draw"), ("lux.figures.panels", "panel"), ("lux.base", "FACTOR")} <= found.keys()
-
-
-def test_what_a_decorator_registers_counts_as_run_on_import(package):
-    assert ("lux.base", "idle") in package.dependencies("from lux.registry import use")
-
-
-def test_an_import_by_computed_name_depends_on_the_whole_package(package):
-    everything = {(name, symbol) for name, module in package.modules.items() for symbol in module.symbols}
-    assert everything <= package.dependencies("from lux.dynamic import any_module\nany_module('lux.base')").keys()
-
-
-def test_docstrings_and_comments_do_not_change_a_definition(tmp_path):
-    digests = []
-    versions = ('"""One."""\ndef f():\n    """Old."""\n    return 1\n', "# two\ndef f():\n    return 1\n")
-    for number, text in enumerate(versions):
-        folder = tmp_path / str(number) / "lux"
-        folder.mkdir(parents=True)
-        (folder / "__init__.py").write_text("")
-        (folder / "m.py").write_text(text)
-        digests.append(Package(folder).dependencies("from lux.m import f")["lux.m", "f"])
-    assert digests[0] == digests[1]

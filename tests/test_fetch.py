@@ -1,17 +1,14 @@
 """Fetching: every way in which a server, a connection or a disk fails ends in whole files or an honest word."""
 
-import email.utils
 import errno
 import time
-import types
 
 import pytest
 from fixture_archive import ArchiveServer
 
 from lux.datasets import fetch
 from lux.datasets.fetch import RemoteFile, TransferOptions, fetch_files
-from lux.datasets.http import retry_after
-from lux.datasets.manifest import file_sha256, open_manifest, read_manifest
+from lux.datasets.manifest import file_sha256, read_manifest
 from lux.storage import LocalDiskError
 
 QUICK = TransferOptions(connections=3, attempts=5, timeout=0.4, min_rate=20_000, first_wait=0.01, max_wait=0.5)
@@ -120,14 +117,6 @@ def test_a_server_that_asks_to_wait_is_left_alone_by_all_connections(server, tmp
     during = [path for when, path, _ in server.log if refused + 0.1 < when < refused + 0.35]
     assert not during, "no request while the server wants peace"
     assert time.monotonic() - started < 3, "a wait longer than the longest is cut to it"
-
-
-def test_a_wait_may_be_given_as_a_date():
-    soon = email.utils.formatdate(time.time() + 30, usegmt=True)
-    refusal = types.SimpleNamespace(headers={"Retry-After": soon})
-    assert 25 < retry_after(refusal) <= 30
-    past = types.SimpleNamespace(headers={"Retry-After": "Fri, 01 Jan 2021 00:00:00 GMT"})
-    assert retry_after(past) == 0
 
 
 def test_a_broken_transfer_goes_on_where_it_stopped(server, tmp_path):
@@ -242,14 +231,6 @@ def test_a_full_disk_stops_the_work_and_says_where(server, tmp_path, monkeypatch
     assert not any(file.path.exists() for file in files)
     assert all(outcome.arrived for outcome in fetched(files, tmp_path))
     assert_whole(files)
-
-
-def test_a_line_of_the_manifest_that_was_cut_short_is_passed_over(tmp_path):
-    path = tmp_path / "manifest.jsonl"
-    path.write_text('{"name": "a", "size": 1, "sha256": "1"}\n{"name": "b", "si')
-    with open_manifest(path) as log:
-        log.write(b'{"name": "c", "size": 3, "sha256": "3"}\n')
-    assert list(read_manifest(path)) == ["a", "c"]
 
 
 def test_a_file_altered_after_it_was_accepted_is_looked_at_again(server, tmp_path):

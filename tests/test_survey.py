@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from linear_truth import assert_same_survey, linear_survey
 
-import lux
 from lux.survey import label_unit
 
 
@@ -142,11 +141,6 @@ def test_labels_are_selected_by_name(survey):
     np.testing.assert_array_equal(part.truth.labels, survey.truth.labels[:, [2, 0]])
     with pytest.raises(ValueError, match="unknown label 'eu_fe'; this survey has label_0"):
         survey.label("eu_fe")
-
-
-def test_unknown_data_sets_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown data set 'apogee-dr99'; expected synthetic, apogee-dr10"):
-        lux.load("apogee-dr99")
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def _package_function(function, aliases, package):
     module, symbol = aliases[function.id]
     path = [part for part in (*module.split("."), symbol, *names) if part]
     module, function = ".".join(path[:-1]), path[-1]
-    return (module, function) if module in package.modules else None
+    return (module, function) if module in package.files else None
 
 
 def _tests_naming(root, function):

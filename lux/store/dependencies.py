@@ -37,17 +37,19 @@ class Package:
     def __init__(self, folder: Path, *others: Path):
         self.name = folder.name
         self.folder = folder
-        self.modules: dict[str, _Module] = {}
         self.files: dict[str, Path] = {}
         self._packages = {each.name for each in (folder, *others)}
         for package in (folder, *others):
             for path in sorted(package.rglob("*.py")):
                 parts = [package.name, *path.relative_to(package).with_suffix("").parts]
-                name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-                self.files[name] = path
-                self.modules[name] = _parse(ast.parse(path.read_text(encoding="utf-8"), str(path)))
-        self._link()
-        self._texts: dict[Definition, str] = {}
+                self.files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+        self._modules: dict[str, _Module] = {}
+        self._digests: dict[Definition, str] = {}
+
+    @property
+    def modules(self) -> dict[str, _Module]:
+        """All modules by name."""
+        return {name: self._module(name) for name in self.files}
 
     def dependencies(self, code: str) -> dict[Definition, str]:
         """Return the definitions that `code` depends on, as a dict (module, symbol) -> hash.
@@ -58,7 +60,7 @@ class Package:
         aliases, imported = self._imports(tree, self.name)
         waiting = [(module, "") for module in imported] + self._references(tree, aliases)
         for source, name in aliases.values():
-            if name and f"{source}.{name}" not in self.modules:
+            if name and f"{source}.{name}" not in self.files:
                 waiting += self._resolve(source, name, [])
         found: dict[Definition, str] = {}
         while waiting:
@@ -75,7 +77,7 @@ class Package:
         return self._imports(tree, self.name)[0]
 
     def _expand(self, name: str, symbol: str) -> tuple[list[ast.stmt], list[Definition]]:
-        module = self.modules[name]
+        module = self._module(name)
         nodes = module.symbols[symbol] if symbol else module.base
         references = [] if symbol else [(other, "") for other in module.imported]
         if symbol:
@@ -88,20 +90,20 @@ class Package:
         return nodes, references
 
     def _digest(self, module: str, symbol: str, nodes: Iterable[ast.stmt]) -> str:
-        if (module, symbol) not in self._texts:
+        if (module, symbol) not in self._digests:
             text = "\n".join(ast.dump(_without_docstrings(node)) for node in nodes)
-            self._texts[module, symbol] = hashlib.sha256(text.encode()).hexdigest()
-        return self._texts[module, symbol]
+            self._digests[module, symbol] = hashlib.sha256(text.encode()).hexdigest()
+        return self._digests[module, symbol]
 
-    def _link(self) -> None:
-        """Read what each module imports, and for each ``__init__`` what its stub says that it opens lazily."""
-        for name, module in self.modules.items():
-            imports: list[ast.stmt] = [node for node in module.base if isinstance(node, (ast.Import, ast.ImportFrom))]
-            tree = ast.Module(body=imports, type_ignores=[])
-            module.aliases, module.imported = self._imports(tree, name)
+    def _module(self, name: str) -> _Module:
+        """Return a module, read when it is first needed; of an ``__init__`` also what its stub opens lazily."""
+        if name not in self._modules:
+            module = self._modules[name] = _parse(_tree(self.files[name]))
+            module.aliases, module.imported = self._imports(ast.Module(module.base, type_ignores=[]), name)
             stub = self.files[name].with_suffix(".pyi")
             if stub.exists():
-                module.exports = self._imports(ast.parse(stub.read_text(encoding="utf-8"), str(stub)), name)[0]
+                module.exports = self._imports(_tree(stub), name)[0]
+        return self._modules[name]
 
     def _imports(self, tree: ast.AST, importer: str) -> tuple[Aliases, set[str]]:
         """Return what imported names stand for, name -> (module, symbol or None), and the modules imported."""
@@ -120,9 +122,9 @@ class Package:
                     imported |= self._with_parents(source)
                     for item in node.names:
                         aliases[item.asname or item.name] = (source, item.name)
-                        if f"{source}.{item.name}" in self.modules:
+                        if f"{source}.{item.name}" in self.files:
                             imported.add(f"{source}.{item.name}")
-        return aliases, {name for name in imported if name in self.modules}
+        return aliases, imported & self.files.keys()
 
     def _absolute(self, node: ast.ImportFrom, importer: str) -> str:
         if not node.level:
@@ -147,35 +149,43 @@ class Package:
             elif isinstance(node, ast.Name) and id(node) not in chained and node.id in aliases:
                 references += self._resolve(*aliases[node.id], [])
             elif isinstance(node, ast.ImportFrom) and any(item.name == "*" for item in node.names):
-                references += self._everything() if (node.module or "").split(".")[0] in self._packages else []
+                inside = node.level or (node.module or "").split(".")[0] in self._packages
+                references += self._everything() if inside else []
             if getattr(node, "id", getattr(node, "attr", None)) in _DYNAMIC_IMPORTS:
                 references += self._everything()
         return references
 
     def _resolve(self, module: str, symbol: str | None, chain: list[str]) -> list[Definition]:
-        """Follow ``module.symbol.chain`` to definitions of the package."""
+        """Follow ``module.symbol.chain`` to definitions of the package; all of them if it leads nowhere."""
         names = ([symbol] if symbol else []) + chain
-        while names and f"{module}.{names[0]}" in self.modules:
+        while names and f"{module}.{names[0]}" in self.files:
             module, names = f"{module}.{names[0]}", names[1:]
-        if module not in self.modules:
-            return []
+        if module not in self.files:
+            return self._everything()
         if not names:
-            return [(module, other) for other in self.modules[module].symbols] + [(module, "")]
-        if names[0] in self.modules[module].symbols:
+            return self._everything(module)
+        parsed = self._module(module)
+        if names[0] in parsed.symbols:
             return [(module, names[0]), (module, "")]
-        if names[0] in self.modules[module].aliases:
-            return [(module, ""), *self._resolve(*self.modules[module].aliases[names[0]], names[1:])]
-        if names[0] in self.modules[module].exports:
-            return [(module, ""), *self._resolve(*self.modules[module].exports[names[0]], names[1:])]
+        if target := parsed.aliases.get(names[0]) or parsed.exports.get(names[0]):
+            return [(module, ""), *self._resolve(*target, names[1:])]
         return self._everything()
 
-    def _everything(self) -> list[Definition]:
-        return [(name, symbol) for name, module in self.modules.items() for symbol in [*module.symbols, ""]]
+    def _everything(self, within: str = "") -> list[Definition]:
+        """Return the definitions of a module and, if it is a package, of all modules in it; by default of them all."""
+        names = [name for name in self.files if not within or f"{name}.".startswith(f"{within}.")]
+        return [(name, symbol) for name in names for symbol in [*self._module(name).symbols, ""]]
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
 def _parse(tree: ast.Module) -> _Module:
     module = _Module()
     for statement in tree.body:
+        if isinstance(statement, ast.If) and ast.unparse(statement.test).endswith("TYPE_CHECKING"):
+            continue
         names = _defined_names(statement)
         for defined in names:
             module.symbols.setdefault(defined, []).append(statement)
