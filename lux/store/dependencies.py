@@ -13,6 +13,7 @@ from pathlib import Path
 
 # Decorators that register nothing: the function they wrap matters only where it is named.
 _HARMLESS_DECORATORS = {"dataclass", "dataclasses", "functools", "jax", "contextlib", "partial", "cache", "lru_cache"}
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _DYNAMIC_IMPORTS = {"import_module", "__import__", "globals"}
 
 # A definition is a module and a name in it; an imported name stands for a module, or for a name in one.
@@ -99,7 +100,8 @@ class Package:
         """Return a module, read when it is first needed; of an ``__init__`` also what its stub opens lazily."""
         if name not in self._modules:
             module = self._modules[name] = _parse(_tree(self.files[name]))
-            module.aliases, module.imported = self._imports(ast.Module(module.base, type_ignores=[]), name)
+            run_at_once = [node for node in module.base if not isinstance(node, _DEFINITIONS)]
+            module.aliases, module.imported = self._imports(ast.Module(run_at_once, type_ignores=[]), name)
             stub = self.files[name].with_suffix(".pyi")
             if stub.exists():
                 module.exports = self._imports(_tree(stub), name)[0]
@@ -204,7 +206,7 @@ def data_files_digest(folder: Path) -> str:
 
 
 def _defined_names(statement: ast.stmt) -> list[str]:
-    if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+    if isinstance(statement, _DEFINITIONS):
         return [statement.name]
     targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
     if isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign)):
@@ -239,7 +241,7 @@ def _attribute_chain(node: ast.expr) -> tuple[list[str], str, list[ast.expr]]:
 
 def _without_docstrings(node: ast.stmt) -> ast.stmt:
     for part in ast.walk(node):
-        if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if isinstance(part, _DEFINITIONS):
             if _is_docstring(part.body[0]) and len(part.body) > 1:
                 part.body = part.body[1:]
     return node
