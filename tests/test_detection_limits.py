@@ -35,12 +35,13 @@ def test_abundances_are_relative_to_the_mean_star_with_or_without_the_truth():
 
 def test_the_limit_of_one_star_is_what_that_star_needs():
     survey = made_survey(n_stars=300)
-    abundance = np.ones(survey.n_stars)
+    abundance = np.zeros(survey.n_stars)
     test = counterfactuals.doppelganger_test(survey, "eu_fe", n_ordinary=50)
     abundance[test.star] = 3.0
     limit = detection_limits.doppelganger_limits(survey, test, abundance, power=0.5)["known"]
     column = detection_limits.planted_columns(survey.wavelength)[3]
-    for factor, seen in ((0.9, False), (1.1, True)):
+    # The depths tried are 4.4 % apart.
+    for factor, seen in ((1 / 1.05, False), (1.001, True)):
         change = detection_limits.planted_lines(survey, np.arange(survey.n_stars), [column], abundance)
         planted = survey.replace(flux=survey.flux + np.float32(limit.needed[3] * factor) * change)
         again = counterfactuals.doppelganger_test(planted, "eu_fe", n_ordinary=50)
