@@ -101,8 +101,10 @@ class FixtureArchive:
         self.star_of_row = list(range(survey.n_stars))
         if awkward:
             self._add_awkward_rows()
-        for place, rows in ((ASPCAP / "allStar-dr17-synspec_rev1.fits", self.apogee),
-                            (Path(GALAH, "GALAH_DR3_main_allstar_v2.fits"), self.galah)):  # fmt: skip
+        for place, rows in (
+            (ASPCAP / "allStar-dr17-synspec_rev1.fits", self.apogee),
+            (Path(GALAH, "GALAH_DR3_main_allstar_v2.fits"), self.galah),
+        ):
             path = self.folder / place
             path.parent.mkdir(parents=True, exist_ok=True)
             write_table(path, rows)
@@ -170,8 +172,9 @@ class FixtureArchive:
             rows[name], rows[f"e_{name}"] = values.astype(np.float32), errors.astype(np.float32)
             if name not in ("teff", "logg"):
                 rows[f"flag_{name}"] = np.where(np.isnan(values), 32, 0).astype(np.int64)
-        return rows | {f"snr_c{camera}_iraf": (snr * (0.8 + 0.1 * camera) / 1.1).astype(np.float32)
-                       for camera in (1, 2, 3, 4)}  # fmt: skip
+        return rows | {
+            f"snr_c{camera}_iraf": (snr * (0.8 + 0.1 * camera) / 1.1).astype(np.float32) for camera in (1, 2, 3, 4)
+        }
 
     def _add_awkward_rows(self) -> None:
         """Add a second, poorer spectrum of one star, flagged stars, and a member of a cluster; hide two Gaia ids.

@@ -24,8 +24,15 @@ from lux.datasets.apogee_galah import Request, make_survey_file
 from lux.datasets.fetch import TransferOptions
 from lux.survey import Survey
 
-_FILES = {"allStar": "catalogue", "GALAH": "catalogue", "aspcapStar": "spectrum", ".npz": "block", "survey": "survey",
-          "manifest": "manifest", "left_out": "list of stars left out"}  # fmt: skip
+_FILES = {
+    "allStar": "catalogue",
+    "GALAH": "catalogue",
+    "aspcapStar": "spectrum",
+    ".npz": "block",
+    "survey": "survey",
+    "manifest": "manifest",
+    "left_out": "list of stars left out",
+}
 _EVENTS = {
     "open": "open",
     "os.rename": "rename",
@@ -105,8 +112,11 @@ def content_hash(survey: Survey) -> str:
 def main() -> None:
     cache, n_stars = Path(sys.argv[1]), int(sys.argv[2])
     counted, seen = cache.with_name("phases.json"), collections.Counter()
-    run(Request(n_stars=n_stars, cache=cache), lambda phase: seen.update([phase]),
-        ended=lambda: counted.write_text(json.dumps(seen)))  # fmt: skip
+    run(
+        Request(n_stars=n_stars, cache=cache),
+        lambda phase: seen.update([phase]),
+        ended=lambda: counted.write_text(json.dumps(seen)),
+    )
     for phase, times in json.loads(counted.read_text()).items():
         for time in sorted({1, times}):
             shutil.rmtree(cache)

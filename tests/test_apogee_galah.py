@@ -141,8 +141,17 @@ def test_spectra_to_which_no_answer_comes_are_named_and_another_run_goes_on(publ
 
 def test_faults_of_every_kind_at_once_change_nothing_in_the_survey(published, server, cache):
     other_star = (published.folder / published.spectrum_path(1)).read_bytes()
-    faults = [500, 503, (429, 0), "reset", ("truncate", 0.4), ("wrong", b"<html>maintenance</html>"), "corrupt",
-              ("wrong", other_star), ("wrong", b"")]  # fmt: skip
+    faults = [
+        500,
+        503,
+        (429, 0),
+        "reset",
+        ("truncate", 0.4),
+        ("wrong", b"<html>maintenance</html>"),
+        "corrupt",
+        ("wrong", other_star),
+        ("wrong", b""),
+    ]
     for place, fault in enumerate(faults * 3):
         server.faults.add(published.spectrum_path(10 + place % 25), fault)
     survey = load(cache)
@@ -205,8 +214,10 @@ def test_a_request_that_makes_no_sense_is_refused(cache, wrong):
 
 
 def test_another_cut_makes_another_survey(cache, monkeypatch):
-    paths = {Request(cache=cache, **wanted).survey_path for wanted in
-             ({}, {"n_stars": 7}, {"labels": ("fe_h",)}, {"selection": "published"}, {"complete": False})}  # fmt: skip
+    paths = {
+        Request(cache=cache, **wanted).survey_path
+        for wanted in ({}, {"n_stars": 7}, {"labels": ("fe_h",)}, {"selection": "published"}, {"complete": False})
+    }
     monkeypatch.setattr(crossmatch, "APOGEE_SNR", 60.0)
     paths.add(Request(cache=cache).survey_path)
     assert len(paths) == 6

@@ -30,10 +30,13 @@ def spectra(folder, count):
 
 def table(count):
     return star_table(
-        labels=np.arange(count, dtype=float)[:, None], label_err=np.ones((count, 1)), label_names=["fe_h"],
+        labels=np.arange(count, dtype=float)[:, None],
+        label_err=np.ones((count, 1)),
+        label_names=["fe_h"],
         star_id=np.array([f"2M{number:08d}+0000000" for number in range(count)]),
-        catalogue={"snr": np.full(count, 100.0)}, provenance={"source": "test"},
-    )  # fmt: skip
+        catalogue={"snr": np.full(count, 100.0)},
+        provenance={"source": "test"},
+    )
 
 
 def make(tmp_path, count=30, **options):

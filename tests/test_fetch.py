@@ -70,12 +70,23 @@ def test_files_come_whole_few_at_a_time_and_are_listed_with_their_checksums(serv
 @pytest.mark.parametrize(
     "faults",
     [
-        [500], [502], [503], [(503, 0)], [(429, 0)], [(429, "nonsense")], [408], ["reset"], [("truncate", 0.0)],
-        [("truncate", 0.5), ("truncate", 0.7)], [("hang", 0.6)], [("drip", 0.01)], [("wrong", b"<html>later</html>")],
+        [500],
+        [502],
+        [503],
+        [(503, 0)],
+        [(429, 0)],
+        [(429, "nonsense")],
+        [408],
+        ["reset"],
+        [("truncate", 0.0)],
+        [("truncate", 0.5), ("truncate", 0.7)],
+        [("hang", 0.6)],
+        [("drip", 0.01)],
+        [("wrong", b"<html>later</html>")],
         [503, "reset", ("truncate", 0.3), ("drip", 0.01)],
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_passing_fault_is_got_over(server, tmp_path, faults):
     files = published(server, tmp_path, 3, validate=None)
     files[0] = RemoteFile(files[0].url, files[0].path, require_first_byte)

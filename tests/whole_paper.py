@@ -34,8 +34,12 @@ def test_every_chapter_runs_on_the_stars_of_the_study(tmp_path, monkeypatch):
         make_survey_file(Request(), progress=False)
         build = subprocess.run(
             [sys.executable, "book/build.py", "--dataset", "apogee-galah", "--profile", "quick", "--root", tmp_path],
-            cwd=ROOT, capture_output=True, text=True, timeout=1700, check=False,
-        )  # fmt: skip
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=1700,
+            check=False,
+        )
     assert build.returncode == 0, build.stdout[-3000:] + build.stderr[-3000:]
     results = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "_build" / "results").glob("*.json")}
     chapters = re.findall(r"^ *- file: book/(\d\w+)$", (tmp_path / "_toc.yml").read_text(), re.MULTILINE)
