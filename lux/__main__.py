@@ -58,8 +58,9 @@ def _draw(reports: "list[Report]", folder: Path) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from lux.datasets.apogee_galah import Request, describe, make_survey_file, plan_fetch
+    from lux.datasets.apogee_galah import describe, make_survey_file, plan_fetch
     from lux.datasets.fetch import TransferOptions
+    from lux.datasets.request import Request
 
     request = Request(
         n_stars=options.stars,

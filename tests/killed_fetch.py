@@ -20,8 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lux.datasets import assembly
-from lux.datasets.apogee_galah import Request, make_survey_file
+from lux.datasets.apogee_galah import make_survey_file
 from lux.datasets.fetch import TransferOptions
+from lux.datasets.request import Request
 from lux.survey import Survey
 
 _FILES = {

@@ -15,11 +15,11 @@ from machinery.data import data_digests
 
 import lux
 from lux.__main__ import main
-from lux.datasets import apogee_galah, crossmatch
-from lux.datasets.apogee_galah import Request, load_apogee_galah, make_survey_file, plan_fetch
+from lux.datasets.apogee_galah import make_survey_file, plan_fetch
 from lux.datasets.crossmatch import in_globular_cluster
 from lux.datasets.fetch import TransferOptions
 from lux.datasets.manifest import file_sha256
+from lux.datasets.request import DEFAULT_LABELS, Request
 from lux.storage import LocalDiskError
 
 QUICK = TransferOptions(connections=4, attempts=4, timeout=1.0, first_wait=0.01, max_wait=0.2)
@@ -198,31 +198,6 @@ def test_a_damaged_survey_file_is_made_again(published, server, cache):
     assert_as_published(load(cache), published)
 
 
-def test_an_unusable_place_in_the_catalogue_is_never_made_a_path(cache):
-    request = Request(cache=cache)
-    for place in (("..", "a", "b"), ("apo25m", "../../etc", "b"), ("apo25m", "a/b", "c"), ("apo25m", "a", "")):
-        with pytest.raises(ValueError, match="no file can be named after"):
-            request.spectrum(*place)
-    url = request.spectrum("apo25m", "150+20", "2M07+12").url
-    assert url.endswith("synspec_rev1/apo25m/150%2B20/aspcapStar-dr17-2M07%2B12.fits")
-
-
-@pytest.mark.parametrize("wrong", [{"n_stars": 0}, {"labels": ()}, {"labels": ("fe_h", "FE_H")}, {"selection": "best"}])
-def test_a_request_that_makes_no_sense_is_refused(cache, wrong):
-    with pytest.raises(ValueError, match=r"n_stars|labels|selection"):
-        load_apogee_galah(**({"cache": cache} | wrong))
-
-
-def test_another_cut_makes_another_survey(cache, monkeypatch):
-    paths = {
-        Request(cache=cache, **wanted).survey_path
-        for wanted in ({}, {"n_stars": 7}, {"labels": ("fe_h",)}, {"selection": "published"}, {"complete": False})
-    }
-    monkeypatch.setattr(crossmatch, "APOGEE_SNR", 60.0)
-    paths.add(Request(cache=cache).survey_path)
-    assert len(paths) == 6
-
-
 def test_a_dry_run_states_count_and_volume_and_fetches_nothing(server, cache, capsys):
     assert main(["fetch", "apogee-galah", "--stars", "30", "--cache", str(cache), "--dry-run"]) == 0
     printed = capsys.readouterr().out
@@ -292,4 +267,4 @@ def test_the_acknowledgements_and_citations_travel_with_the_survey(server, cache
     assert any("Abdurro'uf" in citation for citation in provenance["citations"])
     assert any("GALAH" in text for text in provenance["acknowledgements"])
     assert all(len(digest) == 64 for digest in provenance["catalogues"].values())
-    assert apogee_galah.DEFAULT_LABELS == lux.Survey.load(Request(n_stars=5, cache=cache).survey_path).label_names
+    assert DEFAULT_LABELS == lux.Survey.load(Request(n_stars=5, cache=cache).survey_path).label_names

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 
-from lux.datasets.apogee_galah import Request, make_survey_file
+from lux.datasets.apogee_galah import make_survey_file
+from lux.datasets.request import Request
 from lux.storage import cache_dir
 
 ROOT = Path(__file__).parents[1]

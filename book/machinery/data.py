@@ -47,6 +47,6 @@ def fetch_data(settings, say):
 
 
 def _assembled():
-    from lux.datasets.apogee_galah import Request
+    from lux.datasets.request import Request
 
     return Request().survey_path

@@ -12,13 +12,10 @@ Whoever uses the data cites Abdurro'uf et al. 2022 (SDSS DR17), Majewski et al. 
 import collections
 import contextlib
 import dataclasses
-import functools
-import hashlib
 import json
 import os
 import shutil
 import sys
-import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,39 +24,28 @@ import filelock
 import h5py
 import numpy as np
 
-from lux.datasets.aspcap import read_aspcap_star, require_spectrum
 from lux.datasets.assembly import READER_VERSION, SpectrumFile, assemble, star_table
 from lux.datasets.catalogues import (
-    APOGEE_COLUMNS,
-    GALAH_COLUMNS,
-    check_columns,
-    galah_label_columns,
     read_apogee,
     read_galah,
 )
-from lux.datasets.crossmatch import SELECTIONS, Sample, Step, cut_names, is_place, needed_labels, select_stars
+from lux.datasets.crossmatch import Sample, Step, needed_labels, select_stars
 from lux.datasets.fetch import Outcome, RemoteFile, TransferOptions, fetch_files
 from lux.datasets.http import remote_size
 from lux.datasets.manifest import read_manifest
-from lux.storage import atomic_write, cache_dir
+from lux.datasets.request import APOGEE_FILE, DEFAULT_STARS, GALAH_FILE, Request
+from lux.storage import atomic_write
 from lux.survey import Survey, label_unit
 
-DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
-# As many as the published study trained on and tested with.
-_DEFAULT_STARS = 5000
-_SDSS_URL, _SDSS_VARIABLE = "https://data.sdss.org/sas", "LUX_SDSS_URL"
-_GALAH_URL, _GALAH_VARIABLE = "https://cloud.datacentral.org.au/teamdata/GALAH/public/GALAH_DR3", "LUX_GALAH_URL"
-_ASPCAP = "dr17/apogee/spectro/aspcap/dr17/synspec_rev1"
-_APOGEE_FILE, _GALAH_FILE = "allStar-dr17-synspec_rev1.fits", "GALAH_DR3_main_allstar_v2.fits"
 # Sizes assumed where an archive does not give them.
-_TYPICAL_BYTES = {_APOGEE_FILE: 3_800_000_000, _GALAH_FILE: 833_000_000, "spectrum": 200_000}
+_TYPICAL_BYTES = {APOGEE_FILE: 3_800_000_000, GALAH_FILE: 833_000_000, "spectrum": 200_000}
 # More stars than this fraction without a spectrum are a sign of something else than gaps in the archive.
 _MAX_LEFT_OUT = 0.05
 
 _CITATIONS = (
     "Abdurro'uf et al. 2022, ApJS 259, 35 (SDSS DR17)",
     "Majewski et al. 2017, AJ 154, 94 (APOGEE)",
-    "Garcia Perez et al. 2016, AJ 151, 144 (_ASPCAP)",
+    "Garcia Perez et al. 2016, AJ 151, 144 (ASPCAP)",
     "Buder et al. 2021, MNRAS 506, 150 (GALAH DR3)",
     "Vasiliev & Baumgardt 2021, MNRAS 505, 5978 (globular clusters)",
 )
@@ -80,8 +66,6 @@ _ACKNOWLEDGEMENTS = (
     "This work has made use of data from the European Space Agency (ESA) mission Gaia, processed by the Gaia Data "
     "Processing and Analysis Consortium (DPAC).",
 )
-# Replaced by the folder that the environment names when a request is made.
-_DEFAULT_CACHE: Any = None
 _KEPT_COLUMNS = (
     "snr",
     "radial_velocity",
@@ -101,92 +85,8 @@ _KEPT_COLUMNS = (
 )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is wanted of the two surveys, and where it is kept.
-
-    Parameters
-    ----------
-    n_stars : int
-        Most stars.
-    labels : sequence of str
-        Of GALAH: "teff" (K), "logg", "fe_h", "alpha_fe", or an element's such as "eu_fe" or "ba_fe" (dex).
-    selection : {"careful", "published"}
-        See `lux.datasets.crossmatch`.
-    complete : bool
-        In the careful selection, only stars with all labels; else labels may be missing (NaN).
-    cache : str or path, optional
-        Folder for everything fetched; "apogee-galah" in `lux.storage.cache_dir` by default.
-    sdss_url, galah_url : str, optional
-        Mirrors; by default the environment variables ``LUX_SDSS_URL`` and ``LUX_GALAH_URL`` where they are set, else
-        the archives of the surveys.
-    """
-
-    n_stars: int = _DEFAULT_STARS
-    labels: tuple[str, ...] = DEFAULT_LABELS
-    selection: str = "careful"
-    complete: bool = True
-    cache: Path = _DEFAULT_CACHE
-    sdss_url: str | None = None
-    galah_url: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(name.lower() for name in self.labels))
-        object.__setattr__(self, "cache", Path(self.cache) if self.cache else cache_dir() / "apogee-galah")
-        if not self.labels or len(set(self.labels)) < len(self.labels):
-            raise ValueError(f"labels must be given and differ, got {', '.join(self.labels) or 'none'}")
-        if self.n_stars < 1:
-            raise ValueError(f"n_stars must be at least 1, got {self.n_stars}")
-        if self.selection not in SELECTIONS:
-            raise ValueError(f"unknown selection {self.selection!r}; expected one of {', '.join(SELECTIONS)}")
-
-    @property
-    def survey_path(self) -> Path:
-        """Where the assembled survey is kept: another place for every other set of stars, labels and cuts."""
-        cuts = cut_names(self.labels, self.selection, complete=self.complete)
-        wanted = [READER_VERSION, self.n_stars, self.labels, cuts]
-        key = hashlib.blake2b(json.dumps(wanted).encode(), digest_size=6).hexdigest()
-        return self.cache / f"survey-{self.selection}-{self.n_stars}-{key}.h5"
-
-    @property
-    def manifest(self) -> Path:
-        """The list of accepted files with their checksums."""
-        return self.cache / "manifest.jsonl"
-
-    def catalogues(self) -> dict[str, RemoteFile]:
-        """Return the two catalogues, "apogee" and "galah"."""
-        galah = GALAH_COLUMNS | galah_label_columns(needed_labels(self.labels, self.selection))
-        places = {
-            "apogee": (f"{self._sdss}/{_ASPCAP}/{_APOGEE_FILE}", APOGEE_COLUMNS),
-            "galah": (f"{self._galah}/{_GALAH_FILE}", galah),
-        }
-        return {
-            name: RemoteFile(
-                url, self.cache / url.rpartition("/")[2], functools.partial(check_columns, columns=columns)
-            )
-            for name, (url, columns) in places.items()
-        }
-
-    def spectrum(self, telescope: str, field: str, star: str) -> RemoteFile:
-        """Return the ``aspcapStar`` file of a star; ValueError if the catalogue gives no usable place."""
-        if not is_place(telescope, field, star):
-            raise ValueError(f"no file can be named after telescope {telescope!r}, field {field!r}, star {star!r}")
-        name = f"aspcapStar-dr17-{star}.fits"
-        url = f"{self._sdss}/{_ASPCAP}/{urllib.parse.quote(f'{telescope}/{field}/{name}')}"
-        path = self.cache / "spectra" / telescope / field / name
-        return RemoteFile(url, path, functools.partial(_check_spectrum, name=name, star_id=star))
-
-    @property
-    def _sdss(self) -> str:
-        return (self.sdss_url or os.environ.get(_SDSS_VARIABLE) or _SDSS_URL).rstrip("/")
-
-    @property
-    def _galah(self) -> str:
-        return (self.galah_url or os.environ.get(_GALAH_VARIABLE) or _GALAH_URL).rstrip("/")
-
-
 def load_apogee_galah(
-    n_stars: int = _DEFAULT_STARS, *, progress: bool = True, transfer: TransferOptions | None = None, **wanted: Any
+    n_stars: int = DEFAULT_STARS, *, progress: bool = True, transfer: TransferOptions | None = None, **wanted: Any
 ) -> Survey:
     """Load APOGEE DR17 spectra with GALAH DR3 labels; what is not on this machine is fetched, once.
 
@@ -206,7 +106,7 @@ def load_apogee_galah(
         Continuum-normalized flux in the rest frame on the pixels of the DR17 detectors that at least 5 % of the stars
         have unmasked; ivar is 0 and flux 1 where the error is above 0.1 or the flux is not positive. Catalogue columns:
         ``snr``, ``galah_snr``, ``radial_velocity`` (km/s, heliocentric), ``ra``, ``dec`` (degrees), ``gaia_id``,
-        ``sobject_id``, ``telescope``, ``field``, ``starflag``, ``aspcapflag``, _ASPCAP's own ``aspcap_teff`` (K),
+        ``sobject_id``, ``telescope``, ``field``, ``starflag``, ``aspcapflag``, ASPCAP's own ``aspcap_teff`` (K),
         ``aspcap_logg``, ``aspcap_m_h``, ``aspcap_alpha_m``, and ``matched_by``. The provenance holds the
         table of cuts under "selection" and, under "left_out", the stars without a spectrum and why.
 
@@ -364,10 +264,6 @@ def _places(sample: Sample) -> list[tuple[str, str, str]]:
     return list(zip(*columns, strict=True))
 
 
-def _check_spectrum(path: Path, name: str, star_id: str) -> None:
-    require_spectrum(read_aspcap_star(path, name=name, star_id=star_id), name)
-
-
 def _require_spectra(request: Request, outcomes: Sequence[Outcome]) -> None:
     """Write the list of stars that cannot be had; raise if it is not known of some, or if they are too many."""
     bad = [outcome for outcome in outcomes if not outcome.arrived]
@@ -402,7 +298,7 @@ def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> dict
             "selection_name": request.selection,
             "selection": [dataclasses.asdict(step) for step in stars.steps],
             "left_out": left_out,
-            "catalogues": {name: manifest.get(name, {}).get("sha256") for name in (_APOGEE_FILE, _GALAH_FILE)},
+            "catalogues": {name: manifest.get(name, {}).get("sha256") for name in (APOGEE_FILE, GALAH_FILE)},
             "reader_version": READER_VERSION,
             "citations": list(_CITATIONS),
             "acknowledgements": list(_ACKNOWLEDGEMENTS),

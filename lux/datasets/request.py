@@ -1,0 +1,115 @@
+"""What is wanted of APOGEE DR17 and GALAH DR3, where the archives have it, and where it is kept here."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+from lux.datasets.aspcap import read_aspcap_star, require_spectrum
+from lux.datasets.assembly import READER_VERSION
+from lux.datasets.catalogues import APOGEE_COLUMNS, GALAH_COLUMNS, check_columns, galah_label_columns
+from lux.datasets.crossmatch import SELECTIONS, cut_names, is_place, needed_labels
+from lux.datasets.fetch import RemoteFile
+from lux.storage import cache_dir
+
+DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
+# As many as the published study trained on and tested with.
+DEFAULT_STARS = 5000
+_SDSS_URL, _SDSS_VARIABLE = "https://data.sdss.org/sas", "LUX_SDSS_URL"
+_GALAH_URL, _GALAH_VARIABLE = "https://cloud.datacentral.org.au/teamdata/GALAH/public/GALAH_DR3", "LUX_GALAH_URL"
+_ASPCAP = "dr17/apogee/spectro/aspcap/dr17/synspec_rev1"
+APOGEE_FILE, GALAH_FILE = "allStar-dr17-synspec_rev1.fits", "GALAH_DR3_main_allstar_v2.fits"
+# Replaced by the folder that the environment names when a request is made.
+_DEFAULT_CACHE: Any = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is wanted of the two surveys, and where it is kept.
+
+    Parameters
+    ----------
+    n_stars : int
+        Most stars.
+    labels : sequence of str
+        Of GALAH: "teff" (K), "logg", "fe_h", "alpha_fe", or an element's such as "eu_fe" or "ba_fe" (dex).
+    selection : {"careful", "published"}
+        See `lux.datasets.crossmatch`.
+    complete : bool
+        In the careful selection, only stars with all labels; else labels may be missing (NaN).
+    cache : str or path, optional
+        Folder for everything fetched; "apogee-galah" in `lux.storage.cache_dir` by default.
+    sdss_url, galah_url : str, optional
+        Mirrors; by default the environment variables ``LUX_SDSS_URL`` and ``LUX_GALAH_URL`` where they are set, else
+        the archives of the surveys.
+    """
+
+    n_stars: int = DEFAULT_STARS
+    labels: tuple[str, ...] = DEFAULT_LABELS
+    selection: str = "careful"
+    complete: bool = True
+    cache: Path = _DEFAULT_CACHE
+    sdss_url: str | None = None
+    galah_url: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(name.lower() for name in self.labels))
+        object.__setattr__(self, "cache", Path(self.cache) if self.cache else cache_dir() / "apogee-galah")
+        if not self.labels or len(set(self.labels)) < len(self.labels):
+            raise ValueError(f"labels must be given and differ, got {', '.join(self.labels) or 'none'}")
+        if self.n_stars < 1:
+            raise ValueError(f"n_stars must be at least 1, got {self.n_stars}")
+        if self.selection not in SELECTIONS:
+            raise ValueError(f"unknown selection {self.selection!r}; expected one of {', '.join(SELECTIONS)}")
+
+    @property
+    def survey_path(self) -> Path:
+        """Where the assembled survey is kept: another place for every other set of stars, labels and cuts."""
+        cuts = cut_names(self.labels, self.selection, complete=self.complete)
+        wanted = [READER_VERSION, self.n_stars, self.labels, cuts]
+        key = hashlib.blake2b(json.dumps(wanted).encode(), digest_size=6).hexdigest()
+        return self.cache / f"survey-{self.selection}-{self.n_stars}-{key}.h5"
+
+    @property
+    def manifest(self) -> Path:
+        """The list of accepted files with their checksums."""
+        return self.cache / "manifest.jsonl"
+
+    def catalogues(self) -> dict[str, RemoteFile]:
+        """Return the two catalogues, "apogee" and "galah"."""
+        galah = GALAH_COLUMNS | galah_label_columns(needed_labels(self.labels, self.selection))
+        places = {
+            "apogee": (f"{self._sdss}/{_ASPCAP}/{APOGEE_FILE}", APOGEE_COLUMNS),
+            "galah": (f"{self._galah}/{GALAH_FILE}", galah),
+        }
+        return {
+            name: RemoteFile(
+                url, self.cache / url.rpartition("/")[2], functools.partial(check_columns, columns=columns)
+            )
+            for name, (url, columns) in places.items()
+        }
+
+    def spectrum(self, telescope: str, field: str, star: str) -> RemoteFile:
+        """Return the ``aspcapStar`` file of a star; ValueError if the catalogue gives no usable place."""
+        if not is_place(telescope, field, star):
+            raise ValueError(f"no file can be named after telescope {telescope!r}, field {field!r}, star {star!r}")
+        name = f"aspcapStar-dr17-{star}.fits"
+        url = f"{self._sdss}/{_ASPCAP}/{urllib.parse.quote(f'{telescope}/{field}/{name}')}"
+        path = self.cache / "spectra" / telescope / field / name
+        return RemoteFile(url, path, functools.partial(_check_spectrum, name=name, star_id=star))
+
+    @property
+    def _sdss(self) -> str:
+        return (self.sdss_url or os.environ.get(_SDSS_VARIABLE) or _SDSS_URL).rstrip("/")
+
+    @property
+    def _galah(self) -> str:
+        return (self.galah_url or os.environ.get(_GALAH_VARIABLE) or _GALAH_URL).rstrip("/")
+
+
+def _check_spectrum(path: Path, name: str, star_id: str) -> None:
+    require_spectrum(read_aspcap_star(path, name=name, star_id=star_id), name)
