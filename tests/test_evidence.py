@@ -30,7 +30,7 @@ def test_names_are_those_that_reports_have_always_had():
 def measured():
     survey = linear_survey(n_stars=500, n_pixels=300, n_latents=3, n_labels=3)
     settings = AuditSettings(n_surrogates=40, significance=0.004, significance_at_own_lines=0.02)
-    return measurements.measure(survey, "label_0", [15130.0], 0, measurements.RESOLUTION, settings)
+    return measurements.measure(survey, "label_0", [15130.0], settings=settings)
 
 
 def outputs(measured, predicted, shuffled=0.0, repeated=0.0, gradient=None):

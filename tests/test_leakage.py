@@ -14,7 +14,7 @@ N_STARS = 4000
 @pytest.fixture(scope="module")
 def design():
     survey = linear_survey(n_stars=N_STARS, n_pixels=30, n_latents=2, n_labels=2)
-    return measurements.prepare(survey, "label_0", ())
+    return measurements.measure(survey, "label_0", settings=AuditSettings(n_surrogates=2)).design
 
 
 def draw(design, kind, seed, unseen=0.3):
@@ -87,7 +87,7 @@ def test_places_elsewhere_keep_clear_of_own_lines_and_of_each_other():
     survey = linear_survey(n_stars=300, n_pixels=400, n_latents=3, n_labels=3)
     settings = AuditSettings(n_surrogates=20, max_places=4, min_separation=9)
     own_lines = [survey.wavelength[100]]
-    measured = measurements.measure(survey, "label_0", own_lines, 0, measurements.RESOLUTION, settings)
+    measured = measurements.measure(survey, "label_0", own_lines, settings=settings)
     pixels, signs = leakage.places_elsewhere(with_chance(measured, 0.5))
     assert len(pixels) == 4
     assert not np.any(measured.design.near_own[pixels])

@@ -17,16 +17,16 @@ def survey():
 @pytest.fixture(scope="module")
 def measured(survey):
     settings = AuditSettings(n_surrogates=50, n_moved_lists=300)
-    return measurements.measure(survey, "label_0", [15120.0, 15150.0], 0, measurements.RESOLUTION, settings)
+    return measurements.measure(survey, "label_0", [15120.0, 15150.0], settings=settings)
 
 
 def test_own_line_significance_is_standard_normal_without_a_line(survey):
     values = []
     generator = np.random.default_rng(0)
     for _ in range(15):
-        design = measurements.prepare(survey, "label_0", 15100 + generator.uniform(5, 115, size=2))
-        lines = measurements.read(design, design.labels[:, None]).lines[0]
-        values.append(lines[design.own_pixels].sum() / np.sqrt(2))
+        own_lines = 15100 + generator.uniform(5, 115, size=2)
+        measured = measurements.measure(survey, "label_0", own_lines, settings=AuditSettings(n_surrogates=2))
+        values.append(measured.lines[measured.design.own_pixels].sum() / np.sqrt(2))
     assert abs(np.mean(values)) < 0.6
     assert 0.6 < np.std(values) < 1.5
 

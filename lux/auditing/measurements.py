@@ -137,23 +137,14 @@ class Measured:
 
 
 def measure(
-    survey: Survey, label: str, own_lines: Sequence[float], seed: int, resolution: float, settings: AuditSettings
-) -> Measured:
-    """Measure what the flux says of a label beyond the other labels; arguments and errors are those of `prepare`."""
-    design = prepare(survey, label, own_lines, seed, resolution, settings)
-    observed = read(design, design.labels[:, None])
-    return Measured(design, observed, read(design, _surrogates(design, seed)), _moved_lines(design, seed))
-
-
-def prepare(
     survey: Survey,
     label: str,
-    own_lines: Sequence[float],
+    own_lines: Sequence[float] = (),
     seed: int = 0,
     resolution: float = RESOLUTION,
     settings: AuditSettings = AuditSettings(),
-) -> Design:
-    """Prepare the stars of a survey that have a label.
+) -> Measured:
+    """Measure what the flux says of a label beyond the other labels.
 
     Parameters
     ----------
@@ -162,7 +153,7 @@ def prepare(
     own_lines : sequence of float
         Vacuum wavelengths of the label's own lines; may be empty.
     seed : int
-        Of the folds.
+        Of the folds and of the null distributions.
     resolution : float
         Resolving power, wavelength over full width of an unresolved line.
     settings : AuditSettings
@@ -172,6 +163,15 @@ def prepare(
     ValueError
         If an own line lies outside the grid or in a gap of it.
     """
+    design = _prepare(survey, label, own_lines, seed, resolution, settings)
+    observed = _read(design, design.labels[:, None])
+    return Measured(design, observed, _read(design, _surrogates(design, seed)), _moved_lines(design, seed))
+
+
+def _prepare(
+    survey: Survey, label: str, own_lines: Sequence[float], seed: int, resolution: float, settings: AuditSettings
+) -> Design:
+    """Prepare the stars of a survey that have a label; arguments and errors are those of `measure`."""
     column = survey.label_index(label)
     survey = survey[~np.isnan(survey.labels[:, column])]
     own_pixels, near_own = locate(survey.wavelength, own_lines, resolution, settings.own_reach)
@@ -226,7 +226,7 @@ def locate(
     return np.array(pixels, int), near
 
 
-def read(design: Design, labels: np.ndarray) -> Readings:
+def _read(design: Design, labels: np.ndarray) -> Readings:
     """Return what labels (N, S) show of the flux."""
     residual = _clip(partial_out(labels, design.others), design.settings.clip)
     predicted = out_of_fold(design.basis, residual, design.folds)

@@ -74,16 +74,11 @@ def measure(cell: Cell, seed: int, star_seed: int) -> dict[str, Any]:
     Keys are those of `TECHNIQUES`, and "cell", "seed", "verdict", "reason", "bound", the significance of the lines to
     the optimal observer, and "star_bound", what that knows of the median star, in dex (`lux.simulation.cramer_rao`).
     """
-    options: dict[str, Any] = {
-        "world": cell.world,
-        "tau": cell.tau,
-        "star_seed": star_seed,
-        "wavelength_range": WINDOWS,
-    }
-    survey = make_survey(N_STARS, seed, **options)
+    options: dict[str, Any] = {"tau": cell.tau, "star_seed": star_seed, "wavelength_range": WINDOWS}
+    survey = make_survey(N_STARS, seed, cell.world, **options)
     limits = cramer_rao.star_bound(survey)
     # Noise of its own, which the model has not seen.
-    enhanced = make_survey(_N_RESPONSE_STARS, seed + 500, population="r-I", **options)
+    enhanced = make_survey(_N_RESPONSE_STARS, seed + 500, cell.world, population="r-I", **options)
     train, test = survey.split(_TEST_FRACTION, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -102,15 +97,9 @@ def measure(cell: Cell, seed: int, star_seed: int) -> dict[str, Any]:
         audit_lines=report[Kind.OWN_LINES].z_score,
         audit_features=report[Kind.STRONG_FEATURES].z_score,
     )
-    return {
-        "cell": cell.key,
-        "seed": seed,
-        "verdict": report.verdict,
-        "reason": report.reason,
-        "bound": cramer_rao.sample_significance(survey, limits),
-        "star_bound": float(np.median(limits)),
-        **{key: float(numbers[key]) for key in TECHNIQUES},
-    }
+    what = {"cell": cell.key, "seed": seed, "verdict": report.verdict, "reason": report.reason}
+    bounds = {"bound": cramer_rao.sample_significance(survey, limits), "star_bound": float(np.median(limits))}
+    return {**what, **bounds, **{key: float(numbers[key]) for key in TECHNIQUES}}
 
 
 def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, float]:
