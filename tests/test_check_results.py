@@ -82,6 +82,16 @@ def test_whatever_else_changes_is_beyond(reference, change):
     assert not check_results.compare(reference, copy.deepcopy(reference)).beyond
 
 
+def test_a_number_in_a_text_may_be_rounded_otherwise_and_nothing_else_may_change(reference):
+    for old, new, same in (
+        ("0.71 of 4000", "0.72 of 4000", True), ("0.71 of 4000", "0.73 of 4000", False),
+        ("0.71 of 4000", "0.71 of 4001", False), ("z3 (0.51)", "z4 (0.51)", False), ("0.71", "0.712", False),
+    ):  # fmt: skip
+        before, after = copy.deepcopy(reference), copy.deepcopy(reference)
+        before["results"]["verdict"]["value"], after["results"]["verdict"]["value"] = old, new
+        assert bool(check_results.compare(before, after).beyond) is not same
+
+
 def test_infinite_values_are_compared_as_they_are(tmp_path):
     def infinite(record):
         record("bound", np.inf, unit="dex", interval=(1.0, np.inf))

@@ -3,7 +3,8 @@
     python tools/check_results.py            compare; exit status 1 if a number moved beyond what its kind allows
     python tools/check_results.py --accept   make the last build the reference
 
-A *claim* (a verdict, a count, an ordering: text, truth values, whole numbers) is identical on every machine. A number
+A *claim* (a verdict, a count, an ordering: text, truth values, whole numbers) is identical on every machine; only a
+decimal number that was written into a text may differ by one in its last digit, where it is rounded. A number
 that is *measured* (it has an uncertainty, an interval or a sampling error) may move by `FRACTION` of its error; so may
 the error itself. One that is *exact* keeps its printed digits: it may move by half the last of them. Of *rounding*
 noise the bound is recorded, and that is identical.
@@ -18,6 +19,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +32,7 @@ DEFAULT_VARIANT = "synthetic-paper"
 ORIGIN = "origin.json"
 ROOT = Path(__file__).resolve().parents[1]
 _PARTS = ("results", "tables", "figures")
+_DECIMAL = re.compile(r"\d+\.\d+")
 
 
 @dataclass
@@ -96,7 +99,20 @@ def _allowed(old, new):
         return _measured_alike(old, new)
     if kind == "exact":
         return abs(old["value"] - new["value"]) <= new["last_digit"] / 2 * (1 + 1e-9)
-    return old["value"] == new["value"]
+    return _alike(old["value"], new["value"])
+
+
+def _alike(old, new):
+    """Whether two claims are equal, but for decimal numbers in a text: these may differ by one in their last digit."""
+    if not (isinstance(old, str) and isinstance(new, str)):
+        return old == new
+    if _DECIMAL.sub("#", old) != _DECIMAL.sub("#", new):
+        return False
+    for before, after in zip(_DECIMAL.findall(old), _DECIMAL.findall(new), strict=True):
+        places = [len(number.partition(".")[2]) for number in (before, after)]
+        if places[0] != places[1] or abs(float(before) - float(after)) > 1.001 * 10.0 ** -places[0]:
+            return False
+    return True
 
 
 def _measured_alike(old, new):
@@ -151,7 +167,7 @@ def _cell_allowed(old, new, specification):
         return _measured_alike(old, new)
     if isinstance(old, float) and isinstance(new, float):
         return abs(old - new) <= _last_digit(new, specification) / 2 * (1 + 1e-9)
-    return old == new
+    return _alike(old, new)
 
 
 def _last_digit(value, specification):

@@ -176,7 +176,8 @@ def record_worlds(record: Record, worlds: Mapping[str, World]) -> dict[str, str]
         columns["slope, own scatter of the disc"].append(record.estimate(f"disc_slope_{name}", world.disc_slope))
     record.table("worlds", columns, formats={"labels only": ".4f"})
     signal = worlds["signal"].compared
-    record("eu_labels_only_rmse_signal", columns["labels only"][1], unit="dex")
+    guess = columns["labels only"][1]
+    record("eu_labels_only_rmse_signal", guess.value, unit="dex", sampling_error=guess.uncertainty)
     models = signal.predictions["Lux"], signal.predictions["labels only"]
     difference = paired_difference(*models, signal.test, "eu_fe")
     record.estimate("eu_paired_difference_signal", difference, unit="dex", in_brackets=True)
