@@ -27,11 +27,9 @@ import nbformat
 from machinery.chapters import read_pages, select
 from machinery.data import data_digests, fetch_data
 from machinery.errors import BuildError
-from machinery.runner import PROFILES, Settings, build_chapters, is_current
+from machinery.runner import PROFILES, Settings, build_chapters, is_current, paper_source
 from machinery.site import build_pdf, build_site
 from machinery.stage import executed_notebook, stage
-
-from lux.store.dependencies import Package
 
 
 def main(arguments=None):
@@ -61,7 +59,7 @@ def _build(options, settings):
     started = time.monotonic()
     pages = read_pages(settings.root)
     chosen = select(pages, options.chapters)
-    package = Package(settings.root / "lux")
+    package = paper_source(settings)
     data = data_digests(settings)
     if not all(is_current(page, settings, package, data) for page in chosen):
         fetch_data(settings, print)

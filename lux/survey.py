@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lux.survey_io import read_survey, write_survey
+from lux.survey_io import read_survey
+from lux.survey_io import write_survey as write_survey
 
 # What `Survey` replaces by the default of the field, so that no field of a survey but the truth is None.
 _DEFAULT: Any = None

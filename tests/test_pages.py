@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from linear_truth import linear_survey
+from lux_pages import attribution, model, real_spectra, transfer
 
 from lux.models.prediction import Prediction
-from lux.paper import attribution, model, real_spectra, transfer
 from lux.paper.subject import in_words
 
 

@@ -69,6 +69,11 @@ class Settings:
         return given
 
 
+def paper_source(settings):
+    """Return the source that chapters depend on: `lux`, and the modules of the pages."""
+    return Package(settings.root / "lux", settings.root / "book" / "lux_pages")
+
+
 def key_parts(page, settings, package, data):
     """Everything that the products of a chapter depend on; prose is not among it."""
     code = "\n# %%\n".join(cell.source for cell in page.code_cells)
@@ -95,7 +100,7 @@ def build_chapters(chapters, all_names, settings, say=print):
     BuildError
         After all chapters have been tried, if any failed; the others are kept.
     """
-    package = Package(settings.root / "lux")
+    package = paper_source(settings)
     data = data_digests(settings)
     for page in chapters:
         settings.for_chapter(page)
@@ -216,7 +221,7 @@ def _environment(settings, folder, threads):
     Chapters that run side by side on one core each would otherwise stand in each other's way: XLA alone takes a thread
     for every core that it sees.
     """
-    search_path = [str(settings.root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    search_path = [str(settings.root), str(settings.root / "book"), *filter(None, [os.environ.get("PYTHONPATH")])]
     flags = [os.environ.get("XLA_FLAGS", "")] + ["--xla_cpu_multi_thread_eigen=false"] * (threads == 1)
     return {
         "JAX_PLATFORMS": "cpu",

@@ -21,8 +21,7 @@ from tqdm import tqdm
 from lux.datasets.aspcap import MIN_GOOD_FRACTION, AspcapStar, flux_and_ivar, read_aspcap_star
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
 from lux.storage import atomic_write
-from lux.survey import Survey
-from lux.survey_io import write_survey
+from lux.survey import Survey, write_survey
 
 _BLOCK_STARS = 512
 # A change of what is done to spectra makes blocks of an earlier version useless.

@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import norm
 
-from lux.controls.scores import FALSE_ALARMS, OPTIMAL_SIGNIFICANCE
 from lux.figures import COLORS, new_figure, paper_style
 
 _LINES = (("highlight", "o"), ("proxy", "s"), ("guessed", "D"), ("model", "^"), ("known", "v"), ("leaked", "P"))
@@ -46,18 +45,22 @@ def score_matrix(
 
 @paper_style()
 def power_curves(
-    depths: Sequence[float], powers: Mapping[str, np.ndarray], significance: Sequence[float]
+    depths: Sequence[float],
+    powers: Mapping[str, np.ndarray],
+    significance: Sequence[float],
+    false_alarms: float = 0.05,
 ) -> plt.Figure:
     """Draw the power (K,) of techniques against the depth of lines (K,), and that of the optimal observer.
 
-    `significance` (K,) is at how many standard deviations the optimal observer sees the lines of each depth.
+    `significance` (K,) is at how many standard deviations the optimal observer sees the lines of each depth; powers are
+    at a fraction `false_alarms` of false alarms.
     """
     figure, axis = new_figure(height=3.7)
     fine = np.geomspace(min(depths), max(depths), 100)
     sigma = np.exp(np.interp(np.log(fine), np.log(depths), np.log(significance)))
     axis.plot(
         100 * fine,
-        norm.cdf(sigma - 0.5 * OPTIMAL_SIGNIFICANCE),
+        norm.cdf(sigma - norm.isf(false_alarms)),
         color="black",
         linestyle="--",
         label="optimal observer",
@@ -65,9 +68,9 @@ def power_curves(
     sizes = np.linspace(10, 5, len(powers))
     for (name, values), (color, marker), size in zip(powers.items(), _LINES, sizes, strict=False):
         axis.plot(100 * np.asarray(depths), values, marker=marker, color=COLORS[color], label=name, markersize=size)
-    axis.axhline(FALSE_ALARMS, color="black", linewidth=0.8, linestyle=":")
+    axis.axhline(false_alarms, color="black", linewidth=0.8, linestyle=":")
     axis.set(xscale="log", xlabel="line depth per standard deviation of [Eu/Fe] (%)", ylim=(-0.03, 1.03))
-    axis.set_ylabel(f"power at {FALSE_ALARMS:.0%} false alarms")
+    axis.set_ylabel(f"power at {false_alarms:.0%} false alarms")
     axis.set_xticks([100 * depth for depth in depths], [f"{100 * depth:g}" for depth in depths])
     axis.minorticks_off()
     figure.legend(loc="outside right upper", fontsize=10)

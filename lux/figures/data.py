@@ -7,7 +7,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from lux.figures import COLORS, chip_panels, label_text, mark_lines, new_figure, paper_style, spectrum_panel
-from lux.simulation.population import Stars
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.lines import LineList, strongest
 
@@ -91,8 +90,8 @@ def spectrum_details(
 
 
 @paper_style()
-def population_planes(disc: Stars, others: Mapping[str, Stars]) -> plt.Figure:
-    """Draw `Stars` of the disc as a cloud and a dict population -> `Stars` over it, in three planes."""
+def population_planes(disc: Any, others: Mapping[str, Any]) -> plt.Figure:
+    """Draw `lux.simulation.population.Stars` of the disc as a cloud and a dict population -> `Stars` over it, in three planes."""
     figure, axes = new_figure(2, 2, height=6.2)
     planes = [
         (lambda s: s.fe_h, lambda s: s.alpha_fe, label_text("fe_h"), label_text("alpha_fe")),

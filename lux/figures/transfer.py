@@ -1,17 +1,17 @@
 """Drawings of the chapter on label transfer: predictions beside the catalogue, and what small errors do not prove."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from lux.figures import COLORS, label_text, new_figure, one_to_one, paper_style
-from lux.models.prediction import Prediction
 from lux.survey import Survey
 
 
 @paper_style()
-def one_to_one_grid(survey: Survey, prediction: Prediction, names: Sequence[str]) -> plt.Figure:
+def one_to_one_grid(survey: Survey, prediction: Any, names: Sequence[str]) -> plt.Figure:
     """Draw predicted against catalogue labels, a panel each, with the typical error of either in the corner."""
     rows = -(-len(names) // 2)
     figure, axes = new_figure(rows, 2, height=3.1 * rows)
@@ -83,7 +83,7 @@ def error_ratios(ratios: Mapping[str, float], seen: Mapping[str, bool]) -> plt.F
 
 
 @paper_style()
-def held_out_twice(survey: Survey, by_star: Prediction, by_group: Prediction, names: Sequence[str]) -> plt.Figure:
+def held_out_twice(survey: Survey, by_star: Any, by_group: Any, names: Sequence[str]) -> plt.Figure:
     """Draw predicted against catalogue labels for two ways of holding stars out: singly, and by whole groups."""
     rows = -(-len(names) // 2)
     figure, axes = new_figure(rows, 2, height=3.1 * rows)
