@@ -1,6 +1,8 @@
 """The command line: ``python -m lux audit SURVEY.h5 --label eu_fe``, ``python -m lux fetch apogee-galah``."""
 
 import argparse
+import codecs
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return 0, or 2 with a message on standard error if the input is wrong or data cannot be had."""
+    _print_anywhere()
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
@@ -18,6 +21,21 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lux: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _print_anywhere() -> None:
+    """Let a terminal of another encoding show what it lacks as "?", and a minus sign, which numbers need, as "-"."""
+
+    def replaced(error: UnicodeError) -> tuple[str, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        lost = error.object[error.start : error.end]
+        return "".join("-" if character == "\N{MINUS SIGN}" else "?" for character in lost), error.end
+
+    codecs.register_error("lux-terminal", replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="lux-terminal")
 
 
 def _audit(options: argparse.Namespace) -> None:
@@ -32,12 +50,13 @@ def _audit(options: argparse.Namespace) -> None:
         reports = list(audit_all(model, train, test, seed=options.seed).values())
     else:
         reports = [audit(model, train, test, options.label, options.own_lines, seed=options.seed)]
-    if options.figures is not None:
-        _draw(reports, Path(options.figures))
     if options.json:
         print("[" + ",\n".join(report.to_json() for report in reports) + "]")
     else:
-        print("\n\n".join(str(report) for report in reports))
+        print("\n\n".join(str(report) for report in reports), flush=True)
+    # A report that took minutes must not be lost to a drawing that fails.
+    if options.figures is not None:
+        _draw(reports, Path(options.figures))
 
 
 def _draw(reports: "list[Report]", folder: Path) -> None:

@@ -154,8 +154,11 @@ def bibtex_entry(path):
 
 
 def _commit(root):
-    shown = subprocess.run(["git", "rev-parse", "--short=16", "HEAD"], cwd=root, capture_output=True, text=True)
-    return shown.stdout.strip() or "not in a repository"
+    try:
+        shown = subprocess.run(["git", "rev-parse", "--short=16", "HEAD"], cwd=root, capture_output=True, text=True)
+    except OSError:
+        return "commit unknown: there is no git on this machine"
+    return shown.stdout.strip() or "commit unknown: not in a repository"
 
 
 def _read(path):

@@ -219,13 +219,16 @@ def _environment(settings, folder, threads):
     """Return the variables of a chapter's process, whose libraries together use a number of threads and no more.
 
     Chapters that run side by side on one core each would otherwise stand in each other's way: XLA alone takes a thread
-    for every core that it sees.
+    for every core that it sees. Start-up files and drawing settings of the user are no part of the paper.
     """
     search_path = [str(settings.root), str(settings.root / "book"), *filter(None, [os.environ.get("PYTHONPATH")])]
     flags = [os.environ.get("XLA_FLAGS", "")] + ["--xla_cpu_multi_thread_eigen=false"] * (threads == 1)
     return {
         "JAX_PLATFORMS": "cpu",
         **os.environ,
+        "IPYTHONDIR": str(settings.build / "ipython"),
+        "MATPLOTLIBRC": os.devnull,
+        "PYTHONSTARTUP": "",
         "LUX_PRODUCTS": str(folder / "products"),
         "LUX_STORE": str(settings.build / "store"),
         "LUX_WORKERS": str(threads),

@@ -39,9 +39,10 @@ FULL_WIDTH = 6.4
 def paper_style() -> Iterator[None]:
     """Draw in the style of the paper inside this context, or in the function that this decorates.
 
+    The user's own matplotlibrc, which may ask for LaTeX or for a font that is not there, does not show through.
     Outside, and on import, the settings of matplotlib stay those of the user.
     """
-    with plt.style.context(Path(__file__).with_name("paper.mplstyle")):
+    with plt.style.context(["default", Path(__file__).with_name("paper.mplstyle")]):
         yield
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from lux.jax_settings import own_settings
 from lux.models.blocks import to_device
 from lux.models.e_step import Linear, Statistics, add, statistics, total_weight
 from lux.models.normal_equations import Array, packed_products, unpack_columns, unpack_symmetric
@@ -39,6 +40,7 @@ class Cannon(BaseEstimator):
         self.n_steps = n_steps
         self.block_size = block_size
 
+    @own_settings()
     def fit(self, survey: Survey) -> "Cannon":
         """Fit coefficients and scatter of each pixel to the stars with all labels.
 
@@ -70,6 +72,7 @@ class Cannon(BaseEstimator):
         self.offset_, self.coefficients_, self.scatter_ = offset, coefficients, np.sqrt(variance)
         return self
 
+    @own_settings()
     def predict_labels(self, survey: Survey) -> Prediction:
         """Return the labels that reproduce the flux best, with the errors of the least-squares fit."""
         check_is_fitted(self)

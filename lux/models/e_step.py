@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lux.jax_settings import own_settings
 from lux.models.normal_equations import (
     Array,
     ArrayT,
@@ -24,7 +25,7 @@ from lux.models.weights import pixel_weight
 
 Linear = tuple[jax.Array, jax.Array]
 
-total_weight = jax.jit(pixel_weight)
+total_weight = own_settings()(jax.jit(pixel_weight))
 
 
 class LatentPosterior(NamedTuple):
@@ -59,6 +60,7 @@ def _residual(flux: jax.Array, linear: Linear, latents: Array) -> jax.Array:
     return flux - offset - jnp.matmul(latents, loadings.T)
 
 
+@own_settings()
 @jax.jit
 def infer(
     flux: jax.Array, weight: jax.Array, linear: Linear, precision: jax.Array, moment: jax.Array
@@ -120,21 +122,25 @@ def _products(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.
     return factors, second, packed_covariance
 
 
+@own_settings()
 @jax.jit
 def _weighted(factors: Array, weight: jax.Array) -> jax.Array:
     return jnp.matmul(factors.T, weight)
 
 
+@own_settings()
 @jax.jit
 def _square(weight: jax.Array) -> jax.Array:
     return weight**2
 
 
+@own_settings()
 @jax.jit
 def _moment(flux: jax.Array, weight: jax.Array, linear: Linear, factors: Array) -> jax.Array:
     return jnp.matmul(factors.T, weight * (flux - linear[0]))
 
 
+@own_settings()
 @jax.jit
 def _residual_sums(
     flux: jax.Array, weight: jax.Array, linear: Linear, mean: Array
@@ -144,18 +150,21 @@ def _residual_sums(
     return score, information, 0.5 * jnp.sum(jnp.log(jnp.where(weight > 0, weight, 1)) - chi, axis=1)
 
 
+@own_settings()
 @jax.jit
 def add(total: Statistics[jax.Array], other: Statistics[jax.Array]) -> Statistics[jax.Array]:
     """Return the statistics of two groups of stars together."""
     return jax.tree.map(jnp.add, total, other)
 
 
+@own_settings()
 @jax.jit
 def pixel_sums(flux: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Return the sums over the block's stars of the weights and of the weighted flux, (D,) each."""
     return jnp.sum(weight, axis=0), jnp.sum(weight * flux, axis=0)
 
 
+@own_settings()
 @jax.jit
 def project(
     flux: jax.Array, weight: jax.Array, offset: jax.Array, root_weight: jax.Array, directions: jax.Array

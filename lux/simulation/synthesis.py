@@ -17,6 +17,7 @@ from jax import Array
 from numpy.typing import ArrayLike
 from scipy import constants
 
+from lux.jax_settings import own_settings
 from lux.simulation.equilibrium import ATOMIC_MASS_UNIT, BOLTZMANN, BOLTZMANN_EV, SECOND_RADIATION
 from lux.simulation.layers import DEFAULT_PHYSICS, Physics, composition, populations, structure
 from lux.spectroscopy.instrument import LINE_SIGMA_KMS, N_PIXELS, PIXEL_KMS, chip_ranges, pixel_of
@@ -387,7 +388,7 @@ def synthesize(
         chosen = np.minimum(np.arange(first, first + _BLOCK), len(teff) - 1)
         part = {name: values[..., chosen] for name, values in stars.items()}
         clip_below, chips_used = physics.continuum_clip, chips if pseudo_continuum else ()
-        with jax.enable_x64(True):
+        with own_settings(double=True):
             spectra = _flux_block(data.narrow, data.winged, part, weights, kernel, basis, clip_below, chips=chips_used)
         flux[first : first + _BLOCK] = np.asarray(spectra).T[: len(teff) - first]
     return flux

@@ -1,0 +1,128 @@
+"""The paper and the package on machines that are not the author's: other settings, other tools, no network."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import matplotlib as mpl
+import numpy as np
+import pytest
+from linear_truth import linear_survey
+from machinery import report, runner
+
+import lux
+from lux import __main__ as command_line
+from lux.models.cannon import Cannon
+from lux.simulation import synthetic
+
+ROOT = Path(__file__).resolve().parents[1]
+
+JAX_SETTINGS = {
+    "double precision": lambda: jax.enable_x64(True),
+    "strict promotion": lambda: jax.numpy_dtype_promotion("strict"),
+    "no promotion of rank": lambda: jax.numpy_rank_promotion("raise"),
+}
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Training and test stars of three latents and labels."""
+    return linear_survey(n_stars=120, n_pixels=60, n_latents=3, n_labels=3, seed=1).split(0.4, seed=0)
+
+
+def predictions(small):
+    train, test = small
+    return [model.fit(train).predict_labels(test) for model in (lux.Lux(3, tolerance=1.0), Cannon(n_steps=5))]
+
+
+@pytest.fixture(scope="module")
+def expected(small):
+    """What models predict under the settings that JAX has by default."""
+    return predictions(small)
+
+
+@pytest.mark.parametrize("setting", JAX_SETTINGS)
+def test_the_settings_of_jax_change_no_prediction(small, expected, setting):
+    with JAX_SETTINGS[setting]():
+        found = predictions(small)
+    for one, other in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+        np.testing.assert_array_equal(one.err, other.err)
+
+
+@pytest.mark.parametrize("setting", JAX_SETTINGS)
+def test_the_settings_of_jax_change_no_synthetic_spectrum(setting):
+    expected = synthetic.make_survey(8, 3)
+    synthetic.SHARED.clear()
+    with JAX_SETTINGS[setting]():
+        found = synthetic.make_survey(8, 3)
+    np.testing.assert_array_equal(expected.flux, found.flux)
+    np.testing.assert_array_equal(expected.labels, found.labels)
+
+
+def test_the_settings_of_jax_change_no_verdict(shortcut):
+    train, test = shortcut.select_pixels(shortcut.wavelength < 15_220.0).split(0.5, seed=0)
+    model = lux.Lux(4, tolerance=0.1).fit(train)
+    expected = lux.audit(model, train, test, "eu_fe").to_json()
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        assert lux.audit(model, train, test, "eu_fe").to_json() == expected
+
+
+def test_without_git_the_commit_is_unknown(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert report._commit(ROOT).startswith("commit unknown")
+
+
+def test_a_matplotlibrc_of_the_user_does_not_reach_figures():
+    from lux.figures import new_figure, paper_style
+
+    with mpl.rc_context({"text.usetex": True, "font.size": 40, "axes.grid": True}):
+        figure, axis = new_figure()
+        assert not axis.title.get_usetex()
+        with paper_style():
+            assert not mpl.rcParams["text.usetex"]
+            assert not mpl.rcParams["axes.grid"]
+            figure.savefig(io.BytesIO(), format="png")
+        assert mpl.rcParams["text.usetex"]
+
+
+def test_start_up_files_of_the_user_do_not_reach_chapters(monkeypatch, tmp_path):
+    startup = tmp_path / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "errors.py").write_text("import numpy; numpy.seterr(all='raise')")
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True")
+    (tmp_path / "startup.py").write_text("print('mine')")
+    for name, value in (("IPYTHONDIR", "ipython"), ("MATPLOTLIBRC", "matplotlibrc"), ("PYTHONSTARTUP", "startup.py")):
+        monkeypatch.setenv(name, str(tmp_path / value))
+    settings = runner.Settings(root=ROOT, folder=tmp_path / "build")
+    environment = runner._environment(settings, tmp_path, 1)
+    code = "import numpy, matplotlib; print(numpy.geterr()['invalid'], matplotlib.rcParams['text.usetex'])"
+    command = [sys.executable, "-m", "IPython", "--InteractiveShellApp.exec_PYTHONSTARTUP=True", "-c", code]
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path / "ipython")
+    assert shown.stdout.split()[-2:] == ["warn", "False"]
+    assert "mine" not in shown.stdout
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_any_terminal_shows_what_the_command_line_prints(monkeypatch, encoding):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setattr(command_line, "_fetch", lambda options: print("slope −0.3 at 5 σ"))
+    assert command_line.main(["fetch", "apogee-galah"]) == 0
+    terminal.flush()
+    assert terminal.buffer.getvalue().decode(encoding).strip() == "slope -0.3 at 5 ?"
+
+
+def test_a_report_is_printed_before_it_is_drawn(monkeypatch, tmp_path, capsys, small):
+    def fail(*arguments):
+        raise OSError("no latex")
+
+    small[0].save(tmp_path / "survey.h5")
+    monkeypatch.setattr(command_line, "_draw", fail)
+    monkeypatch.setattr("lux.auditing.audit.audit", lambda *arguments, **options: "the report")
+    label = small[0].label_names[0]
+    options = ["--label", label, "--latents", "2", "--figures", str(tmp_path)]
+    assert command_line.main(["audit", str(tmp_path / "survey.h5"), *options]) == 2
+    assert "the report" in capsys.readouterr().out
