@@ -9,9 +9,9 @@ from scipy.stats import binomtest, norm, rankdata
 from lux.statistics import Estimate, bootstrap_rows
 
 FALSE_ALARMS = 0.05
-POWER = 0.95
+_POWER = 0.95
 # Significance at which the optimal one-sided test has that power at that rate of false alarms.
-OPTIMAL_SIGNIFICANCE = float(norm.isf(FALSE_ALARMS) + norm.isf(1 - POWER))
+OPTIMAL_SIGNIFICANCE = float(norm.isf(FALSE_ALARMS) + norm.isf(1 - _POWER))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +63,7 @@ def smallest_depth(
     depths: Sequence[float],
     planted: Sequence[np.ndarray],
     without: np.ndarray,
-    power: float = POWER,
+    power: float = _POWER,
     n_bootstrap: int = 500,
     seed: int = 0,
     *,

@@ -62,7 +62,7 @@ def residuals_by_chip(survey: Survey, rebuilt: np.ndarray, scatter: np.ndarray) 
             f"rebuilt flux and scatter must have shapes {survey.flux.shape} and ({survey.n_pixels},), got "
             f"{rebuilt.shape} and {scatter.shape}"
         )
-    chips = chip_of_survey(survey)
+    chips = _chip_of_survey(survey)
     return [
         _residuals(chip, survey.flux[:, here] - rebuilt[:, here], survey.ivar[:, here], scatter[here])
         for chip in ("blue", "green", "red")
@@ -70,7 +70,7 @@ def residuals_by_chip(survey: Survey, rebuilt: np.ndarray, scatter: np.ndarray) 
     ]
 
 
-def chip_of_survey(survey: Survey) -> np.ndarray:
+def _chip_of_survey(survey: Survey) -> np.ndarray:
     """Return the name of the chip of each pixel of a survey on the APOGEE grid, (D,)."""
     return chip_of_pixel("dr17")[nearest_pixel(survey.wavelength)]
 
