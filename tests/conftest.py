@@ -1,12 +1,21 @@
 """Surveys and models that several files share. Each is made once in a process, and no test changes it."""
 
+import os
+
 import numpy as np
 import pytest
+import threadpoolctl
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 from linear_truth import TIGHT, linear_survey
 
 import lux
 from lux.simulation.synthetic import make_survey
+
+
+# Tests run side by side, and threads of small problems stand in each other's way: one thread for each process.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+threadpoolctl.threadpool_limits(1)
 
 
 @pytest.fixture(scope="session")

@@ -91,7 +91,7 @@ def spectrum_details(
 
 @paper_style()
 def population_planes(disc: Any, others: Mapping[str, Any]) -> plt.Figure:
-    """Draw `lux.simulation.population.Stars` of the disc as a cloud and others by population over it, in three planes."""
+    """Draw stars of the disc (`population.Stars`) as a cloud, and others by population over it, in three planes."""
     figure, axes = new_figure(2, 2, height=6.2)
     planes = [
         (lambda s: s.fe_h, lambda s: s.alpha_fe, label_text("fe_h"), label_text("alpha_fe")),
