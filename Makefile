@@ -2,7 +2,10 @@
 # into .venv from requirements.lock.
 
 PYTHON ?= python3
-VENV := .venv
+# An activated conda environment with the packages of the paper is used as it is.
+ACTIVE := $(if $(CONDA_DEFAULT_ENV),$(shell python -c "import sys, importlib.metadata as found; \
+	found.version('lux-paper'), found.version('jupyter-book'); print(sys.prefix)" 2>/dev/null))
+VENV := $(or $(ACTIVE),.venv)
 PROFILE ?= paper
 DATASET ?= synthetic
 CHAPTERS ?=
@@ -15,7 +18,7 @@ RUN := $(VENV)/bin/python
 # The name of the stamp holds what the environment was made from, and it is written last: another lock, or a killed
 # installation, has no stamp and the environment is made anew.
 FINGERPRINT := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
-STAMP := $(VENV)/.complete-$(FINGERPRINT)
+STAMP := $(if $(ACTIVE),active-environment,$(VENV)/.complete-$(FINGERPRINT))
 
 KNOWN := PYTHON PROFILE DATASET CHAPTERS SEED BUILD_OPTIONS TEST_OPTIONS PORT
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
@@ -28,7 +31,9 @@ BUILD := $(RUN) book/build.py --profile "$(PROFILE)" --dataset "$(DATASET)" --se
 	$(if $(strip $(CHAPTERS)),--chapters $(CHAPTERS)) $(BUILD_OPTIONS)
 
 .DEFAULT_GOAL := help
-.PHONY: help paper test notebooks pdf serve check-results accept-results lint bench lock clean environment
+# Builds share one folder: with -j2 they run one after the other.
+.NOTPARALLEL:
+.PHONY: help paper test notebooks pdf serve check-results accept-results lint bench lock clean environment active-environment
 
 help:
 	@echo "make paper           execute the chapters and build the website; prints its path"
@@ -87,6 +92,10 @@ clean:
 
 environment: $(STAMP)
 
-$(STAMP):
+active-environment:
+	@echo "Using the active environment $(CONDA_DEFAULT_ENV); the hashes of its packages were not checked."
+
+$(VENV)/.complete-$(FINGERPRINT):
+	@$(if $(CONDA_DEFAULT_ENV),echo "The active environment $(CONDA_DEFAULT_ENV) lacks the packages of the paper.")
 	@$(PYTHON) tools/install.py $(VENV)
 	@touch $(STAMP)

@@ -48,14 +48,15 @@ def main(arguments=None):
     )
     try:
         with _only_build(settings):
-            _build(options, settings)
+            failures = _build(options, settings)
     except BuildError as error:
         print(f"\nThe paper was not built.\n\n{error}", file=sys.stderr)
         return 1
-    return 0
+    return 1 if failures else 0
 
 
 def _build(options, settings):
+    """Build what can be built; return what became of chapters that failed, by name."""
     started = time.monotonic()
     pages = read_pages(settings.root)
     chosen = select(pages, options.chapters)
@@ -64,21 +65,28 @@ def _build(options, settings):
     if not all(is_current(page, settings, package, data) for page in chosen):
         fetch_data(settings, print)
         data = data_digests(settings)
-    build_chapters(chosen, [page.name for page in select(pages, [])], settings, say=_say)
+    failures = build_chapters(chosen, [page.name for page in select(pages, [])], settings, say=_say)
+    if failures:
+        print("\nChapters that failed:\n\n" + "\n\n".join(failures.values()) + "\n", file=sys.stderr, flush=True)
     current = {page.name for page in select(pages, []) if is_current(page, settings, package, data)}
+    if not current:
+        raise BuildError("no chapter could be executed")
     results = _collect(pages, settings, current)
     print(f"Results: {results}")
     if options.only_chapters:
-        return
+        return failures
     partial = any(page.name not in current for page in select(pages, []))
     pdf = []
     if options.pdf:
-        staged, digest = stage(pages, settings, package, current)
+        staged, digest = stage(pages, settings, package, current, failures)
         pdf = [("the paper as one PDF", build_pdf(staged, digest, settings, print))]
         print(f"PDF: {pdf[0][1]}")
-    staged, digest = stage(pages, settings, package, current, pdf)
+    staged, digest = stage(pages, settings, package, current, failures, pdf)
     first_page = build_site(staged, digest, settings, strict=not partial, say=print)
+    if failures:
+        print(f"Without {', '.join(failures)}, which failed as said above.", file=sys.stderr)
     print(f"Built in {time.monotonic() - started:.1f} s. Open {first_page}")
+    return failures
 
 
 def _collect(pages, settings, current):

@@ -201,6 +201,8 @@ def test_a_failing_cell_is_named_and_what_finished_is_kept(book, capsys):
     assert f"02_second: code cell 2 (line {line} of book/02_second.md) failed with RuntimeError: no such luck" in output
     assert executed(output) == {"01_first"}
     assert not (book / "_build" / "chapters" / "synthetic-quick" / "02_second").exists()
+    assert "601 m" in page(book, "01_first")
+    assert "no such luck" in page(book, "02_second")
     edit(book / "book" / "02_second.md", 'raise RuntimeError("no such luck")\n', "")
     status, output = run_build(book, capsys, "--only-chapters")
     assert status == 0
@@ -232,7 +234,7 @@ def test_an_unknown_chapter_is_an_error_that_names_the_chapters(book, capsys):
 def test_a_product_that_no_cell_records_is_an_error(book, capsys):
     edit(book / "book" / "02_second.md", "{recorded-table} squares", "{recorded-table} cubes")
     edit(book / "book" / "02_second.md", "geometry.area(n_stars)", "geometry.area(2 * n_stars)")
-    status, output = run_build(book, capsys)
+    status, output = run_build(book, capsys, "--only-chapters")
     assert status == 1
     assert "02_second: the page shows what no cell recorded: table cubes" in output
 

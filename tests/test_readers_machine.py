@@ -1,6 +1,8 @@
 """The paper and the package on machines that are not the author's: other settings, other tools, no network."""
 
+import gzip
 import io
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,8 @@ from machinery import report, runner
 
 import lux
 from lux import __main__ as command_line
+from lux.datasets import catalogues
+from lux.datasets.fetch import RemoteFile, fetch_files
 from lux.models.cannon import Cannon
 from lux.simulation import synthetic
 
@@ -126,3 +130,40 @@ def test_a_report_is_printed_before_it_is_drawn(monkeypatch, tmp_path, capsys, s
     options = ["--label", label, "--latents", "2", "--figures", str(tmp_path)]
     assert command_line.main(["audit", str(tmp_path / "survey.h5"), *options]) == 2
     assert "the report" in capsys.readouterr().out
+
+
+def test_a_compressed_catalogue_put_in_the_cache_by_hand_is_refused_and_kept(tmp_path):
+    path = tmp_path / "allStar.fits"
+    path.write_bytes(gzip.compress(b"SIMPLE  =                    T"))
+    before = path.read_bytes()
+    file = RemoteFile("http://127.0.0.1:9/none", path, lambda path: catalogues.check_columns(path, {}))
+    (outcome,) = fetch_files([file], tmp_path / "manifest.jsonl", progress=False)
+    assert outcome.status == "refused"
+    assert "gunzip" in outcome.reason
+    assert path.read_bytes() == before
+
+
+def dry_run(monkeypatch, tmp_path, *arguments, active=True):
+    """Return what make would do with a conda environment active that has the packages of the paper, or has not."""
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{'echo /conda/lux-paper' if active else 'exit 1'}\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setenv("CONDA_DEFAULT_ENV", "lux-paper")
+    return subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_uses_an_active_conda_environment_or_says_why_not(monkeypatch, tmp_path):
+    used = dry_run(monkeypatch, tmp_path, "notebooks")
+    assert used[-1] == "/conda/lux-paper/bin/python tools/write_notebooks.py"
+    assert "hashes of its packages were not checked" in used[0]
+    assert not any("install.py" in line for line in used)
+    unused = dry_run(monkeypatch, tmp_path, "notebooks", "-W", "requirements.lock", active=False)
+    assert "lacks the packages of the paper" in unused[0]
+    assert unused[-1] == ".venv/bin/python tools/write_notebooks.py"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_builds_of_one_folder_do_not_run_at_once():
+    assert "\n.NOTPARALLEL:\n" in (ROOT / "Makefile").read_text()

@@ -95,10 +95,10 @@ def build_chapters(chapters, all_names, settings, say=print):
 
     Products of chapters whose names are not among `all_names`, those of the book, are removed.
 
-    Raises
-    ------
-    BuildError
-        After all chapters have been tried, if any failed; the others are kept.
+    Returns
+    -------
+    dict of str to str
+        Why chapters failed, by name; the first line says where and how.
     """
     package = paper_source(settings)
     data = data_digests(settings)
@@ -123,10 +123,10 @@ def build_chapters(chapters, all_names, settings, say=print):
         say(f"[{next(progress)}/{len(chapters)}] {page.name:<22} {line}")
         return None
 
+    chapters = _longest_first(chapters, settings)
     with ThreadPoolExecutor(settings.jobs) as pool:
-        failures = [failure for failure in pool.map(build, _longest_first(chapters, settings)) if failure]
-    if failures:
-        raise BuildError("\n\n".join(failures))
+        outcomes = dict(zip((page.name for page in chapters), pool.map(build, chapters), strict=True))
+    return {name: failure for name, failure in outcomes.items() if failure}
 
 
 def _longest_first(chapters, settings):

@@ -14,7 +14,7 @@ from machinery.report import build_report
 _MACHINERY = Path(__file__).resolve().parents[1]
 
 
-def stage(pages, settings, package, current, extra_downloads=()):
+def stage(pages, settings, package, current, failures=None, extra_downloads=()):
     """Write the tree to ``_build/stage`` and return its path and the digest of its content.
 
     Parameters
@@ -25,6 +25,8 @@ def stage(pages, settings, package, current, extra_downloads=()):
     package : Package
     current : set of str
         Names of the chapters whose products are those of their present inputs; the others become stubs.
+    failures : dict of str to str, optional
+        Why chapters failed, by name, for their stubs.
     extra_downloads : sequence of (str, path)
         Title and path of further files to offer, such as the PDF.
     """
@@ -37,7 +39,7 @@ def stage(pages, settings, package, current, extra_downloads=()):
         _copy(settings.root / "book" / name, target / "book" / name)
     _copy(settings.root / "book" / "_static", target / "_static")
     for page in pages:
-        _stage_page(page, settings, current, target)
+        _stage_page(page, settings, current, target, (failures or {}).get(page.name))
     downloads = _offer_downloads(pages, settings, current, target, extra_downloads)
     (target / "_products").mkdir(exist_ok=True)
     report = build_report(pages, settings, package, current, downloads)
@@ -87,7 +89,7 @@ def _move_opening_remarks(notebook):
         first.source = "\n\n".join([title, *(f":::{{note}}\n{remark}\n:::" for remark in remarks), rest])
 
 
-def _stage_page(page, settings, current, target):
+def _stage_page(page, settings, current, target, failure):
     path = target / page.document
     path.parent.mkdir(parents=True, exist_ok=True)
     if not page.is_chapter:
@@ -98,7 +100,11 @@ def _stage_page(page, settings, current, target):
         shutil.copytree(products, target / "_products" / page.name)
     else:
         title = next(line for line in page.source.splitlines() if line.startswith("# "))
-        path.with_suffix(".md").write_text(f"{title}\n\nThis chapter is not part of this partial build.\n")
+        text = "This chapter is not part of this partial build."
+        if failure:
+            reason = failure.partition("\n")[0]
+            text = f"This chapter could not be executed in this build.\n\n```{{code-block}} text\n{reason}\n```"
+        path.with_suffix(".md").write_text(f"{title}\n\n{text}\n", encoding="utf-8")
 
 
 def _offer_downloads(pages, settings, current, target, extra):

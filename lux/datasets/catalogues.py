@@ -31,6 +31,7 @@ from lux.datasets.fits_files import open_fits
 BLOCK_BYTES = 128 * 2**20
 # Magnitude from which a stored number is a sentinel for "missing"; of positive ones a column may allow larger.
 _SENTINEL = 9990.0
+_GZIP = b"\x1f\x8b"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +177,9 @@ def check_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> Non
 
 def _open_table(path: Path) -> fits.FITS_rec:
     """Return the rows of the first table, mapped and not read."""
+    with open(path, "rb") as file:
+        if file.read(2) == _GZIP:
+            raise ValueError(f"{path} is compressed, and is read a part at a time: unpack it with gunzip")
     try:
         with open_fits(path, memmap=True, lazy_load_hdus=True) as file:
             for hdu in file:

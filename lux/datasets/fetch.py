@@ -232,7 +232,10 @@ def _obtain(file: RemoteFile, entry: dict, transfer: TransferOptions, gate: _Gat
 
 
 def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
-    """Return the outcome of a file that is in its place, or None if it is not, or was altered there and is no good."""
+    """Return the outcome of a file that is in its place, or None if it is not, or was altered there and is no good.
+
+    What the manifest does not list was put there by somebody else: it is used or refused, and never removed.
+    """
     if not file.path.is_file():
         return None
     _tag_of(file).unlink(missing_ok=True)
@@ -242,7 +245,9 @@ def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
     try:
         if file.validate is not None:
             file.validate(file.path)
-    except ValueError:
+    except ValueError as error:
+        if not entry:
+            return Outcome(file, "refused", f"{file.path}, which was not fetched, is kept and of no use here: {error}")
         file.path.unlink()
         return None
     return Outcome(file, "kept", size=size, sha256=file_sha256(file.path))
