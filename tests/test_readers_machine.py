@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -13,12 +14,15 @@ import numpy as np
 import pytest
 from linear_truth import linear_survey
 from machinery import report, runner
+from machinery.chapters import read_pages, select
+from write_notebooks import plain_text
 
 import lux
 from lux import __main__ as command_line
 from lux.datasets import catalogues
 from lux.datasets.fetch import RemoteFile, fetch_files
 from lux.models.cannon import Cannon
+from lux.paper import record
 from lux.simulation import synthetic
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -130,6 +134,35 @@ def test_a_report_is_printed_before_it_is_drawn(monkeypatch, tmp_path, capsys, s
     options = ["--label", label, "--latents", "2", "--figures", str(tmp_path)]
     assert command_line.main(["audit", str(tmp_path / "survey.h5"), *options]) == 2
     assert "the report" in capsys.readouterr().out
+
+
+def test_plain_notebooks_show_numbers_without_the_packages_of_the_book(monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "myst_nb", None)
+    monkeypatch.setattr(record, "_in_notebook", lambda: True)
+    record.Record("01_test", folder=tmp_path)("eu_rmse", 0.107, unit="dex", uncertainty=0.004)
+    assert capsys.readouterr().out == "eu_rmse: 0.107 ± 0.004 dex\n"
+
+
+def test_the_text_of_plain_notebooks_needs_no_myst():
+    results = {"03_own": {"eu_rmse": {"text": "0.1 dex"}}, "08_other": {"n": {"text": "6"}}}
+    source = (
+        ":::{claim}\nIt errs by {glue:text}`eu_rmse` in {recorded}`08_other::n` worlds, {chosen}`5 %` {cite:p}`a,b`;\n"
+        "see {numref}`fig-tree` and {eq}`eq-one`. Unknown: {glue:text}`seconds`.\n:::\n\n"
+        "```{recorded-figure} tree\n:name: fig-tree\nA tree of {glue:text}`eu_rmse`.\n```\n\n$$\na &= b\n$$ (eq-one)\n"
+    )
+    assert plain_text(source, "03_own", results) == (
+        "It errs by 0.1 dex in 6 worlds, 5 % (a; b);\n"
+        "see figure `tree` and equation `one`. Unknown: (computed here: `seconds`).\n\n"
+        "\n*Figure `tree`: A tree of 0.1 dex.*\n\n\n"
+        "$$\n\\begin{aligned}\na &= b\n\\end{aligned}\n$$\n(equation `one`)\n"
+    )
+
+
+def test_no_chapter_leaves_myst_in_its_plain_notebook():
+    for page in select(read_pages(ROOT), []):
+        text = "\n".join(cell.source for cell in page.notebook.cells if cell.cell_type == "markdown")
+        plain = plain_text(text, page.name, {})
+        assert not re.search(r"\{[a-z:]+\}`|^(```|:::)\{(?!list-table)", plain, re.MULTILINE), page.name
 
 
 def test_a_compressed_catalogue_put_in_the_cache_by_hand_is_refused_and_kept(tmp_path):

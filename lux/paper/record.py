@@ -314,9 +314,12 @@ def _in_notebook() -> bool:
 
 def _glue(key: str, text: str) -> None:
     if _in_notebook():
-        from myst_nb import glue
-
-        glue(key, text, display=False)
+        try:
+            from myst_nb import glue
+        except ModuleNotFoundError:
+            print(f"{key}: {text}")
+        else:
+            glue(key, text, display=False)
 
 
 def _display(bundle: dict[str, Any], name: str) -> None:
