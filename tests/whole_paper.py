@@ -17,7 +17,7 @@ from lux.datasets.request import Request
 from lux.storage import cache_dir
 
 ROOT = Path(__file__).parents[1]
-SOURCES = ("book", "lux", "_config.yml", "_toc.yml", "requirements.lock", "CITATION.cff")
+SOURCES = ("book", "lux", "_config.yml", "_toc.yml", "pyproject.toml", "requirements.lock", "CITATION.cff")
 
 
 def test_every_chapter_runs_on_the_stars_of_the_study(tmp_path, monkeypatch):
