@@ -11,7 +11,6 @@ from linear_truth import TIGHT, linear_survey
 import lux
 from lux.simulation.synthetic import make_survey
 
-
 # Tests run side by side, and threads of small problems stand in each other's way: one thread for each process.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
