@@ -17,6 +17,16 @@ from lux.survey_io import write_survey as write_survey
 _DEFAULT: Any = None
 
 
+_LABEL_TEXT = {
+    "teff": "$T_\\mathrm{eff}$",
+    "logg": "$\\log g$",
+    "fe_h": "[Fe/H]",
+    "m_h": "[M/H]",
+    "alpha_fe": "[$\\alpha$/Fe]",
+    "alpha_m": "[$\\alpha$/M]",
+}
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Truth:
     """What a simulation knows and a survey does not.
@@ -254,6 +264,22 @@ class Survey:
 def label_unit(name: str) -> str:
     """Return the unit of a label by its name: "K" for teff, "dex" for logg and abundances such as mg_fe, else none."""
     return {"teff": "K", "logg": "dex"}.get(name, "dex" if "_" in name else "")
+
+
+def label_text(name: str, with_unit: bool = True) -> str:
+    """Return the text of a label for an axis: "eu_fe" gives "[Eu/Fe] (dex)"."""
+    element, _, reference = name.partition("_")
+    default = f"[{element.capitalize()}/{reference.capitalize()}]" if reference else name
+    text, unit = _LABEL_TEXT.get(name, default), label_unit(name)
+    return f"{text} ({unit})" if with_unit and unit else text
+
+
+def label_name(name: str) -> str:
+    """Return the name of a label for prose, where no formula is set: "alpha_m" gives "[α/M]"."""
+    text = label_text(name, with_unit=False)
+    for formula, plain in (("$T_\\mathrm{eff}$", "Teff"), ("$\\log g$", "log g"), ("$\\alpha$", "α")):
+        text = text.replace(formula, plain)
+    return text
 
 
 def _array(name: str, value: ArrayLike, dtype: type, ndim: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -15,8 +16,7 @@ from tqdm import tqdm
 
 from lux.controls.ensemble import TAUS, Cell
 from lux.controls.techniques import measure
-from lux.storage import atomic_write
-from lux.store.products import product_key, store_dir
+from lux.store.products import kept_json, product_key, store_dir
 
 # Seeds that share their stars.
 SHARED = 5
@@ -108,11 +108,9 @@ def _measure_batch(batch: list[tuple[_Task, Path]]) -> int:
     """Measure worlds, each into its file; return how many."""
     for task, path in batch:
         try:
-            text = json.dumps(measure(*task))
+            kept_json(path, functools.partial(measure, *task))
         except Exception as error:
             raise RuntimeError(f"world {task.cell.key!r} of seed {task.seed} cannot be measured: {error}") from error
-        with atomic_write(path) as temporary:
-            temporary.write_text(text)
     return len(batch)
 
 

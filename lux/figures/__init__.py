@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from lux.survey import label_unit
+from lux.survey import label_name as label_name
+from lux.survey import label_text as label_text
 
 # Okabe and Ito's palette, told apart with every common color vision; the names say what a color stands for.
 COLORS = {
@@ -23,14 +24,6 @@ COLORS = {
     "undecided": "#8C8C8C",
 }
 
-_LABEL_TEXT = {
-    "teff": "$T_\\mathrm{eff}$",
-    "logg": "$\\log g$",
-    "fe_h": "[Fe/H]",
-    "m_h": "[M/H]",
-    "alpha_fe": "[$\\alpha$/Fe]",
-    "alpha_m": "[$\\alpha$/M]",
-}
 
 FULL_WIDTH = 6.4
 
@@ -44,22 +37,6 @@ def paper_style() -> Iterator[None]:
     """
     with plt.style.context(["default", Path(__file__).with_name("paper.mplstyle")]):
         yield
-
-
-def label_text(name: str, with_unit: bool = True) -> str:
-    """Return the text of a label for an axis: "eu_fe" gives "[Eu/Fe] (dex)"."""
-    element, _, reference = name.partition("_")
-    default = f"[{element.capitalize()}/{reference.capitalize()}]" if reference else name
-    text, unit = _LABEL_TEXT.get(name, default), label_unit(name)
-    return f"{text} ({unit})" if with_unit and unit else text
-
-
-def label_name(name: str) -> str:
-    """Return the name of a label for prose, where no formula is set: "alpha_m" gives "[α/M]"."""
-    text = label_text(name, with_unit=False)
-    for formula, plain in (("$T_\\mathrm{eff}$", "Teff"), ("$\\log g$", "log g"), ("$\\alpha$", "α")):
-        text = text.replace(formula, plain)
-    return text
 
 
 @paper_style()

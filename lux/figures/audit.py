@@ -1,17 +1,17 @@
 """A report of the audit on one page: its verdict, its evidence, and where in the spectrum it comes from."""
 
 import textwrap
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.auditing.report import Report
 from lux.figures import COLORS, label_text, new_figure, paper_style, with_gaps
 
 
 @paper_style()
-def page(report: Report) -> plt.Figure:
-    """Draw a report: significance along the spectrum with the own lines marked, and each evidence beside its null.
+def page(report: Any) -> plt.Figure:
+    """Draw a `lux.Report`: significance along the spectrum with the own lines marked, and each evidence beside its null.
 
     Raises
     ------

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.auditing.report import VERDICTS
 from lux.figures import COLORS, new_figure, paper_style, spectrum_panel
 from lux.survey import Survey
 
-_MARKS = dict(zip(VERDICTS, "osDPv", strict=True))
+# A mark for each verdict of an audit.
+_MARKS = {"known": "o", "proxy": "s", "guessed": "D", "leaked": "P", "undecided": "v"}
 
 
 @paper_style()
@@ -29,7 +29,7 @@ def verdicts_by_world(
     axis.set_yticks(range(len(significance)), list(significance))
     axis.set(ylim=(len(significance) - 0.5, -0.5), xlabel="significance at europium's own lines (σ)")
     axis.tick_params(axis="y", which="minor", left=False)
-    figure.legend(loc="outside upper center", ncols=len(VERDICTS), title="verdict")
+    figure.legend(loc="outside upper center", ncols=len(_MARKS), title="verdict")
     return figure
 
 

@@ -15,13 +15,12 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from lux.datasets.load import load
-from lux.figures import label_name
 from lux.models.lux import Lux
 from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.subject import audited_label, caveat
 from lux.store.products import kept
-from lux.survey import Survey
+from lux.survey import Survey, label_name
 
 Windows = Sequence[tuple[float, float]]
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from lux.storage import cache_dir
+from lux.storage import atomic_write, cache_dir
 from lux.store.dependencies import Package, data_files_digest
 
 _PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "astropy", "h5py", "scikit-learn")
@@ -100,6 +100,16 @@ def kept(
         product.save(path, **options)  # type: ignore[attr-defined]
     _remove_least_used(folder)
     return product
+
+
+def kept_json(path: Path, compute: Callable[[], Any]) -> Any:
+    """Return what a JSON file holds; where it is not there, it is computed and written, whole or not at all."""
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    content = compute()
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+    return content
 
 
 def _remove_least_used(folder: Path) -> None:
