@@ -11,7 +11,7 @@ from lux.figures import COLORS, label_text, new_figure, paper_style, with_gaps
 
 @paper_style()
 def page(report: Any) -> plt.Figure:
-    """Draw a `lux.Report`: significance along the spectrum with the own lines marked, and each evidence beside its null.
+    """Draw a `lux.Report`: significance along the spectrum, own lines marked, and each evidence beside its null.
 
     Raises
     ------
