@@ -12,6 +12,8 @@ CHAPTERS ?=
 SEED ?= 0
 BUILD_OPTIONS ?=
 TEST_OPTIONS ?=
+MACHINES ?=
+MACHINE_OPTIONS ?=
 PORT ?= 8000
 
 RUN := $(VENV)/bin/python
@@ -20,7 +22,7 @@ RUN := $(VENV)/bin/python
 FINGERPRINT := $(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 STAMP := $(if $(ACTIVE),active-environment,$(VENV)/.complete-$(FINGERPRINT))
 
-KNOWN := PYTHON PROFILE DATASET CHAPTERS SEED BUILD_OPTIONS TEST_OPTIONS PORT
+KNOWN := PYTHON PROFILE DATASET CHAPTERS SEED BUILD_OPTIONS TEST_OPTIONS PORT MACHINES MACHINE_OPTIONS
 GIVEN := $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name)))
 MISSPELT := $(filter-out $(KNOWN) MAKEFLAGS MFLAGS MAKEOVERRIDES,$(GIVEN))
 ifneq ($(strip $(MISSPELT)),)
@@ -33,7 +35,7 @@ BUILD := $(RUN) book/build.py --profile "$(PROFILE)" --dataset "$(DATASET)" --se
 .DEFAULT_GOAL := help
 # Builds share one folder: with -j2 they run one after the other.
 .NOTPARALLEL:
-.PHONY: help paper test notebooks pdf serve check-results accept-results lint bench lock clean environment active-environment
+.PHONY: help paper test notebooks pdf serve check-results check-machines accept-results lint bench lock clean environment active-environment
 
 help:
 	@echo "make paper           execute the chapters and build the website; prints its path"
@@ -45,6 +47,8 @@ help:
 	@echo "make serve           build, then serve the website on http://localhost:8000 (PORT=8000)"
 	@echo "make check-results   compare the last build with the committed reference results"
 	@echo "make accept-results  make the last build the reference"
+	@echo "make check-machines  the quick paper and the numerical tests under the arithmetic of other machines"
+	@echo "                     MACHINES=AVX2  MACHINE_OPTIONS=\"--no-tests --record\""
 	@echo "make lint            check style, types, the direction of imports and the text of the book"
 	@echo "make bench           run the benchmarks"
 	@echo "make lock            write requirements.lock anew from pyproject.toml"
@@ -67,6 +71,9 @@ serve: paper
 
 check-results: $(STAMP)
 	@$(RUN) tools/check_results.py
+
+check-machines: $(STAMP)
+	@$(RUN) tools/check_machines.py $(if $(strip $(MACHINES)),--only "$(MACHINES)") $(MACHINE_OPTIONS)
 
 accept-results: $(STAMP)
 	@$(RUN) tools/check_results.py --accept

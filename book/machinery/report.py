@@ -29,6 +29,7 @@ def build_report(pages, settings, package, current, downloads):
         "chapters": _chapters_table([page for page in chapters if page.name in current], settings),
         "parameters": _parameters_table(settings),
         "versions": _versions_table(settings),
+        "machines": _machines_table(settings),
         "hashes": _hashes_table(settings),
         "figures": figures_table(chapters, settings.root, package),
         "citation": bibtex_entry(settings.root / "CITATION.cff"),
@@ -49,6 +50,17 @@ def _chapters_table(pages, settings):
             f"| [{page.name}]({page.name}) | {stamp['seconds']:.1f} | {stamp['peak_memory_mb']} "
             f"| {len(content['results'])} | {len(content['figures'])} | `{_short(results)}` |"
         )
+    return "\n".join(lines)
+
+
+def _machines_table(settings):
+    """What `tools/check_machines.py` last recorded: how much of the quick paper moves under other arithmetics."""
+    path = settings.root / "results" / "machines.json"
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    lines = ["| arithmetic | identical in print | moved within | moved beyond | numerical tests |"]
+    lines += ["|:---|---:|---:|---:|:---|"]
+    for row in rows:
+        lines.append("| {arithmetic} | {identical} | {within} | {beyond} | {tests} |".format(**row))
     return "\n".join(lines)
 
 
