@@ -29,8 +29,9 @@ def test_the_quick_profile_looks_at_few_pixels_and_stops_early(quick, tmp_path, 
     assert survey.wavelength.max() <= 15_420.0
     assert quick.tolerance == 0.02
     asked = []
+    small = quick.survey()
     monkeypatch.setattr(setup, "kept", lambda kind, code, parameters, compute, **options: compute())
-    monkeypatch.setattr(setup, "load", lambda source, **options: asked.append((source, options)))
+    monkeypatch.setattr(setup, "load", lambda source, **options: asked.append((source, options)) or small)
     paper = begin("03_test", "elsewhere/stars.h5", "paper", 1, 30, windows=WINDOWS)
     assert (paper.source, paper.tolerance) == ("stars", 0.005)
     paper.survey()
@@ -54,3 +55,16 @@ def test_what_one_chapter_computed_another_reads(quick, monkeypatch):
     monkeypatch.setattr(setup.Lux, "fit", lambda *_: pytest.fail("the model was fitted again"))
     again = quick.model(quick.world(), n_latents=3)
     assert (again.predict_labels(survey).labels == fitted.predict_labels(survey).labels).all()
+
+
+def test_a_survey_of_the_reader_that_lacks_what_a_page_needs_gives_way_with_a_remark(quick, tmp_path, monkeypatch):
+    remarks = []
+    monkeypatch.setattr(setup.Record, "remark", lambda self, text, **options: remarks.append(text))
+    survey = quick.survey().select_labels(["teff", "fe_h"]).replace(label_names=("TEFF", "FE_H"), truth=None)
+    survey.save(tmp_path / "own.h5")
+    path = str(tmp_path / "own.h5")
+    plain = begin("06_test", path, "quick", 1, 30, needs=["iron", "radial_velocity"])
+    assert plain.survey().label_names == ("teff", "fe_h")
+    assert remarks == []
+    assert begin("06_test", path, "quick", 1, 30, needs=["iron", "alpha"]).dataset == "synthetic"
+    assert "own has no label alpha_fe or alpha_m" in remarks[0]

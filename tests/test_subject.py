@@ -2,7 +2,7 @@
 
 from linear_truth import linear_survey
 
-from lux.paper.subject import audited_label, caveat
+from lux.paper.subject import audited_label, caveat, label_of, missing
 
 
 def named(*names, truth=True):
@@ -22,3 +22,15 @@ def test_a_survey_without_europium_or_truth_is_said_to_be_so():
     without = caveat(named("teff", "alpha_m", truth=False), "the survey", "[α/M]")
     assert "no europium" in without
     assert "read [α/M]" in without
+
+
+def test_what_a_survey_lacks_of_what_a_page_needs_is_named():
+    survey = named("teff", "fe_h")
+    low, high = survey.wavelength[[0, -1]]
+    assert missing(survey, ["teff", "iron", (low, high)]) == []
+    assert missing(survey, ["alpha", "radial_velocity", (high + 1, high + 2)]) == [
+        "label alpha_fe or alpha_m",
+        "column radial_velocity in its catalogue",
+        f"pixel in {high + 1:g}-{high + 2:g} Å",
+    ]
+    assert label_of("iron", survey.label_names) == "fe_h"

@@ -301,8 +301,15 @@ def record_noise(record: Record, studied: Mapping[str, Survey]) -> None:
     noise = {}
     for name, survey in studied.items():
         error = 1 / np.sqrt(survey.ivar[survey.ivar > 0])
-        ratios = np.percentile(survey.catalogue["snr"], [5, 50, 95]).round()
+        ratios = _ratios(survey)
         masked = round(100 * float(np.mean(survey.ivar == 0)), 1)
         noise[name] = [*ratios, error.min().round(4), np.median(error).round(4), masked]
     quantities = ["S/N, 5 %", "S/N, median", "S/N, 95 %", "least error", "typical error", "masked (%)"]
     record.table("noise", {"quantity": quantities} | noise, formats=dict.fromkeys(noise, ".4g"))
+
+
+def _ratios(survey: Survey) -> np.ndarray | list[None]:
+    """Return the 5th, 50th and 95th percentile of the signal-to-noise ratios; none where the catalogue has none."""
+    if "snr" not in survey.catalogue:
+        return [None] * 3
+    return np.percentile(survey.catalogue["snr"], [5, 50, 95]).round()

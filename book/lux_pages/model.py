@@ -14,7 +14,7 @@ from lux.figures import label_name, label_text
 from lux.models.lux import Lux
 from lux.models.prediction import Prediction
 from lux.paper.record import Record
-from lux.paper.setup import Chapter
+from lux.paper.setup import Chapter, Windows
 from lux.survey import Survey
 
 _RESIDUAL_COLUMNS = {
@@ -235,3 +235,10 @@ def median_star(model: Lux, survey: Survey) -> int:
     """Return the row of the star whose rebuilt spectrum has the median chi squared."""
     chi_squared = np.sum((survey.flux - model.predict_flux(survey)) ** 2 * survey.ivar, axis=1)
     return int(np.argsort(chi_squared)[survey.n_stars // 2])
+
+
+def windows_with_light(survey: Survey, windows: Windows) -> Windows:
+    """Return the windows in which every star has a good pixel; the whole survey as one where there is none."""
+    good = [survey.ivar[:, survey.pixels_within([window])] > 0 for window in windows]
+    lit = [window for window, pixels in zip(windows, good, strict=True) if pixels.any(axis=1).all()]
+    return lit or [(survey.wavelength[0], survey.wavelength[-1])]

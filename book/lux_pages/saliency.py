@@ -14,6 +14,7 @@ from lux.figures import label_text
 from lux.models.lux import Lux
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
+from lux.paper.subject import label_of
 from lux.simulation.synthesis import line_strength
 from lux.simulation.worlds import PLANTED_WAVELENGTHS
 from lux.spectroscopy.airglow import observed_velocity
@@ -79,7 +80,7 @@ def record_maps(record: Record, maps: Maps, excess: ExcessMap, survey: Survey, n
     record.numbers(n_train=survey.n_stars, n_test=survey.n_stars // 2)
     record("pattern_explained", 100 * saliency.explained_by_other_labels(maps.pattern, name)[1], unit="%", digits=4)
     record("forward_threshold", pixel_threshold(survey), digits=2)
-    metals = next(label for label in survey.label_names if label in ("fe_h", "m_h"))
+    metals = label_of("iron", survey.label_names)
     largest: float | str = "not known"
     scatter = iron = largest
     if maps.forward is not None:

@@ -41,14 +41,14 @@ def default_lines(survey: Survey, label: str, max_lines: int = AuditSettings.max
     return tuple(strongest(lines, _strengths(lines), max_lines).wavelength.tolist())
 
 
-def _plain_name(label: str) -> str:
+def plain_name(label: str) -> str:
     """Return a label's name as written here: "[Fe/H]" and "FE_H" are "fe_h"."""
     return re.sub(r"[^a-z0-9]+", "_", label.casefold()).strip("_")
 
 
 def _elements(label: str) -> tuple[str, ...]:
     """Return the elements and molecules in whose lines a label shows; none for a label such as teff."""
-    label = _plain_name(label)
+    label = plain_name(label)
     if label in ("alpha_fe", "alpha_m"):
         return (*ALPHA_ELEMENTS, "OH")
     if label == "m_h":
@@ -68,7 +68,7 @@ def label_kind(
     """
     if named:
         return "lines"
-    if _plain_name(label) in _PARAMETERS:
+    if plain_name(label) in _PARAMETERS:
         return "parameter"
     covered = np.sum(np.minimum(np.diff(wavelength), 1.0))
     return "dense" if len(_element_lines(label, wavelength)) * dense_spacing > covered else "lines"

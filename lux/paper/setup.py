@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from lux.auditing.label_lines import plain_name
 from lux.datasets.load import load
 from lux.models.lux import Lux
 from lux.models.prediction import Prediction
 from lux.paper.record import Record
-from lux.paper.subject import audited_label, caveat
+from lux.paper.subject import audited_label, caveat, missing
 from lux.store.products import kept
 from lux.survey import Survey, label_name
 
@@ -125,25 +126,47 @@ class Fitted:
 
 
 def begin(
-    name: str, dataset: str, profile: str, seed: int, n_stars: int, *, windows: Windows = (), tolerance: float = 0.005
+    name: str,
+    dataset: str,
+    profile: str,
+    seed: int,
+    n_stars: int,
+    *,
+    windows: Windows = (),
+    tolerance: float = 0.005,
+    needs: Sequence[str | tuple[float, float]] = (),
 ) -> Chapter:
     """Begin a chapter of the given name, from its notebook's parameters.
 
-    In the quick profile, models are fitted to a tolerance of 0.02 where `tolerance` is finer.
+    In the quick profile, models are fitted to a tolerance of 0.02 where `tolerance` is finer. A reader's own survey
+    that lacks some of what the page `needs` (see `lux.paper.subject.missing`) gives way to the synthetic one, and a
+    remark under the title says so.
     """
     parameters = {"dataset": dataset, "profile": profile, "seed": seed, "n_stars": n_stars}
     tolerance = max(tolerance, _QUICK_TOLERANCE) if profile == "quick" else tolerance
-    return Chapter(Record(name, parameters=parameters), dataset, profile, seed, n_stars, tuple(windows), tolerance)
+    record = Record(name, parameters=parameters)
+    own = bool(needs) and Path(dataset).suffix != ""
+    lacking = missing(default_survey(dataset), needs) if own else []
+    if lacking:
+        text = f"The survey {Path(dataset).stem} has no {', and no '.join(lacking)}, which this page needs."
+        record.remark(f"{text} It shows the synthetic survey in its place.", opening=True)
+        dataset = "synthetic"
+    return Chapter(record, dataset, profile, seed, n_stars, tuple(windows), tolerance)
 
 
 def default_survey(source: str, windows: Windows = (), **options: Any) -> Survey:
-    """Return a survey as `lux.load` does, its pixels within some windows only where any are given."""
+    """Return a survey as `lux.load` does, its labels in the spelling of the pages ("FE_H" is "fe_h").
+
+    Where windows are given that hold pixels, the others are gone.
+    """
     if source == "synthetic":
         code = "from lux.simulation.synthetic import make_survey"
         survey = kept(Survey, code, options, lambda: load(source, **options), compress=False)
     else:
         survey = load(source, **options)
-    return survey.select_pixels(survey.pixels_within(windows)) if windows else survey
+        survey = survey.replace(label_names=tuple(map(plain_name, survey.label_names)))
+    inside = survey.pixels_within(windows)
+    return survey.select_pixels(inside) if inside.any() else survey
 
 
 def default_model(survey: Survey, **settings: Any) -> Lux:

@@ -1,8 +1,11 @@
 """Which label the chapters ask about, and what to bear in mind where the survey is not theirs."""
 
+from collections.abc import Sequence
+
 from lux.survey import Survey
 
 EUROPIUM = "eu_fe"
+_NAMES = {"teff": ("teff",), "iron": ("fe_h", "m_h"), "alpha": ("alpha_fe", "alpha_m")}
 _WORDS = {"teff": "temperature", "logg": "gravity", "fe_h": "iron", "alpha_fe": "alpha", EUROPIUM: "europium"}
 
 
@@ -12,6 +15,34 @@ def audited_label(survey: Survey) -> str:
     if EUROPIUM in names:
         return EUROPIUM
     return next((name for name in names if name.startswith("alpha")), names[-1])
+
+
+def label_of(quantity: str, names: Sequence[str]) -> str:
+    """Return the name under which "teff", "iron" or "alpha" is among labels; that it is there, `missing` makes sure."""
+    return next(name for name in names if name in _NAMES[quantity])
+
+
+def missing(survey: Survey, needs: Sequence[str | tuple[float, float]]) -> list[str]:
+    """Return in words what a survey lacks of what a page needs.
+
+    Parameters
+    ----------
+    survey : Survey
+    needs : sequence
+        "teff", "iron" or "alpha" for a label, any other text for a column of the catalogue, two wavelengths (vacuum
+        Angstrom) for pixels between them.
+    """
+    found = []
+    for need in needs:
+        if isinstance(need, tuple):
+            if not survey.pixels_within([need]).any():
+                found.append(f"pixel in {need[0]:g}-{need[1]:g} Å")
+        elif need in _NAMES:
+            if not set(_NAMES[need]) & set(survey.label_names):
+                found.append(f"label {' or '.join(_NAMES[need])}")
+        elif need not in survey.catalogue:
+            found.append(f"column {need} in its catalogue")
+    return found
 
 
 def in_words(label: str, otherwise: str | None = None) -> str:
