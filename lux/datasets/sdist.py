@@ -129,7 +129,8 @@ def _pip_download(requirement: Path, folder: Path, progress: bool) -> str | None
     pip = _pip_command()
     if pip is None:
         return "pip is not installed here"
-    options = "download --disable-pip-version-check --no-input --no-deps --no-binary :all: --timeout 15 --retries 2"
+    options = "download --disable-pip-version-check --no-color --no-input --no-deps --no-binary :all:"
+    options += " --timeout 15 --retries 2"
     command = [*pip, *options.split(), "--require-hashes", "--requirement", str(requirement), "--dest", str(folder)]
     visible = progress and sys.stderr is not None and sys.stderr.isatty()
     # A machine that reaches only a few packages may lack the isolated build that pip makes to read the metadata.
