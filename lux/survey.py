@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -259,6 +260,11 @@ class Survey:
         fields = read_survey(path)
         truth = fields.pop("truth")
         return cls(**fields, truth=None if truth is None else Truth(**truth))
+
+
+def plain_name(label: str) -> str:
+    """Return a label's name as written here: "[Fe/H]" and "FE_H" are "fe_h"."""
+    return re.sub(r"[^a-z0-9]+", "_", label.casefold()).strip("_")
 
 
 def label_unit(name: str) -> str:

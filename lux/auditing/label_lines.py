@@ -1,14 +1,12 @@
 """Which lines are a label's own, where nobody names them: those of its element in the line list."""
 
-import re
-
 import numpy as np
 
 from lux.auditing.settings import AuditSettings
 from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.synthesis import line_strength
 from lux.spectroscopy.lines import LineList, load_lines, strongest
-from lux.survey import Survey
+from lux.survey import Survey, plain_name
 
 # The giant in which the strength of lines is compared.
 _REFERENCE_STAR = (4500.0, 2.0, -0.1)
@@ -39,11 +37,6 @@ def default_lines(survey: Survey, label: str, max_lines: int = AuditSettings.max
         )
     lines = _element_lines(label, wavelength)
     return tuple(strongest(lines, _strengths(lines), max_lines).wavelength.tolist())
-
-
-def plain_name(label: str) -> str:
-    """Return a label's name as written here: "[Fe/H]" and "FE_H" are "fe_h"."""
-    return re.sub(r"[^a-z0-9]+", "_", label.casefold()).strip("_")
 
 
 def _elements(label: str) -> tuple[str, ...]:

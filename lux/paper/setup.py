@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from lux.auditing.label_lines import plain_name
 from lux.datasets.load import load
 from lux.models.lux import Lux
 from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.subject import audited_label, caveat, missing
 from lux.store.products import kept
-from lux.survey import Survey, label_name
+from lux.survey import Survey, label_name, plain_name
 
 Windows = Sequence[tuple[float, float]]
 
