@@ -245,6 +245,7 @@ def _described(root, variant):
 
 
 def _accept(built, reference, root, variant):
+    commit = _commit(root)
     reference.mkdir(parents=True, exist_ok=True)
     names = [path.name for path in built.glob("*.json")]
     for name in names:
@@ -254,7 +255,7 @@ def _accept(built, reference, root, variant):
     stamps = {stamp.parent.name: stamp for stamp in (built.parent / "chapters" / variant).glob("*/stamp.json")}
     seconds = {name: json.loads(stamps[name].read_text(encoding="utf-8"))["seconds"] for name in sorted(stamps)}
     origins[variant] = {
-        "commit": _commit(root), "machine": _machine(), "python": platform.python_version(), "seconds": seconds
+        "commit": commit, "machine": _machine(), "python": platform.python_version(), "seconds": seconds
     }  # fmt: skip
     path.write_text(json.dumps(dict(sorted(origins.items())), indent=1) + "\n", encoding="utf-8")
     print(f"Accepted {len(names)} chapters as the reference in {reference}")
