@@ -263,12 +263,15 @@ def _accept(built, reference, root, variant):
 
 
 def _commit(root):
+    """Return the commit of the sources, with a mark where anything but the results differs from it."""
+
+    def git(*arguments):
+        return subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        found = subprocess.run(["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"], cwd=root,
-                               capture_output=True, text=True, check=True)  # fmt: skip
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "--", ".", ":!results") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return found.stdout.strip()
 
 
 def _machine():
