@@ -150,20 +150,16 @@ def record_probes(record: Record, probes: Probes, names: Sequence[str], label: s
         [linear[name].ceiling for name in names],
         [linear[name].control.mean() for name in names],
         [linear[name].selectivity for name in names],
-        [_mean(perceptron[name].fitted_control) for name in names],
+        [perceptron[name].fitted_control.mean() for name in names],
     )
     columns = dict(zip(_PROBE_COLUMNS, values, strict=True))
-    record.table("probe_scores", {"label": plain(names)} | columns, formats=dict.fromkeys(_PROBE_COLUMNS, ".3f"))
+    # A perceptron is trained to one of many minima: what it memorizes is the same on every machine to two digits.
+    formats = dict.fromkeys(_PROBE_COLUMNS, ".3f") | {_PROBE_COLUMNS[-1]: ".2f"}
+    record.table("probe_scores", {"label": plain(names)} | columns, formats=formats)
 
 
 def _estimate(found: Probe) -> Estimate:
     return Estimate(found.r2, *found.interval)
-
-
-def _mean(values: np.ndarray) -> Estimate:
-    """Return the mean of values (n,) with its standard error as interval."""
-    value, error = float(np.mean(values)), float(np.std(values) / np.sqrt(len(values)))
-    return Estimate(value, value - error, value + error)
 
 
 def _record_r2(record: Record, key: str, found: Probe) -> None:
