@@ -1,4 +1,7 @@
-"""The one container of data: spectra with their errors, labels with theirs, and where both came from."""
+"""The one container of data: spectra with their errors, labels with theirs, and where both came from.
+
+The module is long because validation and the spelling of labels stand beside the fields that they are about.
+"""
 
 import dataclasses
 import hashlib

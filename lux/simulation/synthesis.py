@@ -3,7 +3,7 @@
 Line opacities at the depth points are laid on a velocity grid three times finer than the pixels, added up into optical
 depth, and integrated along one ray; the emergent flux is convolved with the instrument profile and normalized as a
 pipeline would. JAX does this in blocks of stars, so that memory stays bounded. The layers come from
-`lux.simulation.layers`.
+`lux.simulation.layers`. The module is long because it is one computation, from opacity to continuum.
 """
 
 from collections.abc import Callable, Mapping, Sequence
