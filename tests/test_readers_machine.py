@@ -4,7 +4,6 @@ import gzip
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -190,7 +189,6 @@ def dry_run(monkeypatch, tmp_path, *arguments, active=True):
     return subprocess.run(command, cwd=ROOT, env=outer, capture_output=True, text=True).stdout.splitlines()
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_uses_an_active_conda_environment_or_says_why_not(monkeypatch, tmp_path):
     used = dry_run(monkeypatch, tmp_path, "notebooks")
     assert used[-1] == "/conda/lux-paper/bin/python tools/write_notebooks.py"
@@ -201,6 +199,5 @@ def test_make_uses_an_active_conda_environment_or_says_why_not(monkeypatch, tmp_
     assert unused[-1] == ".venv/bin/python tools/write_notebooks.py"
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_builds_of_one_folder_do_not_run_at_once():
     assert "\n.NOTPARALLEL:\n" in (ROOT / "Makefile").read_text()
