@@ -57,6 +57,16 @@ def test_the_book_passes_its_lint(capsys):
     assert lint_book.main([]) == 0, capsys.readouterr().out
 
 
+@pytest.mark.parametrize("number", range(1, 19))
+def test_each_point_of_the_referee_has_its_answer(number):
+    sections = re.split(r"^## ", (ROOT / "book" / "referee.md").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    (section,) = (each for each in sections if each.startswith(f"F{number} "))
+    fields = re.findall(r"^\*\*(\w+)\.\*\*\n(\S[^\n]*)", section, re.MULTILINE)
+    assert [name for name, _ in fields] == ["Point", "Agreed", "Done", "Where"]
+    assert dict(fields)["Agreed"].startswith(("Yes", "In part", "No"))
+    assert re.search(r"\{doc\}", dict(fields)["Where"])
+
+
 def test_a_clean_chapter_passes_the_lint():
     assert lint(CLEAN_CHAPTER) == []
 
