@@ -1,14 +1,20 @@
-"""Where files are kept and how they are written: whole or not at all."""
+"""Where files are kept, how they are written, whole or not at all, and the HDF5 file of a survey."""
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import h5py
+import numpy as np
 from platformdirs import user_cache_path
+
+_FORMAT = "lux-survey-1"
 
 
 class LocalDiskError(OSError):
@@ -92,7 +98,147 @@ def local_disk(path: Path) -> Iterator[None]:
         ) from error
 
 
+def write_survey(
+    path: str | os.PathLike,
+    columns: Mapping[str, Any],
+    blocks: Iterable[tuple[np.ndarray, np.ndarray]],
+    wavelength: np.ndarray | None = None,
+    *,
+    compress: bool = True,
+) -> None:
+    """Write a survey whose spectra come in blocks of stars to one HDF5 file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+    columns : mapping
+        Everything but the spectra, as `lux.Survey.columns` returns it.
+    blocks : iterable of (flux, ivar)
+        The spectra of all stars in their order, (n, D) each.
+    wavelength : (D,) array, optional
+        Of the pixels of the blocks; that of the columns by default.
+    compress : bool
+        Whether the spectra are compressed, which takes ten times as long as writing them.
+
+    Raises
+    ------
+    ValueError
+        If the blocks hold another number of stars than the table.
+    OSError
+        If the disk has no room for the uncompressed survey.
+    """
+    n_stars = len(columns["labels"])
+    wavelength = columns["wavelength"] if wavelength is None else np.asarray(wavelength, np.float64)
+    with atomic_write(path) as temporary, _new_file(temporary, columns, len(wavelength)) as file:
+        for name, array in (
+            ("wavelength", wavelength),
+            ("labels", columns["labels"]),
+            ("label_err", columns["label_err"]),
+        ):
+            file.create_dataset(name, data=array, fletcher32=array.size > 0)
+        shape = (n_stars, len(wavelength))
+        chunks = (max(1, min(n_stars, (1 << 20) // (4 * len(wavelength)))), len(wavelength))
+        packing = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if compress else {}
+        flux, ivar = (
+            file.create_dataset(name, shape, np.float32, chunks=chunks, fletcher32=True, **packing)
+            for name in ("flux", "ivar")
+        )
+        written = 0
+        for block_flux, block_ivar in blocks:
+            rows = slice(written, written + len(block_flux))
+            if rows.stop <= n_stars:
+                flux[rows], ivar[rows] = block_flux, block_ivar
+            written = rows.stop
+        if written != n_stars:
+            raise ValueError(f"{written} spectra came for the {n_stars} stars of the table")
+        _write_columns(file, "star", {"star_id": columns["star_id"]})
+        _write_columns(file, "catalogue", columns["catalogue"])
+        file.attrs["label_names"] = json.dumps(columns["label_names"])
+        file.attrs["label_units"] = json.dumps(columns["label_units"])
+        file.attrs["provenance"] = json.dumps(columns["provenance"])
+        if (truth := columns["truth"]) is not None:
+            group = file.create_group("truth")
+            group.attrs["world"] = json.dumps(truth["world"])
+            group.create_dataset("labels", data=truth["labels"])
+            _write_columns(group, "columns", truth["columns"])
+        file.attrs["format"] = _FORMAT
+
+
+def read_survey(path: str | os.PathLike) -> dict[str, Any]:
+    """Return the fields of a survey that `write_survey` wrote, by name; `truth` is a dict of its fields, or None.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is truncated, damaged, or not a survey.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no survey file at {path}")
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") != _FORMAT:
+                raise ValueError(f"{path} is HDF5 but not a survey (format {file.attrs.get('format')!r})")
+            return _read_fields(file)
+    except (OSError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path} cannot be read as a survey (truncated, damaged or foreign): {error}; write it again"
+        ) from error
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def _new_file(path: Path, columns: Mapping[str, Any], n_pixels: int) -> h5py.File:
+    n_stars, n_labels = columns["labels"].shape
+    per_star = 8 * (n_pixels + 3 * n_labels)
+    truth = columns["truth"]["columns"].values() if columns["truth"] else ()
+    n_bytes = sum(column.nbytes for column in (*columns["catalogue"].values(), *truth))
+    require_space(path.parent, n_stars * per_star + n_bytes + (1 << 16))
+    return h5py.File(path, "w")
+
+
+def _write_columns(parent: h5py.Group, name: str, columns: Mapping[str, np.ndarray]) -> None:
+    group = parent.create_group(name, track_order=True)
+    for key, column in columns.items():
+        if column.dtype.kind == "U":
+            width = max(1, max((len(text.encode()) for text in column.tolist()), default=1))
+            data = np.array([text.encode() for text in column.tolist()], dtype=f"S{width}")
+            group.create_dataset(key, data=data).attrs["text"] = column.dtype.str
+        else:
+            group.create_dataset(key, data=column)
+
+
+def _read_columns(group: h5py.Group) -> dict[str, np.ndarray]:
+    columns = {}
+    for key, dataset in group.items():
+        column = dataset[()]
+        if "text" in dataset.attrs:
+            column = np.array([text.decode() for text in column.tolist()], dtype=str(dataset.attrs["text"]))
+        columns[key] = column
+    return columns
+
+
+def _read_fields(file: h5py.File) -> dict[str, Any]:
+    truth = None
+    if "truth" in file:
+        group = file["truth"]
+        truth = {
+            "labels": group["labels"][()],
+            "world": json.loads(group.attrs["world"]),
+            "columns": _read_columns(group["columns"]),
+        }
+    return {
+        **{name: file[name][()] for name in ("wavelength", "flux", "ivar", "labels", "label_err")},
+        "label_names": tuple(json.loads(file.attrs["label_names"])),
+        "label_units": tuple(json.loads(file.attrs["label_units"])),
+        "star_id": _read_columns(file["star"])["star_id"],
+        "catalogue": _read_columns(file["catalogue"]),
+        "provenance": json.loads(file.attrs["provenance"]),
+        "truth": truth,
+    }

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lux.survey_io import read_survey
-from lux.survey_io import write_survey as write_survey
+from lux.storage import read_survey, write_survey
 
 # What `Survey` replaces by the default of the field, so that no field of a survey but the truth is None.
 _DEFAULT: Any = None
@@ -245,7 +244,7 @@ class Survey:
         return digest.hexdigest()
 
     def columns(self) -> dict[str, Any]:
-        """Return everything but the spectra, by name of field, as `lux.survey_io.write_survey` takes it."""
+        """Return everything but the spectra, by name of field, as `lux.storage.write_survey` takes it."""
         fields = {name: value for name, value in vars(self).items() if name not in ("flux", "ivar")}
         return {**fields, "truth": None if self.truth is None else vars(self.truth)}
 

@@ -1,4 +1,4 @@
-"""Make the line tables of lux/tables from the APOGEE line list of 2013-12-16 (Shetrone et al. 2015, ApJS 221, 24).
+"""Make the line tables of lux/spectroscopy from the line list of APOGEE of 2013-12-16 (Shetrone et al. 2015).
 
 The list comes in the source archive of the Python package pymoog 0.0.28 (MIT), which is fetched from the package index
 that pip is configured for, or given with --archive. Three tables are written: the lines that matter in giants, lines of
@@ -29,7 +29,7 @@ from lux.spectroscopy.lines import LineList, air_to_vacuum
 ARCHIVE = "pymoog-0.0.28.tar.gz"
 SHA256 = "430197e067d09d3cb164dfab98ddba00d124a3318b26c521b58c0f41b7259669"
 MEMBER = "pymoog-0.0.28/pymoog/files/linelist/apogee/apogee.list"
-TABLES = Path(__file__).resolve().parent.parent / "lux" / "tables"
+TABLES = Path(__file__).resolve().parent.parent / "lux" / "spectroscopy"
 SOURCE = "APOGEE line list of 2013-12-16, Shetrone et al. 2015, ApJS 221, 24; vacuum wavelengths"
 
 FIRST, LAST = 15095.0, 17004.0

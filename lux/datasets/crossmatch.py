@@ -239,7 +239,7 @@ def in_globular_cluster(columns: Mapping[str, np.ndarray]) -> np.ndarray:
 
 def globular_clusters() -> Table:
     """Return name, ra, dec, pmra, pmdec, velocity and distance of globular clusters, with their units."""
-    with as_file(files("lux") / "tables" / "globular_clusters.ecsv") as path:
+    with as_file(files("lux.datasets") / "globular_clusters.ecsv") as path:
         return Table.read(path, format="ascii.ecsv")
 
 

@@ -82,7 +82,7 @@ def combine(*line_lists: LineList) -> LineList:
 
 def _read_table(name: str) -> dict[str, np.ndarray]:
     """Return the columns of a table of this package."""
-    with as_file(files("lux") / "tables" / name) as path:
+    with as_file(files("lux.spectroscopy") / name) as path:
         table = Table.read(path, format="ascii.ecsv")
     # Empty text comes masked.
     return {column: np.array(np.ma.filled(table[column], "")) for column in table.colnames}
