@@ -67,7 +67,7 @@ def probing(survey: lux.Survey, model: lux.Lux, blind: lux.Lux) -> None:
         probes.probe_labels(latents, survey.labels, survey.label_err, names, kind=kind, n_control=0, n_folds=3)
     others = [number for number in range(len(names)) if number != column]
     probes.information_gain(latents, survey.label(LABEL), inferred.labels[:, others], label=LABEL, n_permutations=0)
-    label_directions.outside_span(model, LABEL)
+    label_directions.unique_direction(model, LABEL)
     eraser = erasure.fit_eraser(latents, inferred.labels[:, others])
     probes.probe(eraser.apply(latents), survey.label(LABEL), n_control=0)
 

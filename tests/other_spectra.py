@@ -12,7 +12,7 @@ def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, t
          alike=False):  # fmt: skip
     """Return a survey and the places of the planted lines (Angstrom); `planted`: "nothing", "lines" or "noise".
 
-    `coupled` is how strongly the label's errors go with the signal-to-noise ratio and with the kind of star; `alike`
+    `coupled` is how strongly the label's errors vary with the signal-to-noise ratio and with the kind of star; `alike`
     makes them all the same.
     """
     generator = np.random.default_rng(seed)
@@ -32,8 +32,8 @@ def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, t
     brightness = generator.normal(size=n_stars)
     kind = 0.35 * brightness - 0.7 * scaled[:, 2] + 0.35 * scaled[:, 0]
     differ = (1 - abs(coupled)) * 0.35 * generator.normal(size=n_stars) + coupled * kind
-    spread = error * np.exp(0 * differ if alike else differ)
-    errors = np.column_stack([np.tile([60.0, 0.15, 0.05, 0.03], (n_stars, 1)), spread])
+    scatter = error * np.exp(0 * differ if alike else differ)
+    errors = np.column_stack([np.tile([60.0, 0.15, 0.05, 0.03], (n_stars, 1)), scatter])
     noise = generator.normal(size=errors.shape)
     if planted == "lines":
         depths += 0.05 * np.exp((europium - europium.mean()) * depth / 0.05 / europium.std())[:, None] * lines

@@ -10,7 +10,7 @@ from lux.diagnostics import matching
 from lux.statistics import quadratic_terms
 
 
-def test_matching_on_noisy_labels_makes_a_signal_of_nothing_and_matching_on_inferred_ones_does_not():
+def test_matching_on_noisy_labels_makes_a_signal_and_on_inferred_ones_does_not():
     survey = made_survey(n_stars=1500)
     pairs, others = matching.match_on_catalogue(survey, "eu_fe")
     biased = cf.stack_pairs(survey, pairs, quadratic_terms(others)).test

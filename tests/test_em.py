@@ -102,8 +102,8 @@ def reference_predictions(model, survey, test, cycles=60):
         covariance = np.linalg.inv(precision)
         moment = (weight * (flux - b)) @ B + (label_weight * (labels - a)) @ A
         mean = np.einsum("nij,nj->ni", covariance, moment)
-        spread = np.einsum("di,nij,dj->nd", B, covariance, B, optimize=True)
-        squared = (flux - b - mean @ B.T) ** 2 + spread
+        from_latents = np.einsum("di,nij,dj->nd", B, covariance, B, optimize=True)
+        squared = (flux - b - mean @ B.T) ** 2 + from_latents
         factors = np.concatenate([np.ones((len(mean), 1)), mean], axis=1)
         second = np.einsum("ni,nj->nij", factors, factors)
         second[:, 1:, 1:] += covariance
@@ -122,9 +122,7 @@ def reference_predictions(model, survey, test, cycles=60):
     return a + mean @ A.T
 
 
-def test_single_precision_agrees_with_a_double_precision_reference_to_a_thousandth_of_a_label_error(
-    surveys_with_scatter, converged_model
-):
+def test_single_precision_agrees_with_double_to_a_thousandth_of_a_label_error(surveys_with_scatter, converged_model):
     train, test = surveys_with_scatter
     reference = reference_predictions(converged_model, train, test)
     difference = converged_model.predict_labels(test).labels - reference

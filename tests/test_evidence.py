@@ -10,7 +10,7 @@ from lux.auditing.model_outputs import ModelOutputs
 
 
 def test_each_evidence_has_its_own_threshold():
-    weak = {"question": "?", "statistic": 2.0, "null_center": 0.0, "null_spread": 1.0, "p_value": 0.01}
+    weak = {"question": "?", "statistic": 2.0, "null_center": 0.0, "null_scatter": 1.0, "p_value": 0.01}
     assert not Evidence(Kind.STRONG_FEATURES, **weak).significant
     assert Evidence(Kind.OWN_LINES, **weak, threshold=0.015).significant
     assert Evidence(Kind.LEAK_GROWTH, **weak, needed=1.9).significant

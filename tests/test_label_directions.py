@@ -5,7 +5,7 @@ import pytest
 from linear_truth import linear_survey
 
 import lux
-from lux.models.label_directions import label_angles, outside_span
+from lux.models.label_directions import label_angles, unique_direction
 from lux.models.weights import mean_pixel_weight
 
 
@@ -27,11 +27,11 @@ def test_a_label_that_is_a_combination_of_others_lies_in_their_span():
         truth=None,
     )
     model = lux.Lux(4).fit(survey.select_labels(list("abcd")))
-    inside = outside_span(model, "d")
+    inside = unique_direction(model, "d")
     assert inside.p_value > 0.01
     assert inside.angle < 3
     np.testing.assert_allclose(inside.coefficients, [1, -0.5, 0], atol=0.03)
-    outside = outside_span(lux.Lux(4).fit(survey.select_labels(list("abce"))), "e")
+    outside = unique_direction(lux.Lux(4).fit(survey.select_labels(list("abce"))), "e")
     assert outside.p_value < 0.001
     assert outside.angle == pytest.approx(np.degrees(np.arctan2(1, np.hypot(1, 0.3))), abs=2)
 
@@ -55,4 +55,4 @@ def test_unknown_labels_and_metrics_are_refused(model):
     with pytest.raises(ValueError, match="unknown metric 'flat'"):
         label_angles(model, "flat")
     with pytest.raises(ValueError, match="'eu_fe' must be one of several"):
-        outside_span(model, "eu_fe")
+        unique_direction(model, "eu_fe")

@@ -16,7 +16,7 @@ def test_spikes_are_found_where_they_were_put():
     np.testing.assert_array_equal(np.sign(spikes.height), [-1, 1, 1])
 
 
-def test_of_two_spikes_nearer_than_twice_the_tolerance_the_higher_counts_unless_a_gap_lies_between():
+def test_the_higher_of_two_near_spikes_counts_unless_a_gap_lies_between():
     wavelength = wavelength_grid()[:1000]
     values = 0.01 * np.random.default_rng(0).normal(size=1000)
     values[[500, 503]] = [1.0, 2.0]

@@ -9,7 +9,7 @@ import lux
 from lux.diagnostics import erasure, probing
 from lux.diagnostics.mutual_information import gaussian_information
 from lux.models import gauge
-from lux.models.label_directions import label_angles, outside_span
+from lux.models.label_directions import label_angles, unique_direction
 
 
 def test_what_is_claimed_free_of_the_gauge_is_constant_under_twenty_rotations(surveys, model):
@@ -28,7 +28,7 @@ def test_what_is_claimed_free_of_the_gauge_is_constant_under_twenty_rotations(su
             [
                 [read.r2, read.selectivity, read.fitted_r2, erased.r2, gain.r2_given, gain.nats, gain.p_value],
                 *angles,
-                [outside_span(rotated, name, 10).fraction for name in rotated.label_names_],
+                [unique_direction(rotated, name, 10).fraction for name in rotated.label_names_],
                 gain.null,
             ]
         )

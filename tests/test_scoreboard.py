@@ -47,7 +47,7 @@ def test_areas_are_those_of_lines_and_then_of_what_else_is_planted(board):
     assert len(board.techniques[RIGHT].powers) == len(LINE_DEPTHS)
 
 
-def test_the_optimal_observer_needs_the_depth_at_which_his_bound_reaches_the_required_significance(board):
+def test_the_optimal_observer_needs_the_depth_at_which_his_bound_is_significant(board):
     np.testing.assert_allclose(board.optimal_significance, 1000 * np.array(LINE_DEPTHS))
     assert board.optimal_depth() == pytest.approx(2 * 1.6448536 / 1000)
     assert board.star_depth == pytest.approx(0.001 * 10 * 0.001 / TAUS[1])

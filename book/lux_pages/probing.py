@@ -11,7 +11,7 @@ from lux.diagnostics.erasure import fit_eraser
 from lux.diagnostics.mutual_information import MutualInformationGap, mutual_information_gap
 from lux.diagnostics.probing import InformationGain, Probe
 from lux.figures import label_text
-from lux.models.label_directions import OutsideSpan, outside_span
+from lux.models.label_directions import UniqueDirection, unique_direction
 from lux.paper.record import Record
 from lux.paper.setup import Chapter, Fitted
 from lux.paper.subject import in_words
@@ -193,7 +193,7 @@ class Told:
     total: InformationGain
     unique: InformationGain
     without: InformationGain
-    span: OutsideSpan
+    span: UniqueDirection
 
 
 def what_latents_tell(fitted: Fitted, n_permutations: int, seed: int) -> dict[str, Told]:
@@ -206,7 +206,7 @@ def what_latents_tell(fitted: Fitted, n_permutations: int, seed: int) -> dict[st
             _information(fitted, name, rest, n_permutations=n_permutations, seed=seed),
             _information(fitted, name, [other for other in rest if other != fitted.label],
                          n_permutations=n_permutations, seed=seed),
-            outside_span(fitted.model, name, seed=seed),
+            unique_direction(fitted.model, name, seed=seed),
         )  # fmt: skip
     return found
 

@@ -27,13 +27,13 @@ class Kind(enum.StrEnum):
 
 
 _QUESTIONS = {
-    Kind.OWN_LINES: "does the label beyond the others go with absorption at its own lines?",
-    Kind.STRONG_FEATURES: "does the label beyond the others go with strong features of the flux?",
-    Kind.ANY_LINE: "does it go with absorption at any one place outside its own lines?",
+    Kind.OWN_LINES: "does the label beyond the others correlate with absorption at its own lines?",
+    Kind.STRONG_FEATURES: "does the label beyond the others correlate with strong features of the flux?",
+    Kind.ANY_LINE: "does it correlate with absorption at any one place outside its own lines?",
     Kind.LEAK_GROWTH: "does the agreement grow with the catalogue's error, as that of noise would?",
     Kind.CLOSER_THAN_NOISE: "does the flux predict the catalogue better than its errors allow?",
     Kind.LABEL_CANARY: "does the prediction move when only the test stars' label does?",
-    Kind.MODEL_USE: "does the prediction beyond the other predictions go with the label?",
+    Kind.MODEL_USE: "does the prediction beyond the other predictions correlate with the label?",
     Kind.GRADIENT: "does the model read the label from its own lines?",
 }
 
@@ -49,7 +49,7 @@ class Evidence:
     question : str
         What it asks, in words.
     statistic : float
-    null_center, null_spread : float
+    null_center, null_scatter : float
         Mean or median, and standard deviation, of the statistic under the null hypothesis, from this survey.
     p_value : float
         One-sided.
@@ -63,7 +63,7 @@ class Evidence:
     question: str
     statistic: float
     null_center: float
-    null_spread: float
+    null_scatter: float
     p_value: float
     needed: float | None = None
     threshold: float = AuditSettings.significance
@@ -76,7 +76,7 @@ class Evidence:
     @property
     def z_score(self) -> float:
         """The statistic in standard deviations of its null distribution."""
-        return (self.statistic - self.null_center) / self.null_spread
+        return (self.statistic - self.null_center) / self.null_scatter
 
 
 @dataclasses.dataclass(frozen=True)

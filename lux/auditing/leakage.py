@@ -16,7 +16,7 @@ noise, :math:`c \propto e`            :math:`\propto s^2`   :math:`\propto s^2`
 Both slopes on :math:`s` and their covariance are estimated together, without assuming any distribution (a regression
 with sandwich errors, variant HC3: MacKinnon & White 1985, J. Econometrics 29, 305); where the third row is not the
 question, :math:`c^2` is a control variate for :math:`cr`, whose scatter it shares. The channel's noise is known up to a
-factor at best, and the catalogue's errors may go with it: :math:`c^2` is regressed on :math:`s` at fixed noise.
+factor at best, and the catalogue's errors may vary with it: :math:`c^2` is regressed on :math:`s` at fixed noise.
 """
 
 import dataclasses

@@ -84,7 +84,7 @@ class Report:
         if self.evidence:
             lines.append(f"  {'evidence':<22}{'statistic':>11}{'by chance':>19}{'p':>11}{'counts':>8}")
         for item in self.evidence:
-            chance = f"{item.null_center:.2f} +- {item.null_spread:.2f}"
+            chance = f"{item.null_center:.2f} +- {item.null_scatter:.2f}"
             counts = "yes" if item.significant else "no"
             lines.append(f"  {item.name:<22}{item.statistic:>11.2f}{chance:>19}{item.p_value:>11.2g}{counts:>8}")
         return "\n".join([*lines, f"  settings: {self.settings}"])

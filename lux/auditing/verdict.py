@@ -58,7 +58,7 @@ def _leak(evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity) -> Judgme
 
 def _knowledge(label_kind: str, evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity) -> Judgment | None:
     if _significant(evidence, Kind.OWN_LINES):
-        return Judgment("known", "the label beyond the other labels goes with absorption at its own lines")
+        return Judgment("known", "the label beyond the other labels correlates with absorption at its own lines")
     elsewhere = _significant(evidence, Kind.STRONG_FEATURES, Kind.ANY_LINE)
     if not elsewhere and label_kind == "dense":
         return Judgment("undecided", "its lines are everywhere, but they say no more of it than the other labels do")
@@ -78,7 +78,7 @@ def _guess(strong: Evidence, sensitivity: Sensitivity, settings: AuditSettings) 
     if sensitivity.own_variance < 2 * sensitivity.own_variance_error:
         reason = "beyond the other labels it has no scatter but its catalogue errors: nothing to know"
         return Judgment("undecided", reason)
-    needed = strong.null_spread * (stats.norm.isf(settings.significance) + stats.norm.isf(1 - settings.power))
+    needed = strong.null_scatter * (stats.norm.isf(settings.significance) + stats.norm.isf(1 - settings.power))
     feature = f"feature with {settings.share_to_find:.0%} of its own variance"
     if sensitivity.feature_significance < needed:
         # Significance grows at first with the number of stars, later with its root: this is on the safe side.

@@ -63,7 +63,7 @@ def beeswarm(attribution: LatentAttribution, label: str, count: int = 8, first: 
 
 
 @paper_style()
-def spread_over_bases(participation: Mapping[str, np.ndarray], single: Mapping[str, float]) -> plt.Figure:
+def participation_over_bases(participation: Mapping[str, np.ndarray], single: Mapping[str, float]) -> plt.Figure:
     """Draw, for several worlds, over how many latents a label is spread in rotated bases (K,), and in single bases."""
     figure, axis = new_figure(height=3.0)
     everything = np.concatenate(list(participation.values()))
@@ -144,8 +144,8 @@ def line_shares(explained: Mapping[str, Shapley]) -> plt.Figure:
 
 def _swarm(values: np.ndarray, n_bins: int = 60, width: float = 0.38) -> np.ndarray:
     """Return vertical places of points that stand in a row, wider where points are dense."""
-    spread = np.ptp(values)
-    bins = ((values - values.min()) / (spread if spread > 0 else 1) * (n_bins - 1)).astype(int)
+    extent = np.ptp(values)
+    bins = ((values - values.min()) / (extent if extent > 0 else 1) * (n_bins - 1)).astype(int)
     counts = np.bincount(bins, minlength=n_bins)
     order = np.argsort(bins, kind="stable")
     rank = np.empty(len(values), int)

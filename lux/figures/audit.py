@@ -20,7 +20,7 @@ def page(report: Any) -> plt.Figure:
     """
     if report.wavelength is None or report.significance is None:
         raise ValueError(f"the report on {report.label} holds no evidence to draw: {report.reason}")
-    shown = [item for item in report.evidence if item.null_spread > 0]
+    shown = [item for item in report.evidence if item.null_scatter > 0]
     figure, (top, bottom) = new_figure(2, height=6.4, gridspec_kw={"height_ratios": [1, 0.11 * len(shown) + 0.15]})
     reason = "\n".join(textwrap.wrap(report.reason, 78))
     figure.suptitle(f"{label_text(report.label, with_unit=False)}: {report.verdict}", fontsize=14)

@@ -69,9 +69,9 @@ def convergence(deficits: Mapping[str, np.ndarray]) -> plt.Figure:
 
 @paper_style()
 def latent_stories(panels: Mapping[str, np.ndarray], label_names: Sequence[str]) -> plt.Figure:
-    """Draw how strongly each latent goes with each label, (M, P) absolute correlations, one panel per fit or gauge.
+    """Draw how strongly each latent follows each label, (M, P) absolute correlations, one panel per fit or gauge.
 
-    The latent that goes best with a label is marked with a dot.
+    The latent that correlates best with a label is marked with a dot.
     """
     figure, axes = new_figure(len(panels), height=1.55 * len(panels) + 0.5, sharex=True)
     for axis, (title, strength) in zip(np.atleast_1d(axes), panels.items(), strict=True):

@@ -20,8 +20,8 @@ def verdicts_by_world(
     figure, axis = new_figure(height=0.5 * len(significance) + 1.2)
     shown = set()
     for row, (title, values) in enumerate(significance.items()):
-        spread = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [0.0]
-        for value, verdict, offset in zip(values, verdicts[title], spread, strict=True):
+        offsets = np.linspace(-0.25, 0.25, len(values)) if len(values) > 1 else [0.0]
+        for value, verdict, offset in zip(values, verdicts[title], offsets, strict=True):
             label = None if verdict in shown else verdict
             shown.add(verdict)
             axis.plot(value, row + offset, _MARKS[verdict], color=COLORS[verdict], markersize=5, label=label)

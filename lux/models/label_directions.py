@@ -37,7 +37,7 @@ class LabelAngles:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class OutsideSpan:
+class UniqueDirection:
     """How far the direction of one label leaves the span of the directions of the other labels.
 
     Parameters
@@ -86,7 +86,7 @@ def label_angles(model: Lux, metric: str = "prior", survey: Survey | None = None
     return LabelAngles(tuple(model.label_names_), metric, covariance * scale[:, None] * scale)
 
 
-def outside_span(model: Lux, label: str, n_draws: int = 2000, seed: int = 0) -> OutsideSpan:
+def unique_direction(model: Lux, label: str, n_draws: int = 2000, seed: int = 0) -> UniqueDirection:
     """Test whether a label's direction lies in the span of the others', in the metric of the latents' prior.
 
     The null draws put the direction into the span and blur all directions by the errors of their loadings, the label's
@@ -112,7 +112,7 @@ def outside_span(model: Lux, label: str, n_draws: int = 2000, seed: int = 0) -> 
     noise = np.random.default_rng(seed).normal(size=(n_draws, *loadings.shape))
     null, _ = _outside(inside + np.einsum("mij,nmj->nmi", errors, noise), index)
     others = np.delete(model.label_scale_, index)
-    return OutsideSpan(
+    return UniqueDirection(
         label,
         float(fraction[0]),
         coefficients[0] * model.label_scale_[index] / others,

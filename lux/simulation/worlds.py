@@ -295,7 +295,7 @@ class Artefact(World):
     """Residuals of airglow, fixed in the observer's frame, that correlate with [Eu/Fe] above its expectation."""
 
     name = "artefact"
-    summary = "airglow residuals whose amplitude goes with the scatter of [Eu/Fe]"
+    summary = "airglow residuals whose amplitude varies with the scatter of [Eu/Fe]"
     options = ("amplitude", "wavelengths")
     combines = True
 
