@@ -7,6 +7,8 @@ from scipy.stats import kstest
 
 from lux.diagnostics import counterfactuals as cf
 from lux.diagnostics import matching
+from lux.simulation.synthetic import make_survey
+from lux.simulation.worlds import World
 from lux.statistics import quadratic_terms
 
 
@@ -65,3 +67,26 @@ def test_what_follows_the_label_at_fixed_observed_wavelength_is_found_in_the_obs
     assert observed.z[0] < -8
     assert abs(observed.z[1]) < 4
     assert observed.z[2] == 0
+
+
+def test_the_test_of_any_size_compares_the_very_stars_that_the_whole_survey_would():
+    options = {"wavelength_range": (15_436, 15_460), "world": "signal"}
+    whole = make_survey(160, 3, **options)
+    expected = cf.doppelganger_test(whole, "eu_fe", n_ordinary=12, seed=3)
+    survey, found = cf.doppelganger_test_of_size(160, n_ordinary=12, seed=3, **options)
+    assert survey.star_id[found.star] == whole.star_id[expected.star]
+    np.testing.assert_array_equal(survey.star_id[found.twins], whole.star_id[expected.twins])
+    np.testing.assert_array_equal(found.distances, expected.distances)
+    assert len(survey) <= 3 * 13
+
+
+def test_the_richest_of_fifty_thousand_is_enriched_and_shows_lines_that_the_richest_of_few_does_not():
+    options = {"wavelength_range": (15_400, 15_500), "world": World("signal", depth=0.01, n_lines=1)}
+    enriched, p_values = [], []
+    for n_survey in (600, 50_000):
+        survey, found = cf.doppelganger_test_of_size(n_survey, n_ordinary=40, seed=1, **options)
+        enriched.append(survey.truth.columns["r_enhanced"][found.star])
+        p_values.append(found.largest.p_value)
+    assert enriched == [False, True]
+    assert p_values[1] == pytest.approx(1 / 41)
+    assert p_values[0] > 0.05

@@ -95,3 +95,14 @@ def test_a_wavelength_range_keeps_only_its_pixels():
 def test_bad_options_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         make_survey(**{"n_stars": 4, **options})
+
+
+def test_stars_that_are_chosen_for_a_spectrum_keep_their_labels_and_their_noise_free_flux():
+    options = {"wavelength_range": (15_436, 15_460), "snr_median": 1200.0, "continuum_residual": 0.0}
+    whole, rows = make_survey(12, 5, **options), np.array([7, 2])
+    some = make_survey(12, 5, choose=lambda labels, errors: rows, **options)
+    assert some.star_id.tolist() == whole.star_id[rows].tolist()
+    np.testing.assert_array_equal(some.labels, whole.labels[rows])
+    np.testing.assert_array_equal(some.catalogue["snr"], whole.catalogue["snr"][rows])
+    good = (some.ivar > 0) & (whole.ivar[rows] > 0)
+    assert np.max(np.abs(some.flux - whole.flux[rows])[good]) < 0.02

@@ -6,12 +6,14 @@ Two tests. `doppelganger_test` is the published one: the most enriched star agai
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from lux.diagnostics.matching import Pairs, doppelgangers
 from lux.models.weights import pixel_weight
+from lux.simulation.synthetic import DEFAULT_LABELS, make_survey
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import (
     Filtered,
@@ -220,26 +222,87 @@ def doppelganger_test(
     stars whose label lies between its 25th and 75th percentile. The null is the same comparison of `n_ordinary` of
     those stars with their own doppelgangers.
     """
-    label = survey.label(name)
-    columns = [number for number, other in enumerate(survey.label_names) if other != name]
-    labels, errors = survey.labels[:, columns], survey.label_err[:, columns]
-    complete = np.all(np.isfinite(labels), axis=1) & np.isfinite(label)
+    column = survey.label_index(name)
+    return _compare(survey, *_comparisons(survey.labels, survey.label_err, column, n_twins, n_ordinary, seed))
+
+
+def doppelganger_test_of_size(
+    n_survey: int,
+    name: str = "eu_fe",
+    *,
+    n_twins: int = 2,
+    n_ordinary: int = 200,
+    seed: int = 0,
+    **options: Any,
+) -> tuple[Survey, DoppelgangerTest]:
+    """Make `doppelganger_test` in a synthetic survey of any size, of which only the stars compared get a spectrum.
+
+    The published star is the richest of some 50,000. What the test can see depends on how many stars there are to
+    choose from: r-process-enhanced stars are rare, and a star that is the richest of few owes its rank to the error of
+    its label.
+
+    Parameters
+    ----------
+    n_survey : int
+        Stars in the catalogue, among which star, doppelgangers and ordinary stars are chosen.
+    name, n_twins, n_ordinary, seed
+        As in `doppelganger_test`; the seed is that of the survey too.
+    **options
+        Of `lux.simulation.synthetic.make_survey`, such as ``world``, ``r_enhanced_fraction``, ``wavelength_range``.
+
+    Returns
+    -------
+    Survey, DoppelgangerTest
+        The stars compared, and the test, whose rows are theirs.
+    """
+    chosen: list[np.ndarray] = []
+
+    def choose(labels: np.ndarray, errors: np.ndarray) -> np.ndarray:
+        stars, twins, distances = _comparisons(labels, errors, column, n_twins, n_ordinary, seed)
+        rows, place = np.unique(np.append(stars, twins), return_inverse=True)
+        chosen.extend([place[: len(stars)], place[len(stars) :].reshape(twins.shape), distances])
+        return rows
+
+    names = options.setdefault("label_names", DEFAULT_LABELS)
+    column = names.index(name)
+    survey = make_survey(n_survey, seed, choose=choose, **options)
+    return survey, _compare(survey, *chosen)
+
+
+def _comparisons(
+    labels: np.ndarray, errors: np.ndarray, column: int, n_twins: int, n_ordinary: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which stars to compare, (S,) rows, the richest in a column of the labels first, and with which twins.
+
+    Returns
+    -------
+    stars : (S,) array
+    twins : (S, T) array
+    distances : (T,) array
+        Of the first star's twins.
+    """
+    label, others, errors = labels[:, column], np.delete(labels, column, axis=1), np.delete(errors, column, axis=1)
+    complete = np.all(np.isfinite(others), axis=1) & np.isfinite(label)
     low, high = np.nanpercentile(label, [25, 75])
     ordinary = np.flatnonzero(complete & (label >= low) & (label <= high))
     chosen = np.random.default_rng(seed).permutation(ordinary)[:n_ordinary]
-    stars = np.concatenate([[np.nanargmax(np.where(complete, label, np.nan))], chosen])
-    nearest = [doppelgangers(labels, errors, each, ordinary, n_twins) for each in stars]
-    twins = np.stack([rows for rows, _ in nearest])
+    stars = np.append(np.nanargmax(np.where(complete, label, np.nan)), chosen)
+    nearest = [doppelgangers(others, errors, each, ordinary, n_twins) for each in stars]
+    return stars, np.stack([rows for rows, _ in nearest]), nearest[0][1]
+
+
+def _compare(survey: Survey, stars: np.ndarray, twins: np.ndarray, distances: np.ndarray) -> DoppelgangerTest:
+    """Return the test of the first of some stars (S,) against its twins, (S, T) for each star."""
     residual, weight = _against_twins(survey, stars, twins)
     correlation = autocorrelation(residual, weight, survey.wavelength)
     found = matched_filter(residual, weight, survey.wavelength, correlation)
     z, depth_err = _in_units_of_ordinary(found)
-    singly, single_weight = difference(survey, np.repeat(stars[:1], n_twins), twins[0])
+    singly, single_weight = difference(survey, np.repeat(stars[:1], twins.shape[1]), twins[0])
     return DoppelgangerTest(
         wavelength=survey.wavelength,
         star=int(stars[0]),
         twins=twins[0],
-        distances=nearest[0][1],
+        distances=distances,
         residual=singly,
         residual_err=_error(single_weight),
         weight=weight[0],

@@ -112,6 +112,15 @@ class Stars:
     def __len__(self) -> int:
         return len(self.teff)
 
+    def __getitem__(self, rows: np.ndarray) -> "Stars":
+        """Return the stars of some rows (R,)."""
+        arrays = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        abundances = arrays.pop("abundances")
+        return Stars(
+            **{name: values[rows] for name, values in arrays.items()},
+            abundances={element: values[rows] for element, values in abundances.items()},
+        )
+
     def label(self, name: str) -> np.ndarray:
         """Return a label by its name: "teff", "logg", "fe_h", "alpha_fe", or an element's such as "eu_fe"."""
         if name in ("teff", "logg", "fe_h", "alpha_fe"):

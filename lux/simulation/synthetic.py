@@ -5,6 +5,7 @@ plants, `lux.simulation.observation` adds what telescope, sky and catalogue do.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from lux.simulation.worlds import Sample, World, as_world, plant, world_stars
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
 from lux.survey import Survey, Truth, label_unit
 
-_DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
+DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 _STELLAR_PARAMETERS = ("teff", "logg", "fe_h", "alpha_fe")
 # Surveys of the same stars that one process makes share their noise-free spectra and their noise.
 SHARED = ArrayCache(max_bytes=400 * 2**20)
@@ -30,7 +31,7 @@ def make_survey(
     seed: int = 0,
     world: str | World = "shortcut",
     population: str = "disc",
-    label_names: tuple[str, ...] = _DEFAULT_LABELS,
+    label_names: tuple[str, ...] = DEFAULT_LABELS,
     tau: float = 0.06,
     *,
     r_enhanced_fraction: float = 0.001,
@@ -38,6 +39,7 @@ def make_survey(
     wavelength_range: ArrayLike | None = None,
     star_seed: int | None = None,
     release: str = "dr17",
+    choose: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
     **observing: Any,
 ) -> Survey:
     """Make a survey of APOGEE-like spectra with GALAH-like labels.
@@ -66,6 +68,9 @@ def make_survey(
         share their noise-free spectra and differ in europium, noise and masks: hundreds of them are cheap.
     release : str
         Data release whose chips carry light, see `lux.spectroscopy.instrument`.
+    choose : callable, optional
+        Given the labels and errors (n_stars, M) of all stars, the rows of those that are observed; all by default. The
+        spectra of the others are never computed: a catalogue of 50,000 stars and a hundred spectra of it are cheap.
     **observing
         Fields of `lux.simulation.observation.Observation`: ``snr_median``, ``sky``, ``bad_pixel_fraction``, ...
 
@@ -95,12 +100,14 @@ def make_survey(
     )
     stars = world_stars(world, base, seed=seed, tau=tau)
     _check_planted(world, pixels, stars)
-    label_noise = draw_label_noise(n_stars, (world.label,), seed)[:, 0]
+    labels, label_err, galah_snr = _labels(stars, label_names, missing_fraction, seed)
+    rows = np.arange(n_stars) if choose is None else choose(labels, label_err)
+    base, stars = base[rows], stars[rows]
+    label_noise = draw_label_noise(n_stars, (world.label,), seed)[rows, 0]
     sample = Sample(base=base, stars=stars, tau=tau, label_noise=label_noise)
     noise_free = plant(world, noise_free_flux(base, pixels), pixels, sample)
-    snr = draw_snr(n_stars, seed, observation)
+    snr = draw_snr(n_stars, seed, observation)[rows]
     noise, ivar = _noise(Exposures(observation, pixels, snr, stars.observed_velocity), seed)
-    labels, label_err, galah_snr = _labels(stars, label_names, missing_fraction, seed)
     provenance = {"source": "synthetic", "seed": seed, "star_seed": star_seed, "population": population}
     provenance |= {"release": release, "r_enhanced_fraction": r_enhanced_fraction, "missing_fraction": missing_fraction}
     return Survey(
@@ -108,12 +115,12 @@ def make_survey(
         # A masked pixel has flux 1.
         flux=np.where(ivar > 0, noise_free + noise, np.float32(1)),
         ivar=ivar,
-        labels=labels,
-        label_err=label_err,
+        labels=labels[rows],
+        label_err=label_err[rows],
         label_names=label_names,
         label_units=tuple(map(label_unit, label_names)),
-        star_id=np.array([f"synthetic-{seed}-{number:06d}" for number in range(n_stars)]),
-        catalogue={"snr": snr, "galah_snr": galah_snr, "radial_velocity": stars.radial_velocity},
+        star_id=np.array([f"synthetic-{seed}-{number:06d}" for number in rows]),
+        catalogue={"snr": snr, "galah_snr": galah_snr[rows], "radial_velocity": stars.radial_velocity},
         truth=Truth(_true_labels(stars, label_names), world.describe(tau), _true_columns(stars)),
         provenance=provenance | {"observation": dataclasses.asdict(observation)},
     )
