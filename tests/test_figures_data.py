@@ -52,10 +52,10 @@ def test_details_mark_the_strongest_lines_apart_from_each_other():
 
 
 def test_the_planes_of_the_population_show_every_set_and_name_it():
-    others = {name: draw_stars(20, 1, population=name) for name in ("gse", "r-I", "r-II", "decorrelated")}
+    others = {name: draw_stars(20, 1, population=name) for name in ("gse", "in-situ", "r-I", "r-II", "decorrelated")}
     figure = data.population_planes(draw_stars(50, 0), others)
-    assert all(len(axis.collections) == 5 for axis in figure.axes[:3])
-    assert len(figure.axes[3].get_legend().get_texts()) == 5
+    assert all(len(axis.collections) == 6 for axis in figure.axes[:3])
+    assert len(figure.axes[3].get_legend().get_texts()) == 6
     (equality,) = figure.axes[2].lines
     assert np.array_equal(equality.get_xdata(), equality.get_ydata())
 

@@ -3,10 +3,19 @@
 import numpy as np
 import pytest
 
-from lux.simulation.observation import RESIDUAL_KERNELS, Observation, draw_label_errors, smooth_noise
+from lux.simulation.observation import (
+    RESIDUAL_KERNELS,
+    Observation,
+    draw_bad_columns,
+    draw_label_errors,
+    smooth_noise,
+)
 from lux.simulation.population import draw_stars
 from lux.simulation.synthetic import make_survey, noise_free_flux
-from lux.spectroscopy.instrument import nearest_pixel
+from lux.simulation.worlds import ARTEFACT_WAVELENGTHS
+from lux.spectroscopy.instrument import nearest_pixel, pixel_of
+from lux.spectroscopy.lines import airglow_lines
+from lux.spectroscopy.profiles import rest_pixel
 
 N_STARS, SEED = 256, 5
 OPTIONS = {"n_stars": N_STARS, "seed": SEED}
@@ -46,6 +55,27 @@ def test_masks_move_with_velocity_and_have_a_realistic_fraction(shortcut):
     rest = 15240.952 / (1 + stars.observed_velocity / 299792.458)
     pixel = np.searchsorted(masked.wavelength, rest)
     assert np.all(masked.ivar[np.arange(N_STARS), pixel] == 0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_bad_column_hides_a_strong_airglow_line(seed):
+    columns, lines = draw_bad_columns(seed, 60), airglow_lines()
+    assert len(columns) == 60
+    strong = pixel_of(lines.wavelength[lines.strength >= 0.05])
+    assert np.abs(columns[:, None] - strong).min() > 9
+    # They fall elsewhere as they did: uniformly.
+    assert 0.3 < np.mean(columns < 4287) < 0.7
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_every_planted_airglow_line_is_seen_in_most_stars_of_the_default_survey(seed):
+    survey = make_survey(60, seed, wavelength_range=[(line - 6, line + 6) for line in ARTEFACT_WAVELENGTHS])
+    places = rest_pixel(ARTEFACT_WAVELENGTHS, survey.truth.columns["observed_velocity"])
+    nearest = np.abs(places[:, :, None] - pixel_of(survey.wavelength)).argmin(axis=2)
+    near = np.abs(pixel_of(survey.wavelength)[nearest] - places) < 1
+    unmasked = np.take_along_axis(survey.ivar > 0, nearest, axis=1)
+    assert np.all(near.sum(axis=0) > 50)
+    assert np.all(np.where(near, unmasked, True).mean(axis=0) > 0.9)
 
 
 def test_an_observation_refuses_negative_numbers():

@@ -10,8 +10,8 @@ import pytest
 from lux.simulation.population import disc_moments, draw_stars
 from lux.simulation.synthesis import synthesize
 from lux.simulation.synthetic import make_survey, noise_free_flux
-from lux.simulation.worlds import WORLDS, Sample, World, plant, planted_pixels, world_stars
-from lux.spectroscopy.instrument import nearest_pixel, pixel_of
+from lux.simulation.worlds import ARTEFACT_WAVELENGTHS, WORLDS, Sample, World, plant, planted_pixels, world_stars
+from lux.spectroscopy.instrument import nearest_pixel, on_chip, pixel_of
 from lux.spectroscopy.lines import airglow_lines, heavy_element_lines
 
 N_STARS, SEED = 256, 5
@@ -86,6 +86,14 @@ def test_planted_europium_lines_stand_in_clean_places():
         assert flux[center - 3 : center + 4].min() > 0.95
         assert np.abs(heavy_element_lines().wavelength - wavelength).min() > 3
         assert np.abs(airglow.wavelength[airglow.strength > 0.05] - wavelength).min() > 4
+
+
+def test_the_planted_airglow_lines_are_the_six_strongest_on_a_detector():
+    lines = airglow_lines()
+    pixels = nearest_pixel(lines.wavelength)
+    seen = lines.wavelength[on_chip("dr10")[pixels] & on_chip("dr17")[pixels]]
+    strength = lines.strength[np.isin(lines.wavelength, seen)]
+    assert sorted(seen[np.argsort(-strength)[:6]]) == pytest.approx(ARTEFACT_WAVELENGTHS, abs=1e-3)
 
 
 def test_a_natural_proxy_with_unchanged_abundance_changes_nothing():

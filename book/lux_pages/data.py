@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LinearRegression
 
 from lux.datasets.crossmatch import selection_table
 from lux.paper.record import Record
 from lux.paper.setup import default_survey
 from lux.simulation import realism
 from lux.simulation.heavy_species import natural_depths
-from lux.simulation.population import Stars, draw_stars, expected_europium
+from lux.simulation.population import EUROPIUM_PLATEAU, Stars, draw_stars, expected_europium
 from lux.simulation.worlds import ARTEFACT_WAVELENGTHS, WORLDS, Artefact, Leak, Proxy, Signal, World
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS, chip_ranges, pixel_of, wavelength_grid
 from lux.spectroscopy.lines import R_PROCESS_FRACTION, LineList, lines_of, load_lines
@@ -23,7 +24,7 @@ from lux.survey import Survey
 _REDDEST_EUROPIUM = 14766.5
 _SYNTHESIZED = ("Rb I", "Ce II", "Nd II", "Yb II")
 _METAL_RICH = -0.8
-_OUTSIDE = ("gse", "r-I", "r-II", "decorrelated")
+_OUTSIDE = ("gse", "in-situ", "r-I", "r-II", "decorrelated")
 _SURVEYS = {
     "property": (
         "telescopes", "spectrograph", "wavelength (Å)", "resolving power", "spectra become labels by",
@@ -169,21 +170,35 @@ def record_populations(record: Record, synthetic: Survey, n_stars: int, seed: in
     excess = {
         name: stars.label("eu_fe") - expected_europium(stars.fe_h, stars.alpha_fe) for name, stars in sets.items()
     }
+    ordinary = ~disc.r_enhanced
+    straight = LinearRegression().fit(_iron_and_alpha(disc)[ordinary], disc.label("eu_fe")[ordinary])
+    missed = {name: stars.label("eu_fe") - straight.predict(_iron_and_alpha(stars)) for name, stars in sets.items()}
+    eu_mg = {name: stars.label("eu_fe") - stars.label("mg_fe") for name, stars in sets.items()}
     columns = {
         "[Fe/H]": [np.median(stars.fe_h) for stars in sets.values()],
         "[Eu/Fe]": [np.median(stars.label("eu_fe")) for stars in sets.values()],
+        "[Eu/Mg]": [np.median(values) for values in eu_mg.values()],
         "excess": [np.median(values) for values in excess.values()],
-        "its spread": [np.std(values) for values in excess.values()],
+        "its scatter": [np.std(values) for values in excess.values()],
+        "straight line": [np.median(values) for values in missed.values()],
     }
     record.table("populations", {"set": list(sets)} | columns, formats=dict.fromkeys(columns, ".2f"))
-    record("gse_excess", np.median(excess["gse"]), unit="dex", uncertainty=realism.median_error(excess["gse"], seed))
-    ordinary = ~disc.r_enhanced
+    record("europium_plateau", EUROPIUM_PLATEAU, digits=1)
+    for name in ("gse", "in-situ"):
+        for key, values in (("excess", excess[name]), ("straight_line", missed[name]), ("eu_mg", eu_mg[name])):
+            error = realism.median_error(values, seed)
+            record(f"{name.replace('-', '_')}_{key}", np.median(values), unit="dex", uncertainty=error)
     residual, true, noisy = excess["disc"][ordinary], disc.label("eu_fe")[ordinary], synthetic.label("eu_fe")[ordinary]
     record("eu_scatter", np.std(residual), unit="dex", uncertainty=np.std(residual) / np.sqrt(2 * len(residual)))
     record("n_enhanced", int(np.sum(disc.r_enhanced)))
     record("explained_true", 100 * (1 - np.var(residual) / np.var(true)), unit="%", digits=2)
     unexplained = np.var(noisy - disc.eu_expected[ordinary]) / np.var(noisy)
     record("explained_catalogue", 100 * (1 - unexplained), unit="%", digits=2)
+
+
+def _iron_and_alpha(stars: Stars) -> np.ndarray:
+    """Return [Fe/H] and [alpha/Fe] of stars, (N, 2)."""
+    return np.column_stack([stars.fe_h, stars.alpha_fe])
 
 
 def outside_populations(n_stars: int, seed: int) -> dict[str, Stars]:

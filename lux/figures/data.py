@@ -15,6 +15,7 @@ Marks = Sequence[tuple[float, str]]
 
 _POPULATION_STYLE = {
     "gse": (COLORS["proxy"], "D", "accreted, GSE-like"),
+    "in-situ": (COLORS["leaked"], "s", "thick disc, as metal-poor"),
     "r-I": (COLORS["model"], "^", "r-process-enhanced, r-I"),
     "r-II": (COLORS["highlight"], "v", "r-process-enhanced, r-II"),
     "decorrelated": (COLORS["known"], "x", "Eu drawn at random"),

@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_filter1d
 from lux.simulation.population import random_stream
 from lux.spectroscopy.instrument import CHIPS, N_PIXELS, doppler_shift_pixels, pixel_of
 from lux.spectroscopy.lines import airglow_lines
-from lux.spectroscopy.profiles import add_at_observed, pixels_near
+from lux.spectroscopy.profiles import PROFILE_REACH, add_at_observed, pixels_near
 
 _SNR_LIMITS = (70.0, 1250.0)
 _ERROR_FLOOR = 0.005
@@ -59,7 +59,8 @@ class Observation:
     bad_pixel_fraction : float
         Fraction of pixels that are bad at random.
     bad_columns : int
-        Bad columns of the detectors, fixed in the observed frame.
+        Bad columns of the detectors, fixed in the observed frame. They are drawn where no strong airglow line falls: a
+        column on one would hide it in every star, and whether it is mistaken for the star could not be tested.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def draw_noise(exposures: Exposures, seed: int) -> tuple[np.ndarray, np.ndarray]
     has inverse variance 0.
     """
     streams = {name: random_stream(seed, f"observation {name}") for name in ("white", "fast", "slow", "airglow", "bad")}
-    columns = random_stream(seed, "observation columns").uniform(0, N_PIXELS, exposures.observation.bad_columns)
+    columns = draw_bad_columns(seed, exposures.observation.bad_columns)
     noise, ivar = (np.empty(exposures.shape, np.float32) for _ in range(2))
     for first in range(0, len(noise), _BLOCK):
         rows = slice(first, first + _BLOCK)
@@ -148,6 +149,19 @@ def draw_noise(exposures: Exposures, seed: int) -> tuple[np.ndarray, np.ndarray]
         bad = _bad_pixels(exposures[rows], columns, streams["bad"])
         ivar[rows] = np.where(bad, np.float32(0), 1 / variance)
     return noise, ivar
+
+
+def draw_bad_columns(seed: int, n_columns: int) -> np.ndarray:
+    """Return where the bad columns are, in observed pixels (n_columns,), clear of the strong airglow lines."""
+    places = random_stream(seed, "observation columns").uniform(0, N_PIXELS, 4 * n_columns)
+    distance = np.abs(places[:, None] - _strong_airglow()).min(axis=1)
+    return places[distance > PROFILE_REACH + _BAD_COLUMN_REACH + 1][:n_columns]
+
+
+def _strong_airglow() -> np.ndarray:
+    """Return the observed pixels of the airglow lines that are masked where sky lines are masked."""
+    lines = airglow_lines()
+    return pixel_of(lines.wavelength[lines.strength >= _MASKED_AIRGLOW])
 
 
 def _draw_block(exposures: Exposures, streams: dict[str, np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
@@ -190,9 +204,7 @@ def _bad_pixels(exposures: Exposures, columns: np.ndarray, stream: np.random.Gen
     shift = doppler_shift_pixels(exposures.velocity)[:, None]
     bad |= pixels_near(columns - shift, pixels, _BAD_COLUMN_REACH)
     if observation.sky == "masked":
-        lines = airglow_lines()
-        strong = pixel_of(lines.wavelength[lines.strength >= _MASKED_AIRGLOW])
-        bad |= pixels_near(strong - shift, pixels, _MASKED_REACH)
+        bad |= pixels_near(_strong_airglow() - shift, pixels, _MASKED_REACH)
     return bad
 
 

@@ -1,8 +1,8 @@
 """The stars of the synthetic survey: where giants of the Galactic disc lie, and which abundances go together.
 
-Disc, europium and scatter follow the two-component model of the paper's chapter on data: [Eu/Fe] depends on [Fe/H] and
-[alpha/Fe] alone, up to an intrinsic scatter tau, as the neutron-capture elements of the disc do to about 0.05 dex (Mead
-et al. 2025, arXiv:2504.18532). The red-giant branch is a fit to the calibrated DR10 labels of
+Disc, europium and scatter follow the two-component model of the paper's chapter on data: [Eu/Fe] depends on [Fe/H],
+down to a plateau, and [alpha/Fe] alone, up to an intrinsic scatter tau, as the neutron-capture elements of the disc do
+to about 0.05 dex (Mead et al. 2025, arXiv:2504.18532). The red-giant branch is a fit to the calibrated DR10 labels of
 `lux.datasets.apogee_dr10`, clusters with [M/H] > -1.2. The relations of the other elements are rounded descriptions of
 disc surveys: they make the spectra vary as real ones do, and no conclusion hangs on their coefficients.
 
@@ -11,19 +11,22 @@ Europium's own scatter is its own: no other element follows it unless a world pl
 
 import dataclasses
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm
 
-POPULATIONS = ("disc", "gse", "r-I", "r-II", "decorrelated")
+POPULATIONS = ("disc", "gse", "in-situ", "r-I", "r-II", "decorrelated")
 
 _THIN_FRACTION = 0.65
 _FE_H = {"thin": (-0.1, 0.2), "thick": (-0.5, 0.25)}
 # [alpha/Fe] = first + second [Fe/H], with a Gaussian scatter.
 _ALPHA = {"thin": (0.05, -0.12), "thick": (0.20, -0.10)}
 _ALPHA_SCATTER = 0.03
-# [Eu/Fe] = first + second [Fe/H] + third ([alpha/Fe] - 0.08) + N(0, tau).
+# [Eu/Fe] = first + second max([Fe/H], plateau) + third ([alpha/Fe] - 0.08) + N(0, tau).
 _EUROPIUM = (0.02, -0.35, 0.35)
+EUROPIUM_PLATEAU = -0.7
 
 # Accreted stars of Gaia-Sausage-Enceladus: metal-poor, [Eu/Mg] ~ +0.2 (Naidu et al. 2022).
 _GSE_FE_H, _GSE_ALPHA, _GSE_EU_MG, _GSE_EU_SCATTER = (-1.15, 0.25), (0.05, -0.15), 0.2, 0.1
@@ -136,9 +139,13 @@ LABEL_NAMES = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe", *(f"{element.lower()
 
 
 def expected_europium(fe_h: ArrayLike, alpha_fe: ArrayLike) -> np.ndarray:
-    """Return the [Eu/Fe] in dex that the disc's relation expects of [Fe/H] and [alpha/Fe]."""
+    """Return the [Eu/Fe] in dex that the disc's relation expects of [Fe/H] and [alpha/Fe].
+
+    Below `EUROPIUM_PLATEAU` in [Fe/H] it rises no further with decreasing [Fe/H]: there the r-process has kept pace
+    with iron, and stars born in the Galaxy have little less europium than magnesium (Naidu et al. 2022).
+    """
     constant, iron, alpha = _EUROPIUM
-    return constant + iron * np.asarray(fe_h) + alpha * (np.asarray(alpha_fe) - 0.08)
+    return constant + iron * np.maximum(fe_h, EUROPIUM_PLATEAU) + alpha * (np.asarray(alpha_fe) - 0.08)
 
 
 def disc_moments(tau: float) -> dict[str, float]:
@@ -150,8 +157,11 @@ def disc_moments(tau: float) -> dict[str, float]:
     weights = np.array([_THIN_FRACTION, 1 - _THIN_FRACTION])
     iron, iron_std = np.array([_FE_H["thin"], _FE_H["thick"]]).T
     intercept, slope = np.array([_ALPHA["thin"], _ALPHA["thick"]]).T
-    means = expected_europium(iron, intercept + slope * iron)
-    variances = ((_EUROPIUM[1] + _EUROPIUM[2] * slope) * iron_std) ** 2 + (_EUROPIUM[2] * _ALPHA_SCATTER) ** 2
+    bend = _kinked_moments(iron, iron_std)
+    constant, by_iron, by_alpha = _EUROPIUM
+    means = constant + by_iron * bend.mean + by_alpha * (intercept + slope * iron - 0.08)
+    variances = by_iron**2 * bend.variance + 2 * by_iron * by_alpha * slope * bend.covariance
+    variances += by_alpha**2 * ((slope * iron_std) ** 2 + _ALPHA_SCATTER**2)
     mean = float(weights @ means)
     explained = float(weights @ (variances + (means - mean) ** 2))
     fe_h_mean = float(weights @ iron)
@@ -162,6 +172,23 @@ def disc_moments(tau: float) -> dict[str, float]:
         "fe_h_mean": fe_h_mean,
         "explained": explained / (explained + tau**2),
     }
+
+
+class _KinkedMoments(NamedTuple):
+    """Mean and variance of max(x, plateau) for Gaussian x, and its covariance with x."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    covariance: np.ndarray
+
+
+def _kinked_moments(center: np.ndarray, std: np.ndarray) -> _KinkedMoments:
+    """Return the moments of [Fe/H], Gaussian, where it may not fall below the plateau; covariance by Stein's lemma."""
+    bend = (EUROPIUM_PLATEAU - center) / std
+    below, density = norm.cdf(bend), norm.pdf(bend)
+    mean = density + bend * below
+    square = bend**2 * below + (1 - below) + bend * density
+    return _KinkedMoments(center + std * mean, std**2 * (square - mean**2), std**2 * (1 - below))
 
 
 def draw_stars(
@@ -182,8 +209,9 @@ def draw_stars(
         The first n stars of a larger draw with the same seed are the same stars.
     population : str
         "disc": thin and thick disc. Out of distribution: "gse", metal-poor accreted stars with [Eu/Mg] about +0.2;
-        "r-I" and "r-II", disc stars whose [Eu/Fe] alone is raised to 0.3-1.0 and 1.0-1.8; "decorrelated", disc stars
-        with [Eu/Fe] drawn from the disc's distribution regardless of their other labels.
+        "in-situ", thick-disc stars as metal-poor as those; "r-I" and "r-II", disc stars whose [Eu/Fe] alone is raised
+        to 0.3-1.0 and 1.0-1.8; "decorrelated", disc stars with [Eu/Fe] drawn from the disc's distribution regardless of
+        their other labels.
     tau : float
         Intrinsic scatter of [Eu/Fe] at fixed [Fe/H] and [alpha/Fe], dex.
     r_enhanced_fraction : float
@@ -199,10 +227,11 @@ def draw_stars(
     _check(n_stars, population, tau, r_enhanced_fraction)
     normal = {name: random_stream(seed, f"stars {name}").standard_normal(n_stars) for name in ("iron", "alpha")}
     thin = random_stream(seed, "stars component").random(n_stars) < _THIN_FRACTION
-    if population == "gse":
+    if population in ("gse", "in-situ"):
         fe_h = _GSE_FE_H[0] + _GSE_FE_H[1] * normal["iron"]
-        alpha_fe = _GSE_ALPHA[0] + _GSE_ALPHA[1] * fe_h + _ALPHA_SCATTER * normal["alpha"]
-        component = np.full(n_stars, "gse")
+        intercept, slope = _GSE_ALPHA if population == "gse" else _ALPHA["thick"]
+        alpha_fe = intercept + slope * fe_h + _ALPHA_SCATTER * normal["alpha"]
+        component = np.full(n_stars, "gse" if population == "gse" else "thick")
     else:
         fe_h = np.where(thin, *(_FE_H[name][0] + _FE_H[name][1] * normal["iron"] for name in ("thin", "thick")))
         alpha_fe = np.where(thin, *(_ALPHA[name][0] + _ALPHA[name][1] * fe_h for name in ("thin", "thick")))

@@ -52,7 +52,8 @@ def make_survey(
     world : str or World
         What is planted, see `lux.World`. Two worlds of one seed differ only in that.
     population : str
-        "disc", or out of distribution "gse", "r-I", "r-II", "decorrelated", see `lux.simulation.population.draw_stars`.
+        "disc", or out of distribution "gse", "in-situ", "r-I", "r-II", "decorrelated", see
+        `lux.simulation.population.draw_stars`.
     label_names : sequence of str
         "teff" (K), "logg", "fe_h", "alpha_fe", "eu_fe", or another element's such as "mg_fe" (dex).
     tau : float

@@ -22,8 +22,8 @@ from lux.spectroscopy.profiles import PROFILE_REACH, add_at_observed, pixels_nea
 # strong airglow at rest: vacuum Angstrom, one in each chip first.
 PLANTED_WAVELENGTHS = (15448.4, 16117.0, 16739.0, 15951.1, 15551.6, 16578.4, 15351.5, 16806.2, 16643.3)
 LEAK_WAVELENGTHS = (15692.9, 16578.4, 16806.2)
-# Six of the strongest airglow lines, observed vacuum wavelengths; the first is OH 3-1 P1(2).
-ARTEFACT_WAVELENGTHS = (15240.952, 15332.401, 15833.273, 16030.832, 16128.517, 16692.381)
+# The six strongest airglow lines that fall on a detector, observed vacuum wavelengths; the first is OH 3-1 P1(2).
+ARTEFACT_WAVELENGTHS = (15240.952, 15332.401, 16030.832, 16128.608, 16692.381, 16903.680)
 _MAX_RESIDUAL = 5.0
 
 
