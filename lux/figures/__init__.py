@@ -148,6 +148,20 @@ def mark_lines(
         axis.text(wavelength, y, species, color=color, ha="center", va="center", fontsize=9, transform=transform)
 
 
+def label_rows(axis: Axes, names: Sequence[str], **text: Any) -> None:
+    """Name the rows of a matrix of labels, without ticks; options are those of the text, such as ``fontsize=9``."""
+    axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names], **text)
+    axis.minorticks_off()
+    axis.tick_params(which="both", length=0)
+
+
+def write_cells(axis: Axes, values: np.ndarray, form: str, dark: np.ndarray, fontsize: float) -> None:
+    """Write the numbers of a matrix (K, C) into its cells, white where the cell is `dark` (K, C)."""
+    for row, column in np.ndindex(*values.shape):
+        text, color = format(values[row, column], form).replace("-", "−"), "white" if dark[row, column] else "black"
+        axis.text(column, row, text, ha="center", va="center", fontsize=fontsize, color=color)
+
+
 def one_to_one(
     axis: Axes,
     truth: np.ndarray,

@@ -22,9 +22,8 @@ def import_matrix(rooms: Sequence[str], counts: Mapping[tuple[str, str], int]) -
     axis.plot([-0.5, len(rooms) - 0.5], [-0.5, len(rooms) - 0.5], color="black", linewidth=0.8)
     for (importer, imported), count in counts.items():
         row, column = place[importer], place[imported]
-        axis.scatter(
-            column, row, s=210, marker="s", color=COLORS["model" if column > row else "highlight"], linewidths=0
-        )
+        color = COLORS["model" if column > row else "highlight"]
+        axis.scatter(column, row, s=210, marker="s", color=color, linewidths=0)
         axis.text(column, row, str(count), ha="center", va="center", color="white", fontsize=8.5)
     axis.set_xticks(range(len(rooms)), rooms, rotation=60, ha="left", rotation_mode="anchor", fontsize=10)
     axis.set_yticks(range(len(rooms)), rooms, fontsize=10)

@@ -1,12 +1,13 @@
 """Drawings of the chapter on SHAP: shares over latents and how they depend on the basis; over labels and lines."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from lux.diagnostics.attribution import LatentAttribution, Shapley
-from lux.figures import COLORS, label_text, new_figure, paper_style
+from lux.figures import COLORS, label_rows, label_text, new_figure, paper_style
 
 _WORLD_COLORS = ("guessed", "known")
 
@@ -22,13 +23,10 @@ def share_matrices(attributions: Mapping[str, LatentAttribution], names: Sequenc
         share = attribution.share[[attribution.names.index(name) for name in names]]
         image = axis.imshow(share, cmap="cividis", vmin=0, vmax=0.5, aspect="auto")
         for row, best in enumerate(share.argmax(axis=1)):
-            axis.add_patch(
-                plt.Rectangle((best - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=COLORS["highlight"], lw=2)
-            )
-        axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names], fontsize=9)
+            frame = plt.Rectangle((best - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=COLORS["highlight"], lw=2)
+            axis.add_patch(frame)
+        label_rows(axis, names, fontsize=9)
         axis.set_title(title, fontsize=10.5)
-        axis.minorticks_off()
-        axis.tick_params(length=0)
     axes[-1].set_xticks(range(share.shape[1]), [f"$z_{{{first + k}}}$" for k in range(share.shape[1])], fontsize=8)
     figure.colorbar(image, ax=axes, label="share of mean |SHAP|", pad=0.02, extend="max")
     return figure
@@ -43,15 +41,8 @@ def beeswarm(attribution: LatentAttribution, label: str, count: int = 8, first: 
     for height, latent in enumerate(order[::-1]):
         values, color = attribution.values[:, row, latent], attribution.latents[:, latent]
         low, high = np.percentile(color, [5, 95])
-        points = axis.scatter(
-            values,
-            height + _swarm(values),
-            c=np.clip((color - low) / (high - low), 0, 1),
-            s=3,
-            cmap="cividis",
-            linewidths=0,
-            rasterized=True,
-        )
+        color = np.clip((color - low) / (high - low), 0, 1)
+        points = axis.scatter(values, height + _swarm(values), 3, color, cmap="cividis", lw=0, rasterized=True)
     axis.axvline(0, color="black", linewidth=0.6)
     axis.set_yticks(range(count), [f"$z_{{{first + latent}}}$" for latent in order[::-1]])
     axis.set_xlabel(f"SHAP value for {label_text(label)}")
@@ -81,21 +72,17 @@ def participation_over_bases(participation: Mapping[str, np.ndarray], single: Ma
 def label_shares(explained: Mapping[str, Mapping[str, Shapley]], names: Sequence[str]) -> plt.Figure:
     """Draw, for several worlds, how the variance of each predicted label is shared among the other predicted labels."""
     figure, axes = new_figure(len(explained), height=2.3 * len(explained) + 0.7, sharex=True)
-    palette = dict(zip(names, ("model", "leaked", "highlight", "proxy", "guessed", "known", "observed"), strict=False))
-    hatches = dict(zip(names, ("", "//", "", "..", "", "xx", ""), strict=False))
+    colors = ("model", "leaked", "highlight", "proxy", "guessed", "known", "observed")
+    hatches = ("", "//", "", "..", "", "xx", "")
+    styles: dict[str, dict[str, Any]] = {
+        name: {"facecolor": COLORS[color], "hatch": hatch, "edgecolor": "white"}
+        for name, color, hatch in zip(names, colors, hatches, strict=False)
+    }
     for axis, (world, labels) in zip(np.atleast_1d(axes), explained.items(), strict=True):
         for row, name in enumerate(names):
             left = 0.0
             for player, value in zip(labels[name].players, labels[name].values, strict=True):
-                axis.barh(
-                    row,
-                    value,
-                    left=left,
-                    color=COLORS[palette[player]],
-                    hatch=hatches[player],
-                    edgecolor="white",
-                    linewidth=0.5,
-                )
+                axis.barh(row, value, left=left, linewidth=0.5, **styles[player])
                 left += value
             axis.barh(row, 1 - left, left=left, color="white", edgecolor="black", linewidth=0.8)
         axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
@@ -103,18 +90,7 @@ def label_shares(explained: Mapping[str, Mapping[str, Shapley]], names: Sequence
         axis.minorticks_off()
         axis.set_title(world, fontsize=10.5)
     np.atleast_1d(axes)[-1].set(xlabel="share of the variance of the predicted label", xlim=(0, 1))
-    handles = [
-        plt.Rectangle(
-            (0, 0),
-            1,
-            1,
-            facecolor=COLORS[palette[name]],
-            hatch=hatches[name],
-            edgecolor="white",
-            label=label_text(name, with_unit=False),
-        )
-        for name in names
-    ]
+    handles = [plt.Rectangle((0, 0), 1, 1, label=label_text(name, with_unit=False), **styles[name]) for name in names]
     handles.append(plt.Rectangle((0, 0), 1, 1, facecolor="white", edgecolor="black", label="none of them"))
     figure.legend(handles=handles, ncols=3, loc="outside upper center")
     return figure
@@ -128,9 +104,8 @@ def line_shares(explained: Mapping[str, Shapley]) -> plt.Figure:
         rows = np.arange(len(shares.players))[::-1]
         axis.plot(shares.alone, rows, "o", color=COLORS["model"], label="alone")
         error = np.abs(shares.intervals.T - shares.values)
-        axis.errorbar(
-            shares.values, rows, xerr=error, fmt="s", color=COLORS["highlight"], capsize=2, label="on average"
-        )
+        style = {"fmt": "s", "color": COLORS["highlight"], "capsize": 2}
+        axis.errorbar(shares.values, rows, xerr=error, label="on average", **style)
         axis.plot(shares.last, rows, "D", color=COLORS["known"], label="when last")
         axis.axvline(shares.total, color="black", linewidth=0.8, label="all pixels")
         axis.set_title(label_text(label, with_unit=False))

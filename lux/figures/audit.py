@@ -24,9 +24,8 @@ def page(report: Any) -> plt.Figure:
     figure, (top, bottom) = new_figure(2, height=6.4, gridspec_kw={"height_ratios": [1, 0.11 * len(shown) + 0.15]})
     reason = "\n".join(textwrap.wrap(report.reason, 78))
     figure.suptitle(f"{label_text(report.label, with_unit=False)}: {report.verdict}", fontsize=14)
-    top.set_title(
-        f"{reason}\n{report.n_stars} stars, {report.n_test} of them not used in training", fontsize=10, loc="left"
-    )
+    stars = f"{report.n_stars} stars, {report.n_test} of them not used in training"
+    top.set_title(f"{reason}\n{stars}", fontsize=10, loc="left")
     top.plot(*with_gaps(report.wavelength, report.significance), color=COLORS["observed"], linewidth=0.5)
     limit = 1.1 * max(5.0, np.abs(report.significance).max())
     for line in report.own_lines:

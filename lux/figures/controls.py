@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import norm
 
-from lux.figures import COLORS, new_figure, paper_style
+from lux.figures import COLORS, new_figure, paper_style, write_cells
 
 _LINES = (("highlight", "o"), ("proxy", "s"), ("guessed", "D"), ("model", "^"), ("known", "v"), ("leaked", "P"))
 
@@ -22,17 +22,7 @@ def score_matrix(
     """
     figure, axis = new_figure(height=0.33 * len(names) + 1.3)
     image = axis.imshow(values, cmap="RdBu", vmin=0, vmax=1, aspect="auto")
-    for row, column in np.ndindex(*values.shape):
-        value = values[row, column]
-        axis.text(
-            column,
-            row,
-            f"{value:.2f}",
-            ha="center",
-            va="center",
-            fontsize=9.5,
-            color="white" if abs(value - 0.5) > 0.36 else "black",
-        )
+    write_cells(axis, values, ".2f", np.abs(values - 0.5) > 0.36, fontsize=9.5)
     axis.axhline(n_published - 0.5, color="black", linewidth=1.5)
     axis.axvline(n_depths - 0.5, color="black", linewidth=1.5)
     axis.set_xticks(range(len(columns)), columns, fontsize=10, rotation=40, ha="left", rotation_mode="anchor")
@@ -45,10 +35,7 @@ def score_matrix(
 
 @paper_style()
 def power_curves(
-    depths: Sequence[float],
-    powers: Mapping[str, np.ndarray],
-    significance: Sequence[float],
-    false_alarms: float = 0.05,
+    depths: Sequence[float], powers: Mapping[str, np.ndarray], significance: Sequence[float], false_alarms: float = 0.05
 ) -> plt.Figure:
     """Draw the power (K,) of techniques against the depth of lines (K,), and that of the optimal observer.
 
@@ -58,13 +45,7 @@ def power_curves(
     figure, axis = new_figure(height=3.7)
     fine = np.geomspace(min(depths), max(depths), 100)
     sigma = np.exp(np.interp(np.log(fine), np.log(depths), np.log(significance)))
-    axis.plot(
-        100 * fine,
-        norm.cdf(sigma - norm.isf(false_alarms)),
-        color="black",
-        linestyle="--",
-        label="optimal observer",
-    )
+    axis.plot(100 * fine, norm.cdf(sigma - norm.isf(false_alarms)), "--", color="black", label="optimal observer")
     sizes = np.linspace(10, 5, len(powers))
     for (name, values), (color, marker), size in zip(powers.items(), _LINES, sizes, strict=False):
         axis.plot(100 * np.asarray(depths), values, marker=marker, color=COLORS[color], label=name, markersize=size)

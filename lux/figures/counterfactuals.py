@@ -23,14 +23,8 @@ def significance_panels(panels: Sequence[tuple], threshold_label: str = "5 % any
         axis.plot(x, y, color=COLORS["observed"], linewidth=0.5)
         beyond = np.abs(z) > threshold
         axis.scatter(wavelength[beyond], z[beyond], s=7, color=COLORS["highlight"], linewidths=0, zorder=3)
-        for sign in (-1, 1):
-            axis.axhline(
-                sign * threshold,
-                color=COLORS["model"],
-                linewidth=0.9,
-                linestyle="--",
-                label=threshold_label if sign > 0 else None,
-            )
+        for sign, label in ((-1, None), (1, threshold_label)):
+            axis.axhline(sign * threshold, color=COLORS["model"], linewidth=0.9, linestyle="--", label=label)
         reach = 1.25 * max(np.max(np.abs(z)), threshold)
         axis.scatter(places, np.full(len(places), 0.93 * reach), marker="v", s=26, color=COLORS["known"], zorder=3)
         axis.set_ylim(-reach, reach)
@@ -84,26 +78,13 @@ def limits_panel(tests: Sequence[tuple], lines: Sequence[tuple]) -> plt.Figure:
         y = rows - 1 - row
         ends = [value for value in (known, anywhere) if np.isfinite(value)]
         axis.plot(ends, [y] * len(ends), color=COLORS["model"], linewidth=1.5, zorder=1)
-        axis.scatter(known, y, color=COLORS["model"], s=45, label="at a known place" if row == 0 else None)
-        axis.scatter(
-            anywhere,
-            y,
-            facecolor="white",
-            edgecolor=COLORS["model"],
-            s=45,
-            zorder=2,
-            label="anywhere in the band" if row == 0 else None,
-        )
+        texts = ("at a known place", "anywhere in the band") if row == 0 else (None, None)
+        axis.scatter(known, y, color=COLORS["model"], s=45, label=texts[0])
+        axis.scatter(anywhere, y, facecolor="white", edgecolor=COLORS["model"], s=45, zorder=2, label=texts[1])
     for row, (_, widths) in enumerate(lines):
         y = len(lines) - 1 - row
-        axis.scatter(
-            widths,
-            np.full(len(widths), y),
-            marker="|",
-            s=160,
-            color=COLORS["known"],
-            label="real line, mean giant" if row == 0 else None,
-        )
+        text = "real line, mean giant" if row == 0 else None
+        axis.scatter(widths, np.full(len(widths), y), marker="|", s=160, color=COLORS["known"], label=text)
     axis.set_yticks(range(rows), [name for name, *_ in (*tests, *lines)][::-1])
     axis.tick_params(axis="y", which="minor", left=False)
     axis.set_ylim(-0.6, rows - 0.4)
@@ -125,14 +106,8 @@ def frames(panels: Sequence[tuple]) -> plt.Figure:
     figure, axes = new_figure(1, len(panels), height=3.0, sharey=True)
     for axis, (title, wavelength, z, threshold, rest, rest_threshold) in zip(axes, panels, strict=True):
         shown = z != 0
-        axis.vlines(
-            wavelength[shown],
-            0,
-            np.abs(z[shown]),
-            color=COLORS["highlight"],
-            linewidth=1.6,
-            label="at airglow, observer's frame",
-        )
+        text, color = "at airglow, observer's frame", COLORS["highlight"]
+        axis.vlines(wavelength[shown], 0, np.abs(z[shown]), color=color, linewidth=1.6, label=text)
         axis.axhline(threshold, color=COLORS["highlight"], linestyle="--", linewidth=0.9, label="its 5 % threshold")
         axis.axhline(rest, color=COLORS["model"], linewidth=1.4, label="largest, rest frame")
         axis.axhline(rest_threshold, color=COLORS["model"], linestyle="--", linewidth=0.9, label="its 5 % threshold")

@@ -35,14 +35,8 @@ def spectrum_pair(
     for axis, limits in zip(axes, chips, strict=True):
         options: dict[str, Any] = {"limits": limits, "linewidth": 0.6}
         spectrum_panel(axis, wavelength, observed, ivar=ivar, label="observed, APOGEE DR10", **options)
-        spectrum_panel(
-            axis,
-            wavelength,
-            synthetic - _OFFSET,
-            color=COLORS["model"],
-            label=f"synthetic, same labels (− {_OFFSET})",
-            **options,
-        )
+        options |= {"color": COLORS["model"], "label": f"synthetic, same labels (− {_OFFSET})"}
+        spectrum_panel(axis, wavelength, synthetic - _OFFSET, **options)
         axis.set_ylim(0.12, 1.36)
         axis.set_xlabel("")
         mark_lines(axis, lines)
@@ -100,16 +94,8 @@ def population_planes(disc: Any, others: Mapping[str, Any]) -> plt.Figure:
         (lambda s: s.eu_expected, lambda s: s.label("eu_fe"), "[Eu/Fe] expected (dex)", label_text("eu_fe")),
     ]
     for axis, (x, y, x_text, y_text) in zip(axes.flat, planes, strict=False):
-        axis.scatter(
-            x(disc),
-            y(disc),
-            s=4,
-            color=COLORS["observed"],
-            alpha=0.25,
-            linewidths=0,
-            rasterized=True,
-            label="disc, on which models are trained",
-        )
+        text = "disc, on which models are trained"
+        axis.scatter(x(disc), y(disc), s=4, color=COLORS["observed"], alpha=0.25, lw=0, rasterized=True, label=text)
         for name, stars in others.items():
             color, marker, text = _POPULATION_STYLE[name]
             axis.scatter(x(stars), y(stars), s=14, color=color, marker=marker, alpha=0.8, linewidths=0.7, label=text)
@@ -160,18 +146,10 @@ def sky_tracks(panels: Mapping[str, tuple], line: float, *, reach: float = 9.0) 
         order = np.argsort(velocity)
         near = np.abs(wavelength - line) < reach
         rank = np.arange(len(order))
-        axis.pcolormesh(
-            wavelength[near],
-            rank,
-            image[np.ix_(order, near)],
-            cmap="cividis",
-            vmin=-largest,
-            vmax=largest,
-            shading="nearest",
-            rasterized=True,
-        )
-        axis.plot(line / (1 + velocity[order] / SPEED_OF_LIGHT_KMS), rank, color="white", linewidth=2.0)
-        axis.plot(line / (1 + velocity[order] / SPEED_OF_LIGHT_KMS), rank, color=COLORS["highlight"], linewidth=1.0)
+        style = {"cmap": "cividis", "vmin": -largest, "vmax": largest, "shading": "nearest", "rasterized": True}
+        axis.pcolormesh(wavelength[near], rank, image[np.ix_(order, near)], **style)
+        for color, width in (("white", 2.0), (COLORS["highlight"], 1.0)):
+            axis.plot(line / (1 + velocity[order] / SPEED_OF_LIGHT_KMS), rank, color=color, linewidth=width)
         shown = np.array([tick for tick in (-200, -100, -50, 0, 50, 100) if velocity.min() < tick < velocity.max()])
         axis.set_yticks(np.searchsorted(velocity[order], shown), [f"{tick:d}".replace("-", "−") for tick in shown])
         axis.yaxis.minorticks_off()

@@ -33,9 +33,8 @@ def where_it_breaks(responses: Mapping[str, Mapping[str, Response]]) -> plt.Figu
     left.plot(ends, ends, color="black", lw=0.8)
     for population, found in stars.items():
         marker, color = _MARKS[population]
-        left.scatter(
-            found.true, found.predicted, s=8, marker=marker, color=COLORS[color], alpha=0.6, lw=0, label=population
-        )
+        style = {"marker": marker, "color": COLORS[color], "alpha": 0.6, "lw": 0}
+        left.scatter(found.true, found.predicted, s=8, label=population, **style)
     left.set(xlim=ends, ylim=ends, xlabel=f"true {label_text('eu_fe', with_unit=False)}")
     left.set_ylabel(f"predicted {label_text('eu_fe')}")
     left.set_title("no europium line", fontsize=11)

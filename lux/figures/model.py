@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import Circle, FancyBboxPatch
 
-from lux.figures import COLORS, label_text, new_figure, paper_style, spectrum_panel
+from lux.figures import COLORS, label_rows, label_text, new_figure, paper_style, spectrum_panel
 from lux.survey import Survey
 
 # Name, place in the drawing, whether observed.
@@ -78,9 +78,7 @@ def latent_stories(panels: Mapping[str, np.ndarray], label_names: Sequence[str])
         image = axis.imshow(strength, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         strongest = np.argmax(strength, axis=1)
         axis.scatter(strongest, np.arange(len(strength)), s=26, color=COLORS["highlight"], edgecolor="white", lw=0.7)
-        axis.set_yticks(np.arange(len(label_names)), [label_text(name, with_unit=False) for name in label_names])
-        axis.tick_params(which="both", length=0)
-        axis.minorticks_off()
+        label_rows(axis, label_names)
         axis.set_title(title, fontsize=11)
     n_latents = strength.shape[1]
     ticks = np.arange(0, n_latents, max(1, n_latents // 10))
@@ -124,9 +122,8 @@ def reconstruction(survey: Survey, rebuilt: np.ndarray, star: int, windows: Sequ
     windows : sequence of (float, float)
         First and last vacuum wavelength shown of each chip, Angstrom.
     """
-    figure, axes = new_figure(
-        2 * len(windows), height=2.5 * len(windows), gridspec_kw={"height_ratios": [2.2, 1] * len(windows)}
-    )
+    heights = {"height_ratios": [2.2, 1] * len(windows)}
+    figure, axes = new_figure(2 * len(windows), height=2.5 * len(windows), gridspec_kw=heights)
     for number, limits in enumerate(windows):
         upper, lower = axes[2 * number], axes[2 * number + 1]
         ivar = survey.ivar[star]

@@ -7,7 +7,7 @@ import numpy as np
 
 from lux.diagnostics.mutual_information import MutualInformationGap
 from lux.diagnostics.probing import InformationGain, Probe
-from lux.figures import COLORS, label_text, new_figure, paper_style
+from lux.figures import COLORS, label_rows, label_text, new_figure, paper_style, write_cells
 
 WORLD_STYLE = (("guessed", "//"), ("known", ""))
 
@@ -23,15 +23,8 @@ def gap_and_information(gaps: Mapping[str, np.ndarray], gains: Mapping[str, Info
     figure.legend(*left.get_legend_handles_labels(), ncols=2, loc="outside upper center")
     for row, ((_, gain), (color, _)) in enumerate(zip(gains.items(), WORLD_STYLE, strict=True)):
         low, high = np.percentile(gain.null, [2.5, 97.5])
-        right.plot(
-            [low, high],
-            [row, row],
-            color=COLORS["observed"],
-            linewidth=9,
-            alpha=0.3,
-            solid_capstyle="butt",
-            label="null, 95 %" if row == 0 else None,
-        )
+        style = {"color": COLORS["observed"], "linewidth": 9, "alpha": 0.3, "solid_capstyle": "butt"}
+        right.plot([low, high], [row, row], label="null, 95 %" if row == 0 else None, **style)
         error = np.abs(np.array(gain.interval) - gain.nats)[:, None]
         right.errorbar(gain.nats, row, xerr=error, marker="o", color=COLORS[color], capsize=3)
     right.set_yticks(range(len(gains)), [name.replace(" ", "\n") for name in gains])
@@ -47,7 +40,7 @@ def correlation_matrix(correlations: np.ndarray, names: Sequence[str]) -> plt.Fi
     figure, axis = new_figure(height=2.5)
     image = axis.imshow(correlations, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
     axis.set_xticks(range(correlations.shape[1]), range(1, correlations.shape[1] + 1), fontsize=8)
-    _label_rows(axis, names)
+    label_rows(axis, names)
     axis.set_xlabel("latent, strongest in the flux first")
     figure.colorbar(image, label="correlation", pad=0.02)
     return figure
@@ -57,34 +50,17 @@ def correlation_matrix(correlations: np.ndarray, names: Sequence[str]) -> plt.Fi
 def probes(reads: Mapping[str, Mapping[str, Probe]], names: Sequence[str]) -> plt.Figure:
     """Draw R^2 of several sets of probes for each label, with the ceiling that the label's noise sets."""
     figure, axis = new_figure(height=3.4)
-    colors, markers = ("model", "highlight", "proxy", "known", "guessed"), "osD^v"
+    colors, markers, places = ("model", "highlight", "proxy", "known", "guessed"), "osD^v", np.arange(len(names))
     offsets = np.linspace(-0.28, 0.28, len(reads))
     for (title, labels), color, marker, offset in zip(reads.items(), colors, markers, offsets, strict=False):
         values = np.array([labels[name].r2 for name in names])
         bounds = np.abs(np.array([labels[name].interval for name in names]).T - values)
-        axis.errorbar(
-            np.arange(len(names)) + offset,
-            values,
-            bounds,
-            fmt=marker,
-            color=COLORS[color],
-            markersize=5,
-            capsize=2,
-            label=title,
-        )
+        style = {"fmt": marker, "color": COLORS[color], "markersize": 5, "capsize": 2}
+        axis.errorbar(places + offset, values, bounds, label=title, **style)
     ceiling = [next(iter(reads.values()))[name].ceiling for name in names]
-    axis.hlines(
-        ceiling,
-        np.arange(len(names)) - 0.42,
-        np.arange(len(names)) + 0.42,
-        color="black",
-        linewidth=1,
-        label="noise ceiling",
-    )
-    axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
+    axis.hlines(ceiling, places - 0.42, places + 0.42, color="black", linewidth=1, label="noise ceiling")
     axis.set(ylabel="$R^2$, cross-validated", ylim=(min(0, axis.get_ylim()[0]), 1.02))
-    axis.tick_params(axis="x", which="minor", bottom=False)
-    axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    _labels_below(axis, names)
     return figure
 
 
@@ -101,10 +77,8 @@ def gaps_over_bases(
     offsets = np.linspace(-0.2, 0.2, len(marked))
     for (title, gap), color, marker, offset in zip(marked.items(), colors, markers, offsets, strict=False):
         axis.plot(np.arange(len(names)) + offset, gap.gap, marker, color=COLORS[color], label=title)
-    axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
     axis.set(ylabel="Mutual Information Gap", ylim=(0, None))
-    axis.tick_params(axis="x", which="minor", bottom=False)
-    axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+    _labels_below(axis, names)
     return figure
 
 
@@ -114,18 +88,8 @@ def angle_matrices(angles: Mapping[str, np.ndarray], names: Sequence[str]) -> pl
     figure, axes = new_figure(1, len(angles), height=3.4)
     for axis, (title, degrees) in zip(np.atleast_1d(axes), angles.items(), strict=True):
         axis.imshow(degrees, cmap="PuOr", vmin=0, vmax=180)
-        for row, column in np.ndindex(degrees.shape):
-            dark = abs(degrees[row, column] - 90) > 60
-            axis.text(
-                column,
-                row,
-                f"{degrees[row, column]:.0f}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if dark else "black",
-            )
-        _label_rows(axis, names)
+        write_cells(axis, degrees, ".0f", np.abs(degrees - 90) > 60, fontsize=8)
+        label_rows(axis, names)
         axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names], rotation=45)
         axis.set_title(title)
     for axis in np.atleast_1d(axes)[1:]:
@@ -140,27 +104,12 @@ def erasure(reads: Mapping[str, Mapping[str, Probe]]) -> plt.Figure:
     for row, (steps, (color, _)) in enumerate(zip(reads.values(), WORLD_STYLE, strict=True)):
         for (step, read), marker in zip(steps.items(), "osD", strict=False):
             error = np.abs(np.array(read.interval) - read.r2)[:, None]
-            axis.errorbar(
-                read.r2,
-                row,
-                xerr=error,
-                fmt=marker,
-                color=COLORS[color],
-                capsize=2,
-                markersize=6,
-                markerfacecolor="white" if step.startswith("before") else COLORS[color],
-                label=step if row == 0 else None,
-            )
+            style = {"fmt": marker, "color": COLORS[color], "capsize": 2, "markersize": 6}
+            style["markerfacecolor"] = "white" if step.startswith("before") else COLORS[color]
+            axis.errorbar(read.r2, row, xerr=error, label=step if row == 0 else None, **style)
             if not step.startswith("before"):
-                low, high = np.percentile(read.control, [2.5, 97.5])
-                axis.plot(
-                    [low, high],
-                    [row - 0.25] * 2,
-                    color=COLORS["observed"],
-                    linewidth=4,
-                    alpha=0.5,
-                    label="control, 95 %" if row == 0 else None,
-                )
+                bounds, text = np.percentile(read.control, [2.5, 97.5]), "control, 95 %" if row == 0 else None
+                axis.plot(bounds, [row - 0.25] * 2, color=COLORS["observed"], linewidth=4, alpha=0.5, label=text)
     axis.axvline(0, color="black", linewidth=0.5)
     axis.set_yticks(range(len(reads)), [world.replace(" ", "\n") for world in reads])
     axis.set(xlabel="$R^2$ of [Eu/Fe], linear probe, cross-validated", ylim=(-0.6, len(reads) - 0.4))
@@ -169,7 +118,7 @@ def erasure(reads: Mapping[str, Mapping[str, Probe]]) -> plt.Figure:
     return figure
 
 
-def _label_rows(axis: plt.Axes, names: Sequence[str]) -> None:
-    axis.set_yticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
-    axis.minorticks_off()
-    axis.tick_params(length=0)
+def _labels_below(axis: plt.Axes, names: Sequence[str]) -> None:
+    axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
+    axis.tick_params(axis="x", which="minor", bottom=False)
+    axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))

@@ -40,14 +40,8 @@ def planted_line(before: Survey, after: Mapping[str, Survey], stars: Sequence[in
     for axis, star in zip(np.atleast_1d(axes), stars, strict=True):
         limits = (line - 8, line + 8)
         near = (before.wavelength > limits[0]) & (before.wavelength < limits[1])
-        spectrum_panel(
-            axis,
-            before.wavelength[near],
-            before.flux[star, near],
-            ivar=before.ivar[star, near],
-            label="as observed",
-            limits=limits,
-        )
+        wavelength, flux, ivar = before.wavelength[near], before.flux[star, near], before.ivar[star, near]
+        spectrum_panel(axis, wavelength, flux, ivar=ivar, label="as observed", limits=limits)
         for (title, survey), color in zip(after.items(), ("highlight", "known"), strict=False):
             spectrum_panel(axis, survey.wavelength[near], survey.flux[star, near], color=COLORS[color], label=title)
         axis.set_xlabel("")

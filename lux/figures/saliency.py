@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.figures import COLORS, label_text, mark_lines, new_figure, paper_style, with_gaps
+from lux.figures import COLORS, label_rows, label_text, mark_lines, new_figure, paper_style, with_gaps, write_cells
 
 
 @paper_style()
@@ -42,13 +42,9 @@ def similarity_panels(panels: Sequence[tuple]) -> plt.Figure:
     figure, axes = new_figure(1, len(panels), height=3.3, sharey=same)
     for axis, (title, matrix, names) in zip(axes, panels, strict=True):
         image = axis.imshow(matrix, vmin=-1, vmax=1, cmap="PuOr")
-        for row, column in np.ndindex(matrix.shape):
-            text = f"{matrix[row, column]:.1f}".replace("-", "−")
-            dark = abs(matrix[row, column]) > 0.6
-            axis.text(column, row, text, ha="center", va="center", fontsize=8.5, color="white" if dark else "black")
+        write_cells(axis, matrix, ".1f", np.abs(matrix) > 0.6, fontsize=8.5)
         axis.set_xticks(range(len(names)), [label_text(name, False) for name in names], rotation=60)
-        axis.set_yticks(range(len(names)), [label_text(name, False) for name in names])
-        axis.tick_params(which="both", length=0)
+        label_rows(axis, names)
         axis.set_title(title)
     figure.colorbar(image, ax=axes, label="cosine", shrink=0.8)
     return figure
@@ -80,15 +76,8 @@ def around(
             for axis in (top, bottom):
                 axis.axvline(place, color=color, linewidth=0.9, linestyle="--" if places is air else "-", alpha=0.8)
             side, height = ("right", 0.8) if places is sky else ("left", 0.7 if places is air else 0.92)
-            top.text(
-                place,
-                height,
-                f" {name} ",
-                color=color,
-                ha=side,
-                transform=top.get_xaxis_transform(),
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-            )
+            box, above = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}, top.get_xaxis_transform()
+            top.text(place, height, f" {name} ", color=color, ha=side, transform=above, bbox=box)
     for (name, z), color in zip(backward, ("#0072B2", "#E69F00", "#4D4D4D"), strict=False):
         bottom.step(wavelength[shown], z[shown], where="mid", color=color, label=label_text(name, False))
     bottom.axhline(0, color="black", linewidth=0.6)

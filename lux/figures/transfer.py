@@ -44,16 +44,8 @@ def paradox(panels: Mapping[str, tuple], label: str = "eu_fe") -> plt.Figure:
     for axis, (title, (true, predicted, enhanced_true, enhanced)) in zip(axes, panels.items(), strict=True):
         axis.plot(ends, ends, color="black", lw=0.8)
         axis.scatter(true, predicted, s=5, color=COLORS["observed"], alpha=0.5, lw=0, label="disc stars")
-        axis.scatter(
-            enhanced_true,
-            enhanced,
-            s=9,
-            marker="D",
-            color=COLORS["highlight"],
-            alpha=0.6,
-            lw=0,
-            label="r-process-enhanced",
-        )
+        style = {"marker": "D", "color": COLORS["highlight"], "alpha": 0.6, "lw": 0}
+        axis.scatter(enhanced_true, enhanced, s=9, label="r-process-enhanced", **style)
         axis.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"true {label_text(label, with_unit=False)}")
         axis.set_title(title, fontsize=11)
     axes[0].set_ylabel(f"predicted {label_text(label)}")
