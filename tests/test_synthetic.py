@@ -5,6 +5,7 @@ import pytest
 
 import lux
 from lux.simulation import synthetic
+from lux.simulation.observation import Observation
 from lux.simulation.population import LABEL_NAMES, draw_stars
 from lux.simulation.synthetic import make_survey
 
@@ -29,7 +30,7 @@ def test_the_first_stars_of_a_larger_survey_are_the_same(shortcut):
 
 def test_label_noise_is_as_large_as_the_errors_say(shortcut):
     stars = draw_stars(4000, SEED)
-    labels, errors, snr = synthetic._labels(stars, LABEL_NAMES, 0.0, SEED)
+    labels, errors, snr = synthetic._labels(stars, LABEL_NAMES, 0.0, SEED, Observation())
     chi = (labels - np.stack([stars.label(name) for name in LABEL_NAMES], axis=1)) / errors
     np.testing.assert_allclose(np.std(chi, axis=0), 1.0, atol=0.05)
     assert set(np.unique(errors[:, 4])) == {0.118, 0.107, 0.083, 0.051}

@@ -9,9 +9,10 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter1d
 
-from lux.simulation.population import random_stream
+from lux.simulation.population import TEFF_LIMITS, random_stream
 from lux.spectroscopy.instrument import CHIPS, N_PIXELS, doppler_shift_pixels, pixel_of
 from lux.spectroscopy.lines import airglow_lines
 from lux.spectroscopy.profiles import PROFILE_REACH, add_at_observed, pixels_near
@@ -29,6 +30,8 @@ _BAD_COLUMN_REACH = 1
 # The signal-to-noise ratio for which `Observation.sky_amplitude` is stated.
 _AIRGLOW_SNR = 167.0
 _BLOCK = 256
+# Wavenumbers of band centers, rotational constant, and the temperature of the air (260 K) in cm^-1.
+_CO2_BANDS, _CO2_ROTATION, _AIR_TEMPERATURE_CM = (6228.0, 6348.0), 0.390, 181.0
 
 _GALAH_SNR_MEDIAN, _GALAH_SNR_SCATTER, _MIN_GALAH_SNR = 80.0, 0.5, 30.0
 # Upper limit of the class of GALAH signal-to-noise ratio, and the error of [Eu/Fe] in dex there.
@@ -38,6 +41,8 @@ _ABUNDANCE_ERRORS = {"li": 0.08, "na": 0.04, "o": 0.11, "mg": 0.06, "y": 0.11, "
 _LABEL_ERRORS |= {f"{element}_fe": error for element, error in _ABUNDANCE_ERRORS.items()}
 _OTHER_LABEL_ERROR = 0.08
 _LABEL_ERROR_SCATTER = 0.15
+_STELLAR_PARAMETERS = ("teff", "logg", "fe_h")
+_LIMIT_TEFF, _LIMIT_SNR, _LIMIT_KELVIN_PER_DEX = 4600.0, 80.0, 1000.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,9 +63,20 @@ class Observation:
         Standard deviation of the residual of the strongest airglow line at S/N 167.
     bad_pixel_fraction : float
         Fraction of pixels that are bad at random.
+    telluric_amplitude : float
+        Standard deviation of the residual of the strongest telluric line (`telluric_lines`): one factor a star for all
+        lines, of either sign, of which the errors know nothing.
     bad_columns : int
         Bad columns of the detectors, fixed in the observed frame. They are drawn where no strong airglow line falls: a
         column on one would hide it in every star, and whether it is mistaken for the star could not be tested.
+    shared_label_errors : float
+        Share of the variance of a label's error that one factor has in the coolest giants, the same for all labels of
+        a star, as an error of the pipeline in the temperature has; in the hottest it has none. The factor raises Teff,
+        log g and [Fe/H] together and lowers every [X/Fe].
+    least_europium : float, optional
+        Catalogue: least [Eu/H] that is measured at a GALAH signal-to-noise ratio of 80 in a giant of 4600 K; below, the
+        catalogue has an upper limit, which is no label. It rises as the ratio falls, and by 1 dex per 1000 K. By
+        default europium is measured in every star.
 
     Raises
     ------
@@ -73,17 +89,21 @@ class Observation:
     continuum_residual: float = 0.005
     sky: str = "residual"
     sky_amplitude: float = 0.03
+    telluric_amplitude: float = 0.0
     bad_pixel_fraction: float = 0.01
     bad_columns: int = 60
+    shared_label_errors: float = 0.0
+    least_europium: float | None = None
 
     def __post_init__(self) -> None:
         if self.sky not in ("residual", "masked"):
             raise ValueError(f"sky must be 'residual' or 'masked', got {self.sky!r}")
         if not self.snr_median > 0:
             raise ValueError(f"snr_median must be positive, got {self.snr_median}")
-        if not 0 <= self.bad_pixel_fraction < 1:
-            raise ValueError(f"bad_pixel_fraction must lie in [0, 1), got {self.bad_pixel_fraction}")
-        for name in ("snr_scatter", "continuum_residual", "sky_amplitude", "bad_columns"):
+        for name in ("bad_pixel_fraction", "shared_label_errors"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+        for name in ("snr_scatter", "continuum_residual", "sky_amplitude", "telluric_amplitude", "bad_columns"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
@@ -140,7 +160,8 @@ def draw_noise(exposures: Exposures, seed: int) -> tuple[np.ndarray, np.ndarray]
     They do not depend on the flux, so that what is planted in it is the only difference between two worlds. A bad pixel
     has inverse variance 0.
     """
-    streams = {name: random_stream(seed, f"observation {name}") for name in ("white", "fast", "slow", "airglow", "bad")}
+    names = ("white", "fast", "slow", "airglow", "telluric", "bad")
+    streams = {name: random_stream(seed, f"observation {name}") for name in names}
     columns = draw_bad_columns(seed, exposures.observation.bad_columns)
     noise, ivar = (np.empty(exposures.shape, np.float32) for _ in range(2))
     for first in range(0, len(noise), _BLOCK):
@@ -175,6 +196,8 @@ def _draw_block(exposures: Exposures, streams: dict[str, np.random.Generator]) -
     noise += np.float32(exposures.observation.continuum_residual) * residual
     variance = np.maximum(sigma, np.float32(_ERROR_FLOOR)) ** 2
     _add_airglow(noise, variance, exposures, streams["airglow"])
+    if exposures.observation.telluric_amplitude:
+        _add_telluric(noise, exposures, streams["telluric"])
     return noise, variance
 
 
@@ -197,6 +220,28 @@ def _add_airglow(noise: np.ndarray, variance: np.ndarray, exposures: Exposures, 
         add_at_observed(target, exposures.pixels, lines.wavelength, exposures.velocity, amplitude)
 
 
+def telluric_lines() -> tuple[np.ndarray, np.ndarray]:
+    """Return observed vacuum wavelengths (L,) in Angstrom and strengths relative to the strongest of telluric lines.
+
+    A schematic atmosphere: the two bands of carbon dioxide at 6228 and 6348 cm^-1 (Miller & Brown 2004), each as of a
+    rigid rotor, with even J in the lower state and its Boltzmann factor. Centrifugal and vibrational terms, which move
+    lines far from the center of a band by some Angstrom, and water and methane are left out.
+    """
+    lower = np.arange(0, 62, 2)
+    step = np.concatenate([lower + 1, -lower[1:]])
+    lower = np.concatenate([lower, lower[1:]])
+    population = np.abs(step) * np.exp(-_CO2_ROTATION * lower * (lower + 1) / _AIR_TEMPERATURE_CM)
+    wavenumber = np.add.outer(_CO2_BANDS, 2 * _CO2_ROTATION * step).ravel()
+    return 1e8 / wavenumber, np.tile(population / population.max(), len(_CO2_BANDS))
+
+
+def _add_telluric(noise: np.ndarray, exposures: Exposures, stream: np.random.Generator) -> None:
+    """Add to the noise, in place, what is left of telluric lines where too much or too little air was taken out."""
+    wavelength, strength = telluric_lines()
+    amplitude = exposures.observation.telluric_amplitude * stream.standard_normal(len(exposures.snr))
+    add_at_observed(noise, exposures.pixels, wavelength, exposures.velocity, amplitude[:, None] * strength)
+
+
 def _bad_pixels(exposures: Exposures, columns: np.ndarray, stream: np.random.Generator) -> np.ndarray:
     """Return which pixels (n, D) are bad: at random, at detector columns, and where airglow is masked."""
     observation, pixels = exposures.observation, exposures.pixels
@@ -208,9 +253,30 @@ def _bad_pixels(exposures: Exposures, columns: np.ndarray, stream: np.random.Gen
     return bad
 
 
-def draw_label_noise(n_stars: int, names: Sequence[str], seed: int) -> np.ndarray:
-    """Return the noise of each label in units of its error, (n_stars, M); a label's noise has its own stream."""
-    return np.stack([random_stream(seed, f"label noise {name}").standard_normal(n_stars) for name in names], axis=1)
+def draw_label_noise(n_stars: int, names: Sequence[str], seed: int, share: ArrayLike = 0.0) -> np.ndarray:
+    """Return the noise of each label in units of its error, (n_stars, M); a label's noise has its own stream.
+
+    `share` (n_stars,) of its variance comes from a factor common to all labels of a star (`shared_share`).
+    """
+    own = np.stack([random_stream(seed, f"label noise {name}").standard_normal(n_stars) for name in names], axis=1)
+    share = np.broadcast_to(share, n_stars)[:, None]
+    sign = np.array([1.0 if name in _STELLAR_PARAMETERS else -1.0 for name in names])
+    common = random_stream(seed, "label noise common").standard_normal(n_stars)[:, None] * sign
+    return np.sqrt(1 - share) * own + np.sqrt(share) * common
+
+
+def shared_share(teff: np.ndarray, observation: Observation) -> np.ndarray:
+    """Return the share (N,) of the variance of label errors that is common to all labels of a star."""
+    low, high = TEFF_LIMITS
+    return observation.shared_label_errors * np.clip((high - teff) / (high - low), 0, 1)
+
+
+def is_upper_limit(eu_h: np.ndarray, teff: np.ndarray, snr: np.ndarray, observation: Observation) -> np.ndarray:
+    """Return in which stars (N,) europium is too weak for the catalogue's spectrum to measure."""
+    if observation.least_europium is None:
+        return np.zeros(len(eu_h), bool)
+    limit = observation.least_europium - np.log10(snr / _LIMIT_SNR) + (teff - _LIMIT_TEFF) / _LIMIT_KELVIN_PER_DEX
+    return eu_h < limit
 
 
 def draw_label_errors(n_stars: int, names: Sequence[str], seed: int) -> tuple[np.ndarray, np.ndarray]:

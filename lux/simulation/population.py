@@ -6,7 +6,8 @@ to about 0.05 dex (Mead et al. 2025, arXiv:2504.18532). The red-giant branch is 
 `lux.datasets.apogee_dr10`, clusters with [M/H] > -1.2. The relations of the other elements are rounded descriptions of
 disc surveys: they make the spectra vary as real ones do, and no conclusion hangs on their coefficients.
 
-Europium's own scatter is its own: no other element follows it unless a world plants that (`lux.simulation.worlds`).
+Europium's own scatter is its own: no other element follows it unless a world plants that (`lux.simulation.worlds`) or
+the neighbors of the r-process are made to share it (`with_r_process_neighbors`).
 """
 
 import dataclasses
@@ -16,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
+
+from lux.spectroscopy.lines import R_PROCESS_FRACTION
 
 POPULATIONS = ("disc", "gse", "in-situ", "r-I", "r-II", "decorrelated")
 
@@ -246,6 +249,20 @@ def draw_stars(
     velocity, observed = _velocities(component, seed)
     abundances["Eu"] = eu_fe
     return Stars(teff, logg, fe_h, alpha_fe, abundances, expected, velocity, observed, component, r_enhanced)
+
+
+def with_r_process_neighbors(stars: Stars) -> Stars:
+    """Return the stars with the r-process share of other elements raised as much as europium is above its expectation.
+
+    If an element owes a fraction f to the r-process (solar, Sneden, Cowan & Gallino 2008) and europium lies by d dex
+    above its expectation, there are 1 - f + f 10^d times as many atoms: for small d, its [X/Fe] follows by f d.
+    """
+    excess = 10.0 ** (stars.abundances["Eu"] - stars.eu_expected)
+    for element in ELEMENTS.keys() & R_PROCESS_FRACTION.keys():
+        fraction = R_PROCESS_FRACTION[element]
+        raised = stars.abundances[element] + np.log10(1 - fraction + fraction * excess)
+        stars = stars.with_abundance(element, raised)
+    return stars
 
 
 def _check(n_stars: int, population: str, tau: float, r_enhanced_fraction: float) -> None:

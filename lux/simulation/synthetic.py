@@ -13,8 +13,17 @@ from numpy.typing import ArrayLike
 
 from lux.simulation.array_cache import ArrayCache
 from lux.simulation.equilibrium import ELEMENTS as MODEL_ELEMENTS
-from lux.simulation.observation import Exposures, Observation, draw_label_errors, draw_label_noise, draw_noise, draw_snr
-from lux.simulation.population import LABEL_NAMES, Stars, draw_stars, random_stream
+from lux.simulation.observation import (
+    Exposures,
+    Observation,
+    draw_label_errors,
+    draw_label_noise,
+    draw_noise,
+    draw_snr,
+    is_upper_limit,
+    shared_share,
+)
+from lux.simulation.population import LABEL_NAMES, Stars, draw_stars, random_stream, with_r_process_neighbors
 from lux.simulation.synthesis import synthesize
 from lux.simulation.worlds import Sample, World, as_world, plant, world_stars
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
@@ -35,6 +44,7 @@ def make_survey(
     tau: float = 0.06,
     *,
     r_enhanced_fraction: float = 0.001,
+    r_process_neighbors: bool = False,
     missing_fraction: float = 0.0,
     wavelength_range: ArrayLike | None = None,
     star_seed: int | None = None,
@@ -60,6 +70,8 @@ def make_survey(
         Intrinsic scatter of [Eu/Fe] at fixed [Fe/H] and [alpha/Fe], dex.
     r_enhanced_fraction : float
         Fraction of the disc in the tail of r-process-enhanced stars.
+    r_process_neighbors : bool
+        Whether elements of the r-process share europium's own scatter, by their solar r-process fraction.
     missing_fraction : float
         Fraction of the abundance labels other than fe_h and alpha_fe that is missing (NaN) at random.
     wavelength_range : (low, high) or sequence of such, optional
@@ -73,7 +85,8 @@ def make_survey(
         Given the labels and errors (n_stars, M) of all stars, the rows of those that are observed; all by default. The
         spectra of the others are never computed: a catalogue of 50,000 stars and a hundred spectra of it are cheap.
     **observing
-        Fields of `lux.simulation.observation.Observation`: ``snr_median``, ``sky``, ``bad_pixel_fraction``, ...
+        Fields of `lux.simulation.observation.Observation`: ``snr_median``, ``sky``, ``bad_pixel_fraction``, ...; off by
+        default: ``telluric_amplitude``, ``shared_label_errors``, ``least_europium``.
 
     Returns
     -------
@@ -99,18 +112,22 @@ def make_survey(
         r_enhanced_fraction=r_enhanced_fraction,
         europium_seed=seed,
     )
+    if r_process_neighbors:
+        base = with_r_process_neighbors(base)
     stars = world_stars(world, base, seed=seed, tau=tau)
     _check_planted(world, pixels, stars)
-    labels, label_err, galah_snr = _labels(stars, label_names, missing_fraction, seed)
+    share = shared_share(stars.teff, observation)
+    labels, label_err, galah_snr = _labels(stars, label_names, missing_fraction, seed, observation)
     rows = np.arange(n_stars) if choose is None else choose(labels, label_err)
     base, stars = base[rows], stars[rows]
-    label_noise = draw_label_noise(n_stars, (world.label,), seed)[rows, 0]
+    label_noise = draw_label_noise(n_stars, (world.label,), seed, share)[rows, 0]
     sample = Sample(base=base, stars=stars, tau=tau, label_noise=label_noise)
     noise_free = plant(world, noise_free_flux(base, pixels), pixels, sample)
     snr = draw_snr(n_stars, seed, observation)[rows]
     noise, ivar = _noise(Exposures(observation, pixels, snr, stars.observed_velocity), seed)
     provenance = {"source": "synthetic", "seed": seed, "star_seed": star_seed, "population": population}
     provenance |= {"release": release, "r_enhanced_fraction": r_enhanced_fraction, "missing_fraction": missing_fraction}
+    provenance["r_process_neighbors"] = r_process_neighbors
     return Survey(
         wavelength=wavelength_grid()[pixels],
         # A masked pixel has flux 1.
@@ -188,14 +205,17 @@ def _noise(exposures: Exposures, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _labels(
-    stars: Stars, names: tuple[str, ...], missing_fraction: float, seed: int
+    stars: Stars, names: tuple[str, ...], missing_fraction: float, seed: int, observation: Observation
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return observed labels and their errors (N, M) and the signal-to-noise ratio of the catalogue (N,)."""
     errors, snr = draw_label_errors(len(stars), names, seed)
-    labels = _true_labels(stars, names) + errors * draw_label_noise(len(stars), names, seed)
+    share = shared_share(stars.teff, observation)
+    labels = _true_labels(stars, names) + errors * draw_label_noise(len(stars), names, seed, share)
     for column, name in enumerate(names):
         if name not in _STELLAR_PARAMETERS:
             missing = random_stream(seed, f"label missing {name}").random(len(stars)) < missing_fraction
+            if name == "eu_fe":
+                missing |= is_upper_limit(stars.fe_h + stars.label(name), stars.teff, snr, observation)
             labels[missing, column] = np.nan
     return labels, errors, snr
 
