@@ -12,7 +12,9 @@ from lux.paper.record import Record
 from lux.paper.setup import default_survey
 from lux.simulation import realism
 from lux.simulation.heavy_species import natural_depths
+from lux.simulation.layers import DEFAULT_PHYSICS, Physics
 from lux.simulation.population import EUROPIUM_PLATEAU, Stars, draw_stars, expected_europium
+from lux.simulation.strengths import line_strengths
 from lux.simulation.worlds import ARTEFACT_WAVELENGTHS, WORLDS, Artefact, Leak, Proxy, Signal, World
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS, chip_ranges, pixel_of, wavelength_grid
 from lux.spectroscopy.lines import R_PROCESS_FRACTION, LineList, lines_of, load_lines
@@ -149,11 +151,26 @@ def record_realism(record: Record, giants: HeldOutGiants, seed: int) -> None:
         record(key, np.median(values[members]), uncertainty=error)
     groups = realism.measure_groups(giants.survey, giants.synthetic)
     record("ceiling_all", groups["all"]["ceiling_median"])
+    record("ceiling_rich", groups["[M/H] > −0.8"]["ceiling_median"])
+    record("depth_ratio_poor", groups["[M/H] < −1.5"]["depth_ratio_median"], digits=2)
+    record("depth_ratio_red", groups["red chip"]["depth_ratio_median"], digits=2)
     headings = {"stars": "n_stars", "r": "correlation_median", "r at best": "ceiling_median"}
     headings |= {"depth ratio": "depth_ratio_median"}
     columns = {heading: [row[key] for row in groups.values()] for heading, key in headings.items()}
     formats = {heading: ".3f" for heading in headings if heading != "stars"}
     record.table("realism", {"held-out giants": list(groups)} | columns, formats=formats)
+
+
+def record_constants(record: Record, physics: Physics = DEFAULT_PHYSICS) -> None:
+    """Record how many global constants the synthesis has, and by how much it lowers oscillator strengths."""
+    offsets = dict(physics.strength_offset)
+    constants = [value for name, value in vars(physics).items() if name != "log_tau"]
+    record("n_constants", sum(len(value) if isinstance(value, tuple) else 1 for value in constants))
+    molecules = [-offsets[name] for name in ("CN", "C2", "OH", "CO")]
+    lowered = {"atoms": -offsets["atoms"], "hydrogen": -offsets["H"], "cerium": -offsets["Ce"]}
+    lowered |= {"molecules_least": min(molecules), "molecules_most": max(molecules)}
+    for name, value in lowered.items():
+        record(f"offset_{name}", value, unit="dex", text=f"{value:.2f} dex")
 
 
 def record_residual(record: Record, observed: np.ndarray, ivar: np.ndarray, synthetic: np.ndarray) -> str:
@@ -212,12 +229,14 @@ def record_worlds(record: Record) -> None:
     planted = {
         "shortcut": ("nothing", None, "no"),
         "signal": (
-            f"fictitious Eu lines, {100 * signal.depth:g} % of the flux per σ of [Eu/Fe]",
+            f"fictitious Eu lines, {_width(signal):.0f} mÅ at mean abundance, {100 * signal.depth:g} % of the flux "
+            "per σ of [Eu/Fe]",
             signal,
             "yes, at its own lines",
         ),
         "proxy": (
-            f"{proxy.species} follows Eu to {proxy.scatter:g} dex, its line {proxy.boost:g} times as strong as it is",
+            f"{proxy.species} follows Eu to {proxy.scatter:g} dex, its line {proxy.boost:g} times as strong as it is, "
+            f"{_width(proxy):.0f} mÅ",
             proxy,
             "yes, at another element's line",
         ),
@@ -237,6 +256,11 @@ def record_worlds(record: Record) -> None:
     places = [", ".join(f"{place:,.1f}" for place in world.wavelengths) if world else None for world in worlds]
     columns = {"world": [f"*{name}*" for name in WORLDS], "planted": texts, "where (Å)": places}
     record.table("six_worlds", columns | {"does the flux speak of Eu?": answers})
+
+
+def _width(world: World) -> float:
+    """Return the mean equivalent width of what a world plants, at the mean abundance, in milli-Angstrom."""
+    return float(np.mean(line_strengths(world).equivalent_width))
 
 
 @dataclass(frozen=True)

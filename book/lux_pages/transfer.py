@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from lux.diagnostics.response import Response, response
+from lux.auditing.audit import audit
+from lux.diagnostics.response import Response, atom_slope, response
 from lux.diagnostics.transfer import Baseline, LabelScore, compare, paired_difference, response_slope, score
 from lux.figures import label_name, label_text
 from lux.models.baselines import FluxRegression, LabelsOnly, Mean
@@ -14,6 +16,10 @@ from lux.models.model_selection import cross_validate, folds_by_group, folds_by_
 from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
+from lux.simulation.cramer_rao import star_bound
+from lux.simulation.strengths import line_strengths, natural_strengths
+from lux.simulation.worlds import Signal
+from lux.simulation.worlds import World as PlantedWorld
 from lux.statistics import Estimate
 from lux.survey import Survey
 
@@ -29,6 +35,19 @@ PUBLISHED = {
     "ba_fe": (0.184, 0.07, False),
     "eu_fe": (0.107, 0.08, False),
 }
+# Planted lines by their change per standard deviation of [Eu/Fe], and the weak ones of the chapter.
+DEPTHS = (0.003, 0.01, 0.03)
+WEAK = 0.01
+WORLDS_WITH_LINES = {"weak": Signal(depth=WEAK), "signal": Signal()}
+_UPPER_LIMITS = "europium as an upper limit where weak"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "as elsewhere": {},
+    "telluric residuals of 1 %": {"telluric_amplitude": 0.01},
+    _UPPER_LIMITS: {"least_europium": -0.5},
+    "half of the label errors shared": {"shared_label_errors": 0.5},
+    "r-process neighbors follow europium": {"r_process_neighbors": True},
+}
+OPTIONS["all of these"] = {name: value for options in OPTIONS.values() for name, value in options.items()}
 REAL_LABELS = ("teff", "logg", "m_h", "alpha_m")
 
 Scores = Mapping[str, Mapping[str, LabelScore]]
@@ -125,6 +144,26 @@ def record_ratios(record: Record) -> tuple[dict[str, float], float]:
     return ratios, max(ratios[name] for name in beaten)
 
 
+def record_strengths(record: Record) -> None:
+    """Record how strong planted lines are in the units of a spectroscopist, beside the strongest of cerium."""
+    rows = {f"europium, {100 * change:g} % per σ": line_strengths(Signal(depth=change)) for change in DEPTHS}
+    cerium = natural_strengths("Ce II")
+    strongest = int(np.argmax(cerium.depth))
+    columns: dict[str, list] = {
+        "line": [*rows, f"Ce II {cerium.wavelength[strongest]:,.1f} Å, the strongest"],
+        "depth (%)": [100 * each.depth[0] for each in rows.values()] + [100 * cerium.depth[strongest]],
+        "width (mÅ)": [each.equivalent_width.mean() for each in rows.values()] + [cerium.equivalent_width[strongest]],
+        "change per σ of [Eu/Fe] (%)": [100 * each.change[0] for each in rows.values()] + [None],
+    }
+    record.table("strengths", columns)
+    weak, default = line_strengths(Signal(depth=WEAK)), line_strengths(Signal())
+    for key, each in (("weak", weak), ("planted", default)):
+        record(f"{key}_width", each.equivalent_width.mean(), unit="mÅ", digits=2)
+    record("planted_line_depth", 100 * default.depth[0], unit="%", digits=2)
+    record("weak_change", 100 * WEAK, unit="%", digits=1)
+    record("cerium_width", cerium.equivalent_width[strongest], unit="mÅ", digits=2)
+
+
 @dataclass(frozen=True)
 class World:
     """How a model that was trained on a world predicts europium, of ordinary stars and of enhanced ones.
@@ -135,15 +174,22 @@ class World:
         "Lux" and "labels only" among its models.
     ordinary, enhanced : Response
     enhanced_stars : Survey
-    disc_slope : Estimate
+    own_scatter : Estimate
         Slope of the prediction against europium's own scatter in the disc.
+    best : float
+        That slope for an observer who makes the best use of each spectrum.
+    atoms, enhanced_atoms : Estimate
+        Slope against the number of europium atoms, in the disc and in enhanced stars.
     """
 
     compared: Compared
     ordinary: Response
     enhanced: Response
     enhanced_stars: Survey
-    disc_slope: Estimate
+    own_scatter: Estimate
+    best: float
+    atoms: Estimate
+    enhanced_atoms: Estimate
 
     @property
     def panel(self) -> tuple[np.ndarray, ...]:
@@ -151,39 +197,94 @@ class World:
         return (self.ordinary.true, self.ordinary.predicted, self.enhanced.true, self.enhanced.predicted)
 
 
-def world_of(chapter: Chapter, compared: Compared, world: str) -> World:
+def world_of(chapter: Chapter, compared: Compared, world: PlantedWorld | str) -> World:
     """Return how the model of a synthetic world predicts europium, of its test stars and of enhanced ones."""
     model, test = compared.model, compared.test
-    n_stars = 200 if chapter.quick else 500
-    enhanced = chapter.world(world, n_stars=n_stars, seed=chapter.seed + 1000, population="r-I")
+    enhanced = _enhanced(chapter, world=world)
     disc = test[~test.truth.columns["r_enhanced"]]
-    slope = response_slope(model.predict_labels(disc), disc.truth.columns["eu_residual"], "eu_fe")
-    return World(compared, response(model, test), response(model, enhanced), enhanced, slope)
+    predictions = model.predict_labels(disc), model.predict_labels(enhanced)
+    true, tau = disc.truth.columns, disc.truth.world["tau"]
+    reference = float(np.mean(true["eu_fe"] + true["fe_h"]))
+    return World(
+        compared,
+        response(model, test),
+        response(model, enhanced),
+        enhanced,
+        own_scatter=response_slope(predictions[0], true["eu_residual"], "eu_fe"),
+        best=float(np.mean(tau**2 / (tau**2 + star_bound(disc) ** 2))),
+        atoms=atom_slope(predictions[0], disc, reference),
+        enhanced_atoms=atom_slope(predictions[1], enhanced, reference),
+    )
+
+
+def _enhanced(chapter: Chapter, **options: Any) -> Survey:
+    """Return stars whose europium alone is raised, observed as the survey with these options is."""
+    n_stars = 200 if chapter.quick else 500
+    return chapter.world(n_stars=n_stars, seed=chapter.seed + 1000, population="r-I", **options)
 
 
 def record_worlds(record: Record, worlds: Mapping[str, World]) -> dict[str, str]:
     """Record what tells a guess from knowledge of europium in each world; return the slopes of enhanced stars."""
-    columns: dict[str, list] = {"world": list(worlds), "RMSE": [], "labels only": []}
-    columns |= {"slope, enhanced stars": [], "bias, enhanced stars": [], "slope, own scatter of the disc": []}
+    rows: dict[str, list] = {}
+    slopes = {}
     for name, world in worlds.items():
         scores = world.compared.scores
-        columns["RMSE"].append(record.estimate(f"eu_rmse_{name}", scores["Lux"]["eu_fe"].rmse, unit="dex"))
-        columns["labels only"].append(scores["labels only"]["eu_fe"].rmse)
-        slope = record.estimate(f"r_enhanced_slope_{name}", world.enhanced.slope)
-        columns["slope, enhanced stars"].append(slope)
-        bias = record.mean(f"r_enhanced_bias_{name}", world.enhanced.residual, unit="dex")
-        columns["bias, enhanced stars"].append(bias)
-        columns["slope, own scatter of the disc"].append(record.estimate(f"disc_slope_{name}", world.disc_slope))
-    record.table("worlds", columns, formats={"labels only": ".4f"})
+        record.estimate(f"eu_rmse_{name}", scores["Lux"]["eu_fe"].rmse, unit="dex")
+        slopes[name] = record.estimate(f"r_enhanced_slope_{name}", world.enhanced.slope)
+        record.estimate(f"disc_slope_{name}", world.own_scatter)
+        record(f"best_slope_{name}", world.best, digits=2)
+        record.estimate(f"atom_slope_{name}", world.atoms)
+        record.estimate(f"r_enhanced_atom_slope_{name}", world.enhanced_atoms)
+        cells = {
+            "RMSE of Lux (dex)": scores["Lux"]["eu_fe"].rmse,
+            "RMSE of labels only (dex)": scores["labels only"]["eu_fe"].rmse,
+            "slope on [Eu/Fe], enhanced stars": world.enhanced.slope,
+            "bias, enhanced stars (dex)": record.mean(f"r_enhanced_bias_{name}", world.enhanced.residual, unit="dex"),
+            "slope on europium's own scatter, disc": world.own_scatter,
+            "the same, at best": world.best,
+            "slope on atoms, disc": world.atoms,
+            "slope on atoms, enhanced stars": world.enhanced_atoms,
+        }
+        for row, cell in cells.items():
+            rows.setdefault(row, []).append(cell)
+    titles = ("no line", f"lines of {100 * WEAK:g} % per σ", f"lines of {100 * Signal().depth:g} % per σ")
+    columns = dict(zip(titles, zip(*rows.values(), strict=True), strict=True))
+    record.table("worlds", {"europium": list(rows)} | columns)
     signal = worlds["signal"].compared
-    guess = columns["labels only"][1]
+    guess = signal.scores["labels only"]["eu_fe"].rmse
     record("eu_labels_only_rmse_signal", guess.value, unit="dex", sampling_error=guess.uncertainty)
     models = signal.predictions["Lux"], signal.predictions["labels only"]
     difference = paired_difference(*models, signal.test, "eu_fe")
     record.estimate("eu_paired_difference_signal", difference, unit="dex", in_brackets=True)
     record("planted_depth", 100 * signal.test.truth.world["depth"], unit="%", digits=1)
     record("tau", signal.test.truth.world["tau"], unit="dex", digits=1)
-    return dict(zip(worlds, columns["slope, enhanced stars"], strict=True))
+    return slopes
+
+
+def record_options(record: Record, chapter: Chapter) -> None:
+    """Record what becomes of the paradox in surveys that are less kind than the default one."""
+    n_stars = min(chapter.n_stars, 2000)
+    columns: dict[str, list] = {"survey": list(OPTIONS), "RMSE (dex)": [], "slope, enhanced": []}
+    columns |= {"slope, own scatter": [], "the audit says": []}
+    for options in OPTIONS.values():
+        train, test = chapter.world(n_stars=n_stars, **options).split(0.2, seed=chapter.seed)
+        model = chapter.model(train)
+        prediction = model.predict_labels(test)
+        columns["RMSE (dex)"].append(score(prediction, test)["eu_fe"].rmse)
+        columns["slope, enhanced"].append(response(model, _enhanced(chapter, **options)).slope)
+        slope = response_slope(prediction, test.truth.columns["eu_residual"], "eu_fe")
+        columns["slope, own scatter"].append(slope)
+        columns["the audit says"].append(audit(model, train, test, "eu_fe", seed=chapter.seed).verdict)
+        if options == OPTIONS[_UPPER_LIMITS]:
+            record("upper_limits", 100 * np.mean(np.isnan(train.label("eu_fe"))), unit="%", digits=2)
+    record.table("options", columns)
+    record("n_stars_options", n_stars)
+    slopes = [each.value for each in columns["slope, enhanced"]]
+    record("options_largest_slope", max(slopes, key=abs), digits=2)
+    rmse = [each.value for each in columns["RMSE (dex)"]]
+    record("options_rmse_change", max(abs(value - rmse[0]) for value in rmse), unit="dex", digits=1)
+    verdicts = columns["the audit says"]
+    record("options_verdicts", ", ".join(sorted(set(verdicts))))
 
 
 def record_excess(record: Record, world: World) -> None:
