@@ -3,7 +3,7 @@
 import numpy as np
 
 from lux.simulation.equilibrium import partition_function
-from lux.simulation.layers import composition, populations, structure
+from lux.simulation.layers import DEFAULT_PHYSICS, composition, populations, structure
 
 
 def test_pressure_and_temperature_rise_inwards_and_gravity_compresses():
@@ -21,3 +21,9 @@ def test_populations_conserve_an_element_over_its_stages():
     temperature = layers.temperature
     total = neutral * partition_function("Fe", 0, temperature) + ion * partition_function("Fe", 1, temperature)
     np.testing.assert_allclose(total[0], numbers["Fe"][0], rtol=1e-10)
+
+
+def test_every_constant_of_a_kind_of_line_weakens_it_and_constants_are_global():
+    offsets = dict(DEFAULT_PHYSICS.strength_offset)
+    assert max(offsets.values()) < 0
+    assert set(offsets) == {"atoms", "H", "CN", "CO", "OH", "C2", "Ce"}

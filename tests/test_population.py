@@ -111,6 +111,19 @@ def test_accreted_stars_have_more_europium_for_their_magnesium_than_the_thick_di
     assert np.median(eu_mg[1][near]) == pytest.approx(-0.1, abs=0.1)
 
 
+def test_a_straight_line_through_the_disc_misses_metal_poor_stars_of_the_disc_and_by_chance_not_the_accreted(disc):
+    columns = [np.ones(MANY), disc.fe_h, disc.alpha_fe]
+    line = np.linalg.lstsq(np.column_stack(columns), disc.label("eu_fe"), rcond=None)[0]
+    missed = {}
+    for name in ("gse", "in-situ"):
+        stars = draw_stars(MANY, 1, population=name)
+        missed[name] = np.median(
+            stars.label("eu_fe") - np.column_stack([np.ones(MANY), stars.fe_h, stars.alpha_fe]) @ line
+        )
+    assert abs(missed["gse"]) < 0.03
+    assert missed["in-situ"] < -0.1
+
+
 def test_the_discs_relation_expects_too_little_europium_of_accreted_stars():
     stars = draw_stars(MANY, 1, population="gse")
     excess = stars.label("eu_fe") - expected_europium(stars.fe_h, stars.alpha_fe)
