@@ -5,6 +5,8 @@ import numpy as np
 import lux
 
 TIGHT = {"tolerance": 1e-5, "max_cycles": 500}
+# Of `survey_with_own_part`; the catalogue's errors are 0.1 to 0.3.
+OWN_SCATTER = 0.3
 
 
 def linear_survey(
@@ -37,6 +39,15 @@ def linear_survey(
         provenance={"source": "linear truth", "seed": seed},
         catalogue={"group": np.array(list("abcd"))[np.arange(n_stars) % 4]},
     )
+
+
+def survey_with_own_part(seed, n_stars=300):
+    """Return a survey whose first label is a part of its own and catalogue error alone, and that part (N,)."""
+    survey = linear_survey(n_stars=n_stars, n_pixels=300, n_latents=2, seed=seed, noise=0.03)
+    own = OWN_SCATTER * np.random.default_rng(1000 + seed).normal(size=n_stars)
+    labels = np.array(survey.labels)
+    labels[:, 0] += own - survey.truth.labels[:, 0]
+    return survey.replace(labels=labels), own
 
 
 def assert_same_survey(first, second):

@@ -62,7 +62,7 @@ def test_any_model_that_predicts_labels_can_be_audited(name):
     model = {"perceptron": Perceptron, "Cannon": Cannon, "mean": baselines.Mean}[name]().fit(train)
     report = lux.audit(model, train, test, "eu_fe")
     assert report.verdict == "known"
-    assert report.reason.endswith("no sign that this model uses it") == (name == "mean")
+    assert (report.model_use.answer == "yes") == (name != "mean")
 
 
 class Perceptron:
@@ -88,7 +88,7 @@ def test_a_line_of_half_a_per_cent_is_known_though_the_model_does_not_use_it():
     assert report.verdict == "known"
     assert report[Kind.OWN_LINES].statistic > 5
     assert not report[Kind.MODEL_USE].significant
-    assert report.reason.endswith("no sign that this model uses it")
+    assert report.model_use.answer == "no"
     blind = lux.audit(model, train, test, "eu_fe", own_lines=())
     assert blind.verdict in ("guessed", "proxy")
 

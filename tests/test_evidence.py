@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from linear_truth import linear_survey
+from linear_truth import linear_survey, survey_with_own_part
 
 from lux.auditing import AuditSettings, Evidence, Kind, measurements
-from lux.auditing.evidence import collect, sensitivity
+from lux.auditing.evidence import collect, model_use, sensitivity
 from lux.auditing.model_outputs import ModelOutputs
 
 
@@ -77,3 +77,38 @@ def test_a_survey_without_own_variance_is_not_sensitive(measured):
     assert reach.own_variance == pytest.approx(np.var(measured.residual), rel=0.3)
     assert 0 < reach.feature_significance < np.sqrt(500)
     assert (reach.n_stars, reach.n_own_lines) == (500, 1)
+
+
+def use_of(follows, noise, factor=1.0, leak=False):
+    """Return whether a model uses a label whose own part it follows by a factor, and noise; errors are multiplied."""
+    survey, own = survey_with_own_part(0, n_stars=600)
+    measured = measurements.measure(survey.replace(label_err=factor * survey.label_err), "label_0")
+    others = survey.truth.labels[:, 1:]
+    predicted = follows * own + noise * np.random.default_rng(4).normal(size=600) + others @ [0.3, -0.2]
+    given = ModelOutputs(predicted, predicted, predicted, others, survey.label("label_0"), None)
+    evidence = collect(measured, given)[Kind.MODEL_USE]
+    return model_use(measured, given, evidence, sensitivity(measured), leak)
+
+
+def test_the_slope_of_a_prediction_on_the_own_part_is_free_of_the_catalogues_errors():
+    use = use_of(0.6, 0.1)
+    assert use.answer == "yes"
+    assert use.slope == pytest.approx(0.6, abs=3 * use.error)
+    # Errors attenuate a slope on the catalogue's values by a third here.
+    assert use.error < 0.09
+
+
+def test_a_model_that_does_not_use_a_label_is_told_from_one_of_which_nothing_can_be_said():
+    guess = use_of(0.0, 0.2)
+    assert (guess.answer, guess.least) == ("no", False)
+    assert abs(guess.slope) < 3 * guess.error
+    assert use_of(0.0, 9.0).answer == "cannot tell"
+    assert use_of(0.6, 0.1, leak=True).answer == "cannot tell"
+
+
+def test_errors_that_explain_all_scatter_make_the_slope_a_lower_limit():
+    use = use_of(0.6, 0.1, factor=4)
+    assert (use.answer, use.least) == ("yes", True)
+    assert 0.2 < use.slope < 0.6
+    assert "or more" in str(use)
+    assert use_of(0.0, 0.2, factor=4).answer == "cannot tell"

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from lux.auditing import AuditSettings, Evidence, Kind, Report, summary
+from lux.auditing.evidence import ModelUse
+from lux.auditing.limits import Limit
 
 OWN = Evidence(Kind.OWN_LINES, "any lines?", 5.0, 1.0, 2.0, 1e-6, threshold=0.015)
 GROWTH = Evidence(Kind.LEAK_GROWTH, "any growth?", 1.0, 0.0, 1.0, 0.2, needed=math.inf)
@@ -57,3 +59,27 @@ def test_a_summary_has_a_row_for_each_report():
     assert table["own lines"][0] == 2.0
     assert np.isnan(table["own lines"][1])
     assert np.isnan(table["own_scatter"][1])
+
+
+@pytest.mark.parametrize(
+    ("verdict", "answer", "remark"),
+    [
+        ("guessed", "yes", "the tests of the flux do not confirm it"),
+        ("undecided", "yes", "the tests of the flux do not confirm it"),
+        ("leaked", "cannot tell", "what it follows may be the catalogue's error"),
+        ("guessed", "no", None),
+        ("known", "yes", None),
+        ("known", "no", None),
+    ],
+)
+def test_what_is_said_of_the_model_is_said_beside_the_verdict_and_a_contradiction_is_explained(verdict, answer, remark):
+    use = ModelUse(answer, 0.05, 0.02, False, 0.09)
+    report = Report("eu_fe", verdict, "because", (OWN,), limits=(Limit(Kind.ANY_LINE, 0.2, 0.01, 8.0),), model_use=use)
+    reason, limit, model = report.answers
+    assert reason == "because"
+    assert limit == "would be found in 95% of such surveys: any one line: 1 % deep (8 mA), 0.2 of its own variance"
+    said = f"does the model use it? {answer} (slope 0.05 +- 0.02 on the label's own part; 0.09 would be found)"
+    assert model == (f"{said}; {remark}" if remark else said)
+    assert all(f"  {line}" in str(report).splitlines() for line in report.answers)
+    content = json.loads(report.to_json())
+    assert (content["model_use"]["answer"], content["limits"][0]["kind"]) == (answer, "any one line")

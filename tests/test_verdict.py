@@ -14,11 +14,11 @@ OWN, STRONG, ANY = Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE
 GROWTH, CLOSER, CANARY = Kind.LEAK_GROWTH, Kind.CLOSER_THAN_NOISE, Kind.LABEL_CANARY
 
 
-def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, use=True):
+def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0):
     """Return the judgment where some kinds of evidence are significant and the others are not."""
-    counts = {*significant, Kind.MODEL_USE} if use else set(significant)
-    evidence = {name: Evidence(name, "?", 0.0, 0.0, 1.0, 1e-6 if name in counts else 0.5) for name in Kind}
-    evidence[GROWTH] = dataclasses.replace(evidence[GROWTH], statistic=5.0 if GROWTH in counts else 0.0, needed=needed)
+    evidence = {name: Evidence(name, "?", 0.0, 0.0, 1.0, 1e-6 if name in significant else 0.5) for name in Kind}
+    growth = 5.0 if GROWTH in significant else 0.0
+    evidence[GROWTH] = dataclasses.replace(evidence[GROWTH], statistic=growth, needed=needed)
     return judge(kind, evidence, sensitivity, AuditSettings())
 
 
@@ -36,6 +36,8 @@ def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, use=Tr
         ((OWN, CANARY), "leaked"),
         ((GROWTH, CLOSER), "leaked"),
         ((OWN, CLOSER), "known"),
+        ((Kind.MODEL_USE,), "guessed"),
+        ((OWN, Kind.MODEL_USE), "known"),
     ],
 )
 def test_a_verdict_follows_from_what_counts(significant, expected):
@@ -67,9 +69,7 @@ def test_a_guess_needs_power_and_scatter_to_be_explained():
 
 
 def test_the_reason_says_what_the_verdict_does_not():
-    assert judged(OWN, use=False).reason.endswith("no sign that this model uses it")
     assert "is not excluded" in judged(OWN, needed=math.inf).reason
-    assert "no sign" not in judged(use=False).reason
     assert judged(STRONG, ANY).reason.startswith(
         "the flux says more of it than the other labels do (strong features and"
     )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from lux.auditing import measurements
-from lux.auditing.evidence import collect, sensitivity
+from lux.auditing.evidence import Kind, collect, model_use, sensitivity
 from lux.auditing.label_lines import default_lines, label_kind
+from lux.auditing.limits import detection_limits
 from lux.auditing.model_outputs import LabelModel, interrogate
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
@@ -68,9 +69,11 @@ def audit(
         reason = f"only {n_test} test stars have the label; {settings.min_test_stars} are needed"
         return report("undecided", reason, stars_needed=settings.min_test_stars)
     measured = measurements.measure(_join(train, test), label, lines, seed, resolution, settings)
-    evidence, reach = collect(measured, interrogate(model, test, label, seed)), sensitivity(measured)
+    outputs = interrogate(model, test, label, seed)
+    evidence, reach = collect(measured, outputs), sensitivity(measured)
     kind = label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing)
     verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
+    in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
     return report(
         verdict,
         reason,
@@ -79,6 +82,8 @@ def audit(
         own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
         strongest=float(test.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
         stars_needed=stars_needed,
+        model_use=model_use(measured, outputs, evidence[Kind.MODEL_USE], reach, verdict == "leaked"),
+        limits=detection_limits(measured, evidence, reach, resolution, in_dex),
         wavelength=train.wavelength,
         significance=measured.lines,
     )

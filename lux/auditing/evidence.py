@@ -102,6 +102,42 @@ class Sensitivity:
     mean_square_error: float
     feature_significance: float
 
+    @property
+    def has_own_scatter(self) -> bool:
+        """Whether the label has scatter beyond the others that its catalogue's errors do not explain."""
+        return self.own_variance >= 2 * self.own_variance_error
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelUse:
+    """Whether the model's prediction follows the label's own part: what the other labels, as predicted, do not say.
+
+    Parameters
+    ----------
+    answer : {"yes", "no", "cannot tell"}
+        "yes" if the two are correlated significantly, "no" if they are not and a slope of ``settings.share_to_find``
+        would have been found, with ``settings.power``.
+    slope, error : float
+        Of the prediction on the label's own part, and its standard error; zero in a guess. In a prediction that is not
+        biased it is the share of the label's own variance that is predicted.
+    least : bool
+        Whether the slope is a lower limit, no allowance being made for the catalogue's errors: these as stated would
+        explain all of the label's own part.
+    findable : float
+        Slope that would have been found with that power.
+    """
+
+    answer: str
+    slope: float
+    error: float
+    least: bool
+    findable: float
+
+    def __str__(self) -> str:
+        """Return the answer with its numbers."""
+        found = f"slope {self.slope:.2f} +- {self.error:.2f}{' or more' if self.least else ''}"
+        return f"{self.answer} ({found} on the label's own part; {self.findable:.2f} would be found)"
+
 
 def collect(measured: Measured, outputs: ModelOutputs) -> dict[Kind, Evidence]:
     """Return the evidence on a label: that of the flux, of a leak, and of the model."""
@@ -205,16 +241,38 @@ def _canary(outputs: ModelOutputs, settings: AuditSettings) -> Evidence:
 
 def _model_use(measured: Measured, outputs: ModelOutputs) -> Evidence:
     """Return the evidence that the model uses what the flux says: that its prediction correlates with the label."""
-    settings = measured.design.settings
+    predicted, label, dof = _own_parts(measured, outputs)
+    statistic = np.sqrt(dof) * np.corrcoef(predicted, label)[0, 1] if np.any(predicted) else 0.0
+    return _evidence(Kind.MODEL_USE, statistic, (0, 1), stats.norm.sf(statistic), measured.design.settings)
+
+
+def _own_parts(measured: Measured, outputs: ModelOutputs) -> tuple[np.ndarray, np.ndarray, int]:
+    """Return what other predictions leave of the prediction and the label, (T,) each, and the degrees of freedom."""
     present = ~np.isnan(outputs.catalogue)
     predicted, catalogue = outputs.predicted[present], outputs.catalogue[present]
-    basis = measurements.label_basis(outputs.others[present], settings.stars_per_term)
+    basis = measurements.label_basis(outputs.others[present], measured.design.settings.stars_per_term)
     residual, label = measurements.partial_out(predicted, basis), measurements.partial_out(catalogue, basis)
-    dof = max(0, len(predicted) - basis.shape[1])
     # What rounding leaves of a prediction that is constant, or that the others determine, is no prediction.
     independent = np.std(residual) > 1e-6 * np.std(predicted) + 1e-12 * np.max(np.abs(predicted))
-    statistic = np.sqrt(dof) * np.corrcoef(residual, label)[0, 1] if independent else 0.0
-    return _evidence(Kind.MODEL_USE, statistic, (0, 1), stats.norm.sf(statistic), settings)
+    return residual * independent, label, max(0, len(predicted) - basis.shape[1])
+
+
+def model_use(
+    measured: Measured, outputs: ModelOutputs, evidence: Evidence, reach: Sensitivity, leak: bool
+) -> ModelUse:
+    """Return whether the model uses the label; after a leak this cannot be told from its use of the noise."""
+    settings = measured.design.settings
+    predicted, label, dof = _own_parts(measured, outputs)
+    products = predicted * label
+    variance = reach.own_variance if reach.has_own_scatter else np.sum(label**2) / dof
+    slope = float(np.sum(products) / dof / variance)
+    error = float(np.sqrt(np.sum((products - products.mean()) ** 2)) / dof / variance)
+    scale = reach.own_variance_error / variance if reach.has_own_scatter else 0.0
+    findable = error * float(stats.norm.isf(settings.significance) + stats.norm.isf(1 - settings.power))
+    answer = "no" if reach.has_own_scatter and findable < settings.share_to_find else "cannot tell"
+    if evidence.significant:
+        answer = "cannot tell" if leak else "yes"
+    return ModelUse(answer, slope, float(np.hypot(error, slope * scale)), not reach.has_own_scatter, findable)
 
 
 def _gradient(measured: Measured, gradient: np.ndarray) -> Evidence:

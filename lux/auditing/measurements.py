@@ -47,6 +47,10 @@ class Design:
         Pixels within reach of an own line.
     star_noise : (N,) array
         Typical size of a star's line scores, the root of what its spectrum can tell of a line.
+    probed : (L + K,) array of int
+        Pixels at which it was asked what a line would do: those of the own lines, then some of the others.
+    response : (N, L + K) array
+        By how much a line there, of all of the flux at its center, raises each star's score.
     settings : AuditSettings
     """
 
@@ -60,6 +64,8 @@ class Design:
     own_pixels: np.ndarray
     near_own: np.ndarray
     star_noise: np.ndarray
+    probed: np.ndarray
+    response: np.ndarray
     settings: AuditSettings
 
     @property
@@ -185,7 +191,13 @@ def _prepare(
     usable = np.sum(np.isfinite(catalogue), axis=0) > survey.n_stars // 2
     usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
     inferred = _inferred(basis, catalogue[:, usable], folds)
-    line_scores = _line_scores(survey, deviation, basis, resolution, settings.clip)
+    weight, residual = _weighted_residual(survey, deviation, basis)
+    profile = line_kernel(survey.wavelength, resolution=resolution)
+    kernel = line_kernel(survey.wavelength, autocorrelation(residual, weight, survey.wavelength), resolution)
+    scores = correlate1d(-residual * weight, kernel, axis=1, mode="constant")
+    line_scores = _clip_scores(partial_out(scores, basis.astype(np.float32)), settings.clip)
+    off_lines = np.flatnonzero(~near_own)
+    probed = np.concatenate([own_pixels, off_lines[:: max(1, len(off_lines) // settings.n_probed)]])
     return Design(
         wavelength=survey.wavelength,
         labels=survey.labels[:, column],
@@ -197,6 +209,8 @@ def _prepare(
         own_pixels=own_pixels,
         near_own=near_own,
         star_noise=_star_noise(line_scores),
+        probed=probed,
+        response=_line_response(weight, mean, profile * kernel, probed),
         settings=settings,
     )
 
@@ -336,22 +350,26 @@ def label_basis(labels: np.ndarray, stars_per_term: int) -> np.ndarray:
     return np.linalg.qr(np.column_stack([np.ones(len(labels)), terms]))[0]
 
 
-def _line_scores(
-    survey: Survey, deviation: np.ndarray, basis: np.ndarray, resolution: float, clip: float
-) -> np.ndarray:
-    """Return the score of absorption by an unresolved line at each pixel, (N, D), with the nuisances taken out.
-
-    The noise is as correlated along the pixels as what the nuisances leave.
-    """
-    projection = basis.astype(np.float32)
+def _weighted_residual(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weight (N, D) of each pixel, and the deviations (N, D) with the nuisances taken out."""
     good = survey.ivar > 0
-    residual = np.where(good, partial_out(deviation, projection), 0)
+    residual = np.where(good, partial_out(deviation, basis.astype(np.float32)), 0)
     excess = np.sum(good * (residual**2 - 1 / np.where(good, survey.ivar, np.inf)), axis=0)
     scatter = np.maximum(0, excess / np.maximum(good.sum(axis=0), 1))
-    weight = pixel_weight(survey.ivar, scatter).astype(np.float32)
-    kernel = line_kernel(survey.wavelength, autocorrelation(residual, weight, survey.wavelength), resolution)
-    scores = correlate1d(-residual * weight, kernel, axis=1, mode="constant")
-    return _clip_scores(partial_out(scores, projection), clip)
+    return pixel_weight(survey.ivar, scatter).astype(np.float32), residual
+
+
+def _line_response(weight: np.ndarray, mean: np.ndarray, taps: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Return by how much a line at some pixels (K,) raises the scores (N, K), which weight (N, D) the mean flux (D,).
+
+    The taps are those of the score times the profile of the line.
+    """
+    response = np.zeros((len(weight), len(pixels)), np.float32)
+    for offset, tap in enumerate(taps, -(len(taps) // 2)):
+        inside = (pixels + offset >= 0) & (pixels + offset < len(mean))
+        columns = (pixels + offset)[inside]
+        response[:, inside] += weight[:, columns] * (tap * mean[columns]).astype(np.float32)
+    return response
 
 
 def _clip_scores(scores: np.ndarray, clip: float, most: int = 400) -> np.ndarray:

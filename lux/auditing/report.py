@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from lux.auditing.evidence import Evidence, Kind
+from lux.auditing.evidence import Evidence, Kind, ModelUse
+from lux.auditing.limits import Limit
 from lux.auditing.settings import AuditSettings
 from lux.storage import atomic_write
 
@@ -37,6 +38,11 @@ class Report:
         Wavelength of the most significant line outside the own lines, Angstrom.
     stars_needed : int or None
         How many stars would decide, where the verdict is "undecided" for want of stars.
+    model_use : ModelUse or None
+        Whether the model uses the label; the verdict says whether the flux has it.
+    limits : tuple of Limit
+        The weakest traces of the label in the flux that would have been found, by kind of evidence; none if the label
+        has no scatter of its own.
     wavelength, significance : (D,) arrays or None
         The survey's pixels, and how significantly absorption at each correlates with the label beyond the other labels,
         in standard deviations.
@@ -54,6 +60,8 @@ class Report:
     own_scatter: float = float("nan")
     strongest: float = float("nan")
     stars_needed: int | None = None
+    model_use: ModelUse | None = None
+    limits: tuple[Limit, ...] = ()
     wavelength: np.ndarray | None = dataclasses.field(default=None, repr=False)
     significance: np.ndarray | None = dataclasses.field(default=None, repr=False)
     settings: AuditSettings = AuditSettings()
@@ -68,6 +76,27 @@ class Report:
         about = {"label": self.label, "verdict": self.verdict, "settings": dataclasses.asdict(self.settings)}
         return Table(values, meta=about)
 
+    @property
+    def answers(self) -> list[str]:
+        """What the report says in words: of the flux, of what it could not have seen in it, and of the model."""
+        said = [self.reason]
+        if self.limits:
+            said.append(
+                f"would be found in {self.settings.power:.0%} of such surveys: " + "; ".join(map(str, self.limits))
+            )
+        if self.model_use is not None:
+            said.append(f"does the model use it? {self.model_use}{self._remark()}")
+        return said
+
+    def _remark(self) -> str:
+        """Return what explains an answer about the model that seems to contradict the verdict on the flux."""
+        answer = None if self.model_use is None else self.model_use.answer
+        if answer == "yes" and self.verdict in ("guessed", "undecided"):
+            return "; the tests of the flux do not confirm it"
+        if answer == "cannot tell" and self.verdict == "leaked":
+            return "; what it follows may be the catalogue's error"
+        return ""
+
     def __contains__(self, name: str) -> bool:
         return any(item.name == name for item in self.evidence)
 
@@ -80,7 +109,7 @@ class Report:
         raise KeyError(f"the audit of {self.label} has no evidence {str(name)!r}; it has {given or 'none at all'}")
 
     def __str__(self) -> str:
-        lines = [f"{self.label}: {self.verdict}", f"  {self.reason}"]
+        lines = [f"{self.label}: {self.verdict}", *(f"  {answer}" for answer in self.answers)]
         if self.evidence:
             lines.append(f"  {'evidence':<22}{'statistic':>11}{'by chance':>19}{'p':>11}{'counts':>8}")
         for item in self.evidence:

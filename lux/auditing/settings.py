@@ -56,6 +56,8 @@ class AuditSettings:
         Change of a prediction, in units of its standard deviation, that shows that it reads the test stars' labels.
     max_own_lines : int
         Most own lines of an element by default, the strongest ones.
+    n_probed : int
+        At about so many pixels off the own lines it is asked how weak a line could be seen.
     dense_spacing : float
         An element with a line in each such stretch of spectrum (Angstrom) leaves no place that is not its own.
     """
@@ -84,6 +86,7 @@ class AuditSettings:
     min_error_share: float = 0.05
     min_shift: float = 1e-3
     max_own_lines: int = 30
+    n_probed: int = 200
     dense_spacing: float = 4.0
 
     def min_growth(self, expected: float) -> float:

@@ -30,8 +30,6 @@ def judge(
     judgment = _leak(evidence, sensitivity) or _knowledge(label_kind, evidence, sensitivity)
     judgment = judgment or _guess(evidence[Kind.STRONG_FEATURES], sensitivity, settings)
     reason = judgment.reason
-    if judgment.verdict in ("known", "proxy") and not evidence[Kind.MODEL_USE].significant:
-        reason += "; there is no sign that this model uses it"
     if judgment.verdict in ("known", "proxy") and evidence[Kind.LEAK_GROWTH].needed == np.inf:
         reason += "; a leak of the catalogue's errors, which are too alike or the evidence too weak, is not excluded"
     return judgment._replace(reason=reason)
@@ -75,7 +73,7 @@ def _knowledge(label_kind: str, evidence: Mapping[Kind, Evidence], sensitivity: 
 
 
 def _guess(strong: Evidence, sensitivity: Sensitivity, settings: AuditSettings) -> Judgment:
-    if sensitivity.own_variance < 2 * sensitivity.own_variance_error:
+    if not sensitivity.has_own_scatter:
         reason = "beyond the other labels it has no scatter but its catalogue errors: nothing to know"
         return Judgment("undecided", reason)
     needed = strong.null_scatter * (stats.norm.isf(settings.significance) + stats.norm.isf(1 - settings.power))

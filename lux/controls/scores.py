@@ -98,9 +98,9 @@ def smallest_depth(
     return Estimate(value, float(low), float(high))
 
 
-def fraction(hits: int, total: int) -> Estimate:
-    """Return a fraction with its 68 % Wilson interval."""
-    interval = binomtest(hits, total).proportion_ci(1 - 2 * norm.sf(1), method="wilson")
+def fraction(hits: int, total: int, level: float = 1 - 2 * float(norm.sf(1))) -> Estimate:
+    """Return a fraction with its Wilson interval, of 68 % by default."""
+    interval = binomtest(hits, total).proportion_ci(level, method="wilson")
     return Estimate(hits / total, float(interval.low), float(interval.high))
 
 

@@ -22,7 +22,7 @@ def page(report: Any) -> plt.Figure:
         raise ValueError(f"the report on {report.label} holds no evidence to draw: {report.reason}")
     shown = [item for item in report.evidence if item.null_scatter > 0]
     figure, (top, bottom) = new_figure(2, height=6.4, gridspec_kw={"height_ratios": [1, 0.11 * len(shown) + 0.15]})
-    reason = "\n".join(textwrap.wrap(report.reason, 78))
+    reason = "\n".join(line for answer in report.answers for line in textwrap.wrap(answer, 74))
     figure.suptitle(f"{label_text(report.label, with_unit=False)}: {report.verdict}", fontsize=14)
     stars = f"{report.n_stars} stars, {report.n_test} of them not used in training"
     top.set_title(f"{reason}\n{stars}", fontsize=10, loc="left")

@@ -1,0 +1,74 @@
+"""What an audit says it would have found is found about as often as it says, where just that is planted."""
+
+import numpy as np
+import pytest
+from linear_truth import OWN_SCATTER, survey_with_own_part
+
+from lux.auditing import AuditSettings, Kind, measurements
+from lux.auditing.evidence import collect, sensitivity
+from lux.auditing.limits import Limit, detection_limits
+from lux.auditing.model_outputs import ModelOutputs
+from lux.spectroscopy.line_detection import RESOLUTION, equivalent_width, line_sigma
+
+SETTINGS = AuditSettings(n_surrogates=40, n_moved_lists=300)
+PLACES = {Kind.OWN_LINES: (15115.0, 15145.0), Kind.ANY_LINE: (15130.0,)}
+
+
+def look(survey, seed, lines=()):
+    """Return what was measured, the evidence from the flux, and the limits by kind."""
+    measured = measurements.measure(survey, "label_0", lines, seed, settings=SETTINGS)
+    nothing = np.zeros(survey.n_stars)
+    outputs = ModelOutputs(nothing, nothing, nothing, nothing[:, None], measured.design.labels, None)
+    evidence = collect(measured, outputs)
+    limits = detection_limits(measured, evidence, sensitivity(measured), RESOLUTION, in_dex=True)
+    return measured, evidence, {limit.kind: limit for limit in limits}
+
+
+def with_lines(survey, own, depth, places):
+    """Plant lines of a mean depth that are deeper, as weak lines are, where the abundance is larger."""
+    pixels = (survey.wavelength - np.array(places)[:, None]) / np.median(np.diff(survey.wavelength))
+    profile = np.exp(-0.5 * (pixels / line_sigma(survey.wavelength)) ** 2).sum(axis=0)
+    return survey.replace(flux=survey.flux * (1 - depth * (1 + np.log(10) * own)[:, None] * profile))
+
+
+def with_feature(survey, own, share, measured, seed):
+    """Let strong features, and no longer chance alone, say a share of the label's own part."""
+    components = measured.design.basis[:, 1:20]
+    told = measurements.partial_out(components @ np.random.default_rng(seed).normal(size=19), measured.design.others)
+    new = np.sqrt(share) * OWN_SCATTER * told / told.std() + np.sqrt(1 - share) * own
+    return survey.replace(labels=survey.labels + (new - own)[:, None] * (np.arange(3) == 0))
+
+
+@pytest.mark.parametrize("kind", [Kind.OWN_LINES, Kind.ANY_LINE, Kind.STRONG_FEATURES])
+def test_what_is_planted_at_the_limit_is_found_and_half_of_it_is_not(kind):
+    found = {0.4: 0, 1.0: 0}
+    for seed in range(20):
+        survey, own = survey_with_own_part(seed)
+        lines = PLACES[kind] if kind is Kind.OWN_LINES else ()
+        measured, _, limits = look(survey, seed, lines)
+        for factor in found:
+            if kind is Kind.STRONG_FEATURES:
+                planted = with_feature(survey, own, factor * limits[kind].share, measured, seed)
+            else:
+                planted = with_lines(survey, own, factor * limits[kind].depth, PLACES[kind])
+            found[factor] += look(planted, seed, lines)[1][kind].significant
+    assert found[1.0] >= 17
+    assert found[0.4] <= 13
+
+
+def test_depth_width_and_share_are_those_of_a_weak_line():
+    _, _, limits = look(survey_with_own_part(0)[0], 0, PLACES[Kind.OWN_LINES])
+    own, anywhere = limits[Kind.OWN_LINES], limits[Kind.ANY_LINE]
+    assert own.width == pytest.approx(float(equivalent_width(own.depth, 15130.0)))
+    assert 0 < own.share < anywhere.share < 1
+    assert own.depth < anywhere.depth
+    assert str(own).startswith(f"own lines: {100 * own.depth:.2g} % deep ({own.width:.2g} mA)")
+    assert np.isnan(limits[Kind.STRONG_FEATURES].depth)
+
+
+def test_no_limit_is_given_where_none_can_be():
+    survey, _ = survey_with_own_part(0)
+    assert look(survey.replace(label_err=4 * survey.label_err), 0)[2] == {}
+    short = [look(survey[:count], 0)[2][Kind.STRONG_FEATURES].share for count in (300, 120)]
+    assert short[0] < short[1]
+    assert str(Limit(Kind.STRONG_FEATURES, float("inf"))) == "strong features: not even all of its own variance"
