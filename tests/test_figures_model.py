@@ -50,6 +50,7 @@ def test_every_figure_of_both_chapters_is_drawn(survey):
         model_figures.graphical_model(),
         model_figures.convergence({"noise": model.history_[-1] - model.history_}),
         model_figures.latent_stories({"one": strength, "two": strength}, names),
+        model_figures.unfinished((0, 1, 10), np.linspace(1, 0, 12).reshape(4, 3), names),
         model_figures.latent_numbers({2: np.ones(3), 4: np.full(3, 0.9)}, names, 4),
         model_figures.reconstruction(test, model.predict_flux(test), 0, windows),
         transfer_figures.one_to_one_grid(test, prediction, names),

@@ -7,16 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from lux.diagnostics import transfer
+from lux.diagnostics import initialization, transfer
 from lux.diagnostics.probing import latent_label_correlations
 from lux.diagnostics.reconstruction import Residuals, residuals_by_chip
 from lux.figures import label_name, label_text
 from lux.models.lux import Lux
 from lux.models.prediction import Prediction
+from lux.models.starts import labels_as_latents
 from lux.paper.record import Record
 from lux.paper.setup import Chapter, Windows
+from lux.paper.subject import audited_label
 from lux.survey import Survey
 
+# After how many steps of the optimizer to look at latents of test stars that began at their labels.
+_STEPS, _EARLY = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000), 30
 _RESIDUAL_COLUMNS = {
     "robust scatter": ("scatter", ".4f"),
     "RMS": ("rms", ".4f"),
@@ -55,6 +59,41 @@ def starts(chapter: Chapter, train: Survey) -> dict[str, Lux]:
     chapter.record("fit_seconds", time.perf_counter() - started, unit="s", digits=2, varies=True)
     fits["labels"] = chapter.model(train, start="labels")
     return fits | {"noise": chapter.model(train, start="random", seed=chapter.seed)}
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """R squared (S + 1, M) of test labels after `steps` (S,) of a fit that began with them; last, when it is solved."""
+
+    steps: tuple[int, ...]
+    label_names: tuple[str, ...]
+    explained: np.ndarray
+
+
+def record_unfinished(chapter: Chapter, survey: Survey) -> Unfinished:
+    """Record what latents of test stars that start at their labels tell of the chapter's label and of a canary.
+
+    The model is the published one after its five rounds; it is trained with the canary.
+    """
+    record, steps = chapter.record, _STEPS[:6] if chapter.quick else _STEPS
+    name = audited_label(survey)
+    train, test = initialization.with_canary(survey, chapter.seed).split(0.2, seed=chapter.seed)
+    train, test = train[:1500], test[:200]
+    model = chapter.published_model(train, max_cycles=5)
+    path = initialization.unfinished_latents(model, test, labels_as_latents(test, model.n_latents), steps)
+    path = np.append(path, model.infer_latents(test)[None], axis=0)
+    residual = test.labels - model.a_ - path @ model.A_.T
+    explained = 1 - np.nanmean(residual**2, axis=1) / np.nanvar(test.labels, axis=0)
+    early = steps.index(_EARLY)
+    record("unfinished_label", label_name(name))
+    record.numbers(
+        unfinished_train=train.n_stars, unfinished_test=test.n_stars, early_steps=_EARLY, last_steps=steps[-1]
+    )
+    for key, label in (("canary", initialization.CANARY), ("label", name)):
+        column = explained[:, test.label_index(label)]
+        values = {f"{key}_early": column[early], f"{key}_last": column[-2], f"{key}_solved": column[-1]}
+        record.numbers(digits=2, **values)
+    return Unfinished(steps, test.label_names, explained)
 
 
 def record_errors(record: Record, model: Lux, prediction: Prediction, test: Survey) -> None:

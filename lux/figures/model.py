@@ -68,6 +68,21 @@ def convergence(deficits: Mapping[str, np.ndarray]) -> plt.Figure:
 
 
 @paper_style()
+def unfinished(steps: Sequence[int], explained: np.ndarray, label_names: Sequence[str]) -> plt.Figure:
+    """Draw R squared (S + 1, M) of labels after some steps (S,) of a fit that began with them, its solution dashed."""
+    figure, axis = new_figure(height=3.4)
+    for column, (name, marker) in enumerate(zip(label_names, "osD^vP", strict=False)):
+        (line,) = axis.plot(steps, explained[:-1, column], marker=marker, label=label_text(name, with_unit=False))
+        axis.axhline(explained[-1, column], color=line.get_color(), lw=0.9, ls="--")
+    axis.set_xscale("symlog", linthresh=1, linscale=0.4)
+    axis.set(
+        xlim=(0, 1.2 * steps[-1]), ylabel="held-out R²", xlabel="steps of the optimizer (0: the labels themselves)"
+    )
+    axis.legend(ncols=2, loc="lower left")
+    return figure
+
+
+@paper_style()
 def latent_stories(panels: Mapping[str, np.ndarray], label_names: Sequence[str]) -> plt.Figure:
     """Draw how strongly each latent follows each label, (M, P) absolute correlations, one panel per fit or gauge.
 
