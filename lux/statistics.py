@@ -56,6 +56,17 @@ class PermutationTest:
         return float(np.quantile(self.null, 1 - level))
 
 
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Return the p-values (K,) of K tests adjusted for their number (Holm 1979, Scand. J. Stat. 6, 65).
+
+    Those below a level are significant together: the probability of any false one among them is at most the level.
+    """
+    p_values = np.asarray(p_values, float)
+    order = np.argsort(p_values)
+    steps = np.maximum.accumulate(p_values[order] * np.arange(len(order), 0, -1))
+    return np.minimum(1, steps[np.argsort(order)])
+
+
 def bootstrap_rows(count: int, n_draws: int = 500, seed: int | np.random.Generator = 0, block: int = 1) -> np.ndarray:
     """Return which rows of a sample each bootstrap draw takes, (n_draws, count), with replacement.
 

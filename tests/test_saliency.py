@@ -102,6 +102,18 @@ def test_no_rotation_of_the_latents_moves_a_map(model, survey, statistic):
         np.testing.assert_allclose(rotated, expected, atol=1e-5 * np.abs(expected).max())
 
 
+def test_a_label_that_only_follows_the_others_keeps_their_map_when_shuffled_and_no_label_does_else(model, survey):
+    own = saliency.backward_map(model, survey).of("label_2")
+    combined = saliency.explained_by_other_labels(saliency.backward_map(model, survey), "label_2")[0]
+    likeness = {}
+    for follows in (False, True):
+        maps = saliency.permuted_label_maps(model, survey, "label_2", follows=follows, n_permutations=40)
+        likeness[follows] = [np.corrcoef(each, combined)[0, 1] for each in maps]
+    assert np.corrcoef(own, combined)[0, 1] > 0.1
+    assert np.mean(likeness[True]) > 0.9
+    assert abs(np.mean(likeness[False])) < 0.3
+
+
 def test_the_excess_map_finds_what_the_other_labels_do_not_hold_and_only_that():
     survey = linear_survey(n_stars=900, n_pixels=120, n_latents=3, n_labels=3, seed=7)
     generator = np.random.default_rng(0)

@@ -10,6 +10,7 @@ from lux.statistics import (
     PermutationTest,
     bootstrap,
     bootstrap_rows,
+    holm,
     out_of_fold,
     quadratic_terms,
     robust_std,
@@ -40,6 +41,15 @@ def test_the_p_value_counts_the_observed_value_among_the_null():
 
 def test_the_threshold_is_the_quantile_of_the_null():
     assert PermutationTest(0.0, np.arange(101.0)).threshold(0.05) == pytest.approx(95)
+
+
+def test_holm_multiplies_the_smallest_by_all_tests_the_next_by_one_less_and_never_steps_back():
+    np.testing.assert_allclose(holm(np.array([0.01, 0.5, 0.012, 0.9])), [0.04, 1.0, 0.04, 1.0])
+
+
+def test_holm_calls_a_false_one_among_many_as_rarely_as_stated():
+    p_values = np.random.default_rng(0).uniform(size=(4000, 12))
+    assert np.mean([np.any(holm(row) < 0.05) for row in p_values]) == pytest.approx(0.05, abs=0.01)
 
 
 def test_the_bootstrap_is_that_of_scipy():

@@ -1,6 +1,6 @@
 """Numbers and tables of the chapter on saliency."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.stats import norm
 
 from lux.diagnostics import line_matching, saliency
-from lux.diagnostics.line_matching import LineMatch, Neighbor, Spikes
+from lux.diagnostics.line_matching import Neighbor, Spikes
 from lux.diagnostics.saliency import ExcessMap, SaliencyMap
 from lux.figures import label_text
 from lux.models.lux import Lux
@@ -21,12 +21,15 @@ from lux.spectroscopy.airglow import observed_velocity
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import line_sigma
 from lux.spectroscopy.lines import R_PROCESS_FRACTION, heavy_element_lines, load_lines, strongest, vacuum_to_air
+from lux.statistics import PermutationTest, holm
 from lux.survey import Survey
 
 _ELEMENTS = ("Fe", "Mg", "Si", "Ti", "Ca", "Al", "Mn", "Ni", "OH", "CO", "CN")
 _HEAVY = "Rb to Yb"
 # Where the published study saw a line of cesium, vacuum Angstrom (Horta et al. 2026).
 _PEAK = 15_241.0
+# First and last vacuum wavelength of each chip, Angstrom.
+CHIPS = ((15_145, 15_810), (15_857, 16_435), (16_474, 16_955))
 _KINDS = {"air wavelength": "air value on vacuum grid", "night sky": "airglow"}
 
 
@@ -116,18 +119,38 @@ def map_panels(maps: Maps, excess: ExcessMap, survey: Survey, name: str) -> list
     ]
 
 
-def record_spikes(chapter: Chapter, maps: Maps, model: Lux, survey: Survey, name: str) -> Spikes:
-    """Record how many spikes the backward map of each label has, and those of shuffled labels; return the label's."""
-    record, wavelength, labels = chapter.record, survey.wavelength, survey.label_names
+@dataclass(frozen=True)
+class Nulls:
+    """Backward maps (n, D) of a label shuffled among the stars, and of one that only follows the other labels."""
+
+    shuffled: np.ndarray
+    follower: np.ndarray
+
+    @property
+    def band(self) -> np.ndarray:
+        """Between which values 95 % of the maps of shuffled labels lie at each pixel, (2, D)."""
+        return np.percentile(self.shuffled, [2.5, 97.5], axis=0)
+
+
+def nulls_of(chapter: Chapter, model: Lux, survey: Survey, name: str) -> Nulls:
+    """Return the maps against which the backward map of a label is held."""
+    options = {"n_permutations": 60 if chapter.quick else 1000, "seed": chapter.seed}
+    maps = [saliency.permuted_label_maps(model, survey, name, follows=each, **options) for each in (False, True)]
+    return Nulls(*maps)
+
+
+def record_spikes(record: Record, maps: Maps, nulls: Nulls, survey: Survey, name: str) -> Spikes:
+    """Record how many spikes the backward map of each label has, and those of both nulls; return the label's."""
+    wavelength, labels = survey.wavelength, survey.label_names
     spikes = {label: line_matching.find_spikes(wavelength, maps.backward.of(label)) for label in labels}
-    n_permutations = 60 if chapter.quick else 200
-    shuffled = saliency.permuted_label_maps(model, survey, name, n_permutations=n_permutations, seed=chapter.seed)
-    null = [len(line_matching.find_spikes(wavelength, each)) for each in shuffled]
-    record("n_spikes", len(spikes[name]))
+    record.numbers(n_spikes=len(spikes[name]), n_permutations=len(nulls.shuffled))
     record("spike_height", line_matching.SPIKE_HEIGHT, digits=1)
     record("tolerance", line_matching.TOLERANCE_KMS, unit="km/s", digits=2)
-    low, high = np.percentile(null, [2.5, 97.5])
-    record("null_spikes", float(np.median(null)), interval=(float(low), float(high)))
+    for key, null in (("null", nulls.shuffled), ("follower", nulls.follower)):
+        counts = np.array([len(line_matching.find_spikes(wavelength, each)) for each in null], float)
+        low, high = np.percentile(counts, [2.5, 97.5])
+        record(f"{key}_spikes", float(np.median(counts)), interval=(float(low), float(high)))
+        record(f"{key}_p", PermutationTest(len(spikes[name]), counts).p_value, digits=2)
     columns = {
         "label": [label_text(label, False) for label in labels],
         "spikes": [len(spikes[label]) for label in labels],
@@ -138,32 +161,36 @@ def record_spikes(chapter: Chapter, maps: Maps, model: Lux, survey: Survey, name
     return spikes[name]
 
 
-def match_with_elements(spikes: Spikes, wavelength: np.ndarray, seed: int) -> dict[str, LineMatch]:
-    """Match spikes with the strongest lines of each element, and with all lines of heavy elements."""
+def record_matches(record: Record, spikes: Spikes, wavelength: np.ndarray, seed: int) -> None:
+    """Record at the strongest lines of which elements the spikes lie, at lines of heavy ones, and at any of these."""
     lines = load_lines()
     strength = np.ravel(line_strength([4750.0], [2.5], [-0.2], lines=lines))
-    places = {_HEAVY: heavy_element_lines().wavelength}
+    places = {}
     for element in _ELEMENTS:
         own = lines.element == element
         places[element] = strongest(lines[own], strength[own], 30).wavelength
-    order = (*_ELEMENTS, _HEAVY)
-    return {each: line_matching.match_lines(spikes, places[each], wavelength, seed=seed) for each in order}
-
-
-def record_matches(record: Record, matches: Mapping[str, LineMatch]) -> None:
-    """Record at lines of which elements the spikes lie."""
+    places[_HEAVY] = heavy_element_lines().wavelength
+    matches = {each: line_matching.match_lines(spikes, at, wavelength, seed=seed) for each, at in places.items()}
+    p_values = np.array([each.test.p_value for each in matches.values()])
+    adjusted = holm(p_values)
     columns = {
         "lines of": list(matches),
         "found": [each.n_matched for each in matches.values()],
         "by chance": [each.expected for each in matches.values()],
-        "p": [each.test.p_value for each in matches.values()],
+        "p": p_values.tolist(),
+        "p, twelve tests": adjusted.tolist(),
     }
-    record.table("spikes_at_lines", columns, formats={"by chance": ".1f", "p": ".4f"})
-    favored = [element for element, each in matches.items() if each.test.p_value < 0.01]
+    formats = {"by chance": ".1f", "p": ".4f", "p, twelve tests": ".3f"}
+    record.table("spikes_at_lines", columns, formats=formats)
+    favored = [element for element, p_value in zip(matches, adjusted, strict=True) if p_value < 0.05]
     record("favoured", ", ".join(favored) if favored else "no element")
     heavy = matches[_HEAVY]
-    record("heavy_matched", heavy.n_matched)
+    record.numbers(heavy_matched=heavy.n_matched, n_tests=len(matches))
+    record("heavy_needed", int(np.quantile(heavy.test.null, 0.95, method="higher")) + 1)
     record.numbers(digits=2, heavy_expected=heavy.expected, heavy_p=heavy.test.p_value)
+    anywhere = line_matching.match_lines(spikes, np.concatenate([*places.values()]), wavelength, seed=seed)
+    record("any_matched", anywhere.n_matched)
+    record.numbers(digits=2, any_expected=anywhere.expected, any_p=anywhere.test.p_value)
 
 
 def record_signal(record: Record, maps: Maps, excess: ExcessMap, survey: Survey) -> str:

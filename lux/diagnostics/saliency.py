@@ -172,11 +172,8 @@ def excess_map(model: "Lux", survey: Survey, name: str, *, n_permutations: int =
     n_permutations, seed : int
     """
     present = np.isfinite(survey.label(name))
-    prediction = model.predict_labels(survey)
-    others = np.delete(prediction.labels, prediction.names.index(name), axis=1)
     # The other labels are regressed out of the permuted excess once more, as they were of the excess itself.
-    design = np.column_stack([np.ones(present.sum()), quadratic_terms(others)[present]])
-    basis = np.linalg.qr(design)[0]
+    basis = _other_labels(model, survey, name)
     excess = survey.label(name)[present]
     excess = excess - basis @ (basis.T @ excess)
     generator = np.random.default_rng(seed)
@@ -191,18 +188,44 @@ def excess_map(model: "Lux", survey: Survey, name: str, *, n_permutations: int =
 
 
 def permuted_label_maps(
-    model: "Lux", survey: Survey, name: str, *, n_permutations: int = 200, seed: int = 0
+    model: "Lux", survey: Survey, name: str, *, follows: bool = False, n_permutations: int = 200, seed: int = 0
 ) -> np.ndarray:
     """Return backward maps (n, D) of a label shuffled among the stars: what the map of nothing looks like.
 
     The data-randomisation test (Adebayo et al. 2018). The latents are those that the flux gives under the fitted B: one
     label of five hardly moves it, so that only the regression of the label on the latents is repeated.
+
+    Parameters
+    ----------
+    model : Lux
+        Fitted.
+    survey : Survey
+    name : str
+    follows : bool
+        Shuffle only what the label holds beyond the other labels, as inferred from flux: the maps are those of a label
+        that follows the others as this one does and has no line.
+    n_permutations, seed : int
     """
     present = np.isfinite(survey.label(name))
     label, latents = survey.label(name)[present], model.infer_latents(survey)[present]
+    expected = np.zeros_like(label)
+    if follows:
+        basis = _other_labels(model, survey, name)
+        expected = basis @ (basis.T @ label)
     generator = np.random.default_rng(seed)
-    permuted = np.stack([generator.permutation(label) for _ in range(n_permutations)])
+    permuted = np.stack([expected + generator.permutation(label - expected) for _ in range(n_permutations)])
     return _regressed(permuted, latents, model.latent_jacobian(survey))[0]
+
+
+def _other_labels(model: "Lux", survey: Survey, name: str) -> np.ndarray:
+    """Return an orthonormal basis (n, K) of the other labels inferred from flux, of stars that have the label.
+
+    It spans a constant and their `quadratic_terms`.
+    """
+    prediction = model.predict_labels(survey)
+    others = np.delete(prediction.labels, prediction.names.index(name), axis=1)
+    present = np.isfinite(survey.label(name))
+    return np.linalg.qr(np.column_stack([np.ones(len(others)), quadratic_terms(others)])[present])[0]
 
 
 def _regressed(labels: np.ndarray, latents: np.ndarray, response: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,17 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 
-from lux.figures import COLORS, label_rows, label_text, mark_lines, new_figure, paper_style, with_gaps, write_cells
+from lux.figures import (
+    COLORS,
+    chip_panels,
+    label_rows,
+    label_text,
+    mark_lines,
+    new_figure,
+    paper_style,
+    with_gaps,
+    write_cells,
+)
 
 
 @paper_style()
@@ -32,6 +42,32 @@ def map_rows(rows: Sequence[tuple], *, limits: tuple[float, float] | None = None
         axis.set_title(title)
         mark_lines(axis, places)
     np.atleast_1d(axes)[-1].set_xlabel("vacuum wavelength (Å)")
+    return figure
+
+
+@paper_style()
+def map_with_lines(
+    wavelength: np.ndarray,
+    values: np.ndarray,
+    band: np.ndarray,
+    lines: Sequence[tuple[float, str]],
+    chips: Sequence[tuple[float, float]],
+) -> plt.Figure:
+    """Draw the backward map of a label (D,), a panel per chip, over the `band` (2, D) of shuffled labels.
+
+    `lines`, pairs of a vacuum wavelength in Angstrom and a species, are marked; `chips` are (first, last) wavelengths.
+    """
+    figure, axes = chip_panels(chips, height=7.0)
+    x, low = with_gaps(wavelength, band[0])
+    _, high = with_gaps(wavelength, band[1])
+    for axis in axes:
+        axis.fill_between(x, low, high, color=COLORS["undecided"], alpha=0.5, linewidth=0)
+        axis.plot(*with_gaps(wavelength, values), color=COLORS["model"], linewidth=0.6)
+        mark_lines(axis, lines)
+    reach = np.max(np.abs(values))
+    axes[0].set_ylim(-1.05 * reach, 1.7 * reach)
+    axes[1].set_ylabel("backward map (label units per unit of flux)")
+    axes[-1].set_xlabel("vacuum wavelength (Å)")
     return figure
 
 
