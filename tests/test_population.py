@@ -128,6 +128,7 @@ def test_the_discs_relation_expects_too_little_europium_of_accreted_stars():
     stars = draw_stars(MANY, 1, population="gse")
     excess = stars.label("eu_fe") - expected_europium(stars.fe_h, stars.alpha_fe)
     assert 0.1 < np.median(excess) < 0.2
+    assert np.array_equal(stars.eu_expected, expected_europium(stars.fe_h, stars.alpha_fe))
 
 
 def test_the_tail_of_enhanced_stars_has_the_given_fraction():

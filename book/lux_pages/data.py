@@ -13,7 +13,7 @@ from lux.paper.setup import default_survey
 from lux.simulation import realism
 from lux.simulation.heavy_species import natural_depths
 from lux.simulation.layers import DEFAULT_PHYSICS, Physics
-from lux.simulation.population import EUROPIUM_PLATEAU, Stars, draw_stars, expected_europium
+from lux.simulation.population import EUROPIUM_PLATEAU, Stars, draw_stars
 from lux.simulation.strengths import line_strengths
 from lux.simulation.worlds import ARTEFACT_WAVELENGTHS, WORLDS, Artefact, Leak, Proxy, Signal, World
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS, chip_ranges, pixel_of, wavelength_grid
@@ -184,9 +184,7 @@ def record_populations(record: Record, synthetic: Survey, n_stars: int, seed: in
     """Record the populations of stars, and how well iron and alpha fix europium in the disc."""
     disc = draw_stars(n_stars, seed)
     sets = {"disc": disc} | {name: draw_stars(n_stars, seed, population=name) for name in _OUTSIDE}
-    excess = {
-        name: stars.label("eu_fe") - expected_europium(stars.fe_h, stars.alpha_fe) for name, stars in sets.items()
-    }
+    excess = {name: stars.label("eu_fe") - stars.eu_expected for name, stars in sets.items()}
     ordinary = ~disc.r_enhanced
     straight = LinearRegression().fit(_iron_and_alpha(disc)[ordinary], disc.label("eu_fe")[ordinary])
     missed = {name: stars.label("eu_fe") - straight.predict(_iron_and_alpha(stars)) for name, stars in sets.items()}

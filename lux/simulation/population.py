@@ -95,7 +95,7 @@ class Stars:
     abundances : dict of element symbol to array
         [X/Fe] in dex, Eu included.
     eu_expected : array
-        [Eu/Fe] that the population's relation expects: of [Fe/H] and [alpha/Fe] in the disc, of [Mg/Fe] in "gse".
+        [Eu/Fe] that the disc's relation expects of [Fe/H] and [alpha/Fe], in every population.
     radial_velocity, observed_velocity : arrays
         Heliocentric velocity, and the velocity towards the telescope that moves sky lines in the rest frame, km/s.
     component : array of str
@@ -242,9 +242,10 @@ def draw_stars(
         component = np.where(thin, "thin", "thick")
     teff, logg = _red_giant_branch(fe_h, seed)
     abundances = _abundances(fe_h, alpha_fe, logg, seed)
-    expected = expected_europium(fe_h, alpha_fe) if population != "gse" else abundances["Mg"] + _GSE_EU_MG
+    expected = expected_europium(fe_h, alpha_fe)
+    mean = abundances["Mg"] + _GSE_EU_MG if population == "gse" else expected
     eu_fe, r_enhanced = _europium(
-        expected, seed if europium_seed is None else europium_seed, population, tau, r_enhanced_fraction
+        mean, seed if europium_seed is None else europium_seed, population, tau, r_enhanced_fraction
     )
     velocity, observed = _velocities(component, seed)
     abundances["Eu"] = eu_fe
@@ -305,15 +306,15 @@ def _abundances(fe_h: np.ndarray, alpha_fe: np.ndarray, logg: np.ndarray, seed: 
 
 
 def _europium(
-    expected: np.ndarray, seed: int, population: str, tau: float, r_enhanced_fraction: float
+    mean: np.ndarray, seed: int, population: str, tau: float, r_enhanced_fraction: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return [Eu/Fe] and which stars are r-process-enhanced."""
-    n_stars = len(expected)
+    """Return [Eu/Fe] about its mean (n_stars,) in ordinary stars, and which stars are r-process-enhanced."""
+    n_stars = len(mean)
     scatter = random_stream(seed, "europium scatter").standard_normal(n_stars)
     uniform = random_stream(seed, "europium enhancement").random(n_stars)
     ordinary = np.zeros(n_stars, bool)
     if population == "gse":
-        return expected + np.hypot(tau, _GSE_EU_SCATTER) * scatter, ordinary
+        return mean + np.hypot(tau, _GSE_EU_SCATTER) * scatter, ordinary
     if population == "decorrelated":
         return decorrelated_europium(n_stars, seed, tau), ordinary
     if population in ("r-I", "r-II"):
@@ -321,7 +322,7 @@ def _europium(
         return low + (high - low) * uniform, ~ordinary
     enhanced = random_stream(seed, "europium enhanced").random(n_stars) < r_enhanced_fraction
     tail = np.minimum(_R_I[0] - _ENHANCEMENT_SCALE * np.log1p(-uniform), _R_II[1])
-    return np.where(enhanced, tail, expected + tau * scatter), enhanced
+    return np.where(enhanced, tail, mean + tau * scatter), enhanced
 
 
 def decorrelated_europium(n_stars: int, seed: int, tau: float) -> np.ndarray:
