@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from lux_pages import transfer as transfer_page
 
 import lux
 from lux.diagnostics import transfer
@@ -54,3 +55,16 @@ def test_enhanced_stars_are_missed_by_most_of_their_enhancement_only_without_a_l
     else:
         assert missed < 0.3
         assert slope.value > 0.7
+
+
+def test_a_less_kind_survey_leaves_the_paradox():
+    """Telluric residuals, upper limits, shared label errors and r-process neighbors, all at once."""
+    unkind = transfer_page.OPTIONS["all of these"]
+    train, test = lux.load("synthetic", n_stars=500, **OPTIONS, **unkind).split(0.25)
+    model = lux.Lux(12, tolerance=0.2).fit(train)
+    enhanced = lux.load("synthetic", n_stars=60, population="r-I", **OPTIONS, **unkind)
+    slope = transfer.response_slope(model.predict_labels(enhanced), enhanced.truth.columns["eu_fe"], "eu_fe")
+    assert abs(slope.value) < 0.2
+    score = transfer.score(model.predict_labels(test), test)["eu_fe"]
+    assert score.rmse.value < 1.4 * score.catalogue_error
+    assert lux.audit(model, train, test, "eu_fe").verdict in ("guessed", "undecided")
