@@ -11,6 +11,7 @@ from lux.simulation.population import (
     TEFF_LIMITS,
     disc_moments,
     draw_stars,
+    expected_enhanced,
     expected_europium,
 )
 
@@ -170,3 +171,11 @@ def test_bad_input_is_refused(options, message):
         draw_stars(10, 0, **options)
     with pytest.raises(ValueError, match="n_stars"):
         draw_stars(0, 0)
+
+
+def test_the_expected_number_of_enhanced_stars_is_that_of_draws():
+    stars = draw_stars(100_000, 4, r_enhanced_fraction=0.2)
+    moderate, strong = expected_enhanced(100_000, 0.2)
+    own = stars.abundances["Eu"][stars.r_enhanced]
+    assert np.count_nonzero(own > 1) == pytest.approx(strong, abs=4 * np.sqrt(strong))
+    assert np.count_nonzero(own <= 1) == pytest.approx(moderate, abs=4 * np.sqrt(moderate))

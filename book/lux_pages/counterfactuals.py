@@ -1,6 +1,6 @@
 """Numbers and tables of the chapter on counterfactual spectra."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +15,24 @@ from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.simulation.heavy_species import natural_depths
-from lux.simulation.worlds import PLANTED_WAVELENGTHS, Signal
+from lux.simulation.population import expected_enhanced
+from lux.simulation.strengths import line_strengths
+from lux.simulation.worlds import ARTEFACT_WAVELENGTHS, PLANTED_WAVELENGTHS, Signal, World
 from lux.spectroscopy import airglow
+from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import equivalent_width
 from lux.spectroscopy.lines import airglow_lines, heavy_element_lines
 from lux.statistics import quadratic_terms
 from lux.survey import Survey
+from lux_pages.saliency import around_the_peak
 
 _TWINS = ("most enriched", "first doppelganger", "second doppelganger")
 _OUTLIER = 5.0
+# Sizes of survey among which the richest star is chosen, the last that of the published study; and the change of flux
+# per standard deviation of [Eu/Fe] of the lines looked for.
+_SIZES, _DEPTHS = (600, 4000, 50_000), (0.01, 0.03)
+# Half the width of the stretch around a wavelength in which a pixel counts as near, Angstrom.
+_NEAR = 5.0
 
 Limits = Mapping[str, DetectionLimit]
 
@@ -67,6 +76,28 @@ def record_one_star(record: Record, test: DoppelgangerTest, sky: SkyPixels, surv
     record.numbers(digits=2, one_largest=largest.statistic, one_threshold=largest.threshold(), one_p=largest.p_value)
 
 
+def record_peak(
+    record: Record, test: DoppelgangerTest, survey: Survey, velocity: np.ndarray
+) -> tuple[list, np.ndarray]:
+    """Record how the star and its doppelgangers differ near the peak of the published map of europium.
+
+    Returns
+    -------
+    marks : list of (float, str)
+        Lines of the stars there, and where the air wavelength of cesium would put its line; vacuum Angstrom.
+    sky : (3,) array
+        Where the airglow line falls in the rest frame of the star and of its doppelgangers.
+    """
+    around, rows = around_the_peak(), [test.star, *test.twins]
+    stellar, _, air = around.marks
+    sky = around.glow.wavelength / (1 + velocity[rows] / SPEED_OF_LIGHT_KMS)
+    inside = np.abs(survey.wavelength - around.glow.wavelength) < _NEAR
+    record("peak_sigma", float(np.max(np.abs(test.residual / test.residual_err)[:, inside])), digits=2)
+    record("peak_sky", f"{sky.min():.1f} to {sky.max():.1f} Å")
+    record("peak_place", around.glow.wavelength, unit="Å", text=f"{around.glow.wavelength:.2f} Å")
+    return [*stellar, *air], sky
+
+
 def record_one_star_limits(
     record: Record, one: DoppelgangerTest, survey: Survey, name: str, seed: int
 ) -> dict[str, Limits]:
@@ -82,8 +113,9 @@ def record_one_star_limits(
     common_abundance = detection_limits.relative_abundance(common, name, seed)
     published = detection_limits.doppelganger_limits(survey, one, abundance, seed=seed)
     without = detection_limits.doppelganger_limits(common, ordinary, common_abundance, seed=seed)
-    enrichment = float(np.log10(abundance[one.star] / np.mean(abundance[one.twins])))
-    record.numbers(unit="dex", digits=2, enrichment=enrichment, common_label=common.label(name)[ordinary.star])
+    record.numbers(
+        unit="dex", digits=2, enrichment=enrichment(abundance, one), common_label=common.label(name)[ordinary.star]
+    )
     record.numbers(
         unit="mÅ",
         digits=2,
@@ -92,6 +124,44 @@ def record_one_star_limits(
         common_anywhere_width=without["anywhere"].equivalent_width,
     )
     return {"one star, published": published, "without the top 1 %": without}
+
+
+def record_sizes(chapter: Chapter) -> None:
+    """Record what the test of one star sees in surveys of several sizes, the star chosen in each as published.
+
+    In several draws of each size, lines are planted in the spectra of the star chosen and of its doppelgangers.
+    """
+    record, quick = chapter.record, chapter.quick
+    options: dict[str, Any] = {"n_ordinary": 20 if quick else 40}
+    options["wavelength_range"] = chapter.windows if quick else None
+    strengths = {depth: line_strengths(World("signal", depth=depth)) for depth in _DEPTHS}
+    rows: list[list[Any]] = []
+    for size in _SIZES:
+        found = [_one_of_size(size, seed, options) for seed in range(2 if quick else 6)]
+        excess, limit = np.median([each[:2] for each in found], axis=0)
+        needed = np.concatenate([each[2] for each in found])
+        powers = [np.mean(needed <= strengths[depth].depth[0]) for depth in _DEPTHS]
+        rows.append([size, *expected_enhanced(size), excess, limit, *(100 * power for power in powers)])
+        record(f"enrichment_of_{size}", excess, unit="dex", digits=2)
+        record(f"limit_of_{size}", limit, unit="mÅ", digits=2)
+    widths = [f"{strengths[depth].equivalent_width[0]:.0f} mÅ seen (%)" for depth in _DEPTHS]
+    headings = ["stars", "r-I expected", "r-II expected", "enrichment (dex)", "limit (mÅ)", *widths]
+    formats = dict(zip(headings, ["d", ".1f", ".2f", ".2f", ".0f", ".0f", ".0f"], strict=True))
+    record.table("sizes", dict(zip(headings, zip(*rows, strict=True), strict=True)), formats=formats)
+    record("n_draws", len(found))
+
+
+def _one_of_size(size: int, seed: int, options: Mapping[str, Any]) -> tuple[float, float, np.ndarray]:
+    """Return the true enrichment of the star chosen, the limit anywhere in mA, and the depth each place needed."""
+    survey, test = counterfactuals.doppelganger_test_of_size(size, seed=seed, **options)
+    abundance = detection_limits.relative_abundance(survey, "eu_fe")
+    limit = detection_limits.doppelganger_limits(survey, test, abundance, seed=seed)["anywhere"]
+    return enrichment(abundance, test), limit.equivalent_width, limit.needed
+
+
+def enrichment(abundance: np.ndarray, test: DoppelgangerTest) -> float:
+    """Return how much more of the element (dex) the star has than its doppelgangers, given relative abundances (N,)."""
+    return float(np.log10(abundance[test.star] / np.mean(abundance[test.twins])))
 
 
 def blind_model(chapter: Chapter, survey: Survey, name: str) -> Lux:
@@ -161,25 +231,22 @@ def record_limits(record: Record, limits: Mapping[str, Limits]) -> list[tuple[st
 
 @dataclass(frozen=True)
 class Control:
-    """Part of a synthetic survey of another world, the other labels its flux implies, and the test of one star."""
+    """Part of a synthetic survey of another world, and the other labels that its flux implies."""
 
     survey: Survey
     prediction: Prediction
-    one_star: Any
 
 
 def control(chapter: Chapter, world: str, model: Lux) -> Control:
     """Return the control of a world; `model` infers the other labels where the chapter's survey is synthetic too."""
-    survey = chapter.world(world)
-    one_star = counterfactuals.doppelganger_test(survey, "eu_fe", seed=chapter.seed).largest
-    survey = survey[: max(600, chapter.n_stars // 2)]
+    survey = chapter.world(world)[: max(600, chapter.n_stars // 2)]
     blind = model if chapter.synthetic else blind_model(chapter, survey, "eu_fe")
-    return Control(survey, blind.predict_labels(survey), one_star)
+    return Control(survey, blind.predict_labels(survey))
 
 
-def record_signal(record: Record, signal: Control, planted: Stack) -> str:
+def record_signal(chapter: Chapter, signal: Control, planted: Stack) -> str:
     """Record what the tests find of planted lines; return the text of the largest significance."""
-    survey = signal.survey
+    record, survey = chapter.record, signal.survey
     at = [int(np.argmin(np.abs(survey.wavelength - place))) for place in PLANTED_WAVELENGTHS[:3]]
     weight = planted.slope_err[at] ** -2.0
     true = survey.truth.labels[:, survey.label_index("eu_fe")]
@@ -190,23 +257,51 @@ def record_signal(record: Record, signal: Control, planted: Stack) -> str:
     record("signal_depth", percent * slope, uncertainty=percent * error, unit="%")
     record("dilution", contrast, digits=2)
     record("planted_depth", 100 * Signal().depth, unit="%", digits=2)
-    record("signal_one_largest", signal.one_star.statistic, digits=3)
-    record("signal_one_p", signal.one_star.p_value, digits=2)
+    record("planted_width", line_strengths(Signal()).equivalent_width[0], unit="mÅ", digits=2)
+    one_star = counterfactuals.doppelganger_test(chapter.world("signal"), "eu_fe", seed=chapter.seed).largest
+    record("signal_one_largest", one_star.statistic, digits=3)
+    record("signal_one_p", one_star.p_value, digits=2)
     return record("signal_largest", planted.test.largest.statistic, digits=3)
 
 
-def record_artefact(record: Record, artefact: Control, velocity: np.ndarray, matched: Matched, spoiled: Stack) -> str:
-    """Record what airglow that follows europium does at rest, with its pixels and without; return the former's text."""
-    survey = artefact.survey
+def record_stray(record: Record, whole: Stack, plain: Stack, planted: Stack) -> None:
+    """Record where else than at the planted lines their stack passes its threshold, and what stands there without them.
+
+    `plain` are the pairs of the same stars without planted lines, `whole` those of the whole survey.
+    """
+    test, wavelength = planted.test, planted.wavelength
+    z = np.where(_near(wavelength, PLANTED_WAVELENGTHS[:3]), 0, np.abs(test.z))
+    at, largest = int(np.argmax(z)), plain.test.largest
+    record("stray_place", wavelength[at], unit="Å", text=f"{wavelength[at]:.1f} Å")
+    record("stray_passes", bool(z[at] > test.largest.threshold()))
+    record.numbers(digits=2, stray=float(z[at]), plain_stray=float(np.abs(plain.test.z[at])))
+    record.numbers(digits=2, whole_stray=float(np.abs(whole.test.z[at])))
+    record.numbers(digits=2, plain_largest=largest.statistic, plain_p=largest.p_value)
+
+
+def _near(wavelength: np.ndarray, places: Sequence[float]) -> np.ndarray:
+    """Return which pixels (D,) lie near any of some wavelengths."""
+    return np.any(np.abs(wavelength[:, None] - np.asarray(places)) < _NEAR, axis=1)
+
+
+def record_artefact(
+    record: Record, artefact: Control, velocity: np.ndarray, matched: Matched, spoiled: Stack, plain: Stack
+) -> None:
+    """Record what airglow that follows europium does at rest, and what `plain`, the same stars without it, show."""
+    survey, wavelength = artefact.survey, spoiled.wavelength
     mismatch = velocity - survey.truth.columns["observed_velocity"]
     record("velocity_error", float(np.median(np.abs(mismatch))), unit="km/s", digits=2)
-    sky = airglow.near_airglow(survey.wavelength, velocity)
+    sky = airglow.near_airglow(wavelength, velocity)
     without = matched.on_inferred(survey, artefact.prediction, without=sky)
-    texts = []
-    for key, test in (("artefact_rest", spoiled.test), ("artefact_masked", without.test)):
-        texts.append(record(key, test.largest.statistic, digits=2))
-        record(f"{key}_p", test.largest.p_value, digits=2)
-    return texts[0]
+    place = wavelength[np.argmax(np.abs(spoiled.test.z))]
+    nearest = np.min(np.abs(np.array(ARTEFACT_WAVELENGTHS) - place))
+    record("artefact_place", place, unit="Å", text=f"{place:.1f} Å")
+    record("artefact_distance", float(nearest), unit="Å", digits=2)
+    at_sky = _near(wavelength, ARTEFACT_WAVELENGTHS)
+    for key, stack in (("artefact_rest", spoiled), ("artefact_masked", without), ("artefact_plain", plain)):
+        record(key, stack.test.largest.statistic, digits=2)
+        record(f"{key}_p", stack.test.largest.p_value, digits=2)
+        record(f"{key}_at_sky", float(np.max(np.abs(stack.test.z[at_sky]))), digits=2)
 
 
 def frames(stacks: Mapping[str, tuple[Stack, np.ndarray]], n_flips: int, seed: int) -> list[tuple]:

@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from lux.diagnostics.counterfactuals import DoppelgangerTest
-from lux.figures import COLORS, chip_panels, new_figure, paper_style, with_gaps
+from lux.figures import COLORS, chip_panels, mark_lines, new_figure, paper_style, spectrum_panel, with_gaps
+from lux.survey import Survey
 
 
 @paper_style()
@@ -63,6 +64,44 @@ def published_residuals(
     axes[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     axes[1].set_ylabel("star minus doppelganger (standard errors)")
     axes[-1].set_xlabel("vacuum wavelength (Å)")
+    return figure
+
+
+@paper_style()
+def three_spectra(
+    test: DoppelgangerTest, survey: Survey, lines: Sequence[tuple[float, str]], sky: np.ndarray
+) -> plt.Figure:
+    """Draw the spectra of a star and its doppelgangers over one another, and star minus doppelganger, near some lines.
+
+    Parameters
+    ----------
+    test : DoppelgangerTest
+    survey : Survey
+        Whose stars were compared.
+    lines : sequence of (float, str)
+        Vacuum wavelengths in Angstrom, and names, of what is marked.
+    sky : (T + 1,) array
+        Where an airglow line falls in the rest frame of the star and of its doppelgangers, Angstrom.
+    """
+    places = np.array([*(place for place, _ in lines), *sky])
+    limits = places.min() - 4, places.max() + 4
+    figure, (top, bottom) = new_figure(2, height=5.4, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
+    names = ("most enriched", *(f"doppelganger {number}" for number in range(1, len(sky))))
+    colors = (COLORS["highlight"], COLORS["model"], COLORS["proxy"])
+    for row, name, color, glow in zip((test.star, *test.twins), names, colors, sky, strict=True):
+        spectrum_panel(top, survey.wavelength, survey.flux[row], ivar=survey.ivar[row], color=color, label=name)
+        for axis in (top, bottom):
+            axis.axvline(glow, color=color, linewidth=0.9, linestyle=":")
+    for residual, error, color in zip(test.residual, test.residual_err, colors[1:], strict=False):
+        ivar = np.where(np.isfinite(error), error, 1) ** -2.0 * np.isfinite(error)
+        spectrum_panel(bottom, survey.wavelength, residual, ivar=ivar, color=color)
+    inside = (survey.wavelength > limits[0]) & (survey.wavelength < limits[1])
+    shown = survey.flux[[test.star, *test.twins]][:, inside]
+    top.set(xlim=limits, ylim=(shown.min() - 0.05, shown.max() + 0.2), xlabel="")
+    mark_lines(top, lines, color=COLORS["known"])
+    bottom.axhline(0, color="black", linewidth=0.6)
+    bottom.set(ylabel="star minus\ndoppelganger")
+    top.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return figure
 
 

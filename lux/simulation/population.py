@@ -332,6 +332,12 @@ def decorrelated_europium(n_stars: int, seed: int, tau: float) -> np.ndarray:
     return moments["eu_fe_mean"] + moments["eu_fe_std"] * noise
 
 
+def expected_enhanced(n_stars: int, r_enhanced_fraction: float = 0.001) -> tuple[float, float]:
+    """Return how many r-I and r-II stars, [Eu/Fe] of 0.3-1.0 and above, are expected in the tail of a disc's stars."""
+    above = np.exp(-(_R_II[0] - _R_I[0]) / _ENHANCEMENT_SCALE)
+    return n_stars * r_enhanced_fraction * (1 - above), n_stars * r_enhanced_fraction * above
+
+
 def _velocities(component: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     dispersion = np.array([_VELOCITY_DISPERSION[name] for name in component.tolist()])
     velocity = dispersion * random_stream(seed, "stars velocity").standard_normal(len(component))
