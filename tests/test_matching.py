@@ -6,6 +6,7 @@ from europium_truth import inferred, made_survey
 
 import lux
 from lux.diagnostics import matching
+from lux.statistics import quadratic_terms
 
 
 def test_the_doppelganger_of_a_copied_star_is_the_copy():
@@ -51,3 +52,14 @@ def test_what_a_quadratic_of_the_others_explains_is_no_excess():
     np.testing.assert_allclose(excess[np.arange(300) != 5], 0, atol=1e-12)
     assert np.isnan(excess[5])
     assert np.corrcoef(matching.excess_label(label + own, others)[6:], own[6:])[0, 1] > 0.98
+
+
+def test_refined_labels_leave_nothing_of_the_catalogue_that_the_latents_or_their_products_could_explain(model, surveys):
+    test = surveys[1]
+    refined, plain = matching.refined_prediction(model, test), model.predict_labels(test)
+    terms = np.column_stack([model.infer_latents(test), quadratic_terms(plain.labels)])
+    terms = (terms - terms.mean(axis=0)) / terms.std(axis=0)
+    left, before = (np.nan_to_num(test.labels - each.labels) for each in (refined, plain))
+    np.testing.assert_allclose(terms.T @ left, 0, atol=1e-6 * len(test))
+    assert np.max(np.abs(terms.T @ before)) > 0.01 * len(test)
+    np.testing.assert_array_equal(refined.covariance, plain.covariance)

@@ -241,7 +241,7 @@ def control(chapter: Chapter, world: str, model: Lux) -> Control:
     """Return the control of a world; `model` infers the other labels where the chapter's survey is synthetic too."""
     survey = chapter.world(world)[: max(600, chapter.n_stars // 2)]
     blind = model if chapter.synthetic else blind_model(chapter, survey, "eu_fe")
-    return Control(survey, blind.predict_labels(survey))
+    return Control(survey, matching.refined_prediction(blind, survey))
 
 
 def record_signal(chapter: Chapter, signal: Control, planted: Stack) -> str:

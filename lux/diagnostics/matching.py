@@ -1,6 +1,7 @@
 """Which stars to compare: doppelgangers of one star, and pairs alike in everything but one label."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -9,6 +10,9 @@ from scipy.spatial.distance import cdist
 from lux.models.prediction import Prediction
 from lux.statistics import quadratic_terms
 from lux.survey import Survey
+
+if TYPE_CHECKING:
+    from lux.models.lux import Lux
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +91,36 @@ def excess_label(label: np.ndarray, others: np.ndarray) -> np.ndarray:
     return label - design @ np.linalg.lstsq(design[present], label[present])[0]
 
 
+def refined_prediction(model: "Lux", survey: Survey) -> Prediction:
+    """Return the labels that a model infers from the flux of a survey, refined by a regression on the catalogue's.
+
+    Each is the least-squares fit of the catalogue's label on the latents and on the squares and products of the labels
+    that the model reads off them. The model's own coefficients were fitted to latents that knew the labels; of latents
+    that know the flux alone they are not the best linear reader, and the relation is not quite linear. What they miss
+    of iron counts as europium's where europium follows iron. In windows of 700 pixels, `stack_pairs` gave 8 false
+    alarms of 20 at 5 % with the model's own labels, and 2 with refined or with true ones.
+
+    Parameters
+    ----------
+    model : Lux
+    survey : Survey
+        Whose catalogue has the model's labels, and for each more stars than twice the latents.
+
+    Returns
+    -------
+    Prediction
+        With the covariance of the model's own.
+    """
+    prediction = model.predict_labels(survey)
+    terms = [np.ones(survey.n_stars), model.infer_latents(survey), quadratic_terms(prediction.labels)]
+    design, columns = np.column_stack(terms), []
+    for name in prediction.names:
+        label = survey.label(name)
+        present = np.isfinite(label)
+        columns.append(design @ np.linalg.lstsq(design[present], label[present])[0])
+    return dataclasses.replace(prediction, labels=np.column_stack(columns))
+
+
 def match_on_inferred(
     survey: Survey, prediction: Prediction, name: str, fraction: float = 1 / 3
 ) -> tuple[Pairs, np.ndarray]:
@@ -99,7 +133,8 @@ def match_on_inferred(
     ----------
     survey : Survey
     prediction : Prediction
-        The other labels of its stars with their covariance, by a model that never saw the label `name`.
+        The other labels of its stars with their covariance, by a model that never saw the label `name`; best those of
+        `refined_prediction`.
     name : str
     fraction : float
         As in `matched_pairs`.
