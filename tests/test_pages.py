@@ -5,8 +5,11 @@ import pytest
 from linear_truth import linear_survey
 from lux_pages import attribution, model, real_spectra, transfer
 
+from lux.models.baselines import FluxRegression
 from lux.models.prediction import Prediction
 from lux.paper.subject import in_words
+from lux.simulation.synthesis import line_strength
+from lux.spectroscopy.lines import load_lines, strongest
 
 
 def test_two_predictions_differ_in_catalogue_errors_whatever_the_order_of_their_labels():
@@ -44,3 +47,28 @@ def test_labels_have_words_for_running_text():
 def test_europium_beats_labels_that_have_lines_in_the_published_ratios():
     ratios = {name: rmse / error for name, (rmse, error, _) in transfer.PUBLISHED.items()}
     assert min(ratios, key=ratios.get) == "eu_fe"
+
+
+def test_no_pixel_near_a_line_of_a_masked_element_is_left():
+    wavelength = np.arange(15500.0, 15700.0, 0.2)
+    near = real_spectra.near_lines(wavelength, ("CN", "CO"))
+    every = load_lines()
+    strong = every[(every.element == "CN") & (every.wavelength > 15501) & (every.wavelength < 15699)]
+    strong = strongest(strong, line_strength(4500.0, 2.0, -0.1, lines=strong)[0], 50).wavelength
+    assert all(near[np.abs(wavelength - line) < 0.6].all() for line in strong)
+    assert 0.5 < near.mean() < 1
+    assert real_spectra.near_lines(wavelength, ("Yb",)).mean() < near.mean()
+
+
+def test_labels_are_audited_with_and_without_pixels_of_their_lines(monkeypatch):
+    survey = linear_survey(n_stars=300, n_pixels=300, n_labels=3).replace(label_names=("n_m", "c_m", "alpha_m"))
+    monkeypatch.setattr(real_spectra, "_lux", lambda train: FluxRegression.pls(3).fit(train))
+    monkeypatch.setattr(real_spectra, "near_lines", lambda wavelength, elements: wavelength < 15120)
+    monkeypatch.setattr(real_spectra, "_MOVED_PIXELS", 100)
+    reports = real_spectra.knock_out(survey, 1, seed=0)
+    assert len(reports) == 9
+    for label in survey.label_names:
+        every, elsewhere, without = (reports[label, title][0] for title in real_spectra._MASKS)
+        assert (every.own_lines != (), elsewhere.own_lines, without.own_lines) == (True, (), ())
+        np.testing.assert_array_equal(without.wavelength, survey.wavelength[100:])
+        np.testing.assert_array_equal(elsewhere.wavelength, np.delete(survey.wavelength, np.arange(100, 200)))

@@ -8,33 +8,54 @@ import numpy as np
 from scipy import stats
 
 from lux.auditing.audit import audit, audit_all
-from lux.auditing.evidence import Kind
+from lux.auditing.evidence import Kind, ModelUse
+from lux.auditing.model_outputs import LabelModel
 from lux.auditing.report import VERDICTS, Report
 from lux.auditing.settings import AuditSettings
-from lux.controls.scores import fraction, smallest_depth
+from lux.controls.scores import fraction
 from lux.figures import label_name, label_text
 from lux.models.baselines import FluxRegression
+from lux.models.lux import Lux
 from lux.models.model_selection import cross_validate, folds_by_star
 from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.setup import default_model
+from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.semisynthetic import plant_europium
+from lux.simulation.strengths import line_strengths
+from lux.simulation.synthesis import line_strength
 from lux.simulation.worlds import PLANTED_WAVELENGTHS, Leak, Shortcut, Signal, World
+from lux.spectroscopy.instrument import RESOLUTION
+from lux.spectroscopy.lines import load_lines
 from lux.survey import Survey
 
 OWN_LINES = PLANTED_WAVELENGTHS[:3]
-DEPTHS = (0.002, 0.005, 0.01, 0.03)
+# Change of flux per standard deviation of [Eu/Fe].
+DEPTHS = (0.003, 0.01, 0.03, 0.1)
 # Scatter of the planted [Eu/Fe], dex.
 _TAU = 0.06
 _ELSEWHERE = Signal(depth=0.05, wavelengths=PLANTED_WAVELENGTHS[3:6])
 # What the claim counts.
 _JUDGED = ("nothing", "lines of 1 %", "lines of 3 %", "lines elsewhere", "error of the label")
 _REAL_LABELS = ("teff", "logg", "m_h", "alpha_m", "c_m", "n_m")
+_N_LATENTS = 20
+_N_COMPONENTS = 8
+# Lines are masked whose opacity in this giant, over that of the continuum, is at least so large.
+_REFERENCE_GIANT = (4500.0, 2.0, -0.1)
+_LEAST_STRENGTH = 0.01
+# Elements and molecules whose lines are masked, by the label that they are to leave no line of.
+_KNOCKED_OUT = {"n_m": ("CN", "CO"), "c_m": ("CN", "CO"), "alpha_m": (*ALPHA_ELEMENTS, "OH")}
+# What is masked, and its name in recorded numbers.
+_MASKS = {"nothing": "unmasked", "as many elsewhere": "elsewhere", "its lines": "without"}
+_MOVED_PIXELS = 700
+_ANSWERS = ("yes", "no", "cannot tell")
 
 # Heading and format of the columns.
 _REAL_COLUMNS = {
     "label": "",
     "verdict": "",
+    "the model uses it": "",
+    "slope": "",
     "Lux, by star": ".3g",
     "Lux, by cluster": ".3g",
     "cluster's name": ".3g",
@@ -58,29 +79,77 @@ _WORLDS: Mapping[str, tuple[World, str]] = {
 
 @dataclass(frozen=True)
 class Draws:
-    """Significance at the own lines, and verdict, of every draw of a planted label, by what was planted."""
+    """Reports on every draw of a planted label, by what was planted.
 
-    significance: Mapping[str, Sequence[float]]
-    verdicts: Mapping[str, Sequence[str]]
-    n_seeds: int
+    Parameters
+    ----------
+    told, blind : mapping of lists of Report
+        Of the audit with and without the wavelengths of the lines.
+    uses : mapping of mappings of lists of ModelUse
+        Whether a model uses the label, by the name of the model and what was planted.
+    """
 
-    def right(self, title: str) -> int:
-        """How many verdicts are the expected one."""
-        return self.verdicts[title].count(_WORLDS[title][1])
+    told: Mapping[str, Sequence[Report]]
+    blind: Mapping[str, Sequence[Report]]
+    uses: Mapping[str, Mapping[str, Sequence[ModelUse]]]
+
+    @property
+    def n_seeds(self) -> int:
+        """Number of draws of each kind."""
+        return len(self.told["nothing"])
+
+    @property
+    def significance(self) -> dict[str, list[float]]:
+        """Significance at the own lines."""
+        return {title: [report[Kind.OWN_LINES].z_score for report in reports] for title, reports in self.told.items()}
+
+    @property
+    def verdicts(self) -> dict[str, list[str]]:
+        """Verdicts of the audit that is given the wavelengths."""
+        return {title: [report.verdict for report in reports] for title, reports in self.told.items()}
+
+    def count(self, title: str, verdict: str | None = None, *, blind: bool = False) -> int:
+        """How many draws have a verdict, by default the expected one."""
+        reports = (self.blind if blind else self.told)[title]
+        return [report.verdict for report in reports].count(verdict or _WORLDS[title][1])
 
 
-def audit_draws(spectra: Survey, n_seeds: int, first_seed: int) -> Draws:
-    """Plant the label in the spectra, with every seed in every way, and audit it."""
-    significance, verdicts = defaultdict(list), defaultdict(list)
+def audit_draws(spectra: Survey, n_seeds: int, n_model_seeds: int, first_seed: int) -> Draws:
+    """Plant the label in the spectra, with every seed in every way, and audit it, with and without its lines.
+
+    The first `n_model_seeds` draws are audited with the other models as well.
+    """
+    told, blind = defaultdict(list), defaultdict(list)
+    uses: dict[str, dict[str, list[ModelUse]]] = {name: defaultdict(list) for name in _OTHER_MODELS}
     for number in range(n_seeds):
         for title, (world, _) in _WORLDS.items():
-            planted = plant_europium(spectra, world, seed=first_seed + number)
-            train, test = planted.split(0.4, seed=first_seed + number)
-            model = FluxRegression.pls(8).fit(train)
-            report = audit(model, train, test, "eu_fe", OWN_LINES, seed=number)
-            significance[title].append(report[Kind.OWN_LINES].z_score)
-            verdicts[title].append(report.verdict)
-    return Draws(dict(significance), dict(verdicts), n_seeds)
+            train, test = _planted(spectra, world, first_seed + number)
+            model = FluxRegression.pls(_N_COMPONENTS).fit(train)
+            told[title].append(audit(model, train, test, "eu_fe", OWN_LINES, seed=number))
+            blind[title].append(audit(model, train, test, "eu_fe", (), seed=number))
+            for name, fit in _OTHER_MODELS.items() if number < n_model_seeds else ():
+                uses[name][title].append(_use(audit(fit(train), train, test, "eu_fe", OWN_LINES, seed=number)))
+    pls = {title: [_use(report) for report in reports] for title, reports in told.items()}
+    return Draws(dict(told), dict(blind), {"PLS": pls, **uses})
+
+
+def _use(report: Report) -> ModelUse:
+    assert report.model_use is not None, "there are stars enough to audit"
+    return report.model_use
+
+
+def _planted(spectra: Survey, world: World, seed: int) -> tuple[Survey, Survey]:
+    return plant_europium(spectra, world, tau=_TAU, seed=seed).split(0.4, seed=seed)
+
+
+def _lux(train: Survey) -> Lux:
+    return default_model(train, n_latents=_N_LATENTS, tolerance=0.02)
+
+
+_OTHER_MODELS: Mapping[str, Callable[[Survey], LabelModel]] = {
+    "ridge regression": lambda train: FluxRegression.ridge().fit(train),
+    "Lux": _lux,
+}
 
 
 def threshold() -> float:
@@ -89,39 +158,112 @@ def threshold() -> float:
 
 
 def record_verdicts(record: Record, draws: Draws) -> None:
-    """Record the verdicts by what was planted, and how many are right."""
+    """Record the verdicts by what was planted, told and blind, and how many are right."""
     n_seeds, significance = draws.n_seeds, draws.significance
-    columns: dict[str, list] = {"planted": list(_WORLDS), "expected": [expected for _, expected in _WORLDS.values()]}
-    columns |= {verdict: [draws.verdicts[title].count(verdict) for title in _WORLDS] for verdict in VERDICTS}
+    columns: dict[str, list] = {"planted": list(_WORLDS)}
+    for heading, reports in (("given the lines", draws.told), ("given none", draws.blind)):
+        columns[heading] = [_counts([report.verdict for report in reports[title]], VERDICTS) for title in _WORLDS]
     columns["own lines (σ)"] = [f"{np.mean(values):.1f} ± {np.std(values):.1f}" for values in significance.values()]
     record.table("verdicts", columns)
-    record("n_seeds", n_seeds)
+    record.numbers(n_seeds=n_seeds, n_components=_N_COMPONENTS, n_latents=_N_LATENTS)
     record("tau", _TAU, unit="dex", digits=1)
-    right, total = sum(draws.right(title) for title in _JUDGED), n_seeds * len(_JUDGED)
-    low, high = (100 * end for end in fraction(right, total).interval)
-    record("right", right, text=f"{right} of {total}")
-    record("right_share", 100 * fraction(right, total).value, unit="%", interval=(low, high))
+    _record_count(record, "right", sum(draws.count(title) for title in _JUDGED), n_seeds * len(_JUDGED), share=True)
+    _record_count(record, "all_of_them", n_seeds, n_seeds, share=True)
     for key, title in (("nothing", "nothing"), ("elsewhere", "lines elsewhere"), ("leak", "error of the label")):
-        record(f"right_{key}", draws.right(title), text=f"{draws.right(title)} of {n_seeds}")
+        _record_count(record, f"right_{key}", draws.count(title), n_seeds)
+    _record_count(record, "blind_nothing", draws.count("nothing", blind=True), n_seeds)
     for depth in DEPTHS:
-        known = 100 * draws.verdicts[with_lines(depth)].count("known") / n_seeds
-        record(f"known_{round(1000 * depth)}", known, unit="%", digits=3)
-    planted = [np.array(significance[with_lines(depth)]) for depth in DEPTHS]
-    limit = smallest_depth(DEPTHS, planted, np.array(significance["nothing"]), seed=record.parameters["seed"])
-    ends = (f"{100 * end:.2g}".replace("inf", "∞") for end in limit.interval)
-    record("limit", 100 * limit.value, unit="%", text=f"{100 * limit.value:.2g} % ({'–'.join(ends)} %)")
+        title, number = with_lines(depth), round(1000 * depth)
+        _record_count(record, f"known_{number}", draws.count(title), n_seeds)
+        _record_count(record, f"blind_guessed_{number}", draws.count(title, "guessed", blind=True), n_seeds)
+        _record_count(record, f"blind_proxy_{number}", draws.count(title, "proxy", blind=True), n_seeds)
     width = np.std(significance["nothing"])
-    record("null_spread", width, uncertainty=width / np.sqrt(2 * n_seeds))
+    record("null_scatter", width, uncertainty=width / np.sqrt(2 * n_seeds))
+
+
+def _counts(values: Sequence[str], order: Sequence[str]) -> str:
+    return ", ".join(f"{values.count(value)} {value}" for value in order if value in values)
+
+
+def _record_count(record: Record, key: str, hits: int, total: int, *, share: bool = False) -> None:
+    """Record hits among draws, and if wanted the 95 % interval of their share."""
+    record(key, hits, text=f"{hits} of {total}")
+    if share:
+        low, high = (100 * end for end in fraction(hits, total, level=0.95).interval)
+        record(f"{key}_share", 100 * hits / total, unit="%", text=f"{low:.0f}–{high:.0f} %", interval=(low, high))
+
+
+def record_limits(record: Record, spectra: Survey, draws: Draws, first_seed: int) -> None:
+    """Record what the audit says that it would find, and how often it finds lines that are planted at that limit."""
+    found = {key: _limits(reports["nothing"]) for key, reports in (("told", draws.told), ("blind", draws.blind))}
+    own, anywhere = found["told"][Kind.OWN_LINES], found["blind"][Kind.ANY_LINE]
+    for key, (share, depth, width) in (("own", own), ("anywhere", anywhere)):
+        record.numbers(unit="%", digits=2, **{f"limit_{key}": 100 * depth, f"limit_{key}_share": 100 * share})
+        record(f"limit_{key}_width", width, unit="mÅ", digits=2)
+    record("limit_feature_share", 100 * found["blind"][Kind.STRONG_FEATURES][0], unit="%", digits=2)
+    # Depths of weak lines are proportional.
+    at_limit = Signal(depth=0.01 * own[1] / _mean_depth(spectra, Signal(depth=0.01), first_seed))
+    record("limit_change", 100 * at_limit.depth, unit="%", digits=2)
+    hits = 0
+    for number in range(draws.n_seeds):
+        train, test = _planted(spectra, at_limit, first_seed + number)
+        report = audit(FluxRegression.pls(_N_COMPONENTS).fit(train), train, test, "eu_fe", OWN_LINES, seed=number)
+        hits += report[Kind.OWN_LINES].significant
+    _record_count(record, "at_limit", hits, draws.n_seeds, share=True)
+
+
+def _limits(reports: Sequence[Report]) -> dict[Kind, np.ndarray]:
+    """Return the median limit of each kind of evidence: share, depth and width."""
+    found = defaultdict(list)
+    for limit in (limit for report in reports for limit in report.limits):
+        found[limit.kind].append((limit.share, limit.depth, limit.width))
+    return {kind: np.median(values, axis=0) for kind, values in found.items()}
+
+
+def _mean_depth(spectra: Survey, world: Signal, seed: int) -> float:
+    """Return the depth of planted lines at their centers, as the mean of the stars that their noise weighs."""
+    planted = plant_europium(spectra, world, tau=_TAU, seed=seed)
+    pixels = [int(np.argmin(np.abs(spectra.wavelength - line))) for line in world.wavelengths]
+    depth = 1 - planted.flux[:, pixels] / spectra.flux[:, pixels]
+    return float(np.average(depth, weights=spectra.ivar[:, pixels]))
+
+
+def record_uses(record: Record, draws: Draws) -> None:
+    """Record whether models use the label, beside whether the flux has it."""
+    columns: dict[str, list] = {"planted": list(_WORLDS)}
+    columns["verdict on the flux"] = [_counts(draws.verdicts[title], VERDICTS) for title in _WORLDS]
+    for model, uses in draws.uses.items():
+        columns[f"{model}: slope"] = [_mean_slope(uses[title]) for title in _WORLDS]
+        columns[f"{model} uses it"] = [_counts([use.answer for use in uses[title]], _ANSWERS) for title in _WORLDS]
+        name = model.split()[0].lower()
+        for depth in DEPTHS[2:]:
+            slopes, answers = zip(*((use.slope, use.answer) for use in uses[with_lines(depth)]), strict=True)
+            error = max(np.mean([use.error for use in uses[with_lines(depth)]]), np.std(slopes)) / np.sqrt(len(slopes))
+            record(f"use_{name}_{round(1000 * depth)}", np.mean(slopes), uncertainty=error)
+            _record_count(record, f"uses_{name}_{round(1000 * depth)}", answers.count("yes"), len(answers))
+    record.table("uses", columns)
+    record("n_model_seeds", len(draws.uses["Lux"]["nothing"]))
+
+
+def _mean_slope(uses: Sequence[ModelUse]) -> str:
+    """Return the mean slope of draws, with the error of a single one: they share their stars."""
+    return f"{np.mean([use.slope for use in uses]):.2f} ± {np.mean([use.error for use in uses]):.2f}"
 
 
 def record_lines(record: Record, spectra: Survey, first_seed: int) -> None:
-    """Record how deep a planted line is in the spectra, and how many of the stars are metal-poor."""
-    planted = plant_europium(spectra, Signal(depth=0.01), seed=first_seed)
-    pixel = int(np.argmin(np.abs(spectra.wavelength - OWN_LINES[1])))
-    seen = spectra.ivar[:, pixel] > 0
-    depth = np.median((spectra.flux - planted.flux)[seen, pixel])
-    poor = np.mean(spectra.label("m_h") < -1)
-    record.numbers(unit="%", digits=2, median_line=100 * depth, poor_share=100 * poor)
+    """Record how deep planted lines are, in the disc and in the spectra, and how many of the stars are metal-poor."""
+    columns: dict[str, list] = defaultdict(list)
+    for depth in (*DEPTHS, _ELSEWHERE.depth):
+        world = _ELSEWHERE if depth == _ELSEWHERE.depth else Signal(depth=depth)
+        strengths, here = line_strengths(world, _TAU), _mean_depth(spectra, world, first_seed)
+        columns["planted"].append("lines elsewhere" if world is _ELSEWHERE else with_lines(depth))
+        columns["change per standard deviation (%)"].append(100 * depth)
+        columns["depth, mean star of the disc (%)"].append(100 * strengths.depth[0])
+        columns["width, mean star of the disc (mÅ)"].append(strengths.equivalent_width.mean())
+        columns["mean depth in these spectra (%)"].append(100 * here)
+        record(f"width_{round(1000 * depth)}", strengths.equivalent_width.mean(), unit="mÅ", digits=2)
+    record.table("strengths", dict(columns), formats=dict.fromkeys(list(columns)[1:], ".2g"))
+    record("poor_share", 100 * np.mean(spectra.label("m_h") < -1), unit="%", digits=2)
     record("n_real", spectra.n_stars)
 
 
@@ -153,13 +295,13 @@ def ways_to_hold_out(spectra: Survey, n_folds: int, seed: int) -> dict[str, Fold
 
 
 def _predict(train: Survey, test: Survey) -> dict[str, Prediction]:
-    return {"Lux": default_model(train, n_latents=20, tolerance=0.02).predict_labels(test)}
+    return {"Lux": _lux(train).predict_labels(test)}
 
 
 def record_clusters(record: Record, spectra: Survey, ways: Mapping[str, Folds], first_seed: int) -> None:
     """Record how far the prediction of the planted label follows what is its own, by either way of holding out."""
-    columns = defaultdict(list)
-    for depth in (0.0, 0.03, 0.1):
+    columns: dict[str, list] = defaultdict(list)
+    for depth in (0.0, 0.1):
         title = with_lines(depth) if depth else "nothing"
         planted = plant_europium(spectra, Signal(depth=depth) if depth else Shortcut(), seed=first_seed)
         own, true = planted.truth.columns["eu_residual"], planted.truth.columns["eu_fe"]
@@ -185,7 +327,68 @@ def with_real_labels(spectra: Survey) -> Survey:
 def audit_real_labels(survey: Survey, seed: int) -> dict[str, Report]:
     """Audit all labels of the genuine spectra."""
     train, test = survey.split(0.4, seed=seed)
-    return audit_all(default_model(train, n_latents=20, tolerance=0.02), train, test, seed=seed)
+    return audit_all(_lux(train), train, test, seed=seed)
+
+
+def knock_out(survey: Survey, n_divisions: int, seed: int) -> dict[tuple[str, str], list[Report]]:
+    """Audit labels with all pixels, without those of their lines, and without as many others.
+
+    Returns
+    -------
+    dict
+        Reports by label and by what was masked. Where lines are masked, or others, none are given to the audit.
+    """
+    reports = defaultdict(list)
+    for elements in dict.fromkeys(_KNOCKED_OUT.values()):
+        mask = near_lines(survey.wavelength, elements)
+        masks = dict(zip(_MASKS, (np.zeros(len(mask), bool), np.roll(mask, _MOVED_PIXELS), mask), strict=True))
+        for division in range(n_divisions):
+            for title, masked in masks.items():
+                train, test = survey.select_pixels(~masked).split(0.4, seed=seed + division)
+                model = _lux(train)
+                for label in (name for name, lines in _KNOCKED_OUT.items() if lines == elements):
+                    report = audit(model, train, test, label, None if title == "nothing" else (), seed=seed + division)
+                    reports[label, title].append(report)
+    return dict(reports)
+
+
+def near_lines(wavelength: np.ndarray, elements: Sequence[str]) -> np.ndarray:
+    """Return which pixels (D,) lie within a resolution element of a line of the elements and molecules, weak or not."""
+    lines = load_lines()
+    lines = lines[np.isin(lines.element, elements)]
+    place = np.sort(lines.wavelength[line_strength(*_REFERENCE_GIANT, lines=lines)[0] > _LEAST_STRENGTH])
+    after = np.clip(np.searchsorted(place, wavelength), 1, len(place) - 1)
+    distance = np.minimum(np.abs(wavelength - place[after - 1]), np.abs(wavelength - place[after]))
+    return distance < wavelength / RESOLUTION
+
+
+def record_knock_out(record: Record, survey: Survey, reports: Mapping[tuple[str, str], Sequence[Report]]) -> None:
+    """Record what becomes of the verdict on a label, and of the model's use of it, without the lines of the label."""
+    columns: dict[str, list] = defaultdict(list)
+    for (label, title), found in reports.items():
+        pixels = found[0].wavelength
+        assert pixels is not None, "there are stars enough to audit"
+        share = 1 - len(pixels) / survey.n_pixels
+        features = [report[Kind.STRONG_FEATURES].z_score for report in found]
+        columns["label"].append(label_text(label, False))
+        columns["masked"].append(title)
+        columns["pixels masked (%)"].append(100 * share)
+        columns["verdicts"].append(_counts([report.verdict for report in found], VERDICTS))
+        columns["strong features (σ)"].append(f"{np.mean(features):.1f}")
+        uses = [_use(report) for report in found]
+        slopes = [use.slope for use in uses]
+        columns["slope of the model"].append(_mean_slope(uses))
+        columns["the model uses it"].append(_counts([use.answer for use in uses], _ANSWERS))
+        record(
+            f"{_MASKS[title]}_slope_{label}", np.mean(slopes), uncertainty=float(np.mean([use.error for use in uses]))
+        )
+        if title == "its lines":
+            record(f"masked_{label}", 100 * share, unit="%", digits=2)
+    record.table("knock_out", dict(columns), formats={"pixels masked (%)": ".0f"})
+    for title, key in _MASKS.items():
+        verdicts = [report.verdict for (_, masked), found in reports.items() if masked == title for report in found]
+        for verdict in ("proxy", "undecided", "guessed"):
+            _record_count(record, f"{key}_{verdict}", verdicts.count(verdict), len(verdicts))
 
 
 def record_real_labels(
@@ -202,7 +405,10 @@ def record_real_labels(
         # Each star against the mean of the other stars of its cluster.
         by_name = np.sqrt(np.mean((inside * count / np.maximum(count - 1, 1)) ** 2))
         within = np.corrcoef(_without_cluster_mean(predicted["star"].label(name), cluster), inside)[0, 1]
-        row = (label_text(name, False), reports[name].verdict, errors["star"], errors["cluster"], by_name, within)
+        use = _use(reports[name])
+        slope = f"{use.slope:.2f} ± {use.error:.2f}{' or more' if use.least else ''}"
+        shown = (label_text(name, False), reports[name].verdict, use.answer, slope)
+        row = (*shown, errors["star"], errors["cluster"], by_name, within)
         for heading, value in zip(_REAL_COLUMNS, row, strict=True):
             columns[heading].append(value)
         record(f"within_{name}", within, digits=2)
