@@ -53,7 +53,10 @@ def test_shapley_values_over_labels_and_pixels_do_not_depend_on_the_basis(survey
         labels = attribution.label_shapley(rotated.predict_labels(test).labels, test.label_names, "label_2", 20)
         pixels = attribution.pixel_shapley(rotated, test, groups, "label_2", 20)
         return np.concatenate(
-            [[each.total, *each.values, *each.alone, *each.last, *each.intervals.ravel()] for each in (labels, pixels)]
+            [
+                [each.total.value, *each.total.interval, *each.values, *each.alone, *each.last, *each.intervals.ravel()]
+                for each in (labels, pixels)
+            ]
         )
 
     expected = statistics(model)
@@ -82,14 +85,15 @@ def test_shapley_r2_of_independent_labels_is_the_square_of_each_correlation():
     norm = 0.36 + 0.25 + 0.09
     np.testing.assert_allclose(explained.values, [0.36 / norm, 0.25 / norm, 0], atol=1e-10)
     np.testing.assert_allclose(explained.last, explained.alone, atol=1e-10)
-    assert explained.total == pytest.approx(0.61 / norm)
+    assert explained.total.value == pytest.approx(0.61 / norm)
     assert explained.players == ("a", "b", "c")
 
 
 def test_the_intervals_hold_the_values(surveys, model):
     explained = attribution.label_shapley(model.predict_labels(surveys[1]).labels, surveys[1].label_names, "label_0")
     assert np.all((explained.intervals[:, 0] < explained.values) & (explained.values < explained.intervals[:, 1]))
-    assert explained.values.sum() == pytest.approx(explained.total)
+    assert explained.total.low < explained.total.value < explained.total.high
+    assert explained.values.sum() == pytest.approx(explained.total.value)
 
 
 def test_all_pixels_together_explain_what_the_prediction_does(surveys, model, groups):
@@ -98,7 +102,7 @@ def test_all_pixels_together_explain_what_the_prediction_does(surveys, model, gr
     target, predicted = test.label("label_1"), model.predict_labels(test).label("label_1")
     with_all = -np.mean((target - predicted) ** 2) / target.var()
     with_none = -np.mean((target - model.a_[1]) ** 2) / target.var()
-    assert explained.total == pytest.approx(with_all - with_none, abs=1e-4)
+    assert explained.total.value == pytest.approx(with_all - with_none, abs=1e-4)
     masked = test.replace(ivar=np.where(groups["red"], test.ivar, np.float32(0)))
     alone = -np.mean((target - model.predict_labels(masked).label("label_1")) ** 2) / target.var() - with_none
     assert explained.alone[2] == pytest.approx(alone, abs=1e-4)

@@ -1,6 +1,6 @@
 """Numbers and tables of the chapter on SHAP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.setup import Chapter, Fitted
 from lux.paper.subject import in_words
+from lux_pages import recipe
+from lux_pages.recipe import Published
 
 # As in the published study, the first latent is the constant.
 FIRST_LATENT = 2
@@ -123,10 +125,32 @@ def record_dominant(record: Record, starts: Starts, iron: str, alpha: str) -> No
     record.numbers(
         digits=2,
         eu_in_first_five=share[:5].sum(),
+        eu_evenness=share[:5].sum() ** 2 / np.sum(share[:5] ** 2),
         eu_participation=participation[names.index(starts.fitted.label)],
         fe_participation=participation[names.index(iron)],
         most_spread_over=participation.max(),
     )
+
+
+def record_variants(
+    record: Record, variants: Iterable[tuple[str, Mapping[str, Published]]], titles: Mapping[str, str]
+) -> None:
+    """Record what europium's own latent carries of it, in each world and where the recipe is changed."""
+    rows = dict(variants)
+    columns: dict[str, list] = {"fit": list(rows)}
+    for world, title in titles.items():
+        each = [found[world] for found in rows.values()]
+        columns[f"own latent, {title}"] = [one.own_share for one in each]
+        columns[f"largest, {title}"] = [one.latent(one.attribution.dominant[one.column]) for one in each]
+        published, rounds = each[0], rows[recipe.FIVE_ROUNDS][world]
+        record.numbers(
+            digits=2, **{f"own_share_{world}": published.own_share, f"five_rounds_{world}": rounds.own_share}
+        )
+        record(f"effective_{world}", float(published.attribution.participation[published.column]), digits=2)
+        record(f"largest_{world}", published.latent(published.attribution.dominant[published.column]))
+        record.numbers(digits=2, **{f"share_low_{world}": min(one.own_share for one in each)})
+        record.numbers(digits=2, **{f"share_high_{world}": max(one.own_share for one in each)})
+    record.table("variants", columns, formats={f"own latent, {title}": ".2f" for title in titles.values()})
 
 
 def record_rotations(
@@ -173,8 +197,8 @@ def record_owed(
     """Record what the prediction of the audited label owes to the others, in each world; `labels` names it there."""
     for world, label in labels.items():
         total = shared[world][label].total
-        record(f"owed_{world}", 100 * total, unit="%", digits=4 if total > 0.99 else 3)
-        record(f"own_{world}", 100 * (1 - total), unit="%", digits=2)
+        record(f"owed_{world}", 100 * total.value, unit="%", uncertainty=100 * total.uncertainty)
+        record(f"own_{world}", 100 * (1 - total.value), unit="%", uncertainty=100 * total.uncertainty)
     target = labels["shortcut"]
     found = shared["shortcut"][target]
     rows = dict(zip(found.players, zip(found.values, found.intervals, strict=True), strict=True))
@@ -184,8 +208,8 @@ def record_owed(
             continue
         value, (low, high) = rows[name]
         record(f"owed_to_{key}", 100 * value, unit="%", uncertainty=50 * (high - low))
-    record("alpha_owed", 100 * shared["shortcut"][alpha].total, unit="%", digits=3)
-    record("alpha_owed_signal", 100 * shared["signal"]["alpha_fe"].total, unit="%", digits=3)
+    record("alpha_owed", 100 * shared["shortcut"][alpha].total.value, unit="%", digits=3)
+    record("alpha_owed_signal", 100 * shared["signal"]["alpha_fe"].total.value, unit="%", digits=3)
 
 
 def record_moved_shares(record: Record, one: Shapley, prediction: Prediction, label: str, seed: int) -> None:
@@ -197,12 +221,12 @@ def record_moved_shares(record: Record, one: Shapley, prediction: Prediction, la
 
 def record_groups(record: Record, found: Shapley, groups: Mapping[str, np.ndarray]) -> None:
     """Record what groups of pixels explain of catalogue europium."""
-    record("all_pixels", found.total, digits=3)
+    record("all_pixels", found.total.value, digits=3)
     record("worst_alone", found.alone.min(), digits=2)
     record("worst_group", found.players[int(found.alone.argmin())])
     record("best_last", found.last.max(), digits=1)
     record("best_group", found.players[int(found.alone.argmax())])
-    share = 100 * found.values / found.total
+    share = 100 * found.values / found.total.value
     record.numbers(unit="%", digits=2, group_low=share.min(), group_high=share.max())
     columns: dict[str, Sequence] = {"group": list(groups), "pixels": [int(pixels.sum()) for pixels in groups.values()]}
     numbers = {"Eu, alone": list(found.alone), "Eu, Shapley": list(found.values), "Eu, when last": list(found.last)}

@@ -1,6 +1,6 @@
 """Numbers and tables of the chapter on latent probing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,9 @@ from lux.paper.record import Record
 from lux.paper.setup import Chapter, Fitted
 from lux.paper.subject import in_words
 from lux.statistics import Estimate, quadratic_terms
+from lux.survey import Survey
+from lux_pages.recipe import FOLLOWER, Published
+from lux_pages.transfer import PUBLISHED
 
 _PROBE_COLUMNS = (
     "linear", "perceptron", "other labels only", "ceiling", "control, linear", "selectivity, linear",
@@ -23,6 +26,16 @@ _PROBE_COLUMNS = (
 )  # fmt: skip
 _BINS = tuple((n_bins, binning) for n_bins in (5, 10, 20, 40) for binning in mutual_information.BINNINGS)
 _IRON = ("fe_h", "m_h")
+# What the study reports (Horta 2026).
+_STATEMENTS = {
+    "latents that correlate most with [Eu/Fe]": "alpha's, iron's",
+    "correlation of the latent that starts at [Eu/Fe]": "not given",
+    "Mutual Information Gap of [Eu/Fe]": "0.02",
+    "label with the lowest gap": "europium",
+    "$R^2$ of the linear probe of [Eu/Fe]": "0.71",
+    "perceptron minus linear": "about 0",
+}
+PUBLISHED_R2, PUBLISHED_GAP = 0.71, 0.02
 
 
 def plain(names: Sequence[str]) -> list[str]:
@@ -30,25 +43,71 @@ def plain(names: Sequence[str]) -> list[str]:
     return [label_text(name, with_unit=False) for name in names]
 
 
-def record_correlations(record: Record, correlations: np.ndarray, names: Sequence[str], column: int) -> None:
-    """Record with which latent a label correlates best, and which other label does so too."""
-    best = int(np.argmax(np.abs(correlations[column])))
-    others = [row for row in range(len(names)) if row != column]
-    companion = max(others, key=lambda row: abs(correlations[row, best]))
-    record("eu_latent", best + 1)
-    record("companion", in_words(names[companion]))
-    record.numbers(digits=2, eu_largest=correlations[column, best], companion_correlation=correlations[companion, best])
+def record_statements(record: Record, published: Mapping[str, Published], titles: Mapping[str, str], seed: int) -> None:
+    """Record what the published statements say of each world, as the study made them."""
+    columns: dict[str, list] = {"statement": list(_STATEMENTS), "published": list(_STATEMENTS.values())}
+    for world, each in published.items():
+        test, label = each.fitted.test, each.fitted.label
+        linear, perceptron = (
+            probing.probe(each.fitted.latents, test.label(label), kind=kind, n_folds=3, n_control=0, seed=seed).r2
+            for kind in probing.KINDS
+        )
+        sizes = np.abs(each.correlations[each.column])
+        best = ", ".join(f"{each.latent(latent)} ({sizes[latent]:.2f})" for latent in each.best[:2])
+        lowest = in_words(test.label_names[int(np.argmin(each.gap.gap))], "another")
+        record.numbers(digits=2, **{f"own_{world}": each.own, f"gap_{world}": each.gap.gap[each.column]})
+        record.numbers(digits=2, **{f"r2_{world}": linear, f"second_{world}": np.sort(sizes)[-2]})
+        record(f"lowest_{world}", lowest)
+        numbers = each.own, each.gap.gap[each.column]
+        columns[titles[world]] = [
+            best, f"{numbers[0]:.2f}", f"{numbers[1]:.3f}", lowest, f"{linear:.2f}", f"{perceptron - linear:+.3f}",
+        ]  # fmt: skip
+    record.table("statements", columns)
 
 
-def record_gaps(record: Record, fitted: Fitted, column: int) -> MutualInformationGap:
-    """Record the gap of each label by the choice of bins; return the one of 20 bins of equal width."""
-    names = list(fitted.test.label_names)
-    gaps = {choice: mutual_information_gap(fitted.latents, fitted.test.labels, names, *choice) for choice in _BINS}
-    usual, of_label = gaps[20, "width"], np.array([gap.gap[column] for gap in gaps.values()])
-    bias = mutual_information.plug_in_bias(20, fitted.test.n_stars)
-    record("plug_in_bias", bias, unit="nats", digits=2)
-    record.numbers(digits=2, mig_eu=usual.gap[column], mig_bins_low=of_label.min(), mig_bins_high=of_label.max())
-    record("mig_lowest", in_words(names[int(np.argmin(usual.gap))], "another label"))
+def record_variants(
+    record: Record, variants: Iterable[tuple[str, Mapping[str, Published]]], titles: Mapping[str, str]
+) -> None:
+    """Record the gap of europium, and how its own latent correlates with it, where the recipe is changed."""
+    rows = dict(variants)
+    columns: dict[str, list] = {"fit": list(rows)}
+    for heading, text in (("gap", _gap_text), ("own latent", lambda each: f"{each.own:.2f}")):
+        for world, title in titles.items():
+            columns[f"{heading}, {title}"] = [text(found[world]) for found in rows.values()]
+    record.table("variants", columns)
+    for world in titles:
+        own = [found[world].own for found in rows.values()]
+        gaps = [found[world].gap.gap[found[world].column] for found in rows.values()]
+        record.numbers(digits=2, **{f"own_low_{world}": min(own), f"own_high_{world}": max(own)})
+        record.numbers(digits=2, **{f"gap_low_{world}": min(gaps), f"gap_high_{world}": max(gaps)})
+
+
+def _gap_text(each: Published) -> str:
+    return f"{each.gap.gap[each.column]:.3f}{', lowest' if each.is_lowest else ''}"
+
+
+def record_repeated(record: Record, repeated: Mapping[str, Sequence[Published]]) -> dict[str, np.ndarray]:
+    """Record how the gap and the own latent vary over surveys; return the gaps of each kind of world."""
+    gaps = {world: np.array([each.gap.gap[each.column] for each in found]) for world, found in repeated.items()}
+    own = {world: np.array([each.own for each in found]) for world, found in repeated.items()}
+    for world, found in repeated.items():
+        record(f"surveys_gap_{world}", gaps[world].mean(), uncertainty=gaps[world].std())
+        record(f"surveys_own_{world}", own[world].mean(), uncertainty=own[world].std())
+        record(f"surveys_lowest_{world}", sum(each.is_lowest for each in found))
+        if world not in ("shortcut", FOLLOWER):
+            record(f"gap_area_{world}", float(np.mean(gaps[world][:, None] < gaps["shortcut"])), digits=2)
+            record(f"own_area_{world}", float(np.mean(own[world][:, None] > own["shortcut"])), digits=2)
+    record("n_surveys", len(gaps["shortcut"]))
+    return gaps
+
+
+def record_gaps(record: Record, published: Published) -> None:
+    """Record the gap of each label by the choice of bins."""
+    test, names, column = published.fitted.test, list(published.fitted.test.label_names), published.column
+    gaps = {choice: mutual_information_gap(published.fitted.latents, test.labels, names, *choice) for choice in _BINS}
+    of_label = np.array([gap.gap[column] for gap in gaps.values()])
+    record("plug_in_bias", mutual_information.plug_in_bias(20, test.n_stars), unit="nats", digits=2)
+    record.numbers(digits=2, mig_bins_low=of_label.min(), mig_bins_high=of_label.max())
     record("mig_eu_lowest_times", sum(int(np.argmin(gap.gap) == column) for gap in gaps.values()))
     record("mig_choices", len(_BINS))
     columns: dict[str, list] = {"bins": [n_bins for n_bins, _ in _BINS]}
@@ -56,15 +115,14 @@ def record_gaps(record: Record, fitted: Fitted, column: int) -> MutualInformatio
     for row, text in enumerate(plain(names)):
         columns[text] = [f"{gap.gap[row]:.3f} ({gap.corrected_gap[row]:.3f})" for gap in gaps.values()]
     record.table("mig", columns)
-    return usual
 
 
-def gaps_of_starts(chapter: Chapter, fitted: Fitted, usual: MutualInformationGap) -> dict[str, MutualInformationGap]:
-    """Return the gaps in the bases in which fits from three starts end; `usual` is that of the default fit."""
-    found = {"principal components, canonical": usual}
-    for title, start in (("published start", "labels"), ("random start", "random")):
-        latents = chapter.published_model(fitted.train, start).infer_latents(fitted.test)
-        found[title] = mutual_information_gap(latents, fitted.test.labels, list(fitted.test.label_names))
+def gaps_of_starts(chapter: Chapter, published: Published, fitted: Fitted) -> dict[str, MutualInformationGap]:
+    """Return the gaps in the bases in which fits from three starts end."""
+    test, found = fitted.test, {"published start": published.gap}
+    random = chapter.published_model(fitted.train, "random").infer_latents(test)
+    for title, latents in (("random start", random), ("principal components, canonical", fitted.latents)):
+        found[title] = mutual_information_gap(latents, test.labels, list(test.label_names))
     return found
 
 
@@ -88,8 +146,8 @@ def record_bases(
     low, high = np.percentile(rotated[:, column], [2.5, 97.5])
     record("rotated_low", low, digits=1)
     record("rotated_high", high, digits=2)
-    random_start = marked["random start"].gap[column]
-    record.numbers(digits=2, eu_published_start=published[column], eu_random_start=random_start)
+    random, canonical = (marked[title].gap[column] for title in ("random start", "principal components, canonical"))
+    record.numbers(digits=2, eu_random_start=random, mig_eu=canonical)
 
 
 @dataclass(frozen=True)
@@ -285,11 +343,26 @@ def record_erasure(record: Record, erased: Mapping[str, Mapping[str, Probe]]) ->
         record(f"after_{world}_p", after.p_value, digits=2)
 
 
-def record_rotated(record: Record, shortcut: np.ndarray, signal: np.ndarray) -> None:
-    """Record how the gaps of the audited label in rotated bases (K,) of both worlds overlap."""
+def record_published_r2(record: Record, test: Survey) -> None:
+    """Record what would let a pure shortcut reach the published probe score; `test` is synthetic.
+
+    A shortcut knows all of the true label but its own scatter u, so that of noisy labels it explains
+    (V - u) / (V + e), for the variance V of the true label and the mean squared error e.
+    """
+    assert test.truth is not None, "simulated surveys have their truth"
+    variance, own = np.var(test.truth.columns["eu_fe"]), np.var(test.truth.columns["eu_residual"])
+    error = np.mean(test.label_err[:, test.label_index("eu_fe")] ** 2)
+    wider = (own + PUBLISHED_R2 * error) / (1 - PUBLISHED_R2)
+    better = (variance - own) / PUBLISHED_R2 - variance
+    record("shortcut_r2", (variance - own) / (variance + error), digits=2)
     record.numbers(
         digits=2,
-        rotated_median_shortcut=np.median(shortcut),
-        rotated_median_signal=np.median(signal),
-        gap_auc=np.mean(signal[:, None] > shortcut),
+        observed_std=np.sqrt(variance + error),
+        wider_std=np.sqrt(wider + error),
+        label_error=np.sqrt(error),
+        better_error=np.sqrt(max(better, 0)),
+        wider_rmse=np.sqrt((1 - PUBLISHED_R2) * (wider + error)),
+        better_rmse=np.sqrt((1 - PUBLISHED_R2) * (variance + better)),
+        published_std=PUBLISHED["eu_fe"][0] / np.sqrt(1 - PUBLISHED_R2),
+        unit="dex",
     )

@@ -100,8 +100,8 @@ class Shapley:
         Value of each player by itself.
     last : (K,) array
         What each player adds when it comes last: what only it can give.
-    total : float
-        Value of all players together, above that of none.
+    total : Estimate
+        Value of all players together, above that of none, with its 68 % bootstrap interval.
     """
 
     players: tuple[str, ...]
@@ -109,7 +109,7 @@ class Shapley:
     intervals: np.ndarray
     alone: np.ndarray
     last: np.ndarray
-    total: float
+    total: Estimate
 
 
 def latent_shap(model: "Lux", latents: np.ndarray, background: np.ndarray | None = None) -> LatentAttribution:
@@ -343,8 +343,9 @@ def _normal_equations_of_groups(
 def _with_intervals(players: Sequence[str], worth: _Worth) -> Shapley:
     """Return the Shapley values where `worth` gives the sample's value first and bootstrap draws after it."""
     values, alone, last, total = shapley_values(players, worth)
-    intervals = np.array([Estimate.from_draws(value[0], value[1:]).interval for value in values])
-    return Shapley(tuple(players), values[:, 0], intervals, alone[:, 0], last[:, 0], float(total[0]))
+    *estimates, together = (Estimate.from_draws(value[0], value[1:]) for value in (*values, total))
+    intervals = np.array([estimate.interval for estimate in estimates])
+    return Shapley(tuple(players), values[:, 0], intervals, alone[:, 0], last[:, 0], together)
 
 
 def _resamplings(n_stars: int, n_bootstrap: int, seed: int) -> np.ndarray:

@@ -107,7 +107,7 @@ def line_shares(explained: Mapping[str, Shapley]) -> plt.Figure:
         style = {"fmt": "s", "color": COLORS["highlight"], "capsize": 2}
         axis.errorbar(shares.values, rows, xerr=error, label="on average", **style)
         axis.plot(shares.last, rows, "D", color=COLORS["known"], label="when last")
-        axis.axvline(shares.total, color="black", linewidth=0.8, label="all pixels")
+        axis.axvline(shares.total.value, color="black", linewidth=0.8, label="all pixels")
         axis.set_title(label_text(label, with_unit=False))
         axis.set_xlim(-0.05, 1)
         axis.set_yticks(rows, shares.players)

@@ -9,40 +9,45 @@ from lux.diagnostics.mutual_information import MutualInformationGap
 from lux.diagnostics.probing import InformationGain, Probe
 from lux.figures import COLORS, label_rows, label_text, new_figure, paper_style, write_cells
 
-WORLD_STYLE = (("guessed", "//"), ("known", ""))
+WORLD_COLORS = ("guessed", "known")
 
 
 @paper_style()
-def gap_and_information(gaps: Mapping[str, np.ndarray], gains: Mapping[str, InformationGain]) -> plt.Figure:
-    """Draw, for two worlds, the gap of one label over bases (K,), and its unique information beside the null."""
+def gap_and_information(
+    gaps: Mapping[str, np.ndarray], published: float, gains: Mapping[str, InformationGain]
+) -> plt.Figure:
+    """Draw the gap of one label in surveys of several kinds (K,), and its unique information beside the null."""
     figure, (left, right) = new_figure(1, 2, height=3.3)
-    edges = np.linspace(0, max(values.max() for values in gaps.values()), 25)
-    for (name, values), (color, hatch) in zip(gaps.items(), WORLD_STYLE, strict=True):
-        left.hist(values, edges, histtype="stepfilled", color=COLORS[color], alpha=0.5, hatch=hatch, label=name)
-    left.set(xlabel="Mutual Information Gap of Eu", ylabel="bases of the latents")
-    figure.legend(*left.get_legend_handles_labels(), ncols=2, loc="outside upper center")
-    for row, ((_, gain), (color, _)) in enumerate(zip(gains.items(), WORLD_STYLE, strict=True)):
+    for row, (values, marker) in enumerate(zip(gaps.values(), "osD^", strict=False)):
+        left.plot(values, row + np.linspace(-0.15, 0.15, len(values)), marker, color=COLORS["model"], markersize=4)
+    left.axvline(published, color="black", linestyle="--", linewidth=1)
+    left.set_yticks(range(len(gaps)), [_wrapped(name) for name in gaps])
+    left.set(xlabel="Mutual Information Gap of Eu", xlim=(0, None), ylim=(-0.6, len(gaps) - 0.4))
+    for row, ((_, gain), color) in enumerate(zip(gains.items(), WORLD_COLORS, strict=True)):
         low, high = np.percentile(gain.null, [2.5, 97.5])
         style = {"color": COLORS["observed"], "linewidth": 9, "alpha": 0.3, "solid_capstyle": "butt"}
         right.plot([low, high], [row, row], label="null, 95 %" if row == 0 else None, **style)
         error = np.abs(np.array(gain.interval) - gain.nats)[:, None]
         right.errorbar(gain.nats, row, xerr=error, marker="o", color=COLORS[color], capsize=3)
-    right.set_yticks(range(len(gains)), [name.replace(" ", "\n") for name in gains])
+    right.set_yticks(range(len(gains)), [_wrapped(name) for name in gains])
     right.set(xlabel="unique information (nats)", ylim=(-0.6, len(gains) - 0.4))
-    right.tick_params(axis="y", which="minor", left=False)
     right.legend(loc="center right")
+    for axis in (left, right):
+        axis.tick_params(axis="y", which="minor", left=False)
     return figure
 
 
 @paper_style()
-def correlation_matrix(correlations: np.ndarray, names: Sequence[str]) -> plt.Figure:
-    """Draw Pearson's correlations (M, P) of labels with latents as a matrix."""
-    figure, axis = new_figure(height=2.5)
-    image = axis.imshow(correlations, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
-    axis.set_xticks(range(correlations.shape[1]), range(1, correlations.shape[1] + 1), fontsize=8)
-    label_rows(axis, names)
-    axis.set_xlabel("latent, strongest in the flux first")
-    figure.colorbar(image, label="correlation", pad=0.02)
+def correlation_matrices(correlations: Mapping[str, np.ndarray], names: Sequence[str]) -> plt.Figure:
+    """Draw Pearson's correlations (M, P) of labels with latents as matrices, one below the other."""
+    figure, axes = new_figure(len(correlations), height=1.9 * len(correlations) + 0.6, sharex=True)
+    for axis, (title, values) in zip(np.atleast_1d(axes), correlations.items(), strict=True):
+        image = axis.imshow(values, cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+        label_rows(axis, names)
+        axis.set_title(title, fontsize=10.5)
+    axis.set_xticks(range(values.shape[1]), range(1, values.shape[1] + 1), fontsize=8)
+    axis.set_xlabel(f"latent; the first {len(names)} start at the labels, in the order of the rows")
+    figure.colorbar(image, ax=axes, label="correlation", pad=0.02)
     return figure
 
 
@@ -101,7 +106,7 @@ def angle_matrices(angles: Mapping[str, np.ndarray], names: Sequence[str]) -> pl
 def erasure(reads: Mapping[str, Mapping[str, Probe]]) -> plt.Figure:
     """Draw R^2 of a label before and after erasing the others, for several worlds, over the range of its control."""
     figure, axis = new_figure(height=2.6)
-    for row, (steps, (color, _)) in enumerate(zip(reads.values(), WORLD_STYLE, strict=True)):
+    for row, (steps, color) in enumerate(zip(reads.values(), WORLD_COLORS, strict=True)):
         for (step, read), marker in zip(steps.items(), "osD", strict=False):
             error = np.abs(np.array(read.interval) - read.r2)[:, None]
             style = {"fmt": marker, "color": COLORS[color], "capsize": 2, "markersize": 6}
@@ -111,7 +116,7 @@ def erasure(reads: Mapping[str, Mapping[str, Probe]]) -> plt.Figure:
                 bounds, text = np.percentile(read.control, [2.5, 97.5]), "control, 95 %" if row == 0 else None
                 axis.plot(bounds, [row - 0.25] * 2, color=COLORS["observed"], linewidth=4, alpha=0.5, label=text)
     axis.axvline(0, color="black", linewidth=0.5)
-    axis.set_yticks(range(len(reads)), [world.replace(" ", "\n") for world in reads])
+    axis.set_yticks(range(len(reads)), [_wrapped(world) for world in reads])
     axis.set(xlabel="$R^2$ of [Eu/Fe], linear probe, cross-validated", ylim=(-0.6, len(reads) - 0.4))
     axis.tick_params(axis="y", which="minor", left=False)
     axis.legend(ncols=3, loc="lower left", bbox_to_anchor=(0, 1))
@@ -122,3 +127,9 @@ def _labels_below(axis: plt.Axes, names: Sequence[str]) -> None:
     axis.set_xticks(range(len(names)), [label_text(name, with_unit=False) for name in names])
     axis.tick_params(axis="x", which="minor", bottom=False)
     axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
+
+
+def _wrapped(text: str) -> str:
+    """Return a text broken after each second word."""
+    words = text.split()
+    return "\n".join(" ".join(words[start : start + 2]) for start in range(0, len(words), 2))

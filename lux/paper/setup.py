@@ -82,11 +82,14 @@ class Chapter:
         return default_model(survey, **{"tolerance": self.tolerance, **settings})
 
     def published_model(self, survey: Survey, start: str = "labels", **settings: Any) -> Lux:
-        """Return the published fit of a survey: alternating least squares, with a prior too wide to matter."""
+        """Return the published fit of a survey: alternating least squares, with a prior too wide to matter.
+
+        `settings` are those of `lux.Lux` and take the place of the published ones.
+        """
         with warnings.catch_warnings():
             # Whether it converges is the chapters' to say.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return self.model(survey, start=start, algorithm="als", omega=1000.0, **settings)
+            return self.model(survey, **{"start": start, "algorithm": "als", "omega": 1000.0, **settings})
 
     def fitted(self, survey: Survey, test_fraction: float = 0.5) -> "Fitted":
         """Split a survey and return it with the default model of its first part."""
