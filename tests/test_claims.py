@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from lux_pages import transfer as transfer_page
+from lux_pages.recipe import Published, following_alpha
 
 import lux
 from lux.diagnostics import transfer
 from lux.models import baselines
+from lux.paper.setup import Fitted
 
 WINDOWS = [(15360, 15540), (16020, 16210), (16650, 16830)]
 OPTIONS = {"seed": 3, "wavelength_range": WINDOWS}
@@ -68,3 +70,27 @@ def test_a_less_kind_survey_leaves_the_paradox():
     score = transfer.score(model.predict_labels(test), test)["eu_fe"]
     assert score.rmse.value < 1.4 * score.catalogue_error
     assert lux.audit(model, train, test, "eu_fe").verdict in ("guessed", "undecided")
+
+
+def published_fit(survey):
+    train, test = survey.split(0.5, seed=0)
+    return Published(Fitted(train, test, lux.Lux(21, "labels", 1000.0, algorithm="als", tolerance=0.02).fit(train)))
+
+
+def test_in_the_published_basis_the_own_latent_of_europium_leads_only_with_a_line(world):
+    published = published_fit(lux.load("synthetic", n_stars=2000, world=world, **OPTIONS))
+    if world == "shortcut":
+        assert published.own < 0.55
+        assert published.column not in published.best
+    else:
+        assert published.own > 0.65
+        assert published.column in published.best
+
+
+def test_a_low_gap_needs_no_line():
+    survey = lux.load("synthetic", n_stars=2000, **OPTIONS)
+    default, follower = published_fit(survey), published_fit(following_alpha(survey))
+    assert follower.gap.gap[follower.column] < 0.02 < 0.05 < default.gap.gap[default.column]
+    assert follower.is_lowest
+    assert not default.is_lowest
+    assert follower.column not in follower.best

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from linear_truth import linear_survey
-from lux_pages import attribution, model, real_spectra, transfer
+from lux_pages import attribution, model, real_spectra, recipe, transfer
 
+import lux
 from lux.models.baselines import FluxRegression
 from lux.models.prediction import Prediction
 from lux.paper.subject import in_words
@@ -72,3 +73,15 @@ def test_labels_are_audited_with_and_without_pixels_of_their_lines(monkeypatch):
         assert (every.own_lines != (), elsewhere.own_lines, without.own_lines) == (True, (), ())
         np.testing.assert_array_equal(without.wavelength, survey.wavelength[100:])
         np.testing.assert_array_equal(elsewhere.wavelength, np.delete(survey.wavelength, np.arange(100, 200)))
+
+
+def test_a_europium_that_follows_alpha_keeps_the_noise_of_the_catalogue_and_all_other_labels():
+    survey = lux.load("synthetic", n_stars=300, seed=1, wavelength_range=(15200, 15210))
+    column, true = survey.label_index("eu_fe"), survey.truth.columns
+    changed = recipe.following_alpha(survey).labels - survey.labels
+    assert np.all(np.delete(changed, column, axis=1) == 0)
+    europium = true["eu_fe"] + changed[:, column] - true["eu_residual"]
+    design = np.column_stack([true["fe_h"], true["alpha_fe"], np.ones(300)])
+    slopes, residual, *_ = np.linalg.lstsq(design, europium)
+    assert slopes[:2] == pytest.approx([-0.15, 1.0])
+    assert residual[0] < 1e-20

@@ -14,7 +14,7 @@ from lux.figures import label_text
 from lux.models.label_directions import UniqueDirection, unique_direction
 from lux.paper.record import Record
 from lux.paper.setup import Chapter, Fitted
-from lux.paper.subject import in_words
+from lux.paper.subject import EUROPIUM, in_words
 from lux.statistics import Estimate, quadratic_terms
 from lux.survey import Survey
 from lux_pages.recipe import FOLLOWER, Published
@@ -53,15 +53,13 @@ def record_statements(record: Record, published: Mapping[str, Published], titles
             for kind in probing.KINDS
         )
         sizes = np.abs(each.correlations[each.column])
-        best = ", ".join(f"{each.latent(latent)} ({sizes[latent]:.2f})" for latent in each.best[:2])
+        best = ", ".join(f"{each.latent(latent)} ({sizes[latent]:.2f})" for latent in each.best)
         lowest = in_words(test.label_names[int(np.argmin(each.gap.gap))], "another")
         record.numbers(digits=2, **{f"own_{world}": each.own, f"gap_{world}": each.gap.gap[each.column]})
-        record.numbers(digits=2, **{f"r2_{world}": linear, f"second_{world}": np.sort(sizes)[-2]})
+        record(f"r2_{world}", linear, digits=2)
         record(f"lowest_{world}", lowest)
-        numbers = each.own, each.gap.gap[each.column]
-        columns[titles[world]] = [
-            best, f"{numbers[0]:.2f}", f"{numbers[1]:.3f}", lowest, f"{linear:.2f}", f"{perceptron - linear:+.3f}",
-        ]  # fmt: skip
+        numbers = f"{linear:.2f}", f"{perceptron - linear:+.3f}"
+        columns[titles[world]] = [best, f"{each.own:.2f}", f"{each.gap.gap[each.column]:.3f}", lowest, *numbers]
     record.table("statements", columns)
 
 
@@ -94,10 +92,14 @@ def record_repeated(record: Record, repeated: Mapping[str, Sequence[Published]])
         record(f"surveys_gap_{world}", gaps[world].mean(), uncertainty=gaps[world].std())
         record(f"surveys_own_{world}", own[world].mean(), uncertainty=own[world].std())
         record(f"surveys_lowest_{world}", sum(each.is_lowest for each in found))
+        record(f"surveys_pair_{world}", sum(each.column in each.best for each in found))
         if world not in ("shortcut", FOLLOWER):
             record(f"gap_area_{world}", float(np.mean(gaps[world][:, None] < gaps["shortcut"])), digits=2)
             record(f"own_area_{world}", float(np.mean(own[world][:, None] > own["shortcut"])), digits=2)
     record("n_surveys", len(gaps["shortcut"]))
+    for name, world in (("default", "shortcut"), ("follower", FOLLOWER)):
+        test = repeated[world][0].fitted.test
+        record(f"{name}_std", float(np.std(test.label(EUROPIUM))), unit="dex", digits=2)
     return gaps
 
 

@@ -28,7 +28,7 @@ _VARIANTS: dict[str, dict[str, Any]] = {
     FIVE_ROUNDS: {"max_cycles": 5, "tolerance": 0.0},
     "windows, $\\Omega$ = 1": {"omega": 1.0},
     "windows, 13 latents": {"n_latents": 13},
-    "all pixels, 25 latents": {"n_latents": 25},
+    "windows, 25 latents": {"n_latents": 25},
 }
 # Slopes of a europium that follows alpha more closely than iron; its variance is that of the default survey.
 _ON_IRON, _ON_ALPHA = -0.15, 1.0
@@ -68,9 +68,9 @@ class Published:
         return float(abs(self.correlations[self.column, self.column]))
 
     @property
-    def best(self) -> np.ndarray:
-        """The latents that correlate most with the audited label, the best first, (P,)."""
-        return np.argsort(-np.abs(self.correlations[self.column]))
+    def best(self) -> list[int]:
+        """The two latents that correlate most with the audited label, the best first."""
+        return [int(latent) for latent in np.argsort(-np.abs(self.correlations[self.column]))[:2]]
 
     @cached_property
     def attribution(self) -> LatentAttribution:
@@ -90,30 +90,40 @@ class Published:
         return "its own" if number == self.column else f"{in_words(names[number])}'s"
 
 
-def surveys(chapter: Chapter) -> dict[str, Survey]:
-    """Return the survey of the chapter, and the synthetic one with weaker and with stronger europium lines."""
-    planted = {name: chapter.survey("synthetic", world=_PLANTED[name]) for name in ("faint", "signal")}
-    return {"shortcut": chapter.survey()} | planted
+def fits(chapter: Chapter) -> dict[str, Published]:
+    """Return the published fits of the chapter's survey, and of synthetic ones with weaker and with stronger lines."""
+    found = {"shortcut": _fit(chapter, chapter.survey())}
+    for name in ("faint", "signal"):
+        found[name] = _fit(chapter, chapter.survey("synthetic", world=_PLANTED[name]))
+    return found
 
 
-def fits(chapter: Chapter, surveys: Mapping[str, Survey], **settings: Any) -> dict[str, Published]:
-    """Return the published fits of surveys, each trained on one half; `settings` are those of `lux.Lux`."""
-    return {name: _fit(chapter, survey, **settings) for name, survey in surveys.items()}
+def default_fits(chapter: Chapter, published: Mapping[str, Published]) -> dict[str, Fitted]:
+    """Return the default fits of the same halves, without lines and with the stronger ones."""
+    halves = {name: published[name].fitted for name in ("shortcut", "signal")}
+    return {name: Fitted(each.train, each.test, chapter.model(each.train)) for name, each in halves.items()}
 
 
-def _fit(chapter: Chapter, survey: Survey, **settings: Any) -> Published:
+def _fit(chapter: Chapter, survey: Survey) -> Published:
     train, test = survey.split(0.5, seed=chapter.seed)
-    return Published(Fitted(train, test, chapter.published_model(train, **settings)))
+    return Published(Fitted(train, test, chapter.published_model(train)))
 
 
-def variants(
-    chapter: Chapter, surveys: Mapping[str, Survey], published: Mapping[str, Published]
-) -> Iterator[tuple[str, Mapping[str, Published]]]:
+def variants(chapter: Chapter, published: Mapping[str, Published]) -> Iterator[tuple[str, Mapping[str, Published]]]:
     """Yield the recipe and its variants with their fits; windows are those of the chapter on controls."""
     yield "all pixels, as published", published
-    inside = {name: _within_windows(survey) for name, survey in surveys.items()}
-    for name, settings in _VARIANTS.items():
-        yield name, fits(chapter, inside if name.startswith("windows") else surveys, **settings)
+    inside = {
+        name: (_within_windows(each.fitted.train), _within_windows(each.fitted.test))
+        for name, each in published.items()
+    }
+    for variant, settings in _VARIANTS.items():
+        yield (
+            variant,
+            {
+                name: Published(Fitted(train, test, chapter.published_model(train, **settings)))
+                for name, (train, test) in inside.items()
+            },
+        )
 
 
 def _within_windows(survey: Survey) -> Survey:
