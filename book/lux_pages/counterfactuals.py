@@ -139,11 +139,13 @@ def record_sizes(chapter: Chapter) -> None:
     for size in _SIZES:
         found = [_one_of_size(size, seed, options) for seed in range(2 if quick else 6)]
         excess, limit = np.median([each[:2] for each in found], axis=0)
-        needed = np.concatenate([each[2] for each in found])
-        powers = [np.mean(needed <= strengths[depth].depth[0]) for depth in _DEPTHS]
-        rows.append([size, *expected_enhanced(size), excess, limit, *(100 * power for power in powers)])
+        seen = np.array([[100 * np.mean(each[2] <= strengths[depth].depth[0]) for depth in _DEPTHS] for each in found])
+        rows.append([size, *expected_enhanced(size), excess, limit, *seen.mean(axis=0)])
+        record.numbers(
+            unit="%", digits=2, **{f"least_of_{size}": seen[:, 0].min(), f"most_of_{size}": seen[:, 0].max()}
+        )
         record(f"enrichment_of_{size}", excess, unit="dex", digits=2)
-        record(f"limit_of_{size}", limit, unit="mÅ", digits=2)
+        record(f"limit_of_{size}", limit, unit="mÅ", digits=2, text=None if np.isfinite(limit) else "beyond any line")
     widths = [f"{strengths[depth].equivalent_width[0]:.0f} mÅ seen (%)" for depth in _DEPTHS]
     headings = ["stars", "r-I expected", "r-II expected", "enrichment (dex)", "limit (mÅ)", *widths]
     formats = dict(zip(headings, ["d", ".1f", ".2f", ".2f", ".0f", ".0f", ".0f"], strict=True))
@@ -273,7 +275,7 @@ def record_stray(record: Record, whole: Stack, plain: Stack, planted: Stack) -> 
     z = np.where(_near(wavelength, PLANTED_WAVELENGTHS[:3]), 0, np.abs(test.z))
     at, largest = int(np.argmax(z)), plain.test.largest
     record("stray_place", wavelength[at], unit="Å", text=f"{wavelength[at]:.1f} Å")
-    record("stray_passes", bool(z[at] > test.largest.threshold()))
+    record("stray_side", "above" if z[at] > test.largest.threshold() else "below")
     record.numbers(digits=2, stray=float(z[at]), plain_stray=float(np.abs(plain.test.z[at])))
     record.numbers(digits=2, whole_stray=float(np.abs(whole.test.z[at])))
     record.numbers(digits=2, plain_largest=largest.statistic, plain_p=largest.p_value)
