@@ -59,7 +59,7 @@ def test_verdicts_hold_on_spectra_of_another_generator(planted, named, expected)
 @pytest.mark.parametrize("name", ["perceptron", "Cannon", "mean"])
 def test_any_model_that_predicts_labels_can_be_audited(name):
     train, test = world("signal")
-    model = {"perceptron": Perceptron, "Cannon": Cannon, "mean": baselines.Mean}[name]().fit(train)
+    model = {"perceptron": Perceptron(), "Cannon": Cannon(n_steps=10), "mean": baselines.Mean()}[name].fit(train)
     report = lux.audit(model, train, test, "eu_fe")
     assert report.verdict == "known"
     assert (report.model_use.answer == "yes") == (name != "mean")

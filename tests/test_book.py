@@ -130,6 +130,7 @@ def test_a_complaint_names_the_line():
     assert lint_book.lint_page(text, "01_test", {"horta2026"})[0][0] == line
 
 
+WIDE = {"width": 1280, "height": 900}
 # Violations of the theme's own markup that no page of ours causes; everything else fails.
 KNOWN_OF_THE_THEME = {
     # The title in the sidebar stands outside the navigation.
@@ -189,11 +190,13 @@ def inspected(browser, address):
 
         with sync_playwright() as playwright:
             own = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+            # One context for all its pages: what they share is fetched and compiled once.
+            context = own.new_context(viewport=WIDE, color_scheme="light")
             while not waiting.empty():
                 with contextlib.suppress(queue.Empty):
                     name = waiting.get_nowait()
                     try:
-                        found[name].set_result(inspect_page(own, address, name))
+                        found[name].set_result(inspect_page(context, address, name))
                     except Exception as error:
                         found[name].set_exception(error)
             own.close()
@@ -212,9 +215,9 @@ def test_a_page_is_whole_and_readable_for_all_without_a_network(inspected, name)
     assert not trouble, "\n".join(trouble)
 
 
-def inspect_page(browser, address, name):
+def inspect_page(context, address, name):
     """Return what is wrong with a page, in light and dark, on a wide and a narrow screen."""
-    tab, trouble = open_page(browser, address, name)
+    tab, trouble = open_page(context, address, name)
     trouble += broken_images(tab) + broken_links(tab, address) + broken_mathematics(tab)
     for theme in ("light", "dark"):
         tab.emulate_media(color_scheme=theme)
@@ -230,16 +233,17 @@ def inspect_page(browser, address, name):
 
 def test_a_chapter_opened_from_the_disk_shows_its_figures_and_formulas(browser):
     chapter = next(page for page in read_pages(ROOT) if page.is_chapter)
-    tab, trouble = open_page(browser, f"{SITE.as_uri()}/", f"{chapter.document}.html")
+    context = browser.new_context(viewport=WIDE, color_scheme="light")
+    tab, trouble = open_page(context, f"{SITE.as_uri()}/", f"{chapter.document}.html")
     trouble += broken_images(tab) + broken_mathematics(tab)
     tab.close()
     assert not trouble, "\n".join(trouble)
 
 
-def open_page(browser, address, name):
+def open_page(context, address, name):
     """Open a page that may ask for nothing beyond `address`; return its tab and a growing list of what went wrong."""
     trouble = []
-    tab = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    tab = context.new_page()
 
     def only_this_site(route):
         if route.request.url.startswith((address, "data:", "blob:")):

@@ -22,7 +22,7 @@ def world(request):
 @pytest.fixture(scope="module")
 def transferred(world):
     """A world's test survey, its predictions by Lux and by labels only, and r-process-enhanced stars with theirs."""
-    train, test = lux.load("synthetic", n_stars=2000, world=world, **OPTIONS).split(0.25)
+    train, test = lux.load("synthetic", n_stars=1200, world=world, **OPTIONS).split(0.25)
     model = lux.Lux(15).fit(train)
     enhanced = lux.load("synthetic", n_stars=200, world=world, population="r-I", **OPTIONS)
     labels_only = baselines.LabelsOnly(model).fit(train).predict_labels(test)

@@ -14,7 +14,7 @@ WINDOW = [(15425.0, 15472.0)]
 def survey(depth, seed=3, **options):
     return lux.load(
         "synthetic",
-        n_stars=600,
+        n_stars=400,
         seed=seed,
         star_seed=1,
         wavelength_range=WINDOW,
@@ -34,7 +34,7 @@ def test_the_best_estimate_of_one_star_scatters_by_the_bound():
     quiet = {"continuum_residual": 0.0, "sky_amplitude": 0.0, "bad_pixel_fraction": 0.0, "bad_columns": 0}
     planted, bare = (
         survey(0.03, **quiet),
-        lux.load("synthetic", n_stars=600, seed=3, star_seed=1, wavelength_range=WINDOW, **quiet),
+        lux.load("synthetic", n_stars=400, seed=3, star_seed=1, wavelength_range=WINDOW, **quiet),
     )
     doubled = survey(0.03, seed=4, **quiet)
     expected = cramer_rao.star_bound(doubled)
@@ -43,7 +43,7 @@ def test_the_best_estimate_of_one_star_scatters_by_the_bound():
     profile = np.mean(bare.flux - planted.flux, axis=0)[near]
     profile /= profile.max()
     weight = 1 / np.maximum(np.var(doubled.flux - planted.flux, axis=0)[near] / 2, 1e-12)
-    noise = lux.load("synthetic", n_stars=600, seed=5, star_seed=1, wavelength_range=WINDOW, **quiet).flux - bare.flux
+    noise = lux.load("synthetic", n_stars=400, seed=5, star_seed=1, wavelength_range=WINDOW, **quiet).flux - bare.flux
     estimate = (noise[:, near] * weight) @ profile / np.sum(weight * profile**2)
     # Two noises, each with its own star's level: compare over the sample, in depth per dex of the median star.
     depth = np.median((bare.flux - planted.flux)[:, pixel])
