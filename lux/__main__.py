@@ -99,44 +99,32 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lux", description="Known or guessed?")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     audit_parser = commands.add_parser("audit", help="tell whether a label is known from the flux or guessed")
-    audit_parser.add_argument("survey", help="HDF5 survey, or the name of a data set such as apogee-dr10")
-    audit_parser.add_argument("--label", help="label to audit; all of them by default")
-    audit_parser.add_argument(
-        "--own-lines",
-        type=float,
-        nargs="*",
-        metavar="ANGSTROM",
-        help="vacuum wavelengths of the label's own lines; none given: it has none",
-    )
-    audit_parser.add_argument("--model", help="fitted Lux model (.npz); one is fitted by default")
-    audit_parser.add_argument("--latents", type=int, default=21, help="latents of the model that is fitted (21)")
-    audit_parser.add_argument("--test-fraction", type=float, default=0.3, help="share of stars held out (0.3)")
-    audit_parser.add_argument("--seed", type=int, default=0)
-    audit_parser.add_argument("--figures", metavar="FOLDER", help="also draw a page for each label, audit-LABEL.png")
-    audit_parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     audit_parser.set_defaults(run=_audit)
+    add = audit_parser.add_argument
+    add("survey", help="HDF5 survey, or the name of a data set such as apogee-dr10")
+    add("--label", help="label to audit; all of them by default")
+    wavelengths = "vacuum wavelengths of the label's own lines; none given: it has none"
+    add("--own-lines", type=float, nargs="*", metavar="ANGSTROM", help=wavelengths)
+    add("--model", help="fitted Lux model (.npz); one is fitted by default")
+    add("--latents", type=int, default=21, help="latents of the model that is fitted (21)")
+    add("--test-fraction", type=float, default=0.3, help="share of stars held out (0.3)")
+    add("--seed", type=int, default=0)
+    add("--figures", metavar="FOLDER", help="also draw a page for each label, audit-LABEL.png")
+    add("--json", action="store_true", help="print JSON instead of a table")
     fetch_parser = commands.add_parser("fetch", help="fetch the spectra and labels of the published study")
-    fetch_parser.add_argument("dataset", choices=["apogee-galah"])
-    fetch_parser.add_argument("--stars", type=int, default=5000, help="most stars (5000)")
-    fetch_parser.add_argument(
-        "--labels",
-        nargs="+",
-        default=["teff", "logg", "fe_h", "alpha_fe", "eu_fe"],
-        metavar="LABEL",
-        help="labels of GALAH, such as eu_fe or ba_fe",
-    )
-    fetch_parser.add_argument(
-        "--selection",
-        choices=["careful", "published"],
-        default="careful",
-        help="careful: quality flags of both surveys, each star once, no cluster members; "
-        "published: only the cuts of the published code",
-    )
-    fetch_parser.add_argument("--incomplete", action="store_true", help="keep stars that lack some of the labels")
-    fetch_parser.add_argument("--connections", type=int, default=4, help="most transfers at a time (4)")
-    fetch_parser.add_argument("--cache", help="folder for everything fetched")
-    fetch_parser.add_argument("--dry-run", action="store_true", help="say how much would be fetched, and stop")
     fetch_parser.set_defaults(run=_fetch)
+    add = fetch_parser.add_argument
+    add("dataset", choices=["apogee-galah"])
+    add("--stars", type=int, default=5000, help="most stars (5000)")
+    labels = ["teff", "logg", "fe_h", "alpha_fe", "eu_fe"]
+    add("--labels", nargs="+", default=labels, metavar="LABEL", help="labels of GALAH, such as eu_fe or ba_fe")
+    careful = "careful: quality flags of both surveys, each star once, no cluster members"
+    both = f"{careful}; published: only the cuts of the published code"
+    add("--selection", choices=["careful", "published"], default="careful", help=both)
+    add("--incomplete", action="store_true", help="keep stars that lack some of the labels")
+    add("--connections", type=int, default=4, help="most transfers at a time (4)")
+    add("--cache", help="folder for everything fetched")
+    add("--dry-run", action="store_true", help="say how much would be fetched, and stop")
     return parser
 
 

@@ -130,19 +130,14 @@ def write_survey(
     n_stars = len(columns["labels"])
     wavelength = columns["wavelength"] if wavelength is None else np.asarray(wavelength, np.float64)
     with atomic_write(path) as temporary, _new_file(temporary, columns, len(wavelength)) as file:
-        for name, array in (
-            ("wavelength", wavelength),
-            ("labels", columns["labels"]),
-            ("label_err", columns["label_err"]),
-        ):
+        for name in ("wavelength", "labels", "label_err"):
+            array = wavelength if name == "wavelength" else columns[name]
             file.create_dataset(name, data=array, fletcher32=array.size > 0)
         shape = (n_stars, len(wavelength))
         chunks = (max(1, min(n_stars, (1 << 20) // (4 * len(wavelength)))), len(wavelength))
         packing = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if compress else {}
-        flux, ivar = (
-            file.create_dataset(name, shape, np.float32, chunks=chunks, fletcher32=True, **packing)
-            for name in ("flux", "ivar")
-        )
+        spectra = {"shape": shape, "dtype": np.float32, "chunks": chunks, "fletcher32": True, **packing}
+        flux, ivar = (file.create_dataset(name, **spectra) for name in ("flux", "ivar"))
         written = 0
         for block_flux, block_ivar in blocks:
             rows = slice(written, written + len(block_flux))

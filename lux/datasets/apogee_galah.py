@@ -25,10 +25,7 @@ import h5py
 import numpy as np
 
 from lux.datasets.assembly import READER_VERSION, SpectrumFile, assemble, star_table
-from lux.datasets.catalogues import (
-    read_apogee,
-    read_galah,
-)
+from lux.datasets.catalogues import read_apogee, read_galah
 from lux.datasets.crossmatch import Sample, Step, needed_labels, select_stars
 from lux.datasets.fetch import Outcome, RemoteFile, TransferOptions, fetch_files
 from lux.datasets.http import remote_size
@@ -67,22 +64,9 @@ _ACKNOWLEDGEMENTS = (
     "Processing and Analysis Consortium (DPAC).",
 )
 _KEPT_COLUMNS = (
-    "snr",
-    "radial_velocity",
-    "ra",
-    "dec",
-    "gaia_id",
-    "sobject_id",
-    "telescope",
-    "field",
-    "starflag",
-    "aspcapflag",
-    "aspcap_teff",
-    "aspcap_logg",
-    "aspcap_m_h",
-    "aspcap_alpha_m",
-    "matched_by",
-)
+    "snr", "radial_velocity", "ra", "dec", "gaia_id", "sobject_id", "telescope", "field", "starflag", "aspcapflag",
+    "aspcap_teff", "aspcap_logg", "aspcap_m_h", "aspcap_alpha_m", "matched_by",
+)  # fmt: skip
 
 
 def load_apogee_galah(

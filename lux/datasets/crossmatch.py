@@ -30,22 +30,10 @@ SELECTIONS = ("careful", "published")
 # Flags of a spectrum (STARFLAG) and of its fit (ASPCAPFLAG) that exclude it, and their bits [1]_.
 _BAD_SPECTRUM = {"BAD_PIXELS": 0, "VERY_BRIGHT_NEIGHBOR": 3, "BAD_RV_COMBINATION": 18, "RV_FAIL": 22}
 _BAD_FIT = {
-    "TEFF_BAD": 16,
-    "LOGG_BAD": 17,
-    "STAR_BAD": 23,
-    "COLORTE_BAD": 25,
-    "ROTATION_BAD": 26,
-    "SPEC_HOLE_BAD": 28,
-    "ATMOS_HOLE_BAD": 29,
-    "NO_ASPCAP_RESULT": 31,
-    "MISSING_APSTAR": 32,
-    "NO_GRID": 33,
-    "BAD_FRAC_LOWSNR": 34,
-    "BAD_FRAC_BADPIX": 35,
-    "FERRE_FAIL": 36,
-    "PROBLEM_TARGET": 40,
-    "MULTIPLE_SUSPECT": 41,
-}
+    "TEFF_BAD": 16, "LOGG_BAD": 17, "STAR_BAD": 23, "COLORTE_BAD": 25, "ROTATION_BAD": 26, "SPEC_HOLE_BAD": 28,
+    "ATMOS_HOLE_BAD": 29, "NO_ASPCAP_RESULT": 31, "MISSING_APSTAR": 32, "NO_GRID": 33, "BAD_FRAC_LOWSNR": 34,
+    "BAD_FRAC_BADPIX": 35, "FERRE_FAIL": 36, "PROBLEM_TARGET": 40, "MULTIPLE_SUSPECT": 41,
+}  # fmt: skip
 _TEFF_RANGE, _LOGG_RANGE, _FE_H_RANGE = (3800.0, 6000.0), (0.0, 3.5), (-2.0, 1.0)
 APOGEE_SNR, _GALAH_SNR, _PUBLISHED_GALAH_SNR = 50.0, 30.0, 20.0
 _MAX_MG_FE = 1.0
@@ -100,7 +88,7 @@ class Sample:
 
 def needed_labels(labels: Sequence[str], selection: str) -> tuple[str, ...]:
     """Return the GALAH labels that a selection looks at: the requested ones and those of its cuts."""
-    _check_selection(selection)
+    check_selection(selection)
     extra = ("teff", "logg", "fe_h", *(("mg_fe",) if selection == "published" else ()))
     return tuple(dict.fromkeys((*labels, *extra)))
 
@@ -131,7 +119,7 @@ def select_stars(
     ValueError
         If the selection is unknown or leaves no star; the message holds the table of cuts.
     """
-    _check_selection(selection)
+    check_selection(selection)
     stars, steps = _match(apogee, galah)
     values = {name: _label(stars, name, careful=selection == "careful") for name in labels}
     keep = np.ones(len(stars["apogee_id"]), bool)
@@ -155,7 +143,7 @@ def is_place(*parts: str) -> bool:
 
 def cut_names(labels: Sequence[str], selection: str, *, complete: bool = True) -> list[str]:
     """Return the requirements of a selection, in order, as its table of cuts names them."""
-    _check_selection(selection)
+    check_selection(selection)
     nothing: _Columns = collections.defaultdict(lambda: np.empty(0))
     values = dict.fromkeys(labels, (np.empty(0), np.empty(0)))
     return [_IN_APOGEE, _IN_BOTH, *(name for name, _ in _cuts(nothing, values, selection, complete))]
@@ -243,7 +231,8 @@ def globular_clusters() -> Table:
         return Table.read(path, format="ascii.ecsv")
 
 
-def _check_selection(selection: str) -> None:
+def check_selection(selection: str) -> None:
+    """Raise ValueError if there is no selection of that name."""
     if selection not in SELECTIONS:
         raise ValueError(f"unknown selection {selection!r}; expected one of {', '.join(SELECTIONS)}")
 

@@ -12,7 +12,7 @@ from typing import Any
 from lux.datasets.aspcap import read_aspcap_star, require_spectrum
 from lux.datasets.assembly import READER_VERSION
 from lux.datasets.catalogues import APOGEE_COLUMNS, GALAH_COLUMNS, check_columns, galah_label_columns
-from lux.datasets.crossmatch import SELECTIONS, cut_names, is_place, needed_labels
+from lux.datasets.crossmatch import check_selection, cut_names, is_place, needed_labels
 from lux.datasets.fetch import RemoteFile
 from lux.storage import cache_dir
 
@@ -63,8 +63,7 @@ class Request:
             raise ValueError(f"labels must be given and differ, got {', '.join(self.labels) or 'none'}")
         if self.n_stars < 1:
             raise ValueError(f"n_stars must be at least 1, got {self.n_stars}")
-        if self.selection not in SELECTIONS:
-            raise ValueError(f"unknown selection {self.selection!r}; expected one of {', '.join(SELECTIONS)}")
+        check_selection(self.selection)
 
     @property
     def survey_path(self) -> Path:

@@ -4,7 +4,6 @@ pip fetches it, not pooch: pip knows the package index or mirror that this machi
 """
 
 import dataclasses
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -13,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lux.datasets.manifest import file_sha256
 from lux.storage import atomic_write
 
 _FETCH_TIMEOUT_SECONDS = 600
@@ -102,8 +102,7 @@ def _verify_archive(path: Path, source: SourceArchive) -> None:
     size = path.stat().st_size
     if size != source.size:
         raise ValueError(f"{path} has {size} bytes where {source.size} were expected (truncated?); {source.advice}")
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(path)
     if digest != source.sha256:
         raise ValueError(f"{path} has SHA-256 {digest} where {source.sha256} was expected; {source.advice}")
 
