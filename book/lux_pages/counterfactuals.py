@@ -233,17 +233,18 @@ def record_limits(record: Record, limits: Mapping[str, Limits]) -> list[tuple[st
 
 @dataclass(frozen=True)
 class Control:
-    """Part of a synthetic survey of another world, and the other labels that its flux implies."""
+    """Part of a synthetic survey of another world, and the other labels that its flux implies, refined and as read."""
 
     survey: Survey
     prediction: Prediction
+    as_read: Prediction
 
 
 def control(chapter: Chapter, world: str, model: Lux) -> Control:
     """Return the control of a world; `model` infers the other labels where the chapter's survey is synthetic too."""
     survey = chapter.world(world)[: max(600, chapter.n_stars // 2)]
     blind = model if chapter.synthetic else blind_model(chapter, survey, "eu_fe")
-    return Control(survey, matching.refined_prediction(blind, survey))
+    return Control(survey, matching.refined_prediction(blind, survey), blind.predict_labels(survey))
 
 
 def record_signal(chapter: Chapter, signal: Control, planted: Stack) -> str:
@@ -295,12 +296,15 @@ def record_artefact(
     record("velocity_error", float(np.median(np.abs(mismatch))), unit="km/s", digits=2)
     sky = airglow.near_airglow(wavelength, velocity)
     without = matched.on_inferred(survey, artefact.prediction, without=sky)
-    place = wavelength[np.argmax(np.abs(spoiled.test.z))]
-    nearest = np.min(np.abs(np.array(ARTEFACT_WAVELENGTHS) - place))
-    record("artefact_place", place, unit="Å", text=f"{place:.1f} Å")
-    record("artefact_distance", float(nearest), unit="Å", digits=2)
+    as_read = matched.on_inferred(survey, artefact.as_read)
+    for key, stack in (("artefact", spoiled), ("as_read", as_read)):
+        place = wavelength[np.argmax(np.abs(stack.test.z))]
+        nearest = np.min(np.abs(np.array(ARTEFACT_WAVELENGTHS) - place))
+        record(f"{key}_place", place, unit="Å", text=f"{place:.1f} Å")
+        record(f"{key}_distance", float(nearest), unit="Å", digits=2)
     at_sky = _near(wavelength, ARTEFACT_WAVELENGTHS)
-    for key, stack in (("artefact_rest", spoiled), ("artefact_masked", without), ("artefact_plain", plain)):
+    stacks = {"artefact_rest": spoiled, "artefact_masked": without, "artefact_plain": plain, "as_read": as_read}
+    for key, stack in stacks.items():
         record(key, stack.test.largest.statistic, digits=2)
         record(f"{key}_p", stack.test.largest.p_value, digits=2)
         record(f"{key}_at_sky", float(np.max(np.abs(stack.test.z[at_sky]))), digits=2)
