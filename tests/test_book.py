@@ -67,6 +67,14 @@ def test_each_point_of_the_referee_has_its_answer(number):
     assert re.search(r"\{doc\}", dict(fields)["Where"])
 
 
+def test_every_reference_is_cited():
+    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = "\n".join(page.source for page in read_pages(ROOT))
+    cited = {key.strip() for group in re.findall(r"\{cite[:\w]*\}`([^`]+)`", pages) for key in group.split(",")}
+    assert len(keys) == len(set(keys))
+    assert set(keys) <= cited
+
+
 def test_a_clean_chapter_passes_the_lint():
     assert lint(CLEAN_CHAPTER) == []
 

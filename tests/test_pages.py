@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from linear_truth import linear_survey
-from lux_pages import attribution, model, real_spectra, recipe, transfer
+from lux_pages import attribution, band_limit, model, real_spectra, recipe, transfer
 
 import lux
 from lux.models.baselines import FluxRegression
 from lux.models.prediction import Prediction
 from lux.paper.subject import in_words
+from lux.simulation.neighbors import Readings
 from lux.simulation.synthesis import line_strength
 from lux.spectroscopy.lines import load_lines, strongest
 
@@ -85,3 +86,20 @@ def test_a_europium_that_follows_alpha_keeps_the_noise_of_the_catalogue_and_all_
     slopes, residual, *_ = np.linalg.lstsq(design, europium)
     assert slopes[:2] == pytest.approx([-0.15, 1.0])
     assert residual[0] < 1e-20
+
+
+def test_a_model_follows_half_as_far_as_it_can_with_the_stated_numbers_of_stars():
+    species = np.array(["Ce II", "Nd II", "Yb II"])
+    readings = Readings(species, np.array([16380.9, 16058.0, 16502.9]), np.diag([0.07, 1.0, 0.6])[None] ** 2)
+    limit = band_limit.BandLimit(readings, errors=np.array([0.08]))
+    numbers = limit.numbers(band_limit.TAU)
+    for name, stars in zip(limit.curves(np.ones(1)), ("stars_latents", "stars_pixels"), strict=True):
+        half, most = limit.curves(np.array([numbers[stars], 1e15]))[name]
+        assert half == pytest.approx(most / 2)
+    assert numbers["stars_given"] < numbers["stars_blind"] < numbers["stars_pixels"]
+    assert most == pytest.approx(numbers["share"])
+
+
+@pytest.mark.parametrize(("value", "text"), [(2138.2, "2,100"), (96.0, "96"), (994.9, "990"), (1.04e6, "1,000,000")])
+def test_numbers_of_stars_have_two_digits(value, text):
+    assert band_limit._rounded(value) == text

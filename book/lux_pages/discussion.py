@@ -8,7 +8,7 @@ from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.survey import Survey
 
-_POPULATIONS = ("disc", "gse", "r-I", "r-II", "decorrelated")
+_POPULATIONS = ("disc", "gse", "in-situ", "r-I", "r-II", "decorrelated")
 _WORLD_NAMES = {"shortcut": "no line", "signal": "planted lines"}
 
 
@@ -31,3 +31,4 @@ def record_populations(record: Record, responses: Mapping[str, Mapping[str, Resp
             columns[f"slope, {name}"].append(record.estimate(f"slope_{key}", found.slope))
             columns[f"bias, {name}"].append(record.mean(f"bias_{key}", found.residual, unit="dex"))
     record.table("populations", columns)
+    record("n_enhanced", len(responses["shortcut"]["r-I"].true))

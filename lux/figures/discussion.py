@@ -1,4 +1,4 @@
-"""Drawings of the discussion: where a prediction of europium breaks."""
+"""Drawings of the discussion: where a prediction of europium breaks, and what the band can know of it."""
 
 from collections.abc import Mapping
 
@@ -7,10 +7,12 @@ import numpy as np
 
 from lux.diagnostics.response import Response
 from lux.figures import COLORS, label_text, new_figure, paper_style
+from lux.statistics import Estimate
 
 _MARKS = {
     "disc": ("o", "observed"),
     "gse": ("s", "model"),
+    "in-situ": ("P", "leaked"),
     "r-I": ("D", "highlight"),
     "r-II": ("^", "proxy"),
     "decorrelated": ("v", "known"),
@@ -52,4 +54,44 @@ def where_it_breaks(responses: Mapping[str, Mapping[str, Response]]) -> plt.Figu
     right.set_yticks(np.arange(len(populations)), populations)
     right.set(ylim=(len(populations) - 0.5, -1.0), xlabel="slope of prediction against truth")
     right.legend(loc="center", bbox_to_anchor=(0.52, 0.4), fontsize=10)
+    return figure
+
+
+@paper_style()
+def learning_curves(
+    n_stars: np.ndarray,
+    curves: Mapping[str, np.ndarray],
+    ceiling: float,
+    found: tuple[int, Estimate],
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]],
+) -> plt.Figure:
+    """Draw how far models follow europium's own scatter, and how significantly its neighbors' lines follow it.
+
+    Parameters
+    ----------
+    n_stars : (K,) array
+        Sizes of training samples.
+    curves : dict of name to (K,) array
+        Expected slope of a model's prediction on europium's own scatter.
+    ceiling : float
+        The slope of the best estimate.
+    found : (int, Estimate)
+        Training stars of a simulation, and the slope of its model.
+    lines : dict of species to (expected, measured)
+        Significance of each line in the simulation, in standard deviations, two arrays (L,).
+    """
+    figure, (left, right) = new_figure(1, 2, height=3.4)
+    for (name, slopes), color in zip(curves.items(), ("model", "guessed"), strict=True):
+        left.plot(n_stars, slopes, color=COLORS[color], label=name)
+    left.axhline(ceiling, color="black", lw=0.8, ls=":", label="best estimate")
+    error = [[found[1].value - found[1].low], [found[1].high - found[1].value]]
+    left.errorbar(found[0], found[1].value, yerr=error, fmt="D", color=COLORS["highlight"], label="simulation")
+    left.set(xscale="log", xlabel="training stars", ylabel="slope on europium's own scatter")
+    left.legend(loc="upper left", fontsize=9)
+    for (species, (expected, measured)), (marker, color) in zip(lines.items(), _MARKS.values(), strict=False):
+        right.errorbar(expected, measured, yerr=1.0, fmt=marker, color=COLORS[color], label=species)
+    top = max(float(expected.max()) for expected, _ in lines.values())
+    right.plot([0, top], [0, top], color="black", lw=0.8)
+    right.set(xlabel="expected significance", ylabel="measured significance")
+    right.legend(loc="upper left", fontsize=9)
     return figure
