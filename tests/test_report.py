@@ -1,5 +1,6 @@
 """A report is read by people, by machines and as a table, by the names that reports have always had."""
 
+import dataclasses
 import json
 import math
 
@@ -54,7 +55,10 @@ def test_the_table_has_a_row_for_each_evidence_and_the_settings_in_its_meta():
 
 
 def test_a_summary_has_a_row_for_each_report():
-    table = summary([KNOWN, EMPTY])
+    use = ModelUse("no", 0.02, 0.03, False, 0.13)
+    table = summary([dataclasses.replace(KNOWN, model_use=use), EMPTY])
+    assert list(table["uses"]) == ["no", ""]
+    assert table["slope"][0] == 0.02
     assert list(table["verdict"]) == ["known", "undecided"]
     assert table["own lines"][0] == 2.0
     assert np.isnan(table["own lines"][1])

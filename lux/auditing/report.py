@@ -130,7 +130,7 @@ class Report:
 
 
 def summary(reports: Iterable[Report]) -> Table:
-    """Return a table of reports, a row each: label, verdict, the z-score of each kind of evidence, scatter and reason.
+    """Return a table of reports, a row each: verdict, z-score of each kind of evidence, use by the model, and more.
 
     What was not measured is NaN, and so is the z-score of the label canary, which has no null distribution.
     """
@@ -138,6 +138,9 @@ def summary(reports: Iterable[Report]) -> Table:
     values: dict[str, list] = {name: [getattr(row, name) for row in rows] for name in ("label", "verdict")}
     for kind in Kind:
         values[kind.value] = [row[kind].z_score if kind in row else np.nan for row in rows]
+    uses = [row.model_use for row in rows]
+    values["uses"] = ["" if use is None else use.answer for use in uses]
+    values["slope"] = [np.nan if use is None else use.slope for use in uses]
     for name in ("own_scatter", "n_stars", "n_test", "reason"):
         values[name] = [getattr(row, name) for row in rows]
     return Table(values)
