@@ -87,11 +87,12 @@ def learning_curves(
     error = [[found[1].value - found[1].low], [found[1].high - found[1].value]]
     left.errorbar(found[0], found[1].value, yerr=error, fmt="D", color=COLORS["highlight"], label="simulation")
     left.set(xscale="log", xlabel="training stars", ylabel="slope on europium's own scatter")
+    left.set_ylim(-0.6 * ceiling, 2.4 * ceiling)
     left.legend(loc="upper left", fontsize=9)
     for (species, (expected, measured)), (marker, color) in zip(lines.items(), _MARKS.values(), strict=False):
         right.errorbar(expected, measured, yerr=1.0, fmt=marker, color=COLORS[color], label=species)
     top = max(float(expected.max()) for expected, _ in lines.values())
     right.plot([0, top], [0, top], color="black", lw=0.8)
     right.set(xlabel="expected significance", ylabel="measured significance")
-    right.legend(loc="upper left", fontsize=9)
+    right.legend(loc="lower right", fontsize=9)
     return figure
