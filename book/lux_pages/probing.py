@@ -34,6 +34,7 @@ _STATEMENTS = {
     "label with the lowest gap": "europium",
     "$R^2$ of the linear probe of [Eu/Fe]": "0.71",
     "perceptron minus linear": "about 0",
+    "label with the weakest linear probe": "europium",
 }
 PUBLISHED_R2, PUBLISHED_GAP = 0.71, 0.02
 
@@ -48,18 +49,26 @@ def record_statements(record: Record, published: Mapping[str, Published], titles
     columns: dict[str, list] = {"statement": list(_STATEMENTS), "published": list(_STATEMENTS.values())}
     for world, each in published.items():
         test, label = each.fitted.test, each.fitted.label
-        linear, perceptron = (
-            probing.probe(each.fitted.latents, test.label(label), kind=kind, n_folds=3, n_control=0, seed=seed).r2
-            for kind in probing.KINDS
-        )
+        options: dict[str, Any] = {"n_folds": 3, "n_control": 0, "seed": seed}
+        probes = probing.probe_labels(each.fitted.latents, test.labels, test.label_err, test.label_names, **options)
+        perceptron = probing.probe(each.fitted.latents, test.label(label), kind="mlp", **options).r2
+        linear, weakest = probes[label].r2, min(probes.values(), key=lambda found: found.r2).label
         sizes = np.abs(each.correlations[each.column])
         best = ", ".join(f"{each.latent(latent)} ({sizes[latent]:.2f})" for latent in each.best)
         lowest = in_words(test.label_names[int(np.argmin(each.gap.gap))], "another")
         record.numbers(digits=2, **{f"own_{world}": each.own, f"gap_{world}": each.gap.gap[each.column]})
         record(f"r2_{world}", linear, digits=2)
         record(f"lowest_{world}", lowest)
+        record(f"best_{world}", " and ".join(each.latent(latent) for latent in each.best))
         numbers = f"{linear:.2f}", f"{perceptron - linear:+.3f}"
-        columns[titles[world]] = [best, f"{each.own:.2f}", f"{each.gap.gap[each.column]:.3f}", lowest, *numbers]
+        columns[titles[world]] = [
+            best,
+            f"{each.own:.2f}",
+            f"{each.gap.gap[each.column]:.3f}",
+            lowest,
+            *numbers,
+            in_words(weakest),
+        ]
     record.table("statements", columns)
 
 
@@ -85,7 +94,7 @@ def _gap_text(each: Published) -> str:
 
 
 def record_repeated(record: Record, repeated: Mapping[str, Sequence[Published]]) -> dict[str, np.ndarray]:
-    """Record how the gap and the own latent vary over surveys; return the gaps of each kind of world."""
+    """Record how the gap and the own latent, also its SHAP share, vary over surveys; return the gaps of each kind."""
     gaps = {world: np.array([each.gap.gap[each.column] for each in found]) for world, found in repeated.items()}
     own = {world: np.array([each.own for each in found]) for world, found in repeated.items()}
     for world, found in repeated.items():
@@ -93,6 +102,9 @@ def record_repeated(record: Record, repeated: Mapping[str, Sequence[Published]])
         record(f"surveys_own_{world}", own[world].mean(), uncertainty=own[world].std())
         record(f"surveys_lowest_{world}", sum(each.is_lowest for each in found))
         record(f"surveys_pair_{world}", sum(each.column in each.best for each in found))
+        share = np.array([each.own_share for each in found])
+        record(f"surveys_share_{world}", share.mean(), uncertainty=share.std())
+        record(f"surveys_largest_{world}", sum(each.attribution.dominant[each.column] == each.column for each in found))
         if world not in ("shortcut", FOLLOWER):
             record(f"gap_area_{world}", float(np.mean(gaps[world][:, None] < gaps["shortcut"])), digits=2)
             record(f"own_area_{world}", float(np.mean(own[world][:, None] > own["shortcut"])), digits=2)
