@@ -9,7 +9,7 @@ from lux.diagnostics.mutual_information import MutualInformationGap
 from lux.diagnostics.probing import InformationGain, Probe
 from lux.figures import COLORS, label_rows, label_text, new_figure, paper_style, write_cells
 
-WORLD_COLORS = ("guessed", "known")
+_WORLD_COLORS = ("guessed", "known")
 
 
 @paper_style()
@@ -23,7 +23,7 @@ def gap_and_information(
     left.axvline(published, color="black", linestyle="--", linewidth=1)
     left.set_yticks(range(len(gaps)), [_wrapped(name) for name in gaps])
     left.set(xlabel="Mutual Information Gap of Eu", xlim=(0, None), ylim=(-0.6, len(gaps) - 0.4))
-    for row, ((_, gain), color) in enumerate(zip(gains.items(), WORLD_COLORS, strict=True)):
+    for row, ((_, gain), color) in enumerate(zip(gains.items(), _WORLD_COLORS, strict=True)):
         low, high = np.percentile(gain.null, [2.5, 97.5])
         style = {"color": COLORS["observed"], "linewidth": 9, "alpha": 0.3, "solid_capstyle": "butt"}
         right.plot([low, high], [row, row], label="null, 95 %" if row == 0 else None, **style)
@@ -106,7 +106,7 @@ def angle_matrices(angles: Mapping[str, np.ndarray], names: Sequence[str]) -> pl
 def erasure(reads: Mapping[str, Mapping[str, Probe]]) -> plt.Figure:
     """Draw R^2 of a label before and after erasing the others, for several worlds, over the range of its control."""
     figure, axis = new_figure(height=2.6)
-    for row, (steps, color) in enumerate(zip(reads.values(), WORLD_COLORS, strict=True)):
+    for row, (steps, color) in enumerate(zip(reads.values(), _WORLD_COLORS, strict=True)):
         for (step, read), marker in zip(steps.items(), "osD", strict=False):
             error = np.abs(np.array(read.interval) - read.r2)[:, None]
             style = {"fmt": marker, "color": COLORS[color], "capsize": 2, "markersize": 6}
