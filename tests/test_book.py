@@ -280,7 +280,8 @@ def inaccessible(tab, theme):
     tab.add_style_tag(content="* { animation: none !important; transition: none !important; }")
     tab.evaluate("() => document.querySelectorAll('details').forEach(details => { details.open = true })")
     # The inside of formulas is MathJax's; what does not depend on the theme is looked at once.
-    options = {"preload": False} if theme == "light" else {"preload": False, "runOnly": ["color-contrast"]}
+    options = {"preload": False, "resultTypes": ["violations"]}
+    options |= {"runOnly": ["color-contrast"]} if theme == "dark" else {}
     for violation in Axe().run(tab, {"exclude": ["mjx-container > *"]}, options).response["violations"]:
         for node in violation["nodes"]:
             if not any(re.search(known, node["html"]) for known in KNOWN_OF_THE_THEME.get(violation["id"], ())):
