@@ -80,7 +80,7 @@ def test_the_test_of_any_size_compares_the_very_stars_that_the_whole_survey_woul
     assert len(survey) <= 3 * 13
 
 
-def test_the_richest_of_fifty_thousand_is_enriched_and_shows_lines_that_the_richest_of_few_does_not():
+def test_the_richest_of_fifty_thousand_shows_lines_that_the_richest_of_few_does_not():
     options = {"wavelength_range": (15_400, 15_500), "world": World("signal", depth=0.01, n_lines=1)}
     enriched, p_values = [], []
     for n_survey in (600, 50_000):

@@ -27,7 +27,7 @@ def test_the_way_leads_from_the_start_to_the_exact_solution(canary):
     assert np.std(path[2] - exact) < 0.1 * np.std(exact) < np.std(path[1] - exact)
 
 
-def test_an_unfinished_fit_predicts_a_label_that_the_flux_does_not_know_and_a_finished_one_does_not(canary):
+def test_only_an_unfinished_fit_predicts_a_label_that_the_flux_does_not_know(canary):
     model, test, path = canary
     column = test.label_index(CANARY)
     follows = [np.corrcoef(each @ model.A_[column], test.label(CANARY))[0, 1] for each in path]

@@ -54,7 +54,7 @@ def test_what_a_quadratic_of_the_others_explains_is_no_excess():
     assert np.corrcoef(matching.excess_label(label + own, others)[6:], own[6:])[0, 1] > 0.98
 
 
-def test_refined_labels_leave_nothing_of_the_catalogue_that_the_latents_or_their_products_could_explain(model, surveys):
+def test_refined_labels_leave_nothing_that_latents_or_their_products_could_explain(model, surveys):
     test = surveys[1]
     refined, plain = matching.refined_prediction(model, test), model.predict_labels(test)
     terms = np.column_stack([model.infer_latents(test), quadratic_terms(plain.labels)])

@@ -102,7 +102,7 @@ def test_accreted_stars_are_metal_poor_and_rich_in_europium_over_magnesium():
     assert np.mean(stars.label("eu_fe") - stars.label("mg_fe")) == pytest.approx(0.2, abs=0.01)
 
 
-def test_accreted_stars_have_more_europium_for_their_magnesium_than_the_thick_disc_at_their_metallicity():
+def test_accreted_stars_have_more_europium_for_their_magnesium_than_the_thick_disc():
     """Naidu et al. (2022) find about +0.2 and, in stars born in the Galaxy, -0.1 at [Mg/H] about -1."""
     accreted, born_here = (draw_stars(MANY, 1, population=name) for name in ("gse", "in-situ"))
     eu_mg = [stars.label("eu_fe") - stars.label("mg_fe") for stars in (accreted, born_here)]
@@ -112,7 +112,7 @@ def test_accreted_stars_have_more_europium_for_their_magnesium_than_the_thick_di
     assert np.median(eu_mg[1][near]) == pytest.approx(-0.1, abs=0.1)
 
 
-def test_a_straight_line_through_the_disc_misses_metal_poor_stars_of_the_disc_and_by_chance_not_the_accreted(disc):
+def test_a_straight_line_misses_metal_poor_stars_of_the_disc_and_by_chance_not_the_accreted(disc):
     columns = [np.ones(MANY), disc.fe_h, disc.alpha_fe]
     line = np.linalg.lstsq(np.column_stack(columns), disc.label("eu_fe"), rcond=None)[0]
     missed = {}

@@ -24,7 +24,7 @@ def test_a_survey_without_truth_is_refused(surveys, model):
         response(model, surveys[1].replace(truth=None), "label_0")
 
 
-def test_a_model_linear_in_the_number_of_atoms_has_one_slope_against_it_and_many_against_the_abundance():
+def test_a_model_linear_in_atoms_has_one_slope_against_them_and_many_against_abundance():
     """It recovers 0.3 of small changes of abundance; on enhanced stars the slope in dex says 1 and more."""
     random = np.random.default_rng(0)
     fe_h, alpha_fe = random.normal(-0.2, 0.2, 4000), random.normal(0.1, 0.05, 4000)

@@ -102,7 +102,7 @@ def test_no_rotation_of_the_latents_moves_a_map(model, survey, statistic):
         np.testing.assert_allclose(rotated, expected, atol=1e-5 * np.abs(expected).max())
 
 
-def test_a_label_that_only_follows_the_others_keeps_their_map_when_shuffled_and_no_label_does_else(model, survey):
+def test_only_a_label_that_follows_the_others_keeps_their_map_when_shuffled(model, survey):
     own = saliency.backward_map(model, survey).of("label_2")
     combined = saliency.explained_by_other_labels(saliency.backward_map(model, survey), "label_2")[0]
     likeness = {}
