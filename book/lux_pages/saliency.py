@@ -15,6 +15,7 @@ from lux.models.lux import Lux
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.paper.subject import label_of
+from lux.simulation.population import EUROPIUM_PLATEAU
 from lux.simulation.synthesis import line_strength
 from lux.simulation.worlds import PLANTED_WAVELENGTHS
 from lux.spectroscopy.airglow import observed_velocity
@@ -28,6 +29,8 @@ _ELEMENTS = ("Fe", "Mg", "Si", "Ti", "Ca", "Al", "Mn", "Ni", "OH", "CO", "CN")
 _HEAVY = "Rb to Yb"
 # Where the published study saw a line of cesium, vacuum Angstrom (Horta et al. 2026).
 _PEAK = 15_241.0
+# [Fe/H] of the catalogue above which the disc's europium follows iron on a straight line, a little above its knee.
+_ABOVE_THE_KNEE = EUROPIUM_PLATEAU + 0.1
 # First and last vacuum wavelength of each chip, Angstrom.
 CHIPS = ((15_145, 15_810), (15_857, 16_435), (16_474, 16_955))
 _KINDS = {"air wavelength": "air value on vacuum grid", "night sky": "airglow"}
@@ -57,12 +60,19 @@ class Maps:
 def all_maps(record: Record, model: Lux, survey: Survey) -> Maps:
     """Return the maps of a model and a survey; a remark says why there is no forward map where there is none."""
     try:
-        forward = saliency.forward_map(survey)
+        forward = saliency.forward_map(straight_part(survey))
     except ValueError as error:
         record.remark(f"The forward map is left out: {error}.")
         forward = None
     weight = 1 / np.maximum(model.weight_, 1e-6 * model.weight_.max())
     return Maps(saliency.pattern_map(model, survey), saliency.backward_map(model, survey), forward, weight)
+
+
+def straight_part(survey: Survey) -> Survey:
+    """Return the stars of a survey with europium on whose iron it depends linearly: those above the knee; else all."""
+    if not {"eu_fe", "fe_h"} <= set(survey.label_names):
+        return survey
+    return survey[survey.label("fe_h") > _ABOVE_THE_KNEE]
 
 
 def excess_of(chapter: Chapter, survey: Survey, label: str) -> ExcessMap:
@@ -91,6 +101,9 @@ def record_maps(record: Record, maps: Maps, excess: ExcessMap, survey: Survey, n
         largest, scatter, iron = float(np.max(np.abs(z))), float(np.std(z)), float(np.std(maps.forward.z(metals)))
     record("forward_largest", largest, digits=2)
     record.numbers(forward_scatter=scatter, iron_scatter=iron)
+    bent = saliency.forward_map(survey).z(name) if maps.forward is not None else np.zeros(1)
+    record.numbers(n_straight=straight_part(survey).n_stars, bent_scatter=float(np.std(bent)))
+    record("bent_largest", float(np.max(np.abs(bent))), digits=2)
     record("backward_largest", float(np.max(np.abs(maps.backward.z(name)))), digits=2)
     record.numbers(digits=2, excess_threshold=excess.largest.threshold(), excess_p=excess.largest.p_value)
     explained = record("explained", 100 * maps.explained_by_others(name)[1], unit="%", digits=2)
