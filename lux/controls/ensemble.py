@@ -1,6 +1,7 @@
 """The ensemble: which kinds of world the techniques are tried on, and how many of each."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from lux.simulation.worlds import PLANTED_WAVELENGTHS, World
 
@@ -24,6 +25,15 @@ DEPTHS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 
 TAUS = (0.03, 0.06, 0.10)
 
+# Stars of a survey, of which seven tenths train the models.
+SIZES = (600, 1500, 4000)
+
+# Where spectra come from: `lux.simulation.synthesis`, or `lux.simulation.empirical`.
+GENERATORS = ("physical", "empirical")
+
+# Depths at every size and of both generators.
+SIZED_DEPTHS = (0.0, 0.003, 0.01, 0.03)
+
 # What else can be planted, by itself or beside lines of europium of one depth.
 BESIDES = {
     "proxy": (World("proxy"),),
@@ -42,16 +52,34 @@ LABEL = "eu_fe"
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One kind of world: its key, what is planted, the scatter `tau` of [Eu/Fe], one of `TAUS`, and how many seeds."""
+    """One kind of world.
+
+    Parameters
+    ----------
+    key : str
+    world : World
+        What is planted.
+    tau : float
+        Scatter of [Eu/Fe], one of `TAUS`.
+    seeds : int
+    n_stars : int
+    generator : str
+        One of `GENERATORS`.
+    full_band : bool
+        Whether the spectra have all pixels, not those of `WINDOWS` alone.
+    """
 
     key: str
     world: World
     tau: float
     seeds: int
+    n_stars: int = SIZES[0]
+    generator: str = GENERATORS[0]
+    full_band: bool = False
 
 
 def cells(n_seeds: int = 50) -> tuple[Cell, ...]:
-    """Return the cells of the ensemble, each with `n_seeds` worlds, twice as many without lines at the middle tau.
+    """Return the cells of small physical surveys, each with `n_seeds` worlds, twice as many without lines at middle tau.
 
     All depths at all values of tau; and at the middle tau, without lines and with lines of `DEPTH_BESIDE`, each of
     `BESIDES`, which are planted alone and beside the lines.
@@ -69,6 +97,31 @@ def cells(n_seeds: int = 50) -> tuple[Cell, ...]:
     return tuple(listed)
 
 
+def sized_cells(
+    n_seeds: int,
+    sizes: Sequence[int] = SIZES,
+    generators: Sequence[str] = GENERATORS,
+    *,
+    depths: Sequence[float] = SIZED_DEPTHS,
+    full_band: bool = False,
+) -> tuple[Cell, ...]:
+    """Return the cells of several sizes and generators at the middle tau, with twice as many worlds without lines."""
+    return tuple(
+        Cell(
+            sized_key(depth, n_stars, generator, full_band=full_band),
+            _with_lines(depth),
+            TAUS[1],
+            n_seeds * (1 if depth else 2),
+            n_stars,
+            generator,
+            full_band,
+        )
+        for generator in generators
+        for n_stars in sizes
+        for depth in depths
+    )
+
+
 def _with_lines(depth: float, besides: tuple[World, ...] = ()) -> World:
     return World("signal", depth=depth, also=besides) if depth else World("shortcut", also=besides)
 
@@ -81,3 +134,12 @@ def beside_key(name: str, depth: float = 0.0) -> str:
 def depth_key(depth: float, tau: float = TAUS[1]) -> str:
     """Return the key of the cell with lines of a depth, 0 for none, at a scatter tau."""
     return f"depth-{depth:g}-tau-{tau:g}"
+
+
+def sized_key(
+    depth: float, n_stars: int = SIZES[0], generator: str = GENERATORS[0], *, full_band: bool = False
+) -> str:
+    """Return the key of a cell of a size and generator; that of `depth_key` for small physical surveys."""
+    if (n_stars, generator, full_band) == (SIZES[0], GENERATORS[0], False):
+        return depth_key(depth)
+    return f"{depth_key(depth)}-{n_stars}-{generator}{'-full-band' if full_band else ''}"

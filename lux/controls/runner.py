@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from lux.controls.ensemble import TAUS, Cell
 from lux.controls.techniques import measure
+from lux.simulation.empirical import EmpiricalSpectra
 from lux.store.products import kept_json, product_key, store_dir
 
 # Seeds that share their stars.
@@ -35,6 +36,7 @@ class _Task(NamedTuple):
 def run(
     ensemble: Sequence[Cell],
     first_seed: int,
+    spectra: EmpiricalSpectra | None = None,
     *,
     workers: int | None = None,
     folder: Path | None = None,
@@ -48,6 +50,8 @@ def run(
     first_seed : int
         Cells of one tau have the seeds from ``first_seed + 1000 k`` on, k counting the values of tau, so that no two
         taus share anything but the stars.
+    spectra : EmpiricalSpectra, optional
+        Those of empirical cells.
     workers : int
         Processes; 1 runs in this one. By default ``$LUX_WORKERS``, else as many as there are cores.
     folder : path, optional
@@ -63,14 +67,19 @@ def run(
 
     Raises
     ------
+    ValueError
+        If there are empirical cells and no `spectra`.
     RuntimeError
         If a world cannot be measured; it is named, and what was measured before is kept.
     """
     workers = workers or int(os.environ.get("LUX_WORKERS") or os.cpu_count() or 1)
     folder = Path(store_dir() / "worlds" if folder is None else folder) / product_key(_CODE, {})
     folder.mkdir(parents=True, exist_ok=True)
+    empirical = next((cell.key for cell in ensemble if cell.generator == "empirical"), None)
+    if empirical and spectra is None:
+        raise ValueError(f"cell {empirical!r} needs spectra: fit_empirical(load('apogee-dr10'))")
     tasks = [task for cell in ensemble for task in _tasks(cell, first_seed)]
-    paths = {task: folder / f"{task.cell.key}-{_digest(repr(task))[:12]}-{task.seed}.json" for task in tasks}
+    paths = {task: folder / f"{task.cell.key}-{_digest(task, spectra)}-{task.seed}.json" for task in tasks}
     todo = [task for task in tasks if not paths[task].exists()]
     # Worlds of the same stars go to one process, seed by seed: their noise-free spectra and noise are computed once.
     groups = {task.star_seed for task in todo}
@@ -84,7 +93,7 @@ def run(
         tqdm(total=len(todo), desc="controls", unit="world", disable=hidden) as bar,
     ):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-        for count in parallel(delayed(_measure_batch)(batch) for batch in batches.values()):
+        for count in parallel(delayed(_measure_batch)(batch, spectra) for batch in batches.values()):
             bar.update(count)
     return [json.loads(paths[task].read_text()) for task in tasks]
 
@@ -104,15 +113,21 @@ def _use_one_thread() -> None:
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
 
 
-def _measure_batch(batch: list[tuple[_Task, Path]]) -> int:
+def _measure_batch(batch: list[tuple[_Task, Path]], spectra: EmpiricalSpectra | None) -> int:
     """Measure worlds, each into its file; return how many."""
     for task, path in batch:
         try:
-            kept_json(path, functools.partial(measure, *task))
+            kept_json(path, functools.partial(measure, *task, spectra if _is_empirical(task) else None))
         except Exception as error:
             raise RuntimeError(f"world {task.cell.key!r} of seed {task.seed} cannot be measured: {error}") from error
     return len(batch)
 
 
-def _digest(content: str) -> str:
-    return hashlib.sha256(content.encode()).hexdigest()
+def _is_empirical(task: _Task) -> bool:
+    return task.cell.generator == "empirical"
+
+
+def _digest(task: _Task, spectra: EmpiricalSpectra | None) -> str:
+    """Return a name for a world and, where they matter, the spectra that it is made of."""
+    source = spectra.fingerprint if spectra and _is_empirical(task) else ""
+    return hashlib.sha256(f"{task!r}{source}".encode()).hexdigest()[:12]

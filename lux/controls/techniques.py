@@ -1,12 +1,14 @@
-"""Controls: every technique is tried on planted truth, in hundreds of small synthetic surveys.
+"""Controls: every technique is tried on planted truth, in hundreds of synthetic surveys.
 
-A `Cell` is one kind of world. Each of its seeds makes a survey of hundreds of stars in a few stretches of spectrum, a
-Lux model is fitted to seventy per cent of it, and every technique gives *one number*, declared in `TECHNIQUES` before
-anything was run: the larger, the better the evidence for knowledge. `lux.controls.scores` compares these numbers
-between worlds.
+A `Cell` is one kind of world. Each of its seeds makes a survey of stars in a few stretches of spectrum; Lux models are
+fitted to seventy per cent of it, once in the published recipe and once in ours; and every technique gives *one number*,
+declared in `TECHNIQUES` before anything was run: the larger, the better the evidence for knowledge.
+`lux.controls.scores` compares these numbers between worlds. What the published study said is measured as well, each
+statement of `STATEMENTS` true or not.
 
 A survey is made of `star_seed` (the stars, shared by `SHARED` seeds of a cell, which makes hundreds of them cheap) and
-a seed of its own for europium, noise, masks and catalogue. Worlds of one tau and seed differ only in what is planted.
+a seed of its own for europium, noise, masks and catalogue. Worlds of one tau, size and seed differ only in what is
+planted.
 """
 
 import dataclasses
@@ -24,97 +26,214 @@ from lux.diagnostics.attribution import latent_shap
 from lux.diagnostics.transfer import response_slope
 from lux.models.lux import Lux
 from lux.simulation import cramer_rao
+from lux.simulation.empirical import EmpiricalSpectra
 from lux.simulation.synthetic import make_survey
 from lux.statistics import quadratic_terms
 from lux.survey import Survey
 
-N_STARS, _N_RESPONSE_STARS, _TEST_FRACTION = 600, 120, 0.3
-_LUX: dict[str, Any] = {"n_latents": 12, "tolerance": 0.1, "block_size": N_STARS, "progress": False}
+_N_RESPONSE_STARS, _TEST_FRACTION = 120, 0.3
+_LUX: dict[str, Any] = {"n_latents": 21, "block_size": 1024, "progress": False}
+_OURS = {**_LUX, "tolerance": 0.1}
+# Five rounds of alternating least squares from the labels, with a prior too wide to matter (Horta et al. 2025).
+_PUBLISHED = {**_LUX, "start": "labels", "algorithm": "als", "omega": 1000.0, "max_cycles": 5, "tolerance": 1e-9}
 # The model without europium, by which pairs are matched, needs the other labels only.
-_BLIND = {**_LUX, "max_cycles": 2}
+_BLIND = {**_OURS, "max_cycles": 2}
+# Enhanced stars among the 50,000 of the published study, at a fraction of one in a thousand.
+_N_ENHANCED = 50
 _N_ORDINARY, _N_ABLATIONS, _N_SHIFTS = 60, 8, 200
 _N_PROBE_FOLDS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Technique:
-    """A technique and the one number that stands for it; `published` if the published study used it."""
+    """A technique and the one number that stands for it.
+
+    Parameters
+    ----------
+    name, scalar : str
+        What it is called, and what the number is.
+    published : bool
+        Whether the published study used it; then the model is fitted in the published recipe.
+    asks : str
+        "model": what the model does; "flux": what the spectra hold.
+    told : bool
+        Whether it is given the three candidate wavelengths.
+    """
 
     name: str
     scalar: str
     published: bool = False
+    asks: str = "model"
+    told: bool = False
 
 
 TECHNIQUES = {
     "rmse": Technique("RMSE over error", "minus the RMSE of predicted [Eu/Fe] over the catalogue's error", True),
-    "mig": Technique("MIG rank", "how many other labels have a smaller Mutual Information Gap than europium", True),
-    "shap": Technique("SHAP spread", "minus the number of latents over which SHAP spreads europium", True),
+    "mig": Technique("MIG", "the Mutual Information Gap of europium", True),
+    "mig_rank": Technique("MIG rank", "how many other labels have a smaller gap than europium", True),
+    "shap": Technique("SHAP latents", "minus the number of latents over which SHAP distributes europium", True),
+    "shap_own": Technique("SHAP own latent", "the share of the latent that began as europium", True),
     "probe": Technique("linear probe", "cross-validated R² of a linear probe of flux-only latents", True),
     "mlp": Technique("MLP minus linear", "R² of a perceptron probe minus that of the linear one", True),
-    "doppelganger": Technique("doppelganger", "largest residual of the richest star against two doppelgangers", True),
-    "line_match": Technique("saliency line match", "spikes of the backward map at candidate lines, minus chance", True),
-    "stack_maximum": Technique("stacked pairs, maximum", "largest significance of stacked matched pairs, anywhere"),
-    "matched_filter": Technique("matched filter", "significance of stacked matched pairs at the candidate lines"),
-    "jacobian": Technique("backward Jacobian", "significance of the backward map, downwards, at the candidate lines"),
+    "line_match": Technique(
+        "saliency line match", "spikes of the backward map at candidate lines, minus chance", True, told=True
+    ),
+    "doppelganger": Technique(
+        "doppelganger", "largest residual of the richest star against two doppelgangers", True, asks="flux"
+    ),
+    "rmse_ours": Technique("RMSE over error, EM", "the same, of the model as we fit it"),
+    "mig_canonical": Technique("MIG rank, canonical", "the rank in the canonical gauge of the model as we fit it"),
+    "shap_canonical": Technique("SHAP latents, canonical", "minus the number of latents in that gauge"),
+    "probe_ours": Technique("linear probe, EM", "R² of a linear probe of the model as we fit it"),
+    "response": Technique("response slope", "slope of prediction against truth for r-process-enhanced stars"),
+    "ablation": Technique("masked lines", "growth of the error by masking the lines, against moved masks", told=True),
+    "jacobian": Technique("backward Jacobian", "significance of the backward map, downwards, at the lines", told=True),
     "partial_noisy": Technique("partial correlation, catalogue", "of prediction and catalogue, given catalogue labels"),
     "partial_inferred": Technique("partial correlation, inferred", "the same, given the other labels as inferred"),
     "leace": Technique("LEACE remainder", "R² of a linear probe after the other labels are erased from the latents"),
-    "ablation": Technique("masked lines", "growth of the error by masking candidate lines, against moved masks"),
     "unique": Technique("unique information", "nats of the latents about europium beyond the other inferred labels"),
-    "response": Technique("response slope", "slope of prediction against truth for r-process-enhanced stars"),
-    "leak_growth": Technique("leak growth", "how significantly agreement grows with the catalogue's error"),
-    "audit_lines": Technique("audit, own lines", "the audit's significance of absorption at the candidate lines"),
-    "audit_features": Technique("audit, strong features", "the audit's significance of strong features elsewhere"),
+    "stack_maximum": Technique("stacked pairs, maximum", "largest significance of stacked pairs, anywhere", asks="flux"),
+    "matched_filter": Technique(
+        "matched filter", "significance of stacked matched pairs at the lines", asks="flux", told=True
+    ),
+    "audit_lines": Technique("audit, own lines", "significance of absorption at the lines", asks="flux", told=True),
+    "audit_any": Technique("audit, any line", "significance of the strongest line, not told where", asks="flux"),
+    "audit_features": Technique("audit, strong features", "significance of strong features, not told", asks="flux"),
 }
 
+STATEMENTS = {
+    "rmse_comparable": "europium's RMSE is at most 1.34 of the catalogue's error, as published",
+    "mig_lowest": "its gap is the lowest of five",
+    "probe_weakest": "a linear probe predicts it worst of five",
+    "mlp_no_better": "a perceptron probe gains less than 0.02 in R²",
+    "shap_elsewhere": "its dominant latent is one that began as another label",
+    "spikes_elsewhere": "spikes of its Jacobian match the lines no better than chance (p > 0.05)",
+    "star_ordinary": "the richest star shows nothing against its doppelgangers (p > 0.05)",
+}
+_PUBLISHED_RMSE_OVER_ERROR = 1.34
+_PERCEPTRON_GAIN, _BY_CHANCE = 0.02, 0.05
+_COLUMNS = ("flux", "ivar", "labels", "label_err")
 
-def measure(cell: Cell, seed: int, star_seed: int) -> dict[str, Any]:
+
+def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None) -> dict[str, Any]:
     """Return what every technique says of one world, as plain numbers and strings.
 
-    Keys are those of `TECHNIQUES`, and "cell", "seed", "verdict", "reason", "bound", the significance of the lines to
-    the optimal observer, and "star_bound", what that knows of the median star, in dex (`lux.simulation.cramer_rao`).
+    Keys are those of `TECHNIQUES` and `STATEMENTS`; "cell", "seed"; "verdict" and "reason" of the audit that is told
+    the candidate lines, "blind_verdict" of the one that is not; "own_slope", with which the prediction follows
+    europium's own scatter; "bound", the significance of the lines to the optimal observer, and "star_bound", what that
+    knows of the median star, in dex (`lux.simulation.cramer_rao`). `spectra` are those of an empirical cell.
     """
-    options: dict[str, Any] = {"tau": cell.tau, "star_seed": star_seed, "wavelength_range": WINDOWS}
-    survey = make_survey(N_STARS, seed, cell.world, **options)
+    options: dict[str, Any] = {"tau": cell.tau, "star_seed": star_seed, "spectra": spectra}
+    options |= {"release": "dr10" if spectra else "dr17", "wavelength_range": None if cell.full_band else WINDOWS}
+    survey = make_survey(cell.n_stars, seed, cell.world, **options)
     limits = cramer_rao.star_bound(survey)
     # Noise of its own, which the model has not seen.
     enhanced = make_survey(_N_RESPONSE_STARS, seed + 500, cell.world, population="r-I", **options)
+    rich = make_survey(_N_ENHANCED, seed + 700, cell.world, r_enhanced_fraction=1.0, **options)
     train, test = survey.split(_TEST_FRACTION, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = Lux(**_LUX).fit(train)
+        published, model = (Lux(**settings).fit(train) for settings in (_PUBLISHED, _OURS))
         others = tuple(name for name in survey.label_names if name != LABEL)
         blind = Lux(**_BLIND).fit(train.select_labels(others))
         report = audit(model, train, test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
+        blind_report = audit(model, train, test, LABEL, own_lines=(), seed=seed)
         numbers = {
+            **_of_published(published, test, seed),
+            **_of_richest(survey, rich, seed),
             **_of_predictions(model, test, enhanced),
             **_of_latents(model, train, test, seed),
             **_of_pixels(model, test, seed),
             **_of_pairs(blind, survey, seed),
         }
     numbers.update(
-        leak_growth=report[Kind.LEAK_GROWTH].statistic,
         audit_lines=report[Kind.OWN_LINES].z_score,
-        audit_features=report[Kind.STRONG_FEATURES].z_score,
+        audit_any=blind_report[Kind.ANY_LINE].z_score,
+        audit_features=blind_report[Kind.STRONG_FEATURES].z_score,
+        bound=cramer_rao.sample_significance(survey, limits),
+        star_bound=np.median(limits),
     )
-    what = {"cell": cell.key, "seed": seed, "verdict": report.verdict, "reason": report.reason}
-    bounds = {"bound": cramer_rao.sample_significance(survey, limits), "star_bound": float(np.median(limits))}
-    return {**what, **bounds, **{key: float(numbers[key]) for key in TECHNIQUES}}
+    words = {"cell": cell.key, "seed": seed, "verdict": report.verdict, "reason": report.reason}
+    keys = (*TECHNIQUES, *STATEMENTS, "own_slope", "bound", "star_bound")
+    return {**words, "blind_verdict": blind_report.verdict, **{key: float(numbers[key]) for key in keys}}
+
+
+def _of_published(model: Lux, test: Survey, seed: int) -> dict[str, float]:
+    """Return the statistics and statements of the published study about the model in its recipe."""
+    latents, column = model.infer_latents(test), test.label_index(LABEL)
+    gaps = mutual_information.mutual_information_gap(latents, test.labels, test.label_names).corrected_gap
+    attributed = latent_shap(model, latents)
+    probes = [_probe(latents, values, seed) for values in test.labels.T]
+    perceptron = _probe(latents, test.label(LABEL), seed, kind="mlp")
+    rmse = _rmse_over_error(model, test)
+    matched = _match(saliency.backward_map(model, test).of(LABEL), test, seed)
+    return {
+        "rmse": -rmse,
+        "mig": gaps[column],
+        "mig_rank": np.sum(gaps < gaps[column]),
+        "shap": -attributed.participation[column],
+        # The latents begin as the labels, in their order.
+        "shap_own": attributed.share[column, column],
+        "probe": probes[column],
+        "mlp": perceptron - probes[column],
+        "line_match": matched.n_matched - matched.expected,
+        "rmse_comparable": rmse <= _PUBLISHED_RMSE_OVER_ERROR,
+        "mig_lowest": np.argmin(gaps) == column,
+        "probe_weakest": np.argmin(probes) == column,
+        "mlp_no_better": perceptron - probes[column] < _PERCEPTRON_GAIN,
+        "shap_elsewhere": attributed.dominant[column] != column,
+        "spikes_elsewhere": matched.test.p_value > _BY_CHANCE,
+    }
+
+
+def _of_richest(survey: Survey, rich: Survey, seed: int) -> dict[str, float]:
+    """Compare the richest of the enhanced stars that a survey of the published size has with doppelgangers of a survey."""
+    row = [int(np.argmax(rich.label(LABEL)))]
+    columns = {name: np.concatenate([getattr(survey, name), getattr(rich, name)[row]]) for name in _COLUMNS}
+    sample = Survey(wavelength=survey.wavelength, label_names=survey.label_names, **columns)
+    found = counterfactuals.doppelganger_test(sample, LABEL, n_ordinary=_N_ORDINARY, seed=seed)
+    return {"doppelganger": found.largest.statistic, "star_ordinary": found.largest.p_value > _BY_CHANCE}
+
+
+def _probe(latents: np.ndarray, label: np.ndarray, seed: int, kind: str = "linear") -> float:
+    return probing.probe(latents, label, kind=kind, n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2
+
+
+def _rmse_over_error(model: Lux, test: Survey) -> float:
+    column = test.label_index(LABEL)
+    residual = model.predict_labels(test).labels[:, column] - test.labels[:, column]
+    return float(np.sqrt(np.mean(residual**2) / np.mean(test.label_err[:, column] ** 2)))
+
+
+def _match(values: np.ndarray, test: Survey, seed: int) -> line_matching.LineMatch:
+    spikes = line_matching.find_spikes(test.wavelength, values)
+    return line_matching.match_lines(spikes, CANDIDATE_LINES, test.wavelength, n_shifts=_N_SHIFTS, seed=seed)
 
 
 def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, float]:
     prediction = model.predict_labels(test)
     column = test.label_index(LABEL)
-    label, error, predicted = test.label(LABEL), test.label_err[:, column], prediction.labels[:, column]
+    label, predicted = test.label(LABEL), prediction.labels[:, column]
     noisy, inferred = np.delete(test.labels, column, axis=1), np.delete(prediction.labels, column, axis=1)
     assert enhanced.truth is not None, "simulated surveys have their truth"
     true = enhanced.truth.labels[:, enhanced.label_index(LABEL)]
     return {
-        "rmse": -np.sqrt(np.mean((predicted - label) ** 2) / np.mean(error**2)),
+        "rmse_ours": -_rmse_over_error(model, test),
         "partial_noisy": _partial_correlation(predicted, label, noisy),
         "partial_inferred": _partial_correlation(predicted, label, inferred),
-        "response": response_slope(model.predict_labels(enhanced), true, LABEL).value,
+        "response": response_slope(model.predict_labels(enhanced), true, LABEL, n_bootstrap=2).value,
+        "own_slope": _own_slope(predicted, test),
     }
+
+
+def _own_slope(predicted: np.ndarray, test: Survey) -> float:
+    """Return the slope of a prediction (N,) on europium's own scatter in ordinary stars, their other labels fixed."""
+    truth = test.truth
+    assert truth is not None, "simulated surveys have their truth"
+    ordinary = ~truth.columns["r_enhanced"]
+    others = np.delete(truth.labels, test.label_index(LABEL), axis=1)[ordinary]
+    design = np.column_stack([truth.columns["eu_residual"][ordinary], np.ones(len(others)), quadratic_terms(others)])
+    return float(np.linalg.lstsq(design, predicted[ordinary])[0][0])
 
 
 def _partial_correlation(first: np.ndarray, second: np.ndarray, given: np.ndarray) -> float:
@@ -128,16 +247,13 @@ def _of_latents(model: Lux, train: Survey, test: Survey, seed: int) -> dict[str,
     latents, column = model.infer_latents(test), test.label_index(LABEL)
     label = test.label(LABEL)
     gaps = mutual_information.mutual_information_gap(latents, test.labels, test.label_names).corrected_gap
-    attributed = latent_shap(model, latents)
     eraser = erasure.fit_eraser(model.infer_latents(train), np.delete(train.labels, column, axis=1))
     inferred = np.delete(model.predict_labels(test).labels, column, axis=1)
-    linear = probing.probe(latents, label, n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2
     return {
-        "mig": np.sum(gaps < gaps[column]),
-        "shap": -attributed.participation[column],
-        "probe": linear,
-        "mlp": probing.probe(latents, label, kind="mlp", n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2 - linear,
-        "leace": probing.probe(eraser.apply(latents), label, n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2,
+        "mig_canonical": np.sum(gaps < gaps[column]),
+        "shap_canonical": -latent_shap(model, latents).participation[column],
+        "probe_ours": _probe(latents, label, seed),
+        "leace": _probe(eraser.apply(latents), label, seed),
         "unique": probing.information_gain(latents, label, inferred, n_permutations=0, seed=seed).nats,
     }
 
@@ -145,13 +261,10 @@ def _of_latents(model: Lux, train: Survey, test: Survey, seed: int) -> dict[str,
 def _of_pixels(model: Lux, test: Survey, seed: int) -> dict[str, float]:
     backward = saliency.backward_map(model, test)
     pixels, near = measurements.locate(test.wavelength, CANDIDATE_LINES)
-    spikes = line_matching.find_spikes(test.wavelength, backward.of(LABEL))
-    matched = line_matching.match_lines(spikes, CANDIDATE_LINES, test.wavelength, n_shifts=_N_SHIFTS, seed=seed)
     shifts = np.random.default_rng(seed).choice(np.arange(50, test.n_pixels - 50), _N_ABLATIONS, replace=False)
     losses = np.array([_loss_without(model, test, np.roll(near, shift)) for shift in (0, *shifts)])
     return {
         "jacobian": -np.sum(backward.z(LABEL)[pixels]) / np.sqrt(len(pixels)),
-        "line_match": matched.n_matched - matched.expected,
         "ablation": (losses[0] - losses[1:].mean()) / losses[1:].std(),
     }
 
@@ -168,9 +281,7 @@ def _of_pairs(blind: Lux, survey: Survey, seed: int) -> dict[str, float]:
     pairs, others = matching.match_on_inferred(survey, blind.predict_labels(survey), LABEL)
     stack = counterfactuals.stack_pairs(survey, pairs, quadratic_terms(others), n_flips=1, seed=seed)
     pixels, _ = measurements.locate(survey.wavelength, CANDIDATE_LINES)
-    richest = counterfactuals.doppelganger_test(survey, LABEL, n_ordinary=_N_ORDINARY, seed=seed)
     return {
         "stack_maximum": stack.test.largest.statistic,
         "matched_filter": stack.test.z[pixels].sum() / np.sqrt(len(pixels)),
-        "doppelganger": richest.largest.statistic,
     }

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from lux.simulation.array_cache import ArrayCache
+from lux.simulation.empirical import EmpiricalSpectra
 from lux.simulation.equilibrium import ELEMENTS as MODEL_ELEMENTS
 from lux.simulation.observation import (
     Exposures,
@@ -50,6 +51,7 @@ def make_survey(
     star_seed: int | None = None,
     release: str = "dr17",
     choose: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    spectra: EmpiricalSpectra | None = None,
     **observing: Any,
 ) -> Survey:
     """Make a survey of APOGEE-like spectra with GALAH-like labels.
@@ -84,6 +86,8 @@ def make_survey(
     choose : callable, optional
         Given the labels and errors (n_stars, M) of all stars, the rows of those that are observed; all by default. The
         spectra of the others are never computed: a catalogue of 50,000 stars and a hundred spectra of it are cheap.
+    spectra : EmpiricalSpectra, optional
+        Another generator of the noise-free spectra (`lux.simulation.empirical`); physical ones by default.
     **observing
         Fields of `lux.simulation.observation.Observation`: ``snr_median``, ``sky``, ``bad_pixel_fraction``, ...; off by
         default: ``telluric_amplitude``, ``shared_label_errors``, ``least_europium``.
@@ -104,9 +108,10 @@ def make_survey(
     observation = _observation(observing)
     _check(label_names, missing_fraction)
     pixels = _pixels(release, wavelength_range)
+    of_stars = seed if star_seed is None else star_seed
     base = draw_stars(
         n_stars,
-        seed if star_seed is None else star_seed,
+        of_stars,
         population=population,
         tau=tau,
         r_enhanced_fraction=r_enhanced_fraction,
@@ -122,10 +127,13 @@ def make_survey(
     base, stars = base[rows], stars[rows]
     label_noise = draw_label_noise(n_stars, (world.label,), seed, share)[rows, 0]
     sample = Sample(base=base, stars=stars, tau=tau, label_noise=label_noise)
-    noise_free = plant(world, noise_free_flux(base, pixels), pixels, sample)
+    flux = spectra.flux(base, pixels, of_stars) if spectra else noise_free_flux(base, pixels)
+    noise_free = plant(world, flux, pixels, sample)
     snr = draw_snr(n_stars, seed, observation)[rows]
     noise, ivar = _noise(Exposures(observation, pixels, snr, stars.observed_velocity), seed)
     provenance = {"source": "synthetic", "seed": seed, "star_seed": star_seed, "population": population}
+    if spectra:
+        provenance["spectra"] = f"empirical {spectra.fingerprint}"
     provenance |= {"release": release, "r_enhanced_fraction": r_enhanced_fraction, "missing_fraction": missing_fraction}
     provenance["r_process_neighbors"] = r_process_neighbors
     return Survey(
