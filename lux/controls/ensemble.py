@@ -78,22 +78,23 @@ class Cell:
     full_band: bool = False
 
 
-def cells(n_seeds: int = 50) -> tuple[Cell, ...]:
-    """Return the cells of small physical surveys, each with `n_seeds` worlds, twice as many without lines at middle tau.
+def cells(n_seeds: int = 50, n_beside: int | None = None) -> tuple[Cell, ...]:
+    """Return the cells of small physical surveys: `n_seeds` worlds each at the middle tau, twice as many without lines.
 
     All depths at all values of tau; and at the middle tau, without lines and with lines of `DEPTH_BESIDE`, each of
-    `BESIDES`, which are planted alone and beside the lines.
+    `BESIDES`, which are planted alone and beside the lines. Of the outer values of tau and of what stands beside there
+    are `n_beside` worlds each, by default as many.
     """
-    middle = TAUS[1]
+    middle, n_beside = TAUS[1], n_beside or n_seeds
     listed = []
     for tau in TAUS:
         for depth in DEPTHS:
-            doubled = 2 if tau == middle and not depth else 1
-            listed.append(Cell(depth_key(depth, tau), _with_lines(depth), tau, n_seeds * doubled))
+            count = n_beside if tau != middle else n_seeds * (1 if depth else 2)
+            listed.append(Cell(depth_key(depth, tau), _with_lines(depth), tau, count))
     listed.append(Cell("five-sigma", _with_lines(_DEPTH_OF_FIVE_SIGMA), middle, n_seeds))
     for name, besides in BESIDES.items():
         for depth in (0.0, DEPTH_BESIDE):
-            listed.append(Cell(beside_key(name, depth), _with_lines(depth, besides), middle, n_seeds))
+            listed.append(Cell(beside_key(name, depth), _with_lines(depth, besides), middle, n_beside))
     return tuple(listed)
 
 
@@ -136,9 +137,7 @@ def depth_key(depth: float, tau: float = TAUS[1]) -> str:
     return f"depth-{depth:g}-tau-{tau:g}"
 
 
-def sized_key(
-    depth: float, n_stars: int = SIZES[0], generator: str = GENERATORS[0], *, full_band: bool = False
-) -> str:
+def sized_key(depth: float, n_stars: int = SIZES[0], generator: str = GENERATORS[0], *, full_band: bool = False) -> str:
     """Return the key of a cell of a size and generator; that of `depth_key` for small physical surveys."""
     if (n_stars, generator, full_band) == (SIZES[0], GENERATORS[0], False):
         return depth_key(depth)

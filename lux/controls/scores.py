@@ -1,7 +1,7 @@
 """How well a number tells two kinds of worlds apart: ROC, power at a fixed rate of false alarms, detection limits."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.stats import binomtest, norm, rankdata
@@ -16,7 +16,7 @@ OPTIMAL_SIGNIFICANCE = float(norm.isf(FALSE_ALARMS) + norm.isf(1 - _POWER))
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How a technique tells worlds with something planted from worlds without, with 68 % bootstrap intervals.
+    """How a technique tells worlds with something planted from worlds without, with bootstrap intervals.
 
     Parameters
     ----------
@@ -24,13 +24,24 @@ class Score:
         Probability that a planted world scores higher than one without, ties counting half.
     power : Estimate
         Fraction of planted worlds above the 95th percentile of those without; ties are broken by chance.
+    reverse : Estimate
+        The same, if a small number counts as knowledge.
     """
 
     auc: Estimate
     power: Estimate
+    reverse: Estimate
 
 
-def score(planted: np.ndarray, without: np.ndarray, n_bootstrap: int = 500, seed: int = 0, *, shared: int = 1) -> Score:
+def score(
+    planted: np.ndarray,
+    without: np.ndarray,
+    n_bootstrap: int = 500,
+    seed: int = 0,
+    *,
+    shared: int = 1,
+    level: float = 0.68,
+) -> Score:
     """Score the numbers of planted worlds (P,) against those of worlds without (W,).
 
     Parameters
@@ -41,6 +52,8 @@ def score(planted: np.ndarray, without: np.ndarray, n_bootstrap: int = 500, seed
     shared : int
         So many worlds in a row share something, such as their stars, and are drawn together; what is over is left out
         of the draws. Where there are not two such runs, each world is drawn by itself.
+    level : float
+        Probability of the intervals.
 
     Raises
     ------
@@ -53,10 +66,13 @@ def score(planted: np.ndarray, without: np.ndarray, n_bootstrap: int = 500, seed
             raise ValueError(f"{len(values)} worlds {name}, of which all must be finite, and two at least")
     generator = np.random.default_rng(seed)
     draws = [_resample(each, n_bootstrap, generator, shared) for each in (planted, without)]
-    return Score(
-        Estimate.from_draws(_auc(planted[None], without[None])[0], _auc(*draws)),
-        Estimate.from_draws(_power(planted[None], without[None])[0], _power(*draws)),
-    )
+    pair = planted[None], without[None]
+
+    def estimate(statistic: Callable[..., np.ndarray], sign: int = 1) -> Estimate:
+        value, drawn = (statistic(*(sign * each for each in both)) for both in (pair, draws))
+        return Estimate.from_draws(value[0], drawn, level)
+
+    return Score(estimate(_auc), estimate(_power), estimate(_power, -1))
 
 
 def smallest_depth(

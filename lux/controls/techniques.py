@@ -92,7 +92,7 @@ TECHNIQUES = {
     "partial_inferred": Technique("partial correlation, inferred", "the same, given the other labels as inferred"),
     "leace": Technique("LEACE remainder", "R² of a linear probe after the other labels are erased from the latents"),
     "unique": Technique("unique information", "nats of the latents about europium beyond the other inferred labels"),
-    "stack_maximum": Technique("stacked pairs, maximum", "largest significance of stacked pairs, anywhere", asks="flux"),
+    "stack_maximum": Technique("stacked pairs, maximum", "significance of stacked pairs, anywhere", asks="flux"),
     "matched_filter": Technique(
         "matched filter", "significance of stacked matched pairs at the lines", asks="flux", told=True
     ),
@@ -110,6 +110,8 @@ STATEMENTS = {
     "spikes_elsewhere": "spikes of its Jacobian match the lines no better than chance (p > 0.05)",
     "star_ordinary": "the richest star shows nothing against its doppelgangers (p > 0.05)",
 }
+# Slopes of the prediction on true europium: of our model and of the published recipe's, see `_use`.
+USES = ("response", "own_slope", "response_published", "own_slope_published")
 _PUBLISHED_RMSE_OVER_ERROR = 1.34
 _PERCEPTRON_GAIN, _BY_CHANCE = 0.02, 0.05
 _COLUMNS = ("flux", "ivar", "labels", "label_err")
@@ -119,9 +121,9 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
     """Return what every technique says of one world, as plain numbers and strings.
 
     Keys are those of `TECHNIQUES` and `STATEMENTS`; "cell", "seed"; "verdict" and "reason" of the audit that is told
-    the candidate lines, "blind_verdict" of the one that is not; "own_slope", with which the prediction follows
-    europium's own scatter; "bound", the significance of the lines to the optimal observer, and "star_bound", what that
-    knows of the median star, in dex (`lux.simulation.cramer_rao`). `spectra` are those of an empirical cell.
+    the candidate lines, "blind_verdict" of the one that is not; `USES`; "bound", the significance of the lines to the
+    optimal observer, and "star_bound", what that knows of the median star, in dex (`lux.simulation.cramer_rao`).
+    `spectra` are those of an empirical cell.
     """
     options: dict[str, Any] = {"tau": cell.tau, "star_seed": star_seed, "spectra": spectra}
     options |= {"release": "dr10" if spectra else "dr17", "wavelength_range": None if cell.full_band else WINDOWS}
@@ -140,8 +142,10 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
         blind_report = audit(model, train, test, LABEL, own_lines=(), seed=seed)
         numbers = {
             **_of_published(published, test, seed),
+            **{f"{key}_published": value for key, value in _use(published, test, enhanced).items()},
+            **_use(model, test, enhanced),
             **_of_richest(survey, rich, seed),
-            **_of_predictions(model, test, enhanced),
+            **_of_predictions(model, test),
             **_of_latents(model, train, test, seed),
             **_of_pixels(model, test, seed),
             **_of_pairs(blind, survey, seed),
@@ -154,7 +158,7 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
         star_bound=np.median(limits),
     )
     words = {"cell": cell.key, "seed": seed, "verdict": report.verdict, "reason": report.reason}
-    keys = (*TECHNIQUES, *STATEMENTS, "own_slope", "bound", "star_bound")
+    keys = {*TECHNIQUES, *STATEMENTS, *USES, "bound", "star_bound"}
     return {**words, "blind_verdict": blind_report.verdict, **{key: float(numbers[key]) for key in keys}}
 
 
@@ -187,7 +191,7 @@ def _of_published(model: Lux, test: Survey, seed: int) -> dict[str, float]:
 
 
 def _of_richest(survey: Survey, rich: Survey, seed: int) -> dict[str, float]:
-    """Compare the richest of the enhanced stars that a survey of the published size has with doppelgangers of a survey."""
+    """Compare the richest star of a survey of the published size with doppelgangers in this survey."""
     row = [int(np.argmax(rich.label(LABEL)))]
     columns = {name: np.concatenate([getattr(survey, name), getattr(rich, name)[row]]) for name in _COLUMNS}
     sample = Survey(wavelength=survey.wavelength, label_names=survey.label_names, **columns)
@@ -210,30 +214,32 @@ def _match(values: np.ndarray, test: Survey, seed: int) -> line_matching.LineMat
     return line_matching.match_lines(spikes, CANDIDATE_LINES, test.wavelength, n_shifts=_N_SHIFTS, seed=seed)
 
 
-def _of_predictions(model: Lux, test: Survey, enhanced: Survey) -> dict[str, float]:
+def _use(model: Lux, test: Survey, enhanced: Survey) -> dict[str, float]:
+    """Return how far a model's prediction follows europium: in enhanced stars, and in its own scatter in ordinary ones.
+
+    The latter is the slope on the true europium beyond the disc's relation, with the true other labels held fixed.
+    """
+    column, truth, beyond = test.label_index(LABEL), test.truth, enhanced.truth
+    assert truth is not None, "simulated surveys have their truth"
+    assert beyond is not None, "simulated surveys have their truth"
+    ordinary = ~truth.columns["r_enhanced"]
+    others = np.delete(truth.labels, column, axis=1)[ordinary]
+    design = np.column_stack([truth.columns["eu_residual"][ordinary], np.ones(len(others)), quadratic_terms(others)])
+    predicted = model.predict_labels(test).labels[ordinary, column]
+    slope = response_slope(model.predict_labels(enhanced), beyond.labels[:, column], LABEL, n_bootstrap=2)
+    return {"response": slope.value, "own_slope": float(np.linalg.lstsq(design, predicted)[0][0])}
+
+
+def _of_predictions(model: Lux, test: Survey) -> dict[str, float]:
     prediction = model.predict_labels(test)
     column = test.label_index(LABEL)
     label, predicted = test.label(LABEL), prediction.labels[:, column]
     noisy, inferred = np.delete(test.labels, column, axis=1), np.delete(prediction.labels, column, axis=1)
-    assert enhanced.truth is not None, "simulated surveys have their truth"
-    true = enhanced.truth.labels[:, enhanced.label_index(LABEL)]
     return {
         "rmse_ours": -_rmse_over_error(model, test),
         "partial_noisy": _partial_correlation(predicted, label, noisy),
         "partial_inferred": _partial_correlation(predicted, label, inferred),
-        "response": response_slope(model.predict_labels(enhanced), true, LABEL, n_bootstrap=2).value,
-        "own_slope": _own_slope(predicted, test),
     }
-
-
-def _own_slope(predicted: np.ndarray, test: Survey) -> float:
-    """Return the slope of a prediction (N,) on europium's own scatter in ordinary stars, their other labels fixed."""
-    truth = test.truth
-    assert truth is not None, "simulated surveys have their truth"
-    ordinary = ~truth.columns["r_enhanced"]
-    others = np.delete(truth.labels, test.label_index(LABEL), axis=1)[ordinary]
-    design = np.column_stack([truth.columns["eu_residual"][ordinary], np.ones(len(others)), quadratic_terms(others)])
-    return float(np.linalg.lstsq(design, predicted[ordinary])[0][0])
 
 
 def _partial_correlation(first: np.ndarray, second: np.ndarray, given: np.ndarray) -> float:

@@ -80,7 +80,9 @@ class EmpiricalSpectra:
         parameters = np.stack([stars.teff, stars.logg, stars.fe_h, stars.alpha_fe], axis=1)
         design = _design((np.clip(parameters, self.low, self.high) - self.center) / self.scale)
         chosen = column[pixels]
-        return (design @ self.coefficients[:, chosen] + self.scores[rows] @ self.components[:, chosen]).astype(np.float32)
+        return (design @ self.coefficients[:, chosen] + self.scores[rows] @ self.components[:, chosen]).astype(
+            np.float32
+        )
 
 
 def fit_empirical(survey: Survey, n_components: int = 10) -> EmpiricalSpectra:

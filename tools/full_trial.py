@@ -1,0 +1,66 @@
+"""Measure the dense grid of the trial, an hour on two cores, and write its tables to results/full/trial.json.
+
+Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
+
+    python tools/full_trial.py [--seeds 50] [--out FILE]
+"""
+
+import argparse
+import datetime
+import json
+import platform
+import resource
+import subprocess
+import time
+from pathlib import Path
+
+from lux.controls import run, sized_cells
+from lux.controls.trial import trial
+from lux.datasets.load import load
+from lux.simulation.empirical import fit_empirical
+from lux.storage import atomic_write
+
+ROOT = Path(__file__).resolve().parents[1]
+OUT = ROOT / "results" / "full" / "trial.json"
+FIRST_SEED = 900_000
+LARGEST = 12_000
+
+
+def grid(n_seeds: int) -> list:
+    """Return the cells: all sizes, depths and both generators; few of the largest size and of all pixels."""
+    few = max(2, n_seeds // 5)
+    return [
+        *sized_cells(n_seeds),
+        *sized_cells(few, (LARGEST,), depths=(0.0, 0.003, 0.01)),
+        *sized_cells(few, (4000,), depths=(0.0, 0.01), full_band=True),
+    ]
+
+
+def main() -> None:
+    """Measure, summarize, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=50, help="worlds a cell (default 50; twice as many without lines)")
+    parser.add_argument("--out", type=Path, default=OUT)
+    arguments = parser.parse_args()
+    started, spectra = time.monotonic(), fit_empirical(load("apogee-dr10"))
+    ensemble = grid(arguments.seeds)
+    tables = trial(ensemble, run(ensemble, FIRST_SEED, spectra, progress=True))
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    about = {
+        "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "machine": platform.machine(),
+        "seconds": round(time.monotonic() - started),
+        "processor_seconds": round(sum(each.ru_utime + each.ru_stime for each in usage)),
+        "worlds": sum(cell.seeds for cell in ensemble),
+        "first_seed": FIRST_SEED,
+        "seeds": arguments.seeds,
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(arguments.out) as temporary:
+        Path(temporary).write_text(json.dumps({"about": about, **tables}, indent=1) + "\n", encoding="utf-8")
+    print(f"{arguments.out}: {about['worlds']} worlds, {about['seconds']} s, {about['processor_seconds']} processor s")
+
+
+if __name__ == "__main__":
+    main()
