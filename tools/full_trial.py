@@ -1,4 +1,4 @@
-"""Measure the dense grid of the trial, an hour on two cores, and write its tables to results/full/trial.json.
+"""Measure the dense grid of the trial, an hour on two cores, and write its tables beside the chapter's module.
 
 Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
 
@@ -21,18 +21,18 @@ from lux.simulation.empirical import fit_empirical
 from lux.storage import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "results" / "full" / "trial.json"
+OUT = ROOT / "book" / "lux_pages" / "full_trial.json"
 FIRST_SEED = 900_000
 LARGEST = 12_000
 
 
 def grid(n_seeds: int) -> list:
-    """Return the cells: all sizes, depths and both generators; few of the largest size and of all pixels."""
+    """Return parts of the grid: all sizes, depths and both generators; few of the largest size and of all pixels."""
     few = max(2, n_seeds // 5)
     return [
-        *sized_cells(n_seeds),
-        *sized_cells(few, (LARGEST,), depths=(0.0, 0.003, 0.01)),
-        *sized_cells(few, (4000,), depths=(0.0, 0.01), full_band=True),
+        sized_cells(n_seeds),
+        sized_cells(few, (LARGEST,), depths=(0.0, 0.003, 0.01)),
+        sized_cells(few, (4000,), depths=(0.0, 0.01), full_band=True),
     ]
 
 
@@ -43,8 +43,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     arguments = parser.parse_args()
     started, spectra = time.monotonic(), fit_empirical(load("apogee-dr10"))
-    ensemble = grid(arguments.seeds)
-    tables = trial(ensemble, run(ensemble, FIRST_SEED, spectra, progress=True))
+    ensemble, worlds = [], []
+    for part in grid(arguments.seeds):
+        worlds += run(part, FIRST_SEED, spectra, progress=True)
+        ensemble += part
+        write(arguments.out, trial(ensemble, worlds), len(worlds), arguments.seeds, started)
+
+
+def write(out: Path, tables: dict, n_worlds: int, n_seeds: int, started: float) -> None:
+    """Write tables with what made them."""
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     about = {
         "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip(),
@@ -52,14 +59,14 @@ def main() -> None:
         "machine": platform.machine(),
         "seconds": round(time.monotonic() - started),
         "processor_seconds": round(sum(each.ru_utime + each.ru_stime for each in usage)),
-        "worlds": sum(cell.seeds for cell in ensemble),
+        "worlds": n_worlds,
         "first_seed": FIRST_SEED,
-        "seeds": arguments.seeds,
+        "seeds": n_seeds,
     }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(arguments.out) as temporary:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(out) as temporary:
         Path(temporary).write_text(json.dumps({"about": about, **tables}, indent=1) + "\n", encoding="utf-8")
-    print(f"{arguments.out}: {about['worlds']} worlds, {about['seconds']} s, {about['processor_seconds']} processor s")
+    print(f"{out}: {n_worlds} worlds, {about['seconds']} s, {about['processor_seconds']} processor seconds")
 
 
 if __name__ == "__main__":

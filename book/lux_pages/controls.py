@@ -3,36 +3,47 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import norm
 
 from lux.auditing.audit import audit_all
 from lux.auditing.evidence import Kind
 from lux.auditing.report import VERDICTS, Report
-from lux.controls.ensemble import BESIDES, DEPTH_BESIDE, TAUS, WINDOWS, beside_key, depth_key
+from lux.auditing.settings import AuditSettings
+from lux.controls.ensemble import (
+    BESIDES,
+    DEPTH_BESIDE,
+    GENERATORS,
+    SIZES,
+    TAUS,
+    WINDOWS,
+    beside_key,
+    depth_key,
+    sized_key,
+)
 from lux.controls.runner import SHARED
 from lux.controls.scoreboard import LINE_DEPTHS, Scoreboard
-from lux.controls.scores import OPTIMAL_SIGNIFICANCE, fraction
-from lux.controls.techniques import N_STARS, TECHNIQUES
+from lux.controls.scores import OPTIMAL_SIGNIFICANCE
+from lux.controls.techniques import TECHNIQUES
+from lux.figures import controls as drawing
 from lux.figures import label_name, label_text
+from lux.models.baselines import FluxRegression
+from lux.models.cannon import Cannon
 from lux.paper.record import Record
 from lux.paper.setup import Chapter, default_survey
 from lux.statistics import Estimate
 from lux.survey import Survey
+from lux_pages.trial import record_share
 
 _SHOWN_DEPTHS = (0.003, 0.01, 0.03)
-# Techniques whose areas the text quotes: at lines of 1 %, at 3 %, with something else planted, and beside it.
-_QUOTED = (
-    "rmse", "mig", "shap", "probe", "mlp", "doppelganger", "line_match", "jacobian", "partial_noisy",
-    "partial_inferred", "ablation", "response", "unique", "leace",
-)  # fmt: skip
-_QUOTED_STRONG = ("rmse", "probe", "shap", "line_match")
-_QUOTED_ELSEWHERE = ("partial_inferred", "unique", "probe", "response", "stack_maximum")
-_QUOTED_BESIDE = (
-    "response", "partial_inferred", "jacobian", "audit_lines", "matched_filter", "ablation", "line_match",
-)  # fmt: skip
-_BY_SCATTER = ("rmse", "probe", "response", "jacobian", "partial_inferred", "matched_filter", "audit_lines")
+# Techniques whose areas the text quotes: with something else planted, and with lines beside it.
+_QUOTED_ELSEWHERE = ("partial_inferred", "unique", "probe_ours", "response", "stack_maximum")
+_QUOTED_BESIDE = ("response", "partial_inferred", "jacobian", "audit_lines", "matched_filter", "ablation")
+_BY_SCATTER = ("rmse", "shap_own", "probe", "response", "jacobian", "partial_inferred", "matched_filter", "audit_lines")
 # Key, kind of world, and the verdicts that count.
 _RATES = (
     ("known_leaked", "lines at 5σ or more", ("leaked",)),
+    ("weak_guessed", "weaker lines", ("guessed",)),
     ("false_verdicts", "no line", ("known", "proxy")),
     ("known_rate", "lines at 5σ or more", ("known",)),
     ("five_sigma_rate", "lines at about 5σ", ("known",)),
@@ -48,6 +59,7 @@ _LABELS = (
 )  # fmt: skip
 _FEW_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "li_fe", "mg_fe", "si_fe", "ba_fe", "ce_fe", "eu_fe")
 _FEW_WINDOWS = ((15200, 15420), (15760, 15820), (16040, 16080), (16360, 16620))
+_IN_FLUX = (Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE)
 _INVISIBLE = ("li_fe", "y_fe", "ba_fe", "la_fe", "eu_fe")
 
 
@@ -56,20 +68,21 @@ def names(techniques: Sequence[str] = tuple(TECHNIQUES)) -> list[str]:
     return [TECHNIQUES[technique].name for technique in techniques]
 
 
-def record_ensemble(record: Record, board: Scoreboard, n_seeds: int, first_seed: int) -> int:
-    """Record the size of the ensemble, and the table of the techniques; return how many of them were published."""
+def record_ensemble(record: Record, board: Scoreboard, n_seeds: Sequence[int], first_seed: int) -> None:
+    """Record the size of what is executed here, and the table of the techniques."""
     example = default_survey("synthetic", n_stars=10, seed=first_seed, wavelength_range=WINDOWS)
-    n_published = sum(technique.published for technique in TECHNIQUES.values())
-    record.numbers(n_worlds=len(board.worlds), n_published=n_published, stars_per_world=N_STARS)
-    record.numbers(pixels_per_world=example.n_pixels, seeds_per_cell=n_seeds, shared=SHARED)
+    record.numbers(n_worlds=len(board.worlds), pixels_per_world=example.n_pixels, shared=SHARED)
+    record.numbers(stars_small=SIZES[0], stars_medium=SIZES[1], stars_large=SIZES[2])
+    record.numbers(seeds_per_cell=n_seeds[0], seeds_beside=n_seeds[1])
     columns = {
         "technique": names(),
         "its number": [technique.scalar for technique in TECHNIQUES.values()],
+        "asks": [technique.asks for technique in TECHNIQUES.values()],
+        "told the lines": ["yes" if technique.told else "" for technique in TECHNIQUES.values()],
         "published": ["yes" if technique.published else "" for technique in TECHNIQUES.values()],
     }
     record.table("techniques", columns)
     record("tau", TAUS[1], unit="dex", digits=1)
-    return n_published
 
 
 def record_observer(record: Record, board: Scoreboard) -> None:
@@ -92,18 +105,32 @@ def record_scores(record: Record, board: Scoreboard) -> None:
     record.table("scores", columns)
     for key, technique in (("audit_over_bound", "audit_lines"), ("filter_over_bound", "matched_filter")):
         record(key, found[technique].smallest_depth.value / board.optimal_depth(), digits=2)
-    published = [found[technique] for technique in TECHNIQUES if TECHNIQUES[technique].published]
-    missed = np.sum([each.missed for each in published], axis=0)
-    record.numbers(n_blind=missed[LINE_DEPTHS.index(0.01)], n_blind_strong=missed[LINE_DEPTHS.index(0.03)])
-    for depth in _SHOWN_DEPTHS:
-        record.mean(f"slope_{round(1000 * depth)}", board.numbers(depth_key(depth), "response"))
-    for name in _QUOTED_STRONG:
-        record(f"auc_{name}_strong", found[name].at(0.03).auc.value, digits=2)
-    for name in _QUOTED:
-        record(f"auc_{name}", found[name].at(0.01).auc.value, digits=2)
     for name in _QUOTED_ELSEWHERE:
         for cell, score in zip(BESIDES, found[name].elsewhere, strict=True):
             record(f"auc_{name}_{cell}", score.auc.value, digits=2)
+
+
+def others_alt(areas: Mapping[str, Sequence[float]]) -> str:
+    """Return what the matrix of small surveys shows, in words."""
+    place = LINE_DEPTHS.index(0.01)
+    shown = {technique: f"{found[place]:.2f}" for technique, found in areas.items()}
+    return (
+        "Matrix of areas under ROC curves, techniques against depths of planted lines. At lines of 1 per cent RMSE has "
+        f"{shown['rmse']}, the gap {shown['mig']} and the share of europium's own latent {shown['shap_own']}; the "
+        f"matched filter, the Jacobian and the audit have {shown['matched_filter']}, {shown['jacobian']} and "
+        f"{shown['audit_lines']}."
+    )
+
+
+def power_alt(powers: Mapping[str, np.ndarray]) -> str:
+    """Return what the figure of powers shows, in words."""
+    low, high = (f"{100 * LINE_DEPTHS[place]:g} per cent" for place in (1, -1))
+    return (
+        "Power at five per cent of false alarms against line depth. The audit at its own lines and the matched filter "
+        f"come nearest to the optimal observer and reach {powers['audit_lines'][1]:.2f} and "
+        f"{powers['matched_filter'][1]:.2f} at {low}; RMSE has {powers['rmse'][1]:.2f} there and "
+        f"{powers['rmse'][-1]:.2f} at {high}."
+    )
 
 
 def _with_error(found: Estimate) -> str:
@@ -117,6 +144,17 @@ def _with_range(found: Estimate, unit: float) -> str:
         return ""
     value, low, high = (f"{each / unit:.2g}".replace("inf", "∞") for each in (found.value, *found.interval))
     return f"{value} ({low}–{high})"
+
+
+def record_again(record: Record, board: Scoreboard, n_stars: int) -> None:
+    """Record areas at lines of 1 % in the largest surveys, as executed here, by generator."""
+    columns: dict[str, list[str]] = {"technique": names()}
+    for generator in GENERATORS:
+        cells = [sized_key(depth, n_stars, generator) for depth in (0.01, 0.0)]
+        scores = [board.score(technique, *cells) for technique in TECHNIQUES]
+        columns[f"area, {generator}"] = [_with_error(score.auc) for score in scores]
+    record("stars_again", n_stars)
+    record.table("again", columns)
 
 
 def record_scatter(record: Record, board: Scoreboard) -> None:
@@ -155,9 +193,7 @@ def record_verdicts(record: Record, board: Scoreboard) -> None:
     groups["weak"] = board.cells[depth_key(0.003)]
     for key, kind, verdicts in (("known_weak", "weak", ("known",)), *_RATES):
         hits, total = sum(world["verdict"] in verdicts for world in groups[kind]), len(groups[kind])
-        low, high = (100 * end for end in fraction(hits, total).interval)
-        text = f"{hits} of {total} ({low:.1f}–{high:.1f} %)"
-        record(key, 100 * fraction(hits, total).value, unit="%", interval=(low, high), text=text)
+        record_share(record, key, hits, total)
 
 
 def record_calibration(record: Record, board: Scoreboard) -> None:
@@ -168,7 +204,7 @@ def record_calibration(record: Record, board: Scoreboard) -> None:
     for key, technique in (("null_lines", "audit_lines"), ("null_features", "audit_features")):
         values = np.array([world[technique] for world in nothing])
         record.mean(f"{key}_mean", values)
-        record(f"{key}_spread", values.std(), uncertainty=values.std() / np.sqrt(2 * len(values)))
+        record(f"{key}_scatter", values.std(), uncertainty=values.std() / np.sqrt(2 * len(values)))
 
 
 def survey_of_elements(chapter: Chapter, first_seed: int) -> Survey:
@@ -179,10 +215,37 @@ def survey_of_elements(chapter: Chapter, first_seed: int) -> Survey:
     return chapter.world(n_stars=900, seed=first_seed, label_names=_LABELS)
 
 
-def audit_elements(chapter: Chapter, survey: Survey) -> Mapping[str, Report]:
-    """Audit all labels of a survey."""
+def audit_elements(chapter: Chapter, survey: Survey) -> Mapping[str, Mapping[str, Report]]:
+    """Audit all labels of a survey for three models, by name; what the flux says is the same for all."""
     fitted = chapter.fitted(survey, 0.3)
-    return audit_all(fitted.model, fitted.train, fitted.test, seed=chapter.seed)
+    models = {"Lux": fitted.model, "PLS": FluxRegression.pls().fit(fitted.train), "Cannon": Cannon().fit(fitted.train)}
+    return {name: audit_all(model, fitted.train, fitted.test, seed=chapter.seed) for name, model in models.items()}
+
+
+def draw_map(reports: Mapping[str, Mapping[str, Report]]) -> Figure:
+    """Draw what the flux has of each label against what each model uses of it."""
+    points = {model: _map_points(found) for model, found in reports.items()}
+    return drawing.information_and_use(points, float(norm.isf(AuditSettings.significance)))
+
+
+def _map_points(reports: Mapping[str, Report]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the strongest evidence in the flux and the slope of the model for each label that has both."""
+    usable = {name: report for name, report in reports.items() if report.evidence and report.model_use}
+    found = [max(report[kind].z_score for kind in _IN_FLUX if kind in report) for report in usable.values()]
+    used = [report.model_use.slope for report in usable.values() if report.model_use]
+    return np.array(found), np.array(used), [label_name(name) for name in usable]
+
+
+def map_alt(reports: Mapping[str, Mapping[str, Report]]) -> str:
+    """Return what the map shows, in words."""
+    found, used, names = _map_points(reports["Lux"])
+    strongest, weakest = int(np.argmax(found)), int(np.argmin(found))
+    return (
+        f"Slope of predictions against evidence in the flux, for {len(names)} labels and three models. "
+        f"{names[strongest]} has the strongest evidence, {found[strongest]:.0f} standard deviations, and Lux follows "
+        f"its own part with a slope of {used[strongest]:.2f}; {names[weakest]} has the weakest, {found[weakest]:.1f}, "
+        f"and a slope of {used[weakest]:.2f}."
+    )
 
 
 def record_elements(record: Record, reports: Mapping[str, Report]) -> None:
@@ -196,7 +259,7 @@ def record_elements(record: Record, reports: Mapping[str, Report]) -> None:
         "own scatter": [report.own_scatter for report in reports.values()],
     }
     record.table("elements", columns, formats={"own scatter": ".3f"})
-    record("n_elements", len(reports))
+    record.numbers(n_elements=len(reports), n_element_stars=max(report.n_stars for report in reports.values()))
     visible = {name: report.verdict for name, report in reports.items() if name not in _INVISIBLE}
     unseen = {name: report.verdict for name, report in reports.items() if name in _INVISIBLE}
     known = sum(verdict == "known" for verdict in visible.values())

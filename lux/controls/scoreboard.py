@@ -130,11 +130,6 @@ class Scoreboard:
     def _scores(self, technique: str) -> TechniqueScores:
         without = depth_key(0.0)
         by_depth = tuple(self.score(technique, depth_key(depth), without) for depth in LINE_DEPTHS)
-        reverse = -self.numbers(without, technique)
-        powers = [
-            scores.score(-self.numbers(depth_key(depth), technique), reverse, n_bootstrap=2).power.value
-            for depth in LINE_DEPTHS
-        ]
-        missed = np.maximum(powers, [score.power.value for score in by_depth]) < 0.5
+        missed = np.array([max(score.power.value, score.reverse.value) < 0.5 for score in by_depth])
         elsewhere = tuple(self.score(technique, cell, without) for cell in BESIDES)
         return TechniqueScores(by_depth, elsewhere, self.smallest_depth(technique), missed)

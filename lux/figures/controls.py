@@ -56,3 +56,59 @@ def power_curves(
     axis.minorticks_off()
     figure.legend(loc="outside right upper", fontsize=10)
     return figure
+
+
+@paper_style()
+def size_matrix(
+    names: Sequence[str],
+    columns: Sequence[str],
+    areas: np.ndarray,
+    powers: np.ndarray,
+    n_published: int,
+    n_sizes: int,
+) -> plt.Figure:
+    """Draw areas and powers (K, C) of techniques against survey size, side by side.
+
+    The first `n_published` rows are the published techniques; every `n_sizes` columns are of one generator.
+    """
+    figure, axes = new_figure(columns=2, height=0.31 * len(names) + 1.5, sharey=True)
+    titles = ("area under the ROC curve", "power at 5 % false alarms")
+    for axis, values, title, cmap in zip(axes, (areas, powers), titles, ("RdBu", "Blues"), strict=True):
+        axis.imshow(values, cmap=cmap, vmin=0, vmax=1, aspect="auto")
+        dark = np.abs(values - 0.5) > 0.36 if cmap == "RdBu" else values > 0.6
+        write_cells(axis, values, ".2f", dark, fontsize=8.5)
+        axis.axhline(n_published - 0.5, color="black", linewidth=1.5)
+        for place in range(n_sizes, values.shape[1], n_sizes):
+            axis.axvline(place - 0.5, color="black", linewidth=1.5)
+        axis.set_xticks(range(len(columns)), columns, fontsize=8.5, rotation=50, ha="left", rotation_mode="anchor")
+        axis.set_yticks(range(len(names)), names, fontsize=9.5)
+        axis.set_xlabel(title)
+        axis.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
+        axis.minorticks_off()
+    return figure
+
+
+@paper_style()
+def information_and_use(
+    points: Mapping[str, tuple[np.ndarray, np.ndarray, Sequence[str]]], threshold: float
+) -> plt.Figure:
+    """Draw what the flux has of labels against what each model uses of them.
+
+    `points` are by model: the significance in the flux (K,), the slope of the prediction on the label's own part (K,),
+    and the names of the labels; to the right of `threshold` a label is found.
+    """
+    figure, axis = new_figure(height=4.2)
+    for (model, (found, used, _)), (color, marker) in zip(points.items(), _LINES, strict=False):
+        axis.plot(found, used, marker, color=COLORS[color], label=model, markersize=6)
+    _, (found, used, names) = next(iter(points.items()))
+    for x, y, name in zip(found, used, names, strict=True):
+        axis.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8.5)
+    axis.axhline(0, color="black", linewidth=0.8)
+    axis.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
+    axis.set(
+        xscale="symlog",
+        xlabel="strongest evidence in the flux (σ)",
+        ylabel="slope of the prediction on the label's own part",
+    )
+    axis.legend(fontsize=9.5)
+    return figure

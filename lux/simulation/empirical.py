@@ -14,7 +14,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from sklearn.utils.extmath import randomized_svd
 
 from lux.simulation.population import Stars, random_stream
-from lux.spectroscopy.instrument import N_PIXELS, nearest_pixel
+from lux.spectroscopy.instrument import nearest_pixel
 from lux.survey import Survey
 
 # Names of the labels in observed surveys, in the order of `_parameters`.
@@ -22,6 +22,7 @@ _LABELS = ("teff", "logg", "m_h", "alpha_m")
 # Components are drawn from the observed stars of the disc's metallicity.
 _MIN_M_H = -1.0
 _UNREPORTED = 0.005
+_REACH = 2
 _RIDGE = 1e-3
 
 
@@ -62,24 +63,22 @@ class EmpiricalSpectra:
     def flux(self, stars: Stars, pixels: np.ndarray, seed: int) -> np.ndarray:
         """Return noise-free flux (N, D) of stars on pixels of the APOGEE grid, float32.
 
-        The components of the first n stars of a seed are always the same.
+        A pixel that is masked in every observed star is like its neighbor. The components of the first n stars of a seed are always the same.
 
         Raises
         ------
         ValueError
             If the generator does not know one of the pixels.
         """
-        column = np.full(N_PIXELS, -1)
-        column[self.pixels] = np.arange(len(self.pixels))
-        if np.any(column[pixels] < 0):
+        chosen = np.abs(self.pixels[:, None] - pixels).argmin(axis=0)
+        if np.any(far := np.abs(self.pixels[chosen] - pixels) > _REACH):
             raise ValueError(
-                f"the observed spectra do not have pixel {pixels[np.argmin(column[pixels])]} of the APOGEE grid; "
+                f"the observed spectra do not have pixel {pixels[np.argmax(far)]} of the APOGEE grid; "
                 f"choose wavelengths on the chips of their data release"
             )
         rows = random_stream(seed, "empirical components").integers(0, len(self.scores), len(stars))
         parameters = np.stack([stars.teff, stars.logg, stars.fe_h, stars.alpha_fe], axis=1)
         design = _design((np.clip(parameters, self.low, self.high) - self.center) / self.scale)
-        chosen = column[pixels]
         return (design @ self.coefficients[:, chosen] + self.scores[rows] @ self.components[:, chosen]).astype(
             np.float32
         )

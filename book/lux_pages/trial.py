@@ -1,0 +1,233 @@
+"""The dense grid of the trial, `tools/full_trial.py`, as the chapter on controls and the discussion show it.
+
+The grid takes an hour, so that its tables are kept in a file beside this module; the chapter re-executes a part of it.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from lux.controls.ensemble import GENERATORS, SIZES
+from lux.controls.scores import fraction
+from lux.controls.techniques import STATEMENTS, TECHNIQUES
+from lux.paper.record import Record
+
+SOURCE = "full_trial.json"
+# What the prose is about: lines of 1 % per standard deviation of [Eu/Fe].
+DEPTH = 0.01
+_PUBLISHED = tuple(name for name, technique in TECHNIQUES.items() if technique.published)
+N_PUBLISHED = len(_PUBLISHED)
+_FALSE = ("known", "proxy")
+_Row = dict[str, Any]
+
+
+class FullTrial:
+    """The tables of `lux.controls.trial.trial`, looked up by generator, size and depth."""
+
+    def __init__(self) -> None:
+        content = json.loads(files("lux_pages").joinpath(SOURCE).read_text(encoding="utf-8"))
+        self.about: dict[str, Any] = content.pop("about")
+        self.tables: dict[str, list[_Row]] = content
+
+    def rows(self, table: str, **wanted: Any) -> list[_Row]:
+        """Return the rows of a table that have some values; of the windows, not of all pixels, unless told."""
+        wanted = {"full_band": False, **wanted}
+        return [row for row in self.tables[table] if all(row[name] == value for name, value in wanted.items())]
+
+    def row(self, table: str, **wanted: Any) -> _Row:
+        """Return the one row that has some values."""
+        (found,) = self.rows(table, **wanted)
+        return found
+
+    def score(self, technique: str, n_stars: int, generator: str, depth: float = DEPTH, **wanted: Any) -> _Row:
+        """Return area, power and reverse power, each (value, low, high)."""
+        about = {"technique": technique, "n_stars": n_stars, "generator": generator, "depth": depth}
+        return self.row("scores", **about, **wanted)
+
+    @cached_property
+    def largest(self) -> int:
+        """Stars of the largest surveys of which both generators have all depths."""
+        return max(SIZES)
+
+    def missed(self, n_stars: int, generator: str, depth: float = DEPTH) -> list[str]:
+        """Return the published statistics that miss lines more often than not, whichever sign counts as knowledge."""
+        scores = {name: self.score(name, n_stars, generator, depth) for name in _PUBLISHED}
+        return [name for name, row in scores.items() if _best(row) < 0.5]
+
+    def verdicts(self, told: bool, depths: Iterable[float] | None = None, **wanted: Any) -> dict[str, int]:
+        """Return how often each verdict was given, at some depths (all by default)."""
+        counts: dict[str, int] = {}
+        for row in self.rows("verdicts", told=told, **wanted):
+            if depths is None or row["depth"] in depths:
+                counts[row["verdict"]] = counts.get(row["verdict"], 0) + row["count"]
+        return counts
+
+
+def _best(row: _Row) -> float:
+    """Return the power of whichever sign serves better."""
+    return max(row["power"][0], row["reverse"][0])
+
+
+def areas(found: FullTrial, techniques: Sequence[str], *, power: bool = False) -> np.ndarray:
+    """Return areas, or powers, (K, 2 S) of techniques at lines of `DEPTH`, by size, one generator after the other."""
+    places = [(n_stars, generator) for generator in GENERATORS for n_stars in SIZES]
+    rows = [[found.score(name, *place) for place in places] for name in techniques]
+    return np.array([[_best(row) if power else row["area"][0] for row in line] for line in rows])
+
+
+def columns() -> list[str]:
+    """Return the headings of `areas`."""
+    return [f"{n_stars}, {generator}" for generator in GENERATORS for n_stars in SIZES]
+
+
+def headline_alt(found: FullTrial) -> str:
+    """Return what the headline figure shows, in words."""
+    said = []
+    for generator in GENERATORS:
+        for name in ("rmse", "shap_own", "audit_lines"):
+            small, large = (found.score(name, n_stars, generator)["area"][0] for n_stars in (min(SIZES), max(SIZES)))
+            said.append(f"{TECHNIQUES[name].name} {small:.2f} and {large:.2f}")
+    half = len(said) // 2
+    return (
+        "Two matrices, of areas under ROC curves and of powers, techniques against survey size on two generators. "
+        f"Areas in the smallest and largest surveys on physical spectra: {'; '.join(said[:half])}. "
+        f"On empirical spectra: {'; '.join(said[half:])}."
+    )
+
+
+def record_grid(record: Record, found: FullTrial) -> None:
+    """Record what the grid is, and how many published statistics miss lines in it."""
+    about = found.about
+    hours = about["processor_seconds"] / 3600
+    record.numbers(grid_worlds=about["worlds"], grid_hours=round(hours, 1), grid_largest=found.largest)
+    record("grid_date", about["date"], text=about["date"])
+    record("grid_commit", about["commit"], text=about["commit"][:7])
+    record("n_published", N_PUBLISHED)
+    for generator in GENERATORS:
+        for n_stars in SIZES:
+            missed = found.missed(n_stars, generator)
+            record(f"missed_{n_stars}_{generator}", len(missed), text=f"{len(missed)} of {N_PUBLISHED}")
+            uses = {row["name"]: row for row in found.rows("uses", n_stars=n_stars, generator=generator, depth=DEPTH)}
+            for name in ("response", "own_slope"):
+                row = uses[name]
+                record(f"{name}_{n_stars}_{generator}", row["mean"], uncertainty=row["error"])
+
+
+def record_scores(record: Record, found: FullTrial) -> None:
+    """Record area, power and reverse power at each size, a table a generator, and what each number follows."""
+    for generator in GENERATORS:
+        columns: dict[str, list[str]] = {
+            "technique": [technique.name for technique in TECHNIQUES.values()],
+            "asks": [f"{technique.asks}{', told' if technique.told else ''}" for technique in TECHNIQUES.values()],
+        }
+        for n_stars in SIZES:
+            rows = [found.score(name, n_stars, generator) for name in TECHNIQUES]
+            columns[f"{n_stars} stars"] = [_three(row) for row in rows]
+        follows = [
+            found.row("follows", technique=name, n_stars=found.largest, generator=generator) for name in TECHNIQUES
+        ]
+        columns["follows use"] = [f"{row['correlation']:.2f}" for row in follows]
+        record.table(f"trial-{generator}", columns)
+    for name in TECHNIQUES:
+        for generator in GENERATORS:
+            row = found.score(name, found.largest, generator)
+            for key in ("area", "power", "reverse"):
+                value, low, high = row[key]
+                record(f"{key}_{name}_{generator}", value, interval=(low, high), text=f"{value:.2f}")
+
+
+def _three(row: _Row) -> str:
+    return f"{row['area'][0]:.2f} ({row['power'][0]:.2f}/{row['reverse'][0]:.2f})"
+
+
+def record_nulls(record: Record, found: FullTrial) -> None:
+    """Record mean, standard deviation and skewness of every number where there is no line, in the largest surveys."""
+    columns: dict[str, list[Any]] = {"technique": [technique.name for technique in TECHNIQUES.values()]}
+    for generator in GENERATORS:
+        rows = [found.row("nulls", technique=name, n_stars=found.largest, generator=generator) for name in TECHNIQUES]
+        for key, heading in (("mean", "mean"), ("std", "standard deviation"), ("skew", "skewness")):
+            columns[f"{heading}, {generator}"] = [row[key] for row in rows]
+    record.table("nulls", columns, formats={name: ".2f" for name in columns if name != "technique"})
+
+
+def record_statements(record: Record, found: FullTrial) -> None:
+    """Record how often each statement of the study would be made, without lines and with lines of three depths."""
+    columns: dict[str, list[str]] = {"statement": list(STATEMENTS.values())}
+    for generator in GENERATORS:
+        for depth in _depths(found):
+            about = {"n_stars": found.largest, "generator": generator, "depth": depth}
+            rows = {name: found.row("statements", statement=name, **about) for name in STATEMENTS}
+            heading = f"{100 * depth:g} %" if depth else "no line"
+            columns[f"{heading}, {generator}"] = [f"{100 * row['share'][0]:.0f} %" for row in rows.values()]
+            for name, row in rows.items():
+                value, low, high = (100 * each for each in row["share"])
+                key = f"{name}_{round(1000 * depth)}_{generator}"
+                record(key, value, unit="%", interval=(low, high), text=f"{value:.0f} %")
+    record.table("statements", columns)
+
+
+def _depths(found: FullTrial) -> list[float]:
+    return sorted({row["depth"] for row in found.rows("verdicts", n_stars=found.largest)})
+
+
+def record_verdicts(record: Record, found: FullTrial) -> None:
+    """Record the verdicts of the audit, told the lines and blind, by size and depth, and the false ones."""
+    names = ("known", "proxy", "guessed", "leaked", "undecided")
+    columns: dict[str, list[Any]] = {"spectra": [], "stars": [], "lines": []}
+    columns |= {f"{name}, {how}": [] for how in ("told", "blind") for name in names}
+    for generator in GENERATORS:
+        for n_stars in SIZES:
+            about = {"generator": generator, "n_stars": n_stars}
+            for depth in _depths(found):
+                columns["spectra"].append(generator)
+                columns["stars"].append(n_stars)
+                columns["lines"].append(f"{100 * depth:g} %" if depth else "none")
+                for how in ("told", "blind"):
+                    counts = found.verdicts(how == "told", (depth,), **about)
+                    for name in names:
+                        columns[f"{name}, {how}"].append(counts.get(name, 0))
+    record.table("verdicts-by-size", columns)
+    for how in ("told", "blind"):
+        for n_stars in SIZES:
+            counts = found.verdicts(how == "told", (0.0,), n_stars=n_stars)
+            hits, total = sum(counts.get(name, 0) for name in _FALSE), sum(counts.values())
+            record_share(record, f"false_{how}_{n_stars}", hits, total)
+    for generator in GENERATORS:
+        for how, verdict in (("told", "known"), ("blind", "proxy")):
+            counts = found.verdicts(how == "told", (DEPTH,), n_stars=found.largest, generator=generator)
+            record_share(record, f"{how}_{verdict}_{generator}", counts.get(verdict, 0), sum(counts.values()))
+
+
+def record_share(record: Record, key: str, hits: int, total: int) -> None:
+    """Record a count of a total with its 95 % interval in per cent."""
+    share = fraction(hits, total, 0.95)
+    low, high = 100 * share.low, 100 * share.high
+    text = f"{hits} of {total} ({low:.1f}–{high:.1f} %)"
+    record(key, 100 * share.value, unit="%", interval=(low, high), text=text)
+
+
+def record_uses(record: Record, found: FullTrial) -> None:
+    """Record how far predictions follow europium, by size, depth and generator."""
+    columns: dict[str, list[Any]] = {"spectra": [], "stars": [], "lines": []}
+    headings = {
+        "bound": "optimal observer (σ)",
+        "response": "enhanced stars",
+        "own_slope": "own scatter",
+        "response_published": "enhanced stars, published recipe",
+        "own_slope_published": "own scatter, published recipe",
+    }
+    columns |= {heading: [] for heading in headings.values()}
+    for generator in GENERATORS:
+        for n_stars in SIZES:
+            for depth in _depths(found):
+                columns["spectra"].append(generator)
+                columns["stars"].append(n_stars)
+                columns["lines"].append(f"{100 * depth:g} %" if depth else "none")
+                for name, heading in headings.items():
+                    row = found.row("uses", name=name, generator=generator, n_stars=n_stars, depth=depth)
+                    columns[heading].append(row["mean"])
+    record.table("uses", columns, formats={name: ".2f" for name in headings.values()})
