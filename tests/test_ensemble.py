@@ -12,3 +12,11 @@ def test_the_ensemble_has_the_wanted_number_of_worlds_without_lines():
     keys = {controls.depth_key(depth, tau) for depth in controls.DEPTHS for tau in controls.TAUS}
     keys |= {controls.beside_key(name, depth) for name in controls.BESIDES for depth in (0, controls.DEPTH_BESIDE)}
     assert keys | {"five-sigma"} == {cell.key for cell in ensemble}
+
+
+def test_sized_cells_cover_sizes_generators_and_depths_once():
+    ensemble = controls.sized_cells(10)
+    assert len({cell.key for cell in ensemble}) == len(ensemble) == 2 * 3 * 4
+    assert all(cell.seeds == (10 if hasattr(cell.world, "depth") else 20) for cell in ensemble)
+    small = [cell for cell in ensemble if (cell.n_stars, cell.generator) == (600, "physical")]
+    assert {cell.key for cell in small} <= {cell.key for cell in controls.cells(10)}

@@ -22,6 +22,24 @@ def test_the_matrix_writes_every_score_and_separates_what_was_published():
     plt.close(figure)
 
 
+def test_the_matrix_of_sizes_writes_areas_and_powers_and_separates_the_generators():
+    values = np.array([[0.5, 0.25, 1.0, 0.9], [0.75, 0.0, 0.5, 0.1]])
+    figure = controls.size_matrix(["one", "two"], ["a", "b", "c", "d"], values, 1 - values, 1, 2)
+    areas, powers = figure.axes
+    assert texts(areas)[:4] == ["0.50", "0.25", "1.00", "0.90"]
+    assert texts(powers)[:4] == ["0.50", "0.75", "0.00", "0.10"]
+    assert {tuple(np.ravel(line.get_data())[:2]) for line in areas.lines} == {(0.0, 1.0), (1.5, 1.5)}
+    plt.close(figure)
+
+
+def test_the_map_names_the_labels_of_the_first_model():
+    points = {name: (np.array([0.5, 20.0]), np.array([0.0, 0.8]), ["Li", "Mg"]) for name in ("Lux", "PLS")}
+    figure = controls.information_and_use(points, 2.3)
+    assert texts(figure.axes[0]) == ["Li", "Mg"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["Lux", "PLS"]
+    plt.close(figure)
+
+
 def test_the_optimal_observer_has_even_odds_where_his_lines_stand_at_the_threshold():
     figure = controls.power_curves([0.001, 0.01], {"audit": np.array([0.1, 0.9])}, [0.16448536, 1.6448536])
     optimal, drawn = figure.axes[0].lines[:2]

@@ -1,6 +1,7 @@
 """Ensembles of worlds are run whole, in any order, and never twice."""
 
 import json
+import types
 
 import pytest
 
@@ -18,7 +19,7 @@ def measured(monkeypatch):
     """Replace the measurement by one that takes no time; return the keys of the cells that it was called for."""
     keys = []
 
-    def measure(cell, seed, star_seed):
+    def measure(cell, seed, star_seed, spectra=None):
         keys.append(cell.key)
         return {"cell": cell.key, "seed": seed, "star_seed": star_seed}
 
@@ -50,10 +51,10 @@ def test_a_killed_run_goes_on_where_it_stopped(measured, tmp_path):
 def test_a_failing_world_is_named_and_those_before_it_are_kept(measured, tmp_path, monkeypatch):
     working = runner.measure
 
-    def measure(cell, seed, star_seed):
+    def measure(cell, seed, star_seed, spectra=None):
         if cell == SIGNAL:
             raise ValueError("no such line")
-        return working(cell, seed, star_seed)
+        return working(cell, seed, star_seed, spectra)
 
     monkeypatch.setattr(runner, "measure", measure)
     with pytest.raises(RuntimeError, match=r"world 'depth-0.03-tau-0.06' of seed 1040 cannot be .* no such line"):
@@ -73,3 +74,12 @@ def test_another_source_is_another_run(measured, tmp_path, monkeypatch):
     assert run(tmp_path, NOTHING) == EXPECTED[:1]
     assert measured == [NOTHING.key] * 2
     assert json.loads(next((tmp_path / "other").iterdir()).read_text()) == EXPECTED[0]
+
+
+def test_empirical_worlds_need_spectra_and_are_known_by_them(measured, tmp_path):
+    empirical = controls.sized_cells(1, (300,), ("empirical",), depths=(0.01,))
+    with pytest.raises(ValueError, match=r"needs spectra: fit_empirical"):
+        run(tmp_path, *empirical)
+    for name in ("one", "two", "one"):
+        controls.run(empirical, 40, types.SimpleNamespace(fingerprint=name), workers=1, folder=tmp_path)
+    assert len(measured) == 2

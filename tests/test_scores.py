@@ -63,3 +63,11 @@ def test_worlds_that_share_something_are_drawn_together():
     assert together.value == apart.value
     assert together.uncertainty / apart.uncertainty == pytest.approx(np.sqrt(5), rel=0.15)
     assert scores.score(planted[:5], without, shared=5).auc.uncertainty > 0
+
+
+def test_the_reverse_power_is_that_of_the_other_sign():
+    generator = np.random.default_rng(4)
+    planted, without = generator.normal(-3, 1, 200), generator.normal(0, 1, 200)
+    found = scores.score(planted, without)
+    assert found.power.value < 0.05 < 0.8 < found.reverse.value
+    assert found.reverse.value == pytest.approx(scores.score(-planted, -without).power.value)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lux import controls
+from lux.controls.techniques import STATEMENTS
 from lux.simulation.worlds import World
 
 
@@ -17,6 +18,7 @@ def test_every_technique_gives_one_number(worlds):
     for world in worlds:
         assert set(controls.TECHNIQUES) < set(world)
         assert all(np.isfinite(world[key]) for key in controls.TECHNIQUES)
+        assert all(world[key] in (0, 1) for key in STATEMENTS)
 
 
 def test_strong_lines_raise_what_looks_at_them_and_the_verdict(worlds):
@@ -24,4 +26,17 @@ def test_strong_lines_raise_what_looks_at_them_and_the_verdict(worlds):
     for key in ("matched_filter", "jacobian", "ablation", "response", "audit_lines"):
         assert signal[key] > nothing[key] + (0.5 if key == "response" else 3)
     assert (nothing["verdict"], signal["verdict"]) == ("guessed", "known")
+    assert (nothing["blind_verdict"], signal["blind_verdict"]) == ("guessed", "proxy")
     assert nothing["bound"] == 0 < signal["bound"]
+
+
+def test_statements_that_look_at_the_lines_fall_with_them(worlds):
+    nothing, signal = worlds
+    for statement in ("spikes_elsewhere", "star_ordinary"):
+        assert nothing[statement] > signal[statement]
+
+
+def test_both_models_follow_europium_in_its_own_scatter_where_it_has_lines(worlds):
+    nothing, signal = worlds
+    for key in ("own_slope", "own_slope_published"):
+        assert abs(nothing[key]) < 0.15 < signal[key]

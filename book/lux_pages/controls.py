@@ -1,6 +1,7 @@
 """Numbers and tables of the chapter on controls."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -218,7 +219,8 @@ def survey_of_elements(chapter: Chapter, first_seed: int) -> Survey:
 def audit_elements(chapter: Chapter, survey: Survey) -> Mapping[str, Mapping[str, Report]]:
     """Audit all labels of a survey for three models, by name; what the flux says is the same for all."""
     fitted = chapter.fitted(survey, 0.3)
-    models = {"Lux": fitted.model, "PLS": FluxRegression.pls().fit(fitted.train), "Cannon": Cannon().fit(fitted.train)}
+    others = {"PLS": FluxRegression.pls(), "Cannon": Cannon()}
+    models: dict[str, Any] = {"Lux": fitted.model} | {name: each.fit(fitted.train) for name, each in others.items()}
     return {name: audit_all(model, fitted.train, fitted.test, seed=chapter.seed) for name, model in models.items()}
 
 

@@ -193,7 +193,8 @@ def _of_published(model: Lux, test: Survey, seed: int) -> dict[str, float]:
 def _of_richest(survey: Survey, rich: Survey, seed: int) -> dict[str, float]:
     """Compare the richest star of a survey of the published size with doppelgangers in this survey."""
     row = [int(np.argmax(rich.label(LABEL)))]
-    columns = {name: np.concatenate([getattr(survey, name), getattr(rich, name)[row]]) for name in _COLUMNS}
+    both = {name: (getattr(survey, name), getattr(rich, name)[row]) for name in _COLUMNS}
+    columns: dict[str, Any] = {name: np.concatenate(arrays) for name, arrays in both.items()}
     sample = Survey(wavelength=survey.wavelength, label_names=survey.label_names, **columns)
     found = counterfactuals.doppelganger_test(sample, LABEL, n_ordinary=_N_ORDINARY, seed=seed)
     return {"doppelganger": found.largest.statistic, "star_ordinary": found.largest.p_value > _BY_CHANCE}
@@ -284,7 +285,7 @@ def _loss_without(model: Lux, test: Survey, masked: np.ndarray) -> float:
 
 
 def _of_pairs(blind: Lux, survey: Survey, seed: int) -> dict[str, float]:
-    pairs, others = matching.match_on_inferred(survey, blind.predict_labels(survey), LABEL)
+    pairs, others = matching.match_on_inferred(survey, matching.refined_prediction(blind, survey), LABEL)
     stack = counterfactuals.stack_pairs(survey, pairs, quadratic_terms(others), n_flips=1, seed=seed)
     pixels, _ = measurements.locate(survey.wavelength, CANDIDATE_LINES)
     return {

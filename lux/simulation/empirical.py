@@ -61,9 +61,10 @@ class EmpiricalSpectra:
         return digest.hexdigest()[:16]
 
     def flux(self, stars: Stars, pixels: np.ndarray, seed: int) -> np.ndarray:
-        """Return noise-free flux (N, D) of stars on pixels of the APOGEE grid, float32.
+        """Return noise-free flux (N, D) of stars on pixels of the APOGEE grid, float32, computed in double precision.
 
-        A pixel that is masked in every observed star is like its neighbor. The components of the first n stars of a seed are always the same.
+        A pixel that is masked in every observed star is like its neighbor. The components of the first n stars of a
+        seed are always the same.
 
         Raises
         ------
@@ -106,8 +107,8 @@ def fit_empirical(survey: Survey, n_components: int = 10) -> EmpiricalSpectra:
     design = _design((labels - center) / scale)
     if len(design) < 3 * design.shape[1]:
         raise ValueError(f"{len(design)} stars have all of {', '.join(_LABELS)}; {3 * design.shape[1]} are needed")
-    weight = survey.ivar / (1 + survey.ivar * np.float32(_UNREPORTED) ** 2)
-    flux = np.where(weight > 0, survey.flux, 0)
+    weight = survey.ivar / (1 + survey.ivar.astype(float) * _UNREPORTED**2)
+    flux = np.where(weight > 0, survey.flux, 0).astype(float)
     normal = np.einsum("np,nd,nq->dpq", design, weight, design, optimize=True)
     normal += _RIDGE * np.trace(normal, axis1=1, axis2=2)[:, None, None] / len(design) * np.eye(design.shape[1])
     coefficients = np.linalg.solve(normal, (design.T @ (weight * flux)).T[..., None])[..., 0].T
@@ -119,9 +120,9 @@ def fit_empirical(survey: Survey, n_components: int = 10) -> EmpiricalSpectra:
         high=labels.max(axis=0),
         center=center,
         scale=scale,
-        coefficients=coefficients.astype(np.float32),
-        components=components.astype(np.float32),
-        scores=(left * strength).astype(np.float32)[survey.label("m_h") > _MIN_M_H],
+        coefficients=coefficients,
+        components=components,
+        scores=(left * strength)[survey.label("m_h") > _MIN_M_H],
     )
 
 
