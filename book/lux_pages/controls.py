@@ -219,7 +219,7 @@ def survey_of_elements(chapter: Chapter, first_seed: int) -> Survey:
 def audit_elements(chapter: Chapter, survey: Survey) -> Mapping[str, Mapping[str, Report]]:
     """Audit all labels of a survey for three models, by name; what the flux says is the same for all."""
     fitted = chapter.fitted(survey, 0.3)
-    others = {"PLS": FluxRegression.pls(), "Cannon": Cannon()}
+    others: dict[str, Any] = {"PLS": FluxRegression.pls(), "Cannon": Cannon()}
     models: dict[str, Any] = {"Lux": fitted.model} | {name: each.fit(fitted.train) for name, each in others.items()}
     return {name: audit_all(model, fitted.train, fitted.test, seed=chapter.seed) for name, model in models.items()}
 
