@@ -35,7 +35,8 @@ BUILD := $(RUN) book/build.py --profile "$(PROFILE)" --dataset "$(DATASET)" --se
 .DEFAULT_GOAL := help
 # Builds share one folder: with -j2 they run one after the other.
 .NOTPARALLEL:
-.PHONY: help paper test notebooks pdf serve check-results check-machines accept-results lint bench lock clean environment active-environment
+.PHONY: help paper test notebooks pdf serve check-results check-machines accept-results full-trial lint bench lock clean \
+	environment active-environment
 
 help:
 	@echo "make paper           execute the chapters and build the website; prints its path"
@@ -49,6 +50,7 @@ help:
 	@echo "make accept-results  make the last build the reference"
 	@echo "make check-machines  the quick paper and the numerical tests under the arithmetic of other machines"
 	@echo "                     MACHINES=AVX2  MACHINE_OPTIONS=\"--no-tests --record\""
+	@echo "make full-trial      measure the dense grid of chapter 8 anew: an hour on two cores"
 	@echo "make lint            check style, types, the direction of imports and the text of the book"
 	@echo "make bench           run the benchmarks"
 	@echo "make lock            write requirements.lock anew from pyproject.toml"
@@ -74,6 +76,9 @@ check-results: $(STAMP)
 
 check-machines: $(STAMP)
 	@$(RUN) tools/check_machines.py $(if $(strip $(MACHINES)),--only "$(MACHINES)") $(MACHINE_OPTIONS)
+
+full-trial: $(STAMP)
+	@$(RUN) tools/full_trial.py
 
 accept-results: $(STAMP)
 	@$(RUN) tools/check_results.py --accept

@@ -82,7 +82,7 @@ def key_parts(page, settings, package, data):
         "format": _FORMAT,
         "cells": _hash(code),
         "definitions": {f"{module}.{symbol}": digest for (module, symbol), digest in sorted(definitions.items())},
-        "tables and style": data_files_digest(package.folder),
+        "tables and style": [data_files_digest(folder) for folder in package.folders],
         "parameters": settings.for_chapter(page),
         "lock": _hash_file(settings.root / "requirements.lock"),
         "data": data,

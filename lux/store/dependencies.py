@@ -37,7 +37,7 @@ class Package:
 
     def __init__(self, folder: Path, *others: Path):
         self.name = folder.name
-        self.folder = folder
+        self.folder, self.folders = folder, (folder, *others)
         self.files: dict[str, Path] = {}
         self._packages = {each.name for each in (folder, *others)}
         for package in (folder, *others):
