@@ -131,7 +131,7 @@ def record_scores(record: Record, found: FullTrial) -> None:
             found.row("follows", technique=name, n_stars=found.largest, generator=generator) for name in TECHNIQUES
         ]
         columns["follows use"] = [f"{row['correlation']:.2f}" for row in follows]
-        record.table(f"trial-{generator}", columns)
+        record.table(f"trial_{generator}", columns)
     for name in TECHNIQUES:
         for generator in GENERATORS:
             row = found.score(name, found.largest, generator)
@@ -190,7 +190,7 @@ def record_verdicts(record: Record, found: FullTrial) -> None:
                     counts = found.verdicts(how == "told", (depth,), **about)
                     for name in names:
                         columns[f"{name}, {how}"].append(counts.get(name, 0))
-    record.table("verdicts-by-size", columns)
+    record.table("verdicts_by_size", columns)
     for how in ("told", "blind"):
         for n_stars in SIZES:
             counts = found.verdicts(how == "told", (0.0,), n_stars=n_stars)
