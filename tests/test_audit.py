@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 import lux
 from lux.__main__ import main
-from lux.auditing import AuditSettings, Kind, default_lines, measurements
+from lux.auditing import AuditSettings, Kind, audit_models, default_lines, measurements
 from lux.models import baselines
 from lux.models.cannon import Cannon
 
@@ -56,13 +56,14 @@ def test_verdicts_hold_on_spectra_of_another_generator(planted, named, expected)
         assert report.verdict == expected, str(report)
 
 
-@pytest.mark.parametrize("name", ["perceptron", "Cannon", "mean"])
-def test_any_model_that_predicts_labels_can_be_audited(name):
+def test_any_model_that_predicts_labels_can_be_audited_alone_or_beside_others():
     train, test = world("signal")
-    model = {"perceptron": Perceptron(), "Cannon": Cannon(n_steps=10), "mean": baselines.Mean()}[name].fit(train)
-    report = lux.audit(model, train, test, "eu_fe")
-    assert report.verdict == "known"
-    assert (report.model_use.answer == "yes") == (name != "mean")
+    models = {"perceptron": Perceptron(), "Cannon": Cannon(n_steps=10), "mean": baselines.Mean()}
+    models = {name: model.fit(train) for name, model in models.items()}
+    reports = audit_models(models, train, test, "eu_fe")
+    assert {report.verdict for report in reports.values()} == {"known"}
+    assert {name for name, report in reports.items() if report.model_use.answer == "yes"} == {"perceptron", "Cannon"}
+    assert str(lux.audit(models["mean"], train, test, "eu_fe")) == str(reports["mean"])
 
 
 class Perceptron:

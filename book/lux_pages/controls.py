@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from lux.auditing.audit import audit_all
+from lux.auditing.audit import audit_models
 from lux.auditing.evidence import Kind
 from lux.auditing.report import VERDICTS, Report
 from lux.auditing.settings import AuditSettings
@@ -221,7 +221,11 @@ def audit_elements(chapter: Chapter, survey: Survey) -> Mapping[str, Mapping[str
     fitted = chapter.fitted(survey, 0.3)
     others: dict[str, Any] = {"PLS": FluxRegression.pls(), "Cannon": Cannon()}
     models: dict[str, Any] = {"Lux": fitted.model} | {name: each.fit(fitted.train) for name, each in others.items()}
-    return {name: audit_all(model, fitted.train, fitted.test, seed=chapter.seed) for name, model in models.items()}
+    reports: dict[str, dict[str, Report]] = {name: {} for name in models}
+    for label in survey.label_names:
+        for name, report in audit_models(models, fitted.train, fitted.test, label, seed=chapter.seed).items():
+            reports[name][label] = report
+    return reports
 
 
 def draw_map(reports: Mapping[str, Mapping[str, Report]]) -> Figure:

@@ -1,7 +1,8 @@
 """The audit: is a label that a spectral model predicts *known* or *guessed*?"""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,22 @@ def audit(
         If the label is unknown, missing in every star or constant, the grids differ, an own line is off the grid, lines
         are not given where the line list does not reach, or a prediction is not finite.
     """
+    options: dict[str, Any] = {"seed": seed, "resolution": resolution, "settings": settings}
+    return audit_models({"": model}, train, test, label, own_lines, **options)[""]
+
+
+def audit_models(
+    models: Mapping[str, LabelModel],
+    train: Survey,
+    test: Survey,
+    label: str,
+    own_lines: Sequence[float] | None = None,
+    *,
+    seed: int = 0,
+    resolution: float = measurements.RESOLUTION,
+    settings: AuditSettings = AuditSettings(),
+) -> dict[str, Report]:
+    """Audit a label of several models by name; what the flux says is measured once. Arguments are those of `audit`."""
     _check(train, test, label)
     lines = default_lines(train, label, settings.max_own_lines) if own_lines is None else tuple(map(float, own_lines))
     measurements.locate(test.wavelength, lines, resolution)
@@ -67,26 +84,33 @@ def audit(
     report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
     if n_test < settings.min_test_stars:
         reason = f"only {n_test} test stars have the label; {settings.min_test_stars} are needed"
-        return report("undecided", reason, stars_needed=settings.min_test_stars)
+        return {name: report("undecided", reason, stars_needed=settings.min_test_stars) for name in models}
     measured = measurements.measure(_join(train, test), label, lines, seed, resolution, settings)
-    outputs = interrogate(model, test, label, seed)
-    evidence, reach = collect(measured, outputs), sensitivity(measured)
-    kind = label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing)
-    verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
-    in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
-    return report(
-        verdict,
-        reason,
-        tuple(evidence.values()),
-        reach.n_stars,
-        own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
-        strongest=float(test.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
-        stars_needed=stars_needed,
-        model_use=model_use(measured, outputs, evidence[Kind.MODEL_USE], reach, verdict == "leaked"),
-        limits=detection_limits(measured, evidence, reach, resolution, in_dex),
-        wavelength=train.wavelength,
-        significance=measured.lines,
+    reach, kind = (
+        sensitivity(measured),
+        label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
     )
+    in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
+
+    def judged(model: LabelModel) -> Report:
+        outputs = interrogate(model, test, label, seed)
+        evidence = collect(measured, outputs)
+        verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
+        return report(
+            verdict,
+            reason,
+            tuple(evidence.values()),
+            reach.n_stars,
+            own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
+            strongest=float(test.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
+            stars_needed=stars_needed,
+            model_use=model_use(measured, outputs, evidence[Kind.MODEL_USE], reach, verdict == "leaked"),
+            limits=detection_limits(measured, evidence, reach, resolution, in_dex),
+            wavelength=train.wavelength,
+            significance=measured.lines,
+        )
+
+    return {name: judged(model) for name, model in models.items()}
 
 
 def audit_all(
