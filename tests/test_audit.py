@@ -15,6 +15,7 @@ from lux.__main__ import main
 from lux.auditing import AuditSettings, Kind, audit_models, default_lines, measurements
 from lux.models import baselines
 from lux.models.cannon import Cannon
+from lux.models.prediction import StoredPrediction
 
 WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
 OPTIONS = {"n_stars": 1200, "seed": 11, "star_seed": 2, "wavelength_range": WINDOWS}
@@ -63,7 +64,10 @@ def test_any_model_that_predicts_labels_can_be_audited_alone_or_beside_others():
     reports = audit_models(models, train, test, "eu_fe")
     assert {report.verdict for report in reports.values()} == {"known"}
     assert {name for name, report in reports.items() if report.model_use.answer == "yes"} == {"perceptron", "Cannon"}
-    assert str(lux.audit(models["mean"], train, test, "eu_fe")) == str(reports["mean"])
+    stored = StoredPrediction(models["mean"].predict_labels(test))
+    assert str(lux.audit(stored, train, test, "eu_fe")) == str(reports["mean"])
+    with pytest.raises(ValueError, match="the survey has 840 stars, the prediction 360"):
+        stored.predict_labels(train)
 
 
 class Perceptron:

@@ -30,6 +30,7 @@ from lux.figures import controls as drawing
 from lux.figures import label_name, label_text
 from lux.models.baselines import FluxRegression
 from lux.models.cannon import Cannon
+from lux.models.prediction import StoredPrediction
 from lux.paper.record import Record
 from lux.paper.setup import Chapter, default_survey
 from lux.statistics import Estimate
@@ -219,8 +220,10 @@ def survey_of_elements(chapter: Chapter, first_seed: int) -> Survey:
 def audit_elements(chapter: Chapter, survey: Survey) -> Mapping[str, Mapping[str, Report]]:
     """Audit all labels of a survey for three models, by name; what the flux says is the same for all."""
     fitted = chapter.fitted(survey, 0.3)
-    others: dict[str, Any] = {"PLS": FluxRegression.pls(), "Cannon": Cannon()}
-    models: dict[str, Any] = {"Lux": fitted.model} | {name: each.fit(fitted.train) for name, each in others.items()}
+    others: dict[str, Any] = {"PLS": FluxRegression.pls(), "Cannon": Cannon(n_steps=10)}
+    models: dict[str, Any] = {"Lux": fitted.model}
+    for name, model in others.items():
+        models[name] = StoredPrediction(model.fit(fitted.train).predict_labels(fitted.test))
     reports: dict[str, dict[str, Report]] = {name: {} for name in models}
     for label in survey.label_names:
         for name, report in audit_models(models, fitted.train, fitted.test, label, seed=chapter.seed).items():

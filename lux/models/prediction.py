@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from lux.survey import Survey
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
@@ -28,3 +30,22 @@ class Prediction:
         if name not in self.names:
             raise ValueError(f"unknown label {name!r}; predicted are {', '.join(self.names)}")
         return self.labels[:, self.names.index(name)]
+
+
+@dataclasses.dataclass(frozen=True)
+class StoredPrediction:
+    """A model of which nothing is at hand but what it predicted for the stars of one survey.
+
+    An audit of it has all evidence but the canary, which asks the model again.
+    """
+
+    prediction: Prediction
+
+    def predict_labels(self, survey: Survey) -> Prediction:
+        """Return the prediction; ValueError if the survey has another number of stars."""
+        if survey.n_stars != len(self.prediction.labels):
+            raise ValueError(
+                f"the survey has {survey.n_stars} stars, the prediction {len(self.prediction.labels)}; "
+                "give the survey whose stars were predicted, in the same order"
+            )
+        return self.prediction
