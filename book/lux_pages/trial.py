@@ -21,6 +21,11 @@ SOURCE = "full_trial.json"
 DEPTH = 0.01
 _PUBLISHED = tuple(name for name, technique in TECHNIQUES.items() if technique.published)
 N_PUBLISHED = len(_PUBLISHED)
+# Of the headline figure.
+SHOWN = (
+    *_PUBLISHED, "response", "jacobian", "partial_inferred", "matched_filter", "audit_lines", "audit_any",
+    "audit_features",
+)  # fmt: skip
 _FALSE = ("known", "proxy")
 _Row = dict[str, Any]
 

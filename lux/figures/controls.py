@@ -72,17 +72,17 @@ def size_matrix(
     The first `n_published` rows are the published techniques; every `n_sizes` columns are of one generator.
     """
     figure, axes = new_figure(columns=2, height=0.31 * len(names) + 1.5, sharey=True)
-    titles = ("area under the ROC curve", "power at 5 % false alarms")
+    titles = ("area under the\nROC curve", "power at 5 %\nof false alarms")
     for axis, values, title, cmap in zip(axes, (areas, powers), titles, ("RdBu", "Blues"), strict=True):
         axis.imshow(values, cmap=cmap, vmin=0, vmax=1, aspect="auto")
         dark = np.abs(values - 0.5) > 0.36 if cmap == "RdBu" else values > 0.6
-        write_cells(axis, values, ".2f", dark, fontsize=8.5)
+        write_cells(axis, values, ".2f", dark, fontsize=7)
         axis.axhline(n_published - 0.5, color="black", linewidth=1.5)
         for place in range(n_sizes, values.shape[1], n_sizes):
             axis.axvline(place - 0.5, color="black", linewidth=1.5)
         axis.set_xticks(range(len(columns)), columns, fontsize=8.5, rotation=50, ha="left", rotation_mode="anchor")
         axis.set_yticks(range(len(names)), names, fontsize=9.5)
-        axis.set_xlabel(title)
+        axis.set_xlabel(title, fontsize=10.5)
         axis.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
         axis.minorticks_off()
     return figure
@@ -99,12 +99,13 @@ def information_and_use(
     """
     figure, axis = new_figure(height=4.2)
     for (model, (found, used, _)), (color, marker) in zip(points.items(), _LINES, strict=False):
-        axis.plot(found, used, marker, color=COLORS[color], label=model, markersize=6)
+        axis.plot(found, used, marker, color=COLORS[color], label=model, markersize=6, clip_on=False)
     _, (found, used, names) = next(iter(points.items()))
     for x, y, name in zip(found, used, names, strict=True):
         axis.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8.5)
     axis.axhline(0, color="black", linewidth=0.8)
     axis.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
+    axis.margins(x=0.12)
     axis.set(
         xscale="symlog",
         xlabel="strongest evidence in the flux (σ)",
