@@ -142,14 +142,13 @@ def record_variants(
         each = [found[world] for found in rows.values()]
         columns[f"own latent, {title}"] = [one.own_share for one in each]
         columns[f"largest, {title}"] = [one.latent(one.attribution.dominant[one.column]) for one in each]
-        published, rounds = each[0], rows[recipe.FIVE_ROUNDS][world]
-        record.numbers(
-            digits=2, **{f"own_share_{world}": published.own_share, f"five_rounds_{world}": rounds.own_share}
-        )
+        published, shares = each[0], [one.own_share for one in each]
+        record(f"own_share_{world}", published.own_share, digits=2)
+        record(f"five_rounds_{world}", rows[recipe.FIVE_ROUNDS][world].own_share, digits=2)
+        record(f"share_low_{world}", min(shares), digits=2)
+        record(f"share_high_{world}", max(shares), digits=2)
         record(f"effective_{world}", float(published.attribution.participation[published.column]), digits=2)
         record(f"largest_{world}", published.latent(published.attribution.dominant[published.column]))
-        record.numbers(digits=2, **{f"share_low_{world}": min(one.own_share for one in each)})
-        record.numbers(digits=2, **{f"share_high_{world}": max(one.own_share for one in each)})
     record.table("variants", columns, formats={f"own latent, {title}": ".2f" for title in titles.values()})
 
 

@@ -56,7 +56,8 @@ def record_statements(record: Record, published: Mapping[str, Published], titles
         sizes = np.abs(each.correlations[each.column])
         best = ", ".join(f"{each.latent(latent)} ({sizes[latent]:.2f})" for latent in each.best)
         lowest = in_words(test.label_names[int(np.argmin(each.gap.gap))], "another")
-        record.numbers(digits=2, **{f"own_{world}": each.own, f"gap_{world}": each.gap.gap[each.column]})
+        record(f"own_{world}", each.own, digits=2)
+        record(f"gap_{world}", each.gap.gap[each.column], digits=2)
         record(f"r2_{world}", linear, digits=2)
         record(f"lowest_{world}", lowest)
         record(f"best_{world}", " and ".join(each.latent(latent) for latent in each.best))
@@ -84,9 +85,10 @@ def record_variants(
     record.table("variants", columns)
     for world in titles:
         own = [found[world].own for found in rows.values()]
-        gaps = [found[world].gap.gap[found[world].column] for found in rows.values()]
-        record.numbers(digits=2, **{f"own_low_{world}": min(own), f"own_high_{world}": max(own)})
-        record.numbers(digits=2, **{f"gap_low_{world}": min(gaps), f"gap_high_{world}": max(gaps)})
+        gaps = [float(found[world].gap.gap[found[world].column]) for found in rows.values()]
+        for name, values in (("own", own), ("gap", gaps)):
+            record(f"{name}_low_{world}", min(values), digits=2)
+            record(f"{name}_high_{world}", max(values), digits=2)
 
 
 def _gap_text(each: Published) -> str:
