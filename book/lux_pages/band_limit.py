@@ -22,8 +22,8 @@ from lux.survey import Survey
 # Europium's own scatter, dex: as in the survey, and the range of the literature.
 TAU, _TAUS = 0.06, (0.03, 0.06, 0.10)
 _SETTINGS = AuditSettings()
-# Around each line the simulation keeps so many Angstrom.
-_WINDOW = 12.0
+# Around each line the simulation keeps so many Angstrom; the lines of rubidium near 15293 A stay outside.
+_WINDOW = 8.0
 
 
 @dataclass(frozen=True)
