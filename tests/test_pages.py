@@ -1,11 +1,14 @@
 """What chapters compute for their tables: differences of predictions, folds of clusters, names of latents."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from linear_truth import linear_survey
 from lux_pages import attribution, band_limit, model, real_spectra, recipe, transfer
 
 import lux
+from lux.auditing import Report
 from lux.models.baselines import FluxRegression
 from lux.models.prediction import Prediction
 from lux.paper.subject import in_words
@@ -103,3 +106,17 @@ def test_a_model_follows_half_as_far_as_it_can_with_the_stated_numbers_of_stars(
 @pytest.mark.parametrize(("value", "text"), [(2138.2, "2,100"), (96.0, "96"), (994.9, "990"), (1.04e6, "1,000,000")])
 def test_numbers_of_stars_have_two_digits(value, text):
     assert band_limit._rounded(value) == text
+
+
+def test_each_line_of_a_neighbor_has_the_significance_at_its_own_place():
+    readings = Readings(np.array(["Ce II", "Yb II"]), np.array([16380.944, 16502.907]), np.eye(2)[None] * 0.1)
+    wavelength = np.concatenate([16375 + 0.2 * np.arange(60), 16498 + 0.2 * np.arange(60)])
+    limit = band_limit.BandLimit(readings, errors=np.array([0.08]))
+    given = Report("eu_fe", "known", "", n_stars=400, wavelength=wavelength, significance=wavelength.copy())
+    fitted = SimpleNamespace(test=SimpleNamespace(wavelength=wavelength))
+    found = band_limit.Simulated(fitted, given, given, limit).lines
+    for species, line in zip(readings.species, readings.wavelength, strict=True):
+        expected, place = found[species]
+        assert abs(place[0] - line) < 0.2
+        alone = readings[readings.species == species].agreement(band_limit.TAU, limit.errors)
+        assert expected[0] == pytest.approx(20 * np.sqrt(alone))

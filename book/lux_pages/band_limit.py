@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
@@ -108,22 +109,20 @@ class Simulated:
     @property
     def lines(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Expected and measured significance of the lines of each species, standard deviations."""
-        readings, found = self.limit.readings, {}
-        places = np.searchsorted(nearest_pixel(self.given.wavelength), nearest_pixel(readings.wavelength))
+        readings, significance, found = self.limit.readings, self.given.significance, {}
+        assert significance is not None, "there are stars enough to audit"
+        places = np.searchsorted(nearest_pixel(self.fitted.test.wavelength), nearest_pixel(readings.wavelength))
         for species in np.unique(readings.species):
             rows = np.flatnonzero(readings.species == species)
-            agreement = [readings[row : row + 1].agreement(TAU, self.limit.errors) for row in rows]
-            found[str(species)] = (
-                np.sqrt(self.given.n_stars * np.array(agreement)),
-                self.given.significance[places[rows]],
-            )
+            agreement = [readings[np.array([row])].agreement(TAU, self.limit.errors) for row in rows]
+            found[str(species)] = np.sqrt(self.given.n_stars * np.array(agreement)), significance[places[rows]]
         return found
 
 
 def simulate(chapter: Chapter, limit: BandLimit) -> Simulated:
     """Simulate a survey in which Ce, Nd and Yb share europium's own scatter, and audit a model of it."""
     windows = [(line - _WINDOW, line + _WINDOW) for line in limit.readings.wavelength]
-    options = {"n_stars": 1500 if chapter.quick else 12_000, "seed": chapter.seed + 3001, "tau": TAU}
+    options: dict[str, Any] = {"n_stars": 1500 if chapter.quick else 12_000, "seed": chapter.seed + 3001, "tau": TAU}
     options |= {"r_process_neighbors": True, "r_enhanced_fraction": 0.0, "wavelength_range": windows}
     fitted = chapter.fitted(default_survey("synthetic", **options))
     lines = tuple(limit.readings.wavelength.tolist())
