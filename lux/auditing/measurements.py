@@ -16,6 +16,7 @@ import numpy as np
 from scipy.ndimage import correlate1d
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.extmath import randomized_svd
 
 from lux.auditing.settings import AuditSettings
@@ -23,6 +24,9 @@ from lux.models.weights import pixel_weight
 from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_kernel
 from lux.statistics import out_of_fold, quadratic_terms, robust_std, standardize
 from lux.survey import Survey
+
+# Of the splines of a label, at its quantiles.
+_N_KNOTS = 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,7 +41,7 @@ class Design:
     basis : (N, H) array
         Orthonormal nuisances: a constant, components of the flux outside the own lines, their squares and products.
     others : (N, Q) array
-        Orthonormal quadratic terms of the other labels, each as cross-fitted from the flux.
+        Orthonormal functions of the other labels (`label_basis`), each label as cross-fitted from the flux.
     folds : (N,) array of int
     line_scores : (N, D) array
         What each star's flux says of absorption by an unresolved line at each pixel, nuisances taken out.
@@ -339,14 +343,21 @@ def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
 
 
 def label_basis(labels: np.ndarray, stars_per_term: int) -> np.ndarray:
-    """Return an orthonormal basis (N, Q) of a constant, labels (N, M), and their squares and products.
+    """Return an orthonormal basis (N, Q) of a constant and functions of labels (N, M).
 
-    Of the latter as many as leave `stars_per_term` stars for each term: all, the squares alone, or none.
+    They are cubic splines of each label and products of two. A label need not depend on the others by a quadratic: that
+    of europium on iron has a knee, of which in thousands of stars a quadratic leaves enough to look like knowledge. Of
+    few stars only as many terms are asked as leave `stars_per_term` stars for each: the labels with their squares and
+    products, with their squares, or alone.
     """
-    scaled, terms = standardize(labels), quadratic_terms(labels)
+    scaled, quadratic = standardize(labels), quadratic_terms(labels)
+    rows, columns = np.triu_indices(labels.shape[1])
+    products = quadratic[:, labels.shape[1] :][:, rows != columns]
+    splines = SplineTransformer(_N_KNOTS, knots="quantile", include_bias=False, extrapolation="linear")
+    with_splines = np.column_stack([splines.fit_transform(scaled), products])
+    richer = with_splines, quadratic, np.column_stack([scaled, scaled**2])
     most = len(labels) // stars_per_term - 1
-    if terms.shape[1] > most:
-        terms = np.column_stack([scaled, scaled**2]) if 2 * scaled.shape[1] <= most else scaled
+    terms = next((terms for terms in richer if terms.shape[1] <= most), scaled)
     return np.linalg.qr(np.column_stack([np.ones(len(labels)), terms]))[0]
 
 
