@@ -66,7 +66,7 @@ def test_a_missing_value_of_another_label_has_no_weight():
 
 def test_few_stars_leave_out_splines_then_products_and_then_squares():
     labels = np.random.default_rng(0).normal(size=(200, 4))
-    assert [measurements.label_basis(labels, n).shape[1] for n in (5, 10, 20, 40)] == [31, 15, 9, 5]
+    assert [measurements.label_basis(labels, n).shape[1] for n in (3, 10, 20, 40)] == [31, 15, 9, 5]
     basis = measurements.label_basis(labels, 10)
     np.testing.assert_allclose(basis.T @ basis, np.eye(15), atol=1e-12)
     np.testing.assert_allclose(measurements.partial_out(labels[:, 0] * labels[:, 1], basis), 0, atol=1e-12)
@@ -76,7 +76,7 @@ def test_many_stars_allow_a_knee_that_squares_do_not_follow():
     labels = np.random.default_rng(0).normal(size=(4000, 2))
     knee = np.maximum(labels[:, 0], -0.7)
     left = {n: np.std(measurements.partial_out(knee, measurements.label_basis(labels, n))) for n in (20, 400)}
-    assert left[20] < 0.02 < 0.05 < left[400]
+    assert left[20] < 0.04 < 0.1 < left[400]
 
 
 def test_own_variance_is_what_the_errors_leave(measured):

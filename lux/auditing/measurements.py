@@ -347,17 +347,17 @@ def label_basis(labels: np.ndarray, stars_per_term: int) -> np.ndarray:
 
     They are cubic splines of each label and products of two. A label need not depend on the others by a quadratic: that
     of europium on iron has a knee, of which in thousands of stars a quadratic leaves enough to look like knowledge. Of
-    few stars only as many terms are asked as leave `stars_per_term` stars for each: the labels with their squares and
-    products, with their squares, or alone.
+    few stars only as many terms are used as leave `stars_per_term` stars for each, or twice as many for splines: the
+    labels with their squares and products, with their squares, or alone.
     """
     scaled, quadratic = standardize(labels), quadratic_terms(labels)
     rows, columns = np.triu_indices(labels.shape[1])
     products = quadratic[:, labels.shape[1] :][:, rows != columns]
     splines = SplineTransformer(_N_KNOTS, knots="quantile", include_bias=False, extrapolation="linear")
     with_splines = np.column_stack([splines.fit_transform(scaled), products])
-    richer = with_splines, quadratic, np.column_stack([scaled, scaled**2])
     most = len(labels) // stars_per_term - 1
-    terms = next((terms for terms in richer if terms.shape[1] <= most), scaled)
+    richer = (with_splines, most // 2), (quadratic, most), (np.column_stack([scaled, scaled**2]), most)
+    terms = next((terms for terms, allowed in richer if terms.shape[1] <= allowed), scaled)
     return np.linalg.qr(np.column_stack([np.ones(len(labels)), terms]))[0]
 
 
