@@ -1,0 +1,40 @@
+"""The tables of the dense grid that come with the paper are whole, and the chapter counts in them what it says."""
+
+import re
+
+import pytest
+
+from lux.controls.ensemble import GENERATORS, SIZED_DEPTHS, SIZES
+from lux.controls.techniques import STATEMENTS, TECHNIQUES
+from lux_pages.trial import N_PUBLISHED, SHOWN, FullTrial, areas
+
+
+@pytest.fixture(scope="module")
+def found():
+    return FullTrial()
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+@pytest.mark.parametrize("n_stars", SIZES)
+def test_every_technique_statement_and_verdict_is_there_at_each_size_on_each_generator(found, generator, n_stars):
+    about = {"generator": generator, "n_stars": n_stars}
+    for depth in SIZED_DEPTHS:
+        if depth:
+            assert {row["technique"] for row in found.rows("scores", depth=depth, **about)} == set(TECHNIQUES)
+        assert {row["statement"] for row in found.rows("statements", depth=depth, **about)} == set(STATEMENTS)
+        for told in (True, False):
+            assert sum(found.verdicts(told, (depth,), **about).values()) == found.about["seeds"] * (1 if depth else 2)
+
+
+def test_it_says_how_it_was_made(found):
+    assert re.fullmatch("[0-9a-f]{40}", found.about["commit"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", found.about["date"])
+    assert found.about["seeds"] >= 50
+
+
+def test_what_is_missed_has_less_than_half_the_power_whichever_sign_counts(found):
+    published = [name for name, technique in TECHNIQUES.items() if technique.published]
+    powers = dict(zip(SHOWN, areas(found, SHOWN, power=True)[:, 2], strict=True))
+    missed = found.missed(max(SIZES), GENERATORS[0])
+    assert set(missed) == {name for name in published if powers[name] < 0.5}
+    assert list(SHOWN[:N_PUBLISHED]) == published
