@@ -3,10 +3,10 @@
 import re
 
 import pytest
+from lux_pages.trial import N_PUBLISHED, SHOWN, FullTrial, areas
 
 from lux.controls.ensemble import GENERATORS, SIZED_DEPTHS, SIZES
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
-from lux_pages.trial import N_PUBLISHED, SHOWN, FullTrial, areas
 
 
 @pytest.fixture(scope="module")
