@@ -236,11 +236,11 @@ def record_uses(record: Record, draws: Draws) -> None:
         columns[f"{model}: slope"] = [_mean_slope(uses[title]) for title in _WORLDS]
         columns[f"{model} uses it"] = [_counts([use.answer for use in uses[title]], _ANSWERS) for title in _WORLDS]
         name = model.split()[0].lower()
-        for depth in DEPTHS[2:]:
-            slopes, answers = zip(*((use.slope, use.answer) for use in uses[with_lines(depth)]), strict=True)
-            error = max(np.mean([use.error for use in uses[with_lines(depth)]]), np.std(slopes)) / np.sqrt(len(slopes))
-            record(f"use_{name}_{round(1000 * depth)}", np.mean(slopes), uncertainty=error)
-            _record_count(record, f"uses_{name}_{round(1000 * depth)}", answers.count("yes"), len(answers))
+        for key, title in {"nothing": "nothing", "30": with_lines(0.03), "100": with_lines(0.1)}.items():
+            slopes, answers = zip(*((use.slope, use.answer) for use in uses[title]), strict=True)
+            error = max(np.mean([use.error for use in uses[title]]), np.std(slopes)) / np.sqrt(len(slopes))
+            record(f"use_{name}_{key}", np.mean(slopes), uncertainty=error)
+            _record_count(record, f"uses_{name}_{key}", answers.count("yes"), len(answers))
     record.table("uses", columns)
     record("n_model_seeds", len(draws.uses["Lux"]["nothing"]))
 
