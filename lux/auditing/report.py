@@ -78,7 +78,7 @@ class Report:
 
     @property
     def answers(self) -> list[str]:
-        """What the report says in words: of the flux, of what it could not have seen in it, and of the model."""
+        """Sentences of the report about the flux, about what it could not have seen in it, and about the model."""
         said = [self.reason]
         if self.limits:
             said.append(
