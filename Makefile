@@ -50,7 +50,7 @@ help:
 	@echo "make accept-results  make the last build the reference"
 	@echo "make check-machines  the quick paper and the numerical tests under the arithmetic of other machines"
 	@echo "                     MACHINES=AVX2  MACHINE_OPTIONS=\"--no-tests --record\""
-	@echo "make full-trial      measure the dense grid of chapter 8 anew: an hour on two cores"
+	@echo "make full-trial      measure the dense grid of chapter 8 anew: half an hour on two cores"
 	@echo "make lint            check style, types, the direction of imports and the text of the book"
 	@echo "make bench           run the benchmarks"
 	@echo "make lock            write requirements.lock anew from pyproject.toml"

@@ -5,7 +5,7 @@ noisy, and conditioning on a noisy value leaves a dependence that looks like inf
 nuisances are principal components of the flux outside the label's own lines, with their squares and products. Each of
 the folds is predicted from the others. The null distributions are made for the survey at hand: surrogate labels
 that follow the other labels as the true one does and are otherwise independent of the flux, and line lists moved along
-the pixels.
+the pixels. The module is long because what prepares a survey and what reads it are one measurement.
 """
 
 import dataclasses
