@@ -1,5 +1,6 @@
 """Fetching: every way in which a server, a connection or a disk fails ends in whole files or an honest word."""
 
+import dataclasses
 import errno
 import time
 
@@ -12,6 +13,8 @@ from lux.datasets.manifest import file_sha256, read_manifest
 from lux.storage import LocalDiskError
 
 QUICK = TransferOptions(connections=3, attempts=5, timeout=0.4, min_rate=20_000, first_wait=0.01, max_wait=0.5)
+# For faults that do not hang on time: a busy machine that answers late is no fault of its own.
+PATIENT = dataclasses.replace(QUICK, timeout=60.0)
 SIZE = 50_000
 
 
@@ -91,9 +94,12 @@ def test_a_passing_fault_is_got_over(server, tmp_path, faults):
     files = published(server, tmp_path, 3, validate=None)
     files[0] = RemoteFile(files[0].url, files[0].path, require_first_byte)
     server.faults.add("file0.bin", *faults)
-    assert [outcome.status for outcome in fetched(files, tmp_path)] == ["fetched"] * 3
+    slow = any(isinstance(fault, tuple) and fault[0] in ("hang", "drip") for fault in faults)
+    outcomes = fetched(files, tmp_path, QUICK if slow else PATIENT)
+    assert [outcome.status for outcome in outcomes] == ["fetched"] * 3
     assert_whole(files)
-    assert server.requests["/file0.bin"] == len(faults) + 1
+    tries = server.requests["/file0.bin"]
+    assert tries > len(faults) if slow else tries == len(faults) + 1
 
 
 def test_what_the_archive_has_not_is_asked_for_once_and_named(server, tmp_path):
