@@ -3,6 +3,7 @@
 import argparse
 import codecs
 import io
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,7 +44,12 @@ def _audit(options: argparse.Namespace) -> None:
     from lux.datasets.load import load
     from lux.models.lux import Lux
 
+    if options.own_lines is not None and options.label is None:
+        raise ValueError("--own-lines are those of one label: name it with --label")
     survey = load(options.survey).drop_masked_pixels()
+    if options.label is not None:
+        # Before a model is fitted, which takes minutes.
+        survey.label_index(options.label)
     train, test = survey.split(options.test_fraction, options.seed)
     model = Lux(options.latents).fit(train) if options.model is None else Lux.load(options.model)
     if options.label is None:
@@ -70,8 +76,8 @@ def _draw(reports: "list[Report]", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for report in reports:
         if report.evidence:
-            drawn = page(report)
-            with paper_style(), atomic_write(folder / f"audit-{report.label}.png") as temporary:
+            drawn, name = page(report), re.sub(r"[^\w.+-]+", "_", report.label)
+            with paper_style(), atomic_write(folder / f"audit-{name}.png") as temporary:
                 drawn.savefig(temporary, format="png")
             pyplot.close(drawn)
 

@@ -4,6 +4,7 @@ The module is long because validation and the spelling of labels stand beside th
 """
 
 import dataclasses
+import difflib
 import hashlib
 import json
 import os
@@ -145,7 +146,10 @@ class Survey:
     def label_index(self, name: str) -> int:
         """Return the column of a label; ValueError if the survey has no such label."""
         if name not in self.label_names:
-            raise ValueError(f"unknown label {name!r}; this survey has {', '.join(self.label_names)}")
+            plain = {plain_name(each): each for each in self.label_names}
+            meant = difflib.get_close_matches(plain_name(name), plain, n=1)
+            hint = f"; did you mean {plain[meant[0]]!r}?" if meant else ""
+            raise ValueError(f"unknown label {name!r}; this survey has {', '.join(self.label_names)}{hint}")
         return self.label_names.index(name)
 
     def label(self, name: str) -> np.ndarray:

@@ -5,7 +5,8 @@ import types
 
 import pytest
 
-from lux.__main__ import main
+import lux
+from lux.__main__ import _draw, main
 from lux.auditing import audit
 
 
@@ -58,6 +59,26 @@ def test_no_lines_are_not_the_default_lines(audited):
 def test_an_error_is_a_line_on_standard_error(tmp_path, capsys):
     assert main(["audit", str(tmp_path / "absent.h5")]) == 2
     assert capsys.readouterr().err == f"lux: no survey file at {tmp_path / 'absent.h5'}\n"
+
+
+def test_a_misspelt_label_is_found_before_a_model_is_fitted(audited, monkeypatch, capsys):
+    monkeypatch.setattr(lux.Lux, "fit", lambda *_: pytest.fail("a model was fitted"))
+    assert audited("--label", "[Label/1]") == (2, [])
+    assert "unknown label '[Label/1]'" in (said := capsys.readouterr().err)
+    assert "did you mean 'label_1'?" in said
+
+
+def test_lines_of_no_label_are_refused(audited, capsys):
+    assert audited("--own-lines", "15200.5") == (2, [])
+    assert "--label" in capsys.readouterr().err
+
+
+def test_a_page_of_a_label_in_brackets_gets_a_name_that_a_file_may_have(tmp_path, monkeypatch):
+    drawn = types.SimpleNamespace(savefig=lambda path, **_: path.write_bytes(b"page"))
+    monkeypatch.setattr("lux.figures.audit.page", lambda report: drawn)
+    monkeypatch.setattr("matplotlib.pyplot.close", lambda figure: None)
+    _draw([types.SimpleNamespace(label="[Eu/Fe]", evidence=(1,))], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["audit-_Eu_Fe_.png"]
 
 
 def test_a_command_is_needed(capsys):

@@ -1,12 +1,14 @@
 """The audit: is a label that a spectral model predicts *known* or *guessed*?"""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from astropy.units import Quantity
+from numpy.typing import ArrayLike
 
-from lux.auditing import measurements
+from lux.auditing import inputs, measurements
 from lux.auditing.evidence import Kind, collect, model_use, sensitivity
 from lux.auditing.label_lines import default_lines, label_kind
 from lux.auditing.limits import detection_limits
@@ -22,7 +24,7 @@ def audit(
     train: Survey,
     test: Survey,
     label: str,
-    own_lines: Sequence[float] | None = None,
+    own_lines: ArrayLike | Quantity | None = None,
     *,
     seed: int = 0,
     resolution: float = measurements.RESOLUTION,
@@ -37,9 +39,10 @@ def audit(
     train, test : Survey
         On one grid; the flux of both is read, the model predicts the test stars.
     label : str
-    own_lines : sequence of float, optional
-        Vacuum wavelengths (Angstrom) of the label's own lines. By default what the survey's world planted, else the
-        strongest lines of the label's element in the line list (none for europium). Empty: it has none.
+    own_lines : sequence of float, float or Quantity, optional
+        Vacuum wavelengths (Angstrom if without a unit) of the label's own lines. By default
+        what the survey's world planted, else the strongest lines of the label's element in the line list (none for
+        europium). Empty: it has none.
     seed : int
         Of the folds and the null distributions.
     resolution : float
@@ -59,7 +62,13 @@ def audit(
     ------
     ValueError
         If the label is unknown, missing in every star or constant, the grids differ, an own line is off the grid, lines
-        are not given where the line list does not reach, or a prediction is not finite.
+        are not given where the line list does not reach, a prediction is not finite, a test star was trained on, a
+        label or flux holds values that stand for missing ones, or spectra are not normalized.
+
+    Warns
+    -----
+    UserWarning
+        If labels repeat as those of several spectra of one star would.
     """
     options: dict[str, Any] = {"seed": seed, "resolution": resolution, "settings": settings}
     return audit_models({"": model}, train, test, label, own_lines, **options)[""]
@@ -70,22 +79,23 @@ def audit_models(
     train: Survey,
     test: Survey,
     label: str,
-    own_lines: Sequence[float] | None = None,
+    own_lines: ArrayLike | Quantity | None = None,
     *,
     seed: int = 0,
     resolution: float = measurements.RESOLUTION,
     settings: AuditSettings = AuditSettings(),
 ) -> dict[str, Report]:
     """Audit a label of several models by name; what the flux says is measured once. Arguments are those of `audit`."""
-    _check(train, test, label)
-    lines = default_lines(train, label, settings.max_own_lines) if own_lines is None else tuple(map(float, own_lines))
+    inputs.check_label(train, test, label)
+    lines = default_lines(train, label, settings.max_own_lines) if own_lines is None else _wavelengths(own_lines)
     measurements.locate(test.wavelength, lines, resolution)
     n_test = int(np.sum(~np.isnan(test.label(label))))
     report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
     if n_test < settings.min_test_stars:
         reason = f"only {n_test} test stars have the label; {settings.min_test_stars} are needed"
         return {name: report("undecided", reason, stars_needed=settings.min_test_stars) for name in models}
-    measured = measurements.measure(_join(train, test), label, lines, seed, resolution, settings)
+    stars = inputs.joined(train, test, settings)
+    measured = measurements.measure(stars, label, lines, seed, resolution, settings)
     reach, kind = (
         sensitivity(measured),
         label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
@@ -131,27 +141,7 @@ def audit_all(
     return reports
 
 
-def _join(train: Survey, test: Survey) -> Survey:
-    """Return the stars of both surveys, with what an audit reads of them."""
-    test = test.select_labels(train.label_names)
-    return Survey(
-        wavelength=train.wavelength,
-        flux=np.concatenate([train.flux, test.flux]),
-        ivar=np.concatenate([train.ivar, test.ivar]),
-        labels=np.concatenate([train.labels, test.labels]),
-        label_err=np.concatenate([train.label_err, test.label_err]),
-        label_names=train.label_names,
-        label_units=train.label_units,
-    )
-
-
-def _check(train: Survey, test: Survey, label: str) -> None:
-    if train.n_pixels != test.n_pixels or np.any(np.abs(train.wavelength / test.wavelength - 1) > 1e-6):
-        raise ValueError("training and test survey have different wavelength grids; resample the spectra to one grid")
-    for name, survey in (("training", train), ("test", test)):
-        values = survey.label(label)
-        present = values[~np.isnan(values)]
-        if present.size == 0:
-            raise ValueError(f"label {label!r} is missing in every star of the {name} survey; nothing can be audited")
-        if np.all(present == present[0]):
-            raise ValueError(f"label {label!r} is {present[0]} in every star of the {name} survey; it has no variance")
+def _wavelengths(own_lines: ArrayLike | Quantity) -> tuple[float, ...]:
+    """Return one wavelength or several as Angstroms."""
+    values = own_lines.to_value("Angstrom") if isinstance(own_lines, Quantity) else own_lines
+    return tuple(np.atleast_1d(np.asarray(values, float)).ravel().tolist())

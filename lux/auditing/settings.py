@@ -60,6 +60,8 @@ class AuditSettings:
         At about so many pixels off the own lines it is asked how weak a line could be seen.
     dense_spacing : float
         An element with a line in each such stretch of spectrum (Angstrom) leaves no place that is not its own.
+    max_error_ratio : float
+        A pixel whose error is so many times that of the star's good pixels counts as masked.
     """
 
     significance: float = 0.005
@@ -88,6 +90,7 @@ class AuditSettings:
     max_own_lines: int = 30
     n_probed: int = 200
     dense_spacing: float = 4.0
+    max_error_ratio: float = 30.0
 
     def min_growth(self, expected: float) -> float:
         """Return from where on growth with the catalogue's error is a leak, given what it would be in one.

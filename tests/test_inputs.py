@@ -1,0 +1,115 @@
+"""An audit's door: what marks a bad pixel does not matter, and what would mislead is refused by name."""
+
+import numpy as np
+import pytest
+from astropy import units as u
+
+import lux
+from lux.models.baselines import FluxRegression
+
+LINES = (15448.4, 15551.6, 15351.5)
+
+
+@pytest.fixture(scope="module")
+def stars():
+    """Six hundred stars with lines of europium, as synthesized near the lines."""
+    world = lux.World("signal", wavelengths=LINES)
+    return lux.load("synthetic", n_stars=600, seed=22, world=world, wavelength_range=(15300, 15600))
+
+
+def audited(survey, fraction=0.3):
+    train, test = survey.split(fraction)
+    return lux.audit(FluxRegression.pls(10).fit(train), train, test, "eu_fe", LINES)
+
+
+@pytest.fixture(scope="module")
+def marked(stars):
+    """Where two pixels in a hundred are bad, and the audit of the survey that has them masked."""
+    bad = np.random.default_rng(0).random(stars.flux.shape) < 0.02
+    masked = stars.replace(ivar=np.where(bad, np.float32(0), stars.ivar))
+    return bad, audited(masked)
+
+
+@pytest.mark.parametrize(("flux", "ivar"), [(0, 1e-20), (1, 1e-20), (-9999, 1e-20), ("spikes", 1.0), (200, 2.5e-5)])
+def test_a_bad_pixel_is_masked_whatever_marks_it(stars, marked, flux, ivar):
+    bad, expected = marked
+    values = 1 + 3 * np.random.default_rng(1).normal(size=bad.shape) if flux == "spikes" else flux
+    other = stars.replace(
+        flux=np.where(bad, values, stars.flux).astype(np.float32),
+        ivar=np.where(bad, ivar, stars.ivar).astype(np.float32),
+    )
+    report = audited(other)
+    assert report.verdict == expected.verdict == "known"
+    for name in ("own lines", "strong features", "any one line", "grows with noise"):
+        assert report[name].z_score == pytest.approx(expected[name].z_score, abs=1e-9)
+
+
+def test_no_pixel_of_synthetic_or_ordinary_surveys_counts_as_masked(stars):
+    from lux.auditing.inputs import _without_negligible
+    from lux.auditing.settings import AuditSettings
+
+    np.testing.assert_array_equal(_without_negligible(stars.ivar, AuditSettings()), stars.ivar)
+
+
+@pytest.mark.parametrize("shared", [1.0, 0.5, 0.01])
+def test_a_test_star_that_was_trained_on_is_refused_by_name(stars, shared):
+    train, test = stars.split(0.3)
+    again = stars[np.isin(stars.star_id, [*train.star_id, *test.star_id[: max(1, int(shared * test.n_stars))]])]
+    model = FluxRegression.pls(10).fit(again)
+    with pytest.raises(ValueError, match=r"test stars are in the training survey too.*split"):
+        lux.audit(model, again, test, "eu_fe", LINES)
+
+
+def test_stars_that_merely_share_numbers_are_not_refused(stars):
+    train, test = stars.split(0.3)
+    numbered = test.replace(star_id=train.star_id[: test.n_stars])
+    assert lux.audit(FluxRegression.pls(10).fit(train), train, numbered, "eu_fe", LINES).verdict == "known"
+
+
+@pytest.mark.parametrize("value", [-9999.0, 999.0, 99.99])
+@pytest.mark.parametrize("label", ["eu_fe", "alpha_fe"])
+def test_a_value_that_stands_for_a_missing_label_is_refused_with_a_count(stars, value, label):
+    labels = stars.labels.copy()
+    labels[:30, stars.label_index(label)] = value
+    with pytest.raises(ValueError, match=rf"{label}.*{value:g} in 30 stars.*NaN"):
+        audited(stars.replace(labels=labels))
+
+
+def test_a_flux_that_stands_for_a_missing_one_is_refused_with_a_count(stars):
+    flux = stars.flux.copy()
+    flux[7, np.flatnonzero(stars.ivar[7] > 0)[:4]] = -9999
+    with pytest.raises(ValueError, match="-9999 at 4 pixels of 1 stars"):
+        audited(stars.replace(flux=flux))
+
+
+def test_spectra_of_different_levels_are_refused_and_a_unit_or_an_offset_is_not(stars):
+    level = np.random.default_rng(2).lognormal(8, 0.5, size=(stars.n_stars, 1))
+    counts = stars.replace(
+        flux=(stars.flux * level).astype(np.float32), ivar=(stars.ivar / level**2).astype(np.float32)
+    )
+    with pytest.raises(ValueError, match=r"from star to star.*continuum"):
+        audited(counts)
+    percent = stars.replace(flux=100 * stars.flux, ivar=stars.ivar / 1e4)
+    offset = stars.replace(flux=stars.flux - 1)
+    assert audited(percent).verdict == audited(offset).verdict == "known"
+
+
+def test_spectra_of_one_star_under_two_names_are_noticed(stars):
+    train, _ = stars.split(0.3)
+    copies = train[:100]
+    noise = np.random.default_rng(3).normal(size=copies.flux.shape) / np.sqrt(np.maximum(copies.ivar, 1))
+    visits = copies.replace(
+        flux=(copies.flux + noise).astype(np.float32), star_id=np.char.add(copies.star_id, " again")
+    )
+    model = FluxRegression.pls(10).fit(train)
+    with pytest.warns(UserWarning, match="100 of 520 stars repeat all labels"):
+        lux.audit(model, train, visits, "eu_fe", LINES)
+
+
+@pytest.mark.parametrize(
+    "lines", [15448.4, np.float32(15448.4), 1544.84 * u.nm, [1.54484] * u.micron, np.array([15448.4])]
+)
+def test_one_line_is_a_number_or_a_quantity_as_well(stars, lines):
+    train, test = stars.split(0.3)
+    report = lux.audit(FluxRegression.pls(10).fit(train), train, test, "eu_fe", lines)
+    assert report.own_lines == pytest.approx((15448.4,), rel=1e-7)
