@@ -92,6 +92,7 @@ def _fetch(options: argparse.Namespace) -> None:
         labels=tuple(options.labels),
         selection=options.selection,
         complete=not options.incomplete,
+        max_disagreement=options.max_disagreement,
         cache=options.cache,
     )
     if options.dry_run:
@@ -128,6 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     both = f"{careful}; published: only the cuts of the published code"
     add("--selection", choices=["careful", "published"], default="careful", help=both)
     add("--incomplete", action="store_true", help="keep stars that lack some of the labels")
+    disagree = "leave out stars in whose Teff or [Fe/H] the surveys differ by more than so many errors"
+    add("--max-disagreement", type=float, metavar="ERRORS", help=disagree)
     add("--connections", type=int, default=4, help="most transfers at a time (4)")
     add("--cache", help="folder for everything fetched")
     add("--dry-run", action="store_true", help="say how much would be fetched, and stop")

@@ -54,14 +54,15 @@ def make_fixture_survey(n_stars: int, seed: int = 3) -> Survey:
 
 
 def spectrum_content(flux, error, star: str, field: str, telescope: str) -> bytes:
-    """Return an aspcapStar file of DR17 as bytes; `flux` and `error` are on the whole grid (8575,)."""
+    """Return an aspcapStar file of DR17 as bytes; `flux` and `error` are on the whole grid (8575,).
+
+    As the pipeline writes it: a bare primary header, images in double precision, the star named in the table alone.
+    """
     primary = fits.PrimaryHDU()
-    for key, value in {"OBJID": star, "FIELD": field, "TELESCOP": telescope, "NVISITS": 3}.items():
-        primary.header[key] = value
     grid = fits.Header({"CRVAL1": 4.179, "CDELT1": 6e-6, "CRPIX1": 1, "CTYPE1": "LOG-LINEAR", "DC-FLAG": 1})
-    images = [fits.ImageHDU(np.asarray(image, ">f4"), grid) for image in (flux, error, np.ones(N_PIXELS))]
+    images = [fits.ImageHDU(np.asarray(image, ">f8"), grid) for image in (flux, error, np.ones(N_PIXELS))]
     row = np.zeros(
-        1, [("APOGEE_ID", "S30"), ("TELESCOPE", "S8"), ("FIELD", "S19"), ("SNR", ">f4"), ("FPARAM", ">f4", 20)]
+        1, [("APOGEE_ID", "S30"), ("TELESCOPE", "S6"), ("FIELD", "S20"), ("SNR", ">f4"), ("FPARAM", ">f4", 20)]
     )
     row["APOGEE_ID"], row["TELESCOPE"], row["FIELD"] = star, telescope, field
     buffer = io.BytesIO()
@@ -70,8 +71,8 @@ def spectrum_content(flux, error, star: str, field: str, telescope: str) -> byte
 
 
 def whole_grid(survey: Survey, star: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return flux and error of a star on the whole grid; masked pixels have the pipeline's huge error, gaps NaN."""
-    flux, error = np.full(N_PIXELS, np.nan, np.float32), np.full(N_PIXELS, np.nan, np.float32)
+    """Return flux and error of a star on the whole grid; masked pixels have the pipeline's huge error, gaps zero."""
+    flux, error = np.zeros((2, N_PIXELS), np.float32)
     masked = survey.ivar[star] == 0
     flux[on_chip("dr17")] = np.where(masked, np.float32(0.3), survey.flux[star])
     error[on_chip("dr17")] = np.where(masked, np.float32(1e10), 1 / np.sqrt(np.where(masked, 1, survey.ivar[star])))
@@ -112,6 +113,17 @@ class FixtureArchive:
             path = self.folder / self.spectrum_path(row)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(spectrum_content(*whole_grid(survey, star), *self._place(row)))
+        for folder in {(self.folder / self.spectrum_path(row)).parent for row in range(len(self.star_of_row))}:
+            self._list_checksums(folder)
+
+    @staticmethod
+    def _list_checksums(folder: Path) -> None:
+        """Write the list of the SHA-1 of a field's spectra beside them, named as the archive does."""
+        telescope, field = folder.parts[-2:]
+        run = "synspec_rev1" if telescope == "lco25m" else "synspec"
+        sums = {path.name: hashlib.sha1(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.fits"))}
+        lines = [f"{sha1}  {name}" for name, sha1 in sums.items()]
+        (folder / f"dr17_{run}_{telescope}_{field}.sha1sum").write_text("\n".join(lines) + "\n")
 
     def spectrum_path(self, row: int) -> Path:
         """Return where the spectrum of a row of allStar is, from the root of the archive; stars of the survey first."""
@@ -127,9 +139,9 @@ class FixtureArchive:
         return {
             "FILE": np.array([f"apStar-dr17-{name}.fits" for name in self.names], "S64"),
             "APOGEE_ID": self.names.astype("S30"),
-            "TELESCOPE": self.telescopes.astype("S8"),
+            "TELESCOPE": self.telescopes.astype("S6"),
             "LOCATION_ID": np.full(n, 4259, np.int32),
-            "FIELD": self.fields.astype("S19"),
+            "FIELD": self.fields.astype("S20"),
             "RA": generator.uniform(30, 330, n),
             "DEC": generator.uniform(-40, -10, n),
             "APOGEE2_TARGET1": np.full(n, -(2**31), np.int32),
@@ -139,13 +151,15 @@ class FixtureArchive:
             "ANDFLAG": np.zeros(n, np.int64),
             "VHELIO_AVG": survey.catalogue["radial_velocity"].astype(np.float32),
             "GAIAEDR3_SOURCE_ID": self.gaia.copy(),
-            "GAIAEDR3_PMRA": generator.normal(0, 3, n),
-            "GAIAEDR3_PMDEC": generator.normal(0, 3, n),
+            "GAIAEDR3_PMRA": generator.normal(0, 3, n).astype(np.float32),
+            "GAIAEDR3_PMDEC": generator.normal(0, 3, n).astype(np.float32),
             "FPARAM": np.zeros((n, 20), np.float32),
             "ASPCAPFLAG": np.full(n, 1 << 7, np.int64),
             "TEFF": survey.label("teff").astype(np.float32),
+            "TEFF_ERR": np.full(n, 10, np.float32),
             "LOGG": survey.label("logg").astype(np.float32),
             "M_H": survey.label("fe_h").astype(np.float32),
+            "M_H_ERR": np.full(n, 0.01, np.float32),
             "ALPHA_M": np.where(np.arange(n) % 10 == 0, np.nan, survey.label("alpha_fe")).astype(np.float32),
             "MG_FE": np.full(n, np.nan, np.float32),
             "MEMBER": np.full(n, b"", "S28"),
@@ -354,6 +368,8 @@ class ArchiveServer(http.server.ThreadingHTTPServer):
     requests : Counter
         GET requests by path.
     log : list of (time, path, range asked for)
+    fits_requests : int
+        Those of catalogues and spectra.
     most_busy : int
         Most requests under way at once.
     delay : float
@@ -371,6 +387,10 @@ class ArchiveServer(http.server.ThreadingHTTPServer):
         self.lock, self.busy, self.most_busy = threading.Lock(), 0, 0
         self.stopped = threading.Event()
         self.strong_tags, self.date = True, "Fri, 01 Jan 2021 00:00:00 GMT"
+
+    @property
+    def fits_requests(self) -> int:
+        return sum(count for path, count in self.requests.items() if path.endswith(".fits"))
 
     @property
     def urls(self) -> dict[str, str]:

@@ -29,6 +29,7 @@ _FILES = {
     "allStar": "catalogue",
     "GALAH": "catalogue",
     "aspcapStar": "spectrum",
+    ".sha1sum": "list of checksums",
     ".npz": "block",
     "survey": "survey",
     "manifest": "manifest",

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import killed_fetch
 import numpy as np
 import pytest
+from fixture_archive import spectrum_content, whole_grid
 from machinery.data import data_digests
 
 import lux
@@ -74,9 +75,9 @@ def test_the_round_trip_loses_nothing_and_lets_only_the_right_stars_in(server, p
 
 def test_a_second_load_asks_the_archive_for_nothing(server, cache):
     first = load(cache)
-    requested = sum(server.requests.values())
+    requested = server.fits_requests
     assert np.array_equal(load(cache).flux, first.flux)
-    assert sum(server.requests.values()) == requested
+    assert server.fits_requests == requested
 
 
 def test_two_loads_at_once_fetch_once(server, cache, capfd):
@@ -84,16 +85,16 @@ def test_two_loads_at_once_fetch_once(server, cache, capfd):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda _: load(cache, n_stars=15), range(2))
     assert np.array_equal(first.flux, second.flux)
-    assert sum(server.requests.values()) == 2 + 15
+    assert server.fits_requests == 2 + 15
     assert "waiting for another fetch" in capfd.readouterr().err
 
 
 def test_fewer_stars_are_the_first_of_more_and_more_fetch_only_what_is_new(server, cache):
     few = load(cache, n_stars=10)
-    requested = sum(server.requests.values())
+    requested = server.fits_requests
     assert requested == 2 + 10
     more = load(cache, n_stars=25)
-    assert sum(server.requests.values()) == requested + 15
+    assert server.fits_requests == requested + 15
     assert more.star_id[:10].tolist() == few.star_id.tolist()
     assert np.array_equal(more.flux[:10], few.flux)
 
@@ -134,9 +135,9 @@ def test_spectra_to_which_no_answer_comes_are_named_and_another_run_goes_on(publ
     with pytest.raises(FileNotFoundError, match=rf"{published.names[3][2:10]}.*503(.|\n)*left_out.json .*run again"):
         load(cache)
     server.faults.always(published.spectrum_path(3), None)
-    requested = sum(server.requests.values())
+    requested = server.fits_requests
     assert_as_published(load(cache), published)
-    assert sum(server.requests.values()) == requested + 1
+    assert server.fits_requests == requested + 1
 
 
 def test_faults_of_every_kind_at_once_change_nothing_in_the_survey(published, server, cache):
@@ -166,6 +167,24 @@ def test_the_file_of_another_star_is_never_taken(published, server, cache):
             server.faults.always(published.spectrum_path(star), ("wrong", other_star))
     with pytest.raises(FileNotFoundError, match=rf"names {published.names[1].replace('+', '[+]')}, expected 2M"):
         load(cache)
+
+
+def test_a_spectrum_that_does_not_agree_with_the_listed_checksum_is_never_taken(published, server, cache):
+    """Another spectrum of the right star: only its checksum tells it apart."""
+    path, (name, field, telescope) = published.spectrum_path(3), published._place(3)
+    other = spectrum_content(*whole_grid(published.survey, 4), name, field, telescope)
+    server.faults.add(path, ("wrong", other))
+    assert_as_published(load(cache), published)
+    assert server.requests[f"/{path}"] == 2
+
+
+def test_where_no_checksum_is_listed_the_content_alone_is_looked_at_and_it_is_said(published, server, cache, capsys):
+    for row in range(len(published.apogee["SNR"])):
+        telescope, field = published.spectrum_path(row).parts[-3:-1]
+        name = Request(cache=cache).checksums(telescope, field).path.name
+        server.faults.always(published.spectrum_path(row).with_name(name), 404)
+    make_survey_file(Request(n_stars=20, cache=cache), transfer=QUICK)
+    assert "no checksum is listed of 20 of 20 spectra" in capsys.readouterr().err
 
 
 def test_a_catalogue_that_is_not_to_be_had_is_said_so(server, cache):
@@ -211,6 +230,34 @@ def test_a_dry_run_states_count_and_volume_and_fetches_nothing(server, cache, ca
     assert plan.total_bytes == 20 * size
 
 
+def test_a_mistyped_label_is_refused_before_a_file_or_the_archive_is_touched(server, cache, capsys):
+    load(cache, n_stars=5)
+    requested, before = server.fits_requests, {path: path.read_bytes() for path in cache.glob("*.*")}
+    for options in (["--dry-run"], []):
+        command = ["fetch", "apogee-galah", "--stars", "5", "--cache", str(cache), "--labels", "eu_fe", "fe_he"]
+        assert main([*command, *options]) == 2
+        assert "no label 'fe_he'; did you mean fe_h" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in cache.glob("*.*")} == before
+    assert server.fits_requests == requested
+
+
+def test_a_catalogue_that_lacks_a_label_is_fetched_once_and_kept(server, cache):
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"GALAH_DR3_main_allstar_v2.fits has no column 'ba_fe'"):
+            load(cache, labels=("teff", "ba_fe"))
+    assert server.requests["/GALAH_DR3/GALAH_DR3_main_allstar_v2.fits"] == 1
+    assert (cache / "GALAH_DR3_main_allstar_v2.fits").is_file()
+
+
+def test_a_dry_run_says_that_no_archive_answered(cache, capsys, monkeypatch):
+    for name in ("LUX_SDSS_URL", "LUX_GALAH_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert main(["fetch", "apogee-galah", "--cache", str(cache), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("no answer from http://127.0.0.1:9/") == 2
+    assert printed.count("sizes are assumed") == 2
+
+
 def test_a_full_disk_is_named_and_another_run_goes_on(published, server, cache):
     """No file may grow beyond a size at which spectra fit and a block of the survey does not."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -232,9 +279,9 @@ def test_a_file_accepted_but_not_yet_listed_when_the_work_was_killed_is_listed(p
     expected = load(cache, n_stars=20)
     (cache / "manifest.jsonl").unlink()
     Request(n_stars=20, cache=cache).survey_path.unlink()
-    requested = sum(server.requests.values())
+    requested = server.fits_requests
     assert killed_fetch.content_hash(load(cache, n_stars=20)) == killed_fetch.content_hash(expected)
-    assert sum(server.requests.values()) == requested
+    assert server.fits_requests == requested
 
 
 def test_killed_in_any_phase_the_next_fetch_gives_the_same_survey_and_leaves_nothing_half_made(server, cache):

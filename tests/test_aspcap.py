@@ -70,7 +70,6 @@ def test_the_file_of_another_star_is_refused():
 
 def test_a_file_that_names_no_star_is_refused():
     def forget(file):
-        del file[0].header["OBJID"]
         file[4].columns.change_name("APOGEE_ID", "WHO")
 
     with pytest.raises(ValueError, match="names no star"):
@@ -105,7 +104,7 @@ def test_a_checksum_that_a_file_carries_is_verified():
         file.writeto(buffer, checksum=True)
     whole = buffer.getvalue()
     read_aspcap_star(whole, name="x.fits")
-    place = whole.index(np.array(0.95, ">f4").tobytes())
+    place = whole.index(np.array(0.95, ">f8").tobytes())
     damaged = bytearray(whole)
     damaged[place + 400] ^= 0x10
     with pytest.raises(ValueError, match="cannot be read"):

@@ -13,7 +13,7 @@ from lux.datasets.catalogues import APOGEE_COLUMNS, GALAH_COLUMNS, Column, read_
 BIG = 3_141_592_653_589_793_238
 NUMBERS = {
     "RA": 10.0, "DEC": -20.0, "GAIAEDR3_PMRA": 1.0, "GAIAEDR3_PMDEC": 2.0, "SNR": 150.0, "VHELIO_AVG": -30.0,
-    "TEFF": 4700.0, "LOGG": 2.4, "M_H": -0.3, "ALPHA_M": 0.1,
+    "TEFF": 4700.0, "LOGG": 2.4, "M_H": -0.3, "TEFF_ERR": 9.0, "M_H_ERR": 0.01, "ALPHA_M": 0.1,
 }  # fmt: skip
 
 

@@ -23,7 +23,8 @@ LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 def apogee(n_stars=6, **changes):
     """Giants that pass every cut, one spectrum each."""
     numbers = {"ra": 180.0, "dec": -20.0, "pmra": 1.0, "pmdec": 1.0, "snr": 150.0, "radial_velocity": 10.0,
-               "aspcap_teff": 4700.0, "aspcap_logg": 2.5, "aspcap_m_h": 0.0, "aspcap_alpha_m": 0.0}  # fmt: skip
+               "aspcap_teff": 4700.0, "aspcap_logg": 2.5, "aspcap_m_h": 0.0, "aspcap_alpha_m": 0.0,
+               "aspcap_teff_err": 10.0, "aspcap_m_h_err": 0.01}  # fmt: skip
     columns = {name: np.full(n_stars, value) for name, value in numbers.items()}
     columns |= {
         "apogee_id": np.array([f"2M{n:08d}+0000000" for n in range(n_stars)]),
@@ -140,6 +141,15 @@ def test_every_careful_cut_takes_its_star_and_counts_it(cut, of_apogee, of_galah
 def test_flags_that_only_warn_take_no_star():
     sample = select_stars(apogee(starflag={0: 1 << 9, 1: 1 << 17}, aspcapflag={2: 1 << 7}), galah(), LABELS)
     assert len(sample) == 6
+
+
+def test_stars_on_which_the_surveys_disagree_are_left_out_and_counted_if_asked_for():
+    """A zero point between the surveys (here 0.2 dex and 0 K) is no disagreement, nor is a value that is missing."""
+    rows = apogee(8, aspcap_m_h={0: 0.7, 1: np.nan}), galah(8, teff={2: 4800.0, 3: 4751.0}, e_teff={2: 10, 3: 10})
+    assert len(select_stars(*rows, LABELS)) == 8
+    sample = select_stars(*rows, LABELS, max_disagreement=5)
+    assert set(range(8)) - {int(name[2:10]) for name in sample.columns["apogee_id"]} == {0, 5}
+    assert removed_by(sample)["Teff and [Fe/H] of both surveys within 5 errors of the median difference"] == 2
 
 
 def test_an_incomplete_star_may_be_kept_with_the_label_missing():

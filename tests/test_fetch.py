@@ -256,3 +256,14 @@ def test_a_file_altered_after_it_was_accepted_is_looked_at_again(server, tmp_pat
     file.path.write_bytes(b"\xffshort")
     assert fetched([file], tmp_path)[0].status == "fetched"
     assert_whole([file])
+    assert file.path.with_name("file0.bin.unusable").read_bytes() == b"\xffshort", "nothing is lost"
+
+
+def test_each_try_of_a_dead_archive_is_a_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fetch, "_SECONDS_BETWEEN_LINES", 0)
+    (tmp_path / "here").mkdir()
+    file = RemoteFile("http://127.0.0.1:9/file0.bin", tmp_path / "here" / "file0.bin")
+    fetch_files([file], tmp_path / "here" / "manifest.jsonl", transfer=TransferOptions(attempts=3, first_wait=0.01))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("lux: ")]
+    assert len(lines) == 2, "the last try has none after it"
+    assert all(line.startswith(f"lux: {file.url}: ") and "next try in 0 s" in line for line in lines)

@@ -1,7 +1,7 @@
 """The stars of the published study: spectra of APOGEE DR17 with labels of GALAH DR3, from the archives to a survey.
 
-Two catalogues (4.6 GB) are fetched once, matched and cut (`lux.datasets.crossmatch`); then the spectra of the stars
-that are wanted, some 0.2 MB each. All of it is kept under `lux.storage.cache_dir`, and what is there is never fetched
+Two catalogues (4.8 GB) are fetched once, matched and cut (`lux.datasets.crossmatch`); then the spectra of the stars
+that are wanted, some 0.27 MB each. All of it is kept under `lux.storage.cache_dir`, and what is there is never fetched
 again: a survey of more stars of the same selection holds those of a smaller one. The stars come in a random but fixed
 order.
 
@@ -29,13 +29,15 @@ from lux.datasets.catalogues import read_apogee, read_galah
 from lux.datasets.crossmatch import Sample, Step, needed_labels, select_stars
 from lux.datasets.fetch import Outcome, RemoteFile, TransferOptions, fetch_files
 from lux.datasets.http import remote_size
-from lux.datasets.manifest import read_manifest
-from lux.datasets.request import APOGEE_FILE, DEFAULT_STARS, GALAH_FILE, Request
+from lux.datasets.manifest import read_manifest, read_sha1sums
+from lux.datasets.request import APOGEE_FILE, DEFAULT_STARS, GALAH_FILE, Request, spectrum_name
 from lux.storage import atomic_write
 from lux.survey import Survey, label_unit
 
 # Sizes assumed where an archive does not give them.
-_TYPICAL_BYTES = {APOGEE_FILE: 3_800_000_000, GALAH_FILE: 833_000_000, "spectrum": 200_000}
+_TYPICAL_BYTES = {APOGEE_FILE: 3_970_000_000, GALAH_FILE: 833_000_000, "spectrum": 265_000}
+# Seconds that a size is waited for.
+_SIZE_TIMEOUT = 10.0
 # More stars than this fraction without a spectrum are a sign of something else than gaps in the archive.
 _MAX_LEFT_OUT = 0.05
 
@@ -82,7 +84,7 @@ def load_apogee_galah(
         Show progress on stderr where that is a terminal.
     transfer : lux.datasets.fetch.TransferOptions, optional
     **wanted
-        Further fields of `Request`: ``labels``, ``selection``, ``complete``, ``cache``.
+        Further fields of `Request`: ``labels``, ``selection``, ``complete``, ``max_disagreement``, ``cache``.
 
     Returns
     -------
@@ -132,13 +134,32 @@ def make_survey_file(request: Request, *, progress: bool = True, transfer: Trans
 
 def _fetch_and_assemble(request: Request, progress: bool, transfer: TransferOptions | None) -> None:
     sample = _select_sample(request, progress=progress, transfer=transfer)
-    files = [request.spectrum(*place) for place in _places(sample)]
+    sums = _listed_sha1(request, _places(sample), transfer=transfer, progress=progress)
+    files = [request.spectrum(*place, sums.get(place, "")) for place in _places(sample)]
     outcomes = fetch_files(files, request.manifest, transfer=transfer, progress=progress, description="APOGEE spectra")
     _require_spectra(request, outcomes)
     stars = sample.take(np.array([outcome.arrived for outcome in outcomes]))
     paths = [outcome.file.path for outcome in outcomes if outcome.arrived]
     spectra = [SpectrumFile(path, star) for path, (_, _, star) in zip(paths, _places(stars), strict=True)]
     assemble(request.survey_path, _table(request, stars, outcomes), spectra, progress=progress)
+
+
+def _listed_sha1(
+    request: Request, places: Sequence[tuple[str, str, str]], *, progress: bool, transfer: TransferOptions | None
+) -> dict[tuple[str, str, str], str]:
+    """Return the SHA-1 that the archive lists of each spectrum that is not here, where it lists one."""
+    absent = [place for place in places if not request.spectrum(*place).path.is_file()]
+    fields = dict.fromkeys(place[:2] for place in absent)
+    lists = [request.checksums(*field) for field in fields]
+    outcomes = fetch_files(lists, request.manifest, transfer=transfer, progress=progress, description="checksums")
+    listed = {
+        field: read_sha1sums(outcome.file.path) if outcome.arrived else {}
+        for field, outcome in zip(fields, outcomes, strict=True)
+    }
+    sums = {place: listed[place[:2]].get(spectrum_name(place[2]), "") for place in absent}
+    if progress and (without := sum(not sha1 for sha1 in sums.values())):
+        print(f"lux: no checksum is listed of {without} of {len(absent)} spectra to fetch", file=sys.stderr)
+    return sums
 
 
 def _remove_leftovers(request: Request) -> None:
@@ -179,13 +200,17 @@ def _select_sample(request: Request, *, progress: bool = True, transfer: Transfe
             )
     apogee = read_apogee(files["apogee"].path)
     galah = read_galah(files["galah"].path, needed_labels(request.labels, request.selection))
-    sample = select_stars(apogee, galah, request.labels, request.selection, complete=request.complete)
+    options = {"complete": request.complete, "max_disagreement": request.max_disagreement}
+    sample = select_stars(apogee, galah, request.labels, request.selection, **options)
     return sample.take(slice(request.n_stars))
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a fetch would do: files to fetch and their bytes; `exact` says whether the stars are known yet."""
+    """What a fetch would do: files to fetch and their bytes; `exact` says whether the stars are known yet.
+
+    `unanswered` holds, by address, why an archive did not give a size, so that a usual one is assumed.
+    """
 
     catalogues: dict[str, int]
     n_spectra: int
@@ -194,6 +219,7 @@ class Plan:
     exact: bool
     free_bytes: int
     steps: tuple[Step, ...]
+    unanswered: dict[str, str]
 
     @property
     def total_bytes(self) -> int:
@@ -209,6 +235,7 @@ class Plan:
         lines.append(f"{'here':<8}{self.n_here} spectra")
         lines.append(f"{'total':<8}about {_bytes(self.total_bytes)} to fetch; {_bytes(self.free_bytes)} are free")
         lines += [f"{step.left:>10}  {step.name}" for step in self.steps]
+        lines += [f"no answer from {url}: {reason}; sizes are assumed" for url, reason in self.unanswered.items()]
         return "\n".join(lines)
 
 
@@ -217,7 +244,12 @@ def plan_fetch(request: Request) -> Plan:
 
     The stars are known once both catalogues are here; before, `n_stars` is the limit.
     """
-    missing = {file.path.name: _size(file) for file in request.catalogues().values() if not file.path.is_file()}
+    unanswered: dict[str, str] = {}
+    missing = {
+        file.path.name: _size(file, unanswered=unanswered)
+        for file in request.catalogues().values()
+        if not file.path.is_file()
+    }
     steps: tuple[Step, ...] = ()
     here, wanted, size = 0, request.n_stars, _TYPICAL_BYTES["spectrum"]
     if not missing:
@@ -226,9 +258,9 @@ def plan_fetch(request: Request) -> Plan:
         absent = [file for file in files if not file.path.is_file()]
         here, wanted, steps = len(files) - len(absent), len(absent), sample.steps
         if absent:
-            size = _size(absent[0], "spectrum")
+            size = _size(absent[0], "spectrum", unanswered)
     existing = next(folder for folder in (request.cache, *request.cache.parents) if folder.exists())
-    return Plan(missing, wanted, size, here, not missing, shutil.disk_usage(existing).free, steps)
+    return Plan(missing, wanted, size, here, not missing, shutil.disk_usage(existing).free, steps, unanswered)
 
 
 def _bytes(size: float) -> str:
@@ -236,11 +268,15 @@ def _bytes(size: float) -> str:
     return f"{size / unit:.3g} {({1: 'B', 1e3: 'kB', 1e6: 'MB', 1e9: 'GB'})[unit]}"
 
 
-def _size(file: RemoteFile, kind: str | None = None) -> int:
+def _size(file: RemoteFile, kind: str | None = None, unanswered: dict[str, str] | None = None) -> int:
+    """Return the bytes of a remote file, or the usual ones and, in `unanswered`, why the archive gave none."""
+    size = None
     try:
-        return remote_size(file.url) or _TYPICAL_BYTES[kind or file.path.name]
-    except OSError:
-        return _TYPICAL_BYTES[kind or file.path.name]
+        size = remote_size(file.url, timeout=_SIZE_TIMEOUT)
+    except OSError as error:
+        if unanswered is not None:
+            unanswered[file.url] = str(getattr(error, "reason", error))
+    return size or _TYPICAL_BYTES[kind or file.path.name]
 
 
 def _places(sample: Sample) -> list[tuple[str, str, str]]:

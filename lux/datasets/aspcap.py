@@ -1,8 +1,8 @@
 """One ``aspcapStar`` file: the continuum-normalized spectrum of a star, as ASPCAP fitted it.
 
 The format is the same from DR10 to DR17: flux, error and best fit as images on the one logarithmic grid of
-`lux.spectroscopy.instrument`, then a table of one row. The star is named in the primary header (``OBJ`` in DR10,
-``OBJID`` later) and in the row (``OBJ``, later ``APOGEE_ID``). There is no mask: a bad pixel has an error up to 1e10, a
+`lux.spectroscopy.instrument`, then a table of one row. The star is named in the row (``OBJ`` in DR10, later
+``APOGEE_ID``) and, but for DR17, in the primary header too. There is no mask: a bad pixel has an error up to 1e10, a
 pixel off the detectors a flux of zero or NaN.
 """
 

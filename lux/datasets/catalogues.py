@@ -61,8 +61,10 @@ APOGEE_COLUMNS = {
     "starflag": Column("STARFLAG", "flag"),
     "aspcapflag": Column("ASPCAPFLAG", "flag"),
     "aspcap_teff": Column("TEFF", limit=1e5),
+    "aspcap_teff_err": Column("TEFF_ERR", limit=1e5),
     "aspcap_logg": Column("LOGG"),
     "aspcap_m_h": Column("M_H"),
+    "aspcap_m_h_err": Column("M_H_ERR"),
     "aspcap_alpha_m": Column("ALPHA_M"),
 }
 GALAH_COLUMNS = {
@@ -74,6 +76,11 @@ GALAH_COLUMNS = {
 }
 # Labels of which GALAH keeps no flag of their own; flag_sp speaks of them.
 _WITHOUT_FLAG = ("teff", "logg")
+_GALAH_SPECIES = (
+    "li", "c", "o", "na", "mg", "al", "si", "k", "ca", "sc", "ti", "ti2", "v", "cr", "cr2", "mn", "co", "ni", "cu",
+    "zn", "rb", "sr", "y", "zr", "mo", "ru", "ba", "la", "ce", "nd", "sm", "eu",
+)  # fmt: skip
+GALAH_LABELS = (*_WITHOUT_FLAG, "fe_h", "alpha_fe", *(f"{species}_fe" for species in _GALAH_SPECIES))
 
 
 def galah_label_columns(labels: Sequence[str]) -> dict[str, Column]:
@@ -85,6 +92,15 @@ def galah_label_columns(labels: Sequence[str]) -> dict[str, Column]:
         if label not in _WITHOUT_FLAG:
             columns[f"flag_{label}"] = Column(f"flag_{label}", "flag")
     return columns
+
+
+def check_galah_labels(labels: Sequence[str]) -> None:
+    """Raise ValueError, with what resembles it, if the main table of GALAH DR3 has no label of a name."""
+    for label in labels:
+        if label not in GALAH_LABELS:
+            near = difflib.get_close_matches(label, GALAH_LABELS, n=3)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise ValueError(f"GALAH DR3 has no label {label!r}; {hint}it has {', '.join(GALAH_LABELS)}")
 
 
 def read_apogee(path: str | os.PathLike) -> dict[str, np.ndarray]:

@@ -27,11 +27,12 @@ from astropy.table import Table
 from lux.survey import Survey
 
 SELECTIONS = ("careful", "published")
-# Flags of a spectrum (STARFLAG) and of its fit (ASPCAPFLAG) that exclude it, and their bits [1]_.
+# Flags of a spectrum (STARFLAG) and of its fit (ASPCAPFLAG) that exclude it, and their bits [1]_. ATMOS_HOLE_BAD (29)
+# is a warning to the survey itself.
 _BAD_SPECTRUM = {"BAD_PIXELS": 0, "VERY_BRIGHT_NEIGHBOR": 3, "BAD_RV_COMBINATION": 18, "RV_FAIL": 22}
 _BAD_FIT = {
     "TEFF_BAD": 16, "LOGG_BAD": 17, "STAR_BAD": 23, "COLORTE_BAD": 25, "ROTATION_BAD": 26, "SPEC_HOLE_BAD": 28,
-    "ATMOS_HOLE_BAD": 29, "NO_ASPCAP_RESULT": 31, "MISSING_APSTAR": 32, "NO_GRID": 33, "BAD_FRAC_LOWSNR": 34,
+    "NO_ASPCAP_RESULT": 31, "MISSING_APSTAR": 32, "NO_GRID": 33, "BAD_FRAC_LOWSNR": 34,
     "BAD_FRAC_BADPIX": 35, "FERRE_FAIL": 36, "PROBLEM_TARGET": 40, "MULTIPLE_SUSPECT": 41,
 }  # fmt: skip
 _TEFF_RANGE, _LOGG_RANGE, _FE_H_RANGE = (3800.0, 6000.0), (0.0, 3.5), (-2.0, 1.0)
@@ -100,6 +101,7 @@ def select_stars(
     selection: str = "careful",
     *,
     complete: bool = True,
+    max_disagreement: float | None = None,
 ) -> Sample:
     """Match the catalogues and cut.
 
@@ -113,6 +115,9 @@ def select_stars(
     selection : {"careful", "published"}
     complete : bool
         In the careful selection, leave out stars that lack any of the labels; else such labels are missing (NaN).
+    max_disagreement : float, optional
+        Leave out stars whose Teff or [Fe/H] of the two surveys differ by more than this many of their errors, taken
+        together, from the median difference.
 
     Raises
     ------
@@ -123,7 +128,7 @@ def select_stars(
     stars, steps = _match(apogee, galah)
     values = {name: _label(stars, name, careful=selection == "careful") for name in labels}
     keep = np.ones(len(stars["apogee_id"]), bool)
-    for name, cut in _cuts(stars, values, selection, complete):
+    for name, cut in _cuts(stars, values, selection, complete, max_disagreement):
         passed = keep & cut(keep)
         steps.append(Step(name, int(keep.sum() - passed.sum()), int(passed.sum())))
         keep = passed
@@ -141,12 +146,14 @@ def is_place(*parts: str) -> bool:
     return all(_PLACE.fullmatch(part) for part in parts)
 
 
-def cut_names(labels: Sequence[str], selection: str, *, complete: bool = True) -> list[str]:
+def cut_names(
+    labels: Sequence[str], selection: str, *, complete: bool = True, max_disagreement: float | None = None
+) -> list[str]:
     """Return the requirements of a selection, in order, as its table of cuts names them."""
     check_selection(selection)
     nothing: _Columns = collections.defaultdict(lambda: np.empty(0))
     values = dict.fromkeys(labels, (np.empty(0), np.empty(0)))
-    return [_IN_APOGEE, _IN_BOTH, *(name for name, _ in _cuts(nothing, values, selection, complete))]
+    return [_IN_APOGEE, _IN_BOTH, *(name for name, _ in _cuts(nothing, values, selection, complete, max_disagreement))]
 
 
 def selection_table(labels: Sequence[str], survey: Survey | None = None) -> dict[str, list]:
@@ -251,9 +258,26 @@ def _match(apogee: Mapping[str, np.ndarray], galah: Mapping[str, np.ndarray]) ->
 _Cut = tuple[str, Callable[[np.ndarray], np.ndarray]]
 
 
-def _cuts(stars: _Columns, labels: Mapping[str, tuple], selection: str, complete: bool) -> list[_Cut]:
+def _cuts(
+    stars: _Columns, labels: Mapping[str, tuple], selection: str, complete: bool, max_disagreement: float | None
+) -> list[_Cut]:
     cuts = _careful_cuts(stars, labels, complete) if selection == "careful" else _published_cuts(stars)
+    if max_disagreement is not None:
+        name = f"Teff and [Fe/H] of both surveys within {max_disagreement:g} errors of the median difference"
+        cuts.append((name, lambda keep: _surveys_agree(stars, keep, max_disagreement)))
     return [("the catalogue says where the spectrum is", lambda _: _has_place(stars)), *cuts]
+
+
+def _surveys_agree(stars: _Columns, keep: np.ndarray, max_disagreement: float) -> np.ndarray:
+    """Return False for stars in whose Teff or [Fe/H] the surveys differ; what is not known does not differ."""
+    agree = np.ones(len(keep), bool)
+    for galah, apogee in (("teff", "aspcap_teff"), ("fe_h", "aspcap_m_h")):
+        difference = stars[galah] - stars[apogee]
+        known = keep & np.isfinite(difference)
+        zero_point = np.median(difference[known]) if known.any() else 0.0
+        error = np.hypot(stars[f"e_{galah}"], stars[f"{apogee}_err"])
+        agree &= ~(np.abs(difference - zero_point) > max_disagreement * error)
+    return agree
 
 
 def _careful_cuts(stars: _Columns, labels: Mapping[str, tuple], complete: bool) -> list[_Cut]:

@@ -14,6 +14,7 @@ import dataclasses
 import http.client
 import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +24,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lux.datasets.http import RefusedError, TryAgainError, answer_to, total_size, validator_of
-from lux.datasets.manifest import add_entry, file_sha256, open_manifest, read_manifest
+from lux.datasets.manifest import add_entry, file_sha1, file_sha256, open_manifest, read_manifest
 from lux.storage import local_disk
 
 _CHUNK = 1 << 16
@@ -33,6 +34,7 @@ WRONG_CONTENT_TRIES = 3
 PROGRESS = 1 << 20
 # Files given up in a row, as multiples of the connections, after which the archive counts as out of reach.
 _MAX_FAILURES_IN_A_ROW = 2
+_SECONDS_BETWEEN_LINES = 0.5
 
 
 # What is called with the number of bytes that came.
@@ -50,11 +52,21 @@ class RemoteFile:
         Where it goes.
     validate : callable, optional
         Called with the path of the complete, not yet accepted file; raises ValueError if it is not what it should be.
+    sha1 : str
+        Of the file as the archive lists it; empty where it does not.
     """
 
     url: str
     path: Path
-    validate: Callable[[Path], None] | None = None
+    validate: Callable[[Path], object] | None = None
+    sha1: str = ""
+
+    def check(self, path: Path) -> None:
+        """Raise ValueError if the content of a complete file is not what it should be."""
+        if self.validate is not None:
+            self.validate(path)
+        if self.sha1 and (found := file_sha1(path)) != self.sha1:
+            raise ValueError(f"{self.path.name} has the SHA-1 {found}, the archive lists {self.sha1}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,17 +121,26 @@ class Outcome:
 
 
 class _Gate:
-    """The pause that all transfers to an archive share, and the sign to stop."""
+    """The pause that all transfers to an archive share, the sign to stop, and what is said of tries that failed."""
 
-    def __init__(self, patience: int):
+    def __init__(self, patience: int, *, speaks: bool):
         self._open_at, self._lock, self.stop = 0.0, threading.Lock(), threading.Event()
         self._patience, self._in_a_row = patience, 0
+        self._speaks, self._silent_until = speaks, 0.0
 
     def record(self, outcome: Outcome) -> None:
         """Stop the work after too many files in a row to which no whole answer came."""
         self._in_a_row = self._in_a_row + 1 if outcome.status == "failed" else 0
         if self._in_a_row >= self._patience:
             self.stop.set()
+
+    def say(self, file: RemoteFile, reason: str, wait: float) -> None:
+        """Print a line about a try that failed, and of many at a time one."""
+        with self._lock:
+            if not self._speaks or time.monotonic() < self._silent_until:
+                return
+            self._silent_until = time.monotonic() + _SECONDS_BETWEEN_LINES
+        tqdm.write(f"lux: {file.url}: {reason}; next try in {wait:.0f} s", file=sys.stderr)
 
     def close_for(self, seconds: float) -> None:
         with self._lock:
@@ -154,7 +175,7 @@ def fetch_files(
         paths from its folder. See `lux.datasets.manifest`.
     transfer : TransferOptions, optional
     progress : bool
-        Show rate and time left on stderr where that is a terminal.
+        Show rate and time left on stderr where that is a terminal, and a line about a try that failed.
     description : str
         Name of the progress line.
     total_bytes : int, optional
@@ -171,7 +192,7 @@ def fetch_files(
         If the disk is full or not writable. What has arrived stays, and another run continues.
     """
     transfer = transfer or TransferOptions()
-    gate = _Gate(_MAX_FAILURES_IN_A_ROW * transfer.connections)
+    gate = _Gate(_MAX_FAILURES_IN_A_ROW * transfer.connections, speaks=progress)
     known = read_manifest(manifest)
     by_bytes = total_bytes is not None
     total, unit = (total_bytes, "B") if by_bytes else (len(files), "file")
@@ -226,15 +247,18 @@ def _obtain(file: RemoteFile, entry: dict, transfer: TransferOptions, gate: _Gat
             if error.wait is not None:
                 gate.close_for(min(error.wait, transfer.max_wait))
             if tries < transfer.attempts:
-                wait = min(transfer.max_wait, transfer.first_wait * 2 ** (tries - 1))
-                gate.stop.wait(wait * (0.5 + jitter.random()))
+                longest = min(transfer.max_wait, transfer.first_wait * 2 ** (tries - 1))
+                wait = longest * (0.5 + jitter.random())
+                gate.say(file, reason, wait)
+                gate.stop.wait(wait)
     return Outcome(file, "failed", reason)
 
 
 def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
     """Return the outcome of a file that is in its place, or None if it is not, or was altered there and is no good.
 
-    What the manifest does not list was put there by somebody else: it is used or refused, and never removed.
+    What the manifest does not list was put there by somebody else: it is used or refused. Nothing is removed: a file
+    that took the place of a fetched one and is no good is set aside as ``.unusable``.
     """
     if not file.path.is_file():
         return None
@@ -243,12 +267,11 @@ def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
     if entry.get("size") == size:
         return Outcome(file, "kept", size=size, sha256=entry["sha256"])
     try:
-        if file.validate is not None:
-            file.validate(file.path)
+        file.check(file.path)
     except ValueError as error:
         if not entry:
             return Outcome(file, "refused", f"{file.path}, which was not fetched, is kept and of no use here: {error}")
-        file.path.unlink()
+        os.replace(file.path, file.path.with_name(f"{file.path.name}.unusable"))
         return None
     return Outcome(file, "kept", size=size, sha256=file_sha256(file.path))
 
@@ -272,8 +295,7 @@ def _fetch_once(file: RemoteFile, transfer: TransferOptions, gate: _Gate, count:
 def _accepted(file: RemoteFile, part: Path, tag: Path) -> Outcome:
     """Look at a complete file and give it its name."""
     try:
-        if file.validate is not None:
-            file.validate(part)
+        file.check(part)
     except ValueError as error:
         raise TryAgainError(str(error), content=True) from error
     size, digest = part.stat().st_size, file_sha256(part)

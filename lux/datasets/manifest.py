@@ -4,9 +4,12 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+_SHA1_LINE = re.compile(r"(?P<sum>[0-9a-fA-F]{40})\s+\*?(?P<name>.+)")
 
 
 def read_manifest(manifest: str | os.PathLike) -> dict[str, dict]:
@@ -42,5 +45,31 @@ def add_entry(log: BinaryIO, *, name: str, url: str, size: int, sha256: str) -> 
 
 def file_sha256(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits."""
+    return _digest(path, "sha256")
+
+
+def file_sha1(path: str | os.PathLike) -> str:
+    """Return the SHA-1 of a file, 40 hexadecimal digits: what the archive of SDSS lists, good against damage alone."""
+    return _digest(path, "sha1")
+
+
+def read_sha1sums(path: str | os.PathLike) -> dict[str, str]:
+    """Return the SHA-1 of each file, by name without folders, of a list that ``sha1sum`` wrote.
+
+    Raises
+    ------
+    ValueError
+        If a line is something else, such as that of a page in its place.
+    """
+    sums = {}
+    for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
+        match = _SHA1_LINE.fullmatch(line.strip())
+        if match is None:
+            raise ValueError(f"{Path(path).name} is no list of SHA-1 checksums: {line[:60]!r}")
+        sums[match["name"].rpartition("/")[2]] = match["sum"].lower()
+    return sums
+
+
+def _digest(path: str | os.PathLike, algorithm: str) -> str:
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest()

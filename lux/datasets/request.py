@@ -6,14 +6,16 @@ import hashlib
 import json
 import os
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lux.datasets.aspcap import read_aspcap_star, require_spectrum
 from lux.datasets.assembly import READER_VERSION
-from lux.datasets.catalogues import APOGEE_COLUMNS, GALAH_COLUMNS, check_columns, galah_label_columns
-from lux.datasets.crossmatch import check_selection, cut_names, is_place, needed_labels
+from lux.datasets.catalogues import APOGEE_COLUMNS, GALAH_COLUMNS, check_columns, check_galah_labels
+from lux.datasets.crossmatch import check_selection, cut_names, is_place
 from lux.datasets.fetch import RemoteFile
+from lux.datasets.manifest import read_sha1sums
 from lux.storage import cache_dir
 
 DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
@@ -22,6 +24,8 @@ DEFAULT_STARS = 5000
 _SDSS_URL, _SDSS_VARIABLE = "https://data.sdss.org/sas", "LUX_SDSS_URL"
 _GALAH_URL, _GALAH_VARIABLE = "https://cloud.datacentral.org.au/teamdata/GALAH/public/GALAH_DR3", "LUX_GALAH_URL"
 _ASPCAP = "dr17/apogee/spectro/aspcap/dr17/synspec_rev1"
+# As the archive's own list gives it.
+_APOGEE_SHA1 = "7aa2f381de0e8e246f9833cc7da540ef45096702"
 APOGEE_FILE, GALAH_FILE = "allStar-dr17-synspec_rev1.fits", "GALAH_DR3_main_allstar_v2.fits"
 # Replaced by the folder that the environment names when a request is made.
 _DEFAULT_CACHE: Any = None
@@ -36,11 +40,14 @@ class Request:
     n_stars : int
         Most stars.
     labels : sequence of str
-        Of GALAH: "teff" (K), "logg", "fe_h", "alpha_fe", or an element's such as "eu_fe" or "ba_fe" (dex).
+        Of GALAH: "teff" (K), "logg", "fe_h", "alpha_fe", or an element's such as "eu_fe" or "ba_fe" (dex). Any other
+        is refused before a file is looked at.
     selection : {"careful", "published"}
         See `lux.datasets.crossmatch`.
     complete : bool
         In the careful selection, only stars with all labels; else labels may be missing (NaN).
+    max_disagreement : float, optional
+        Leave out stars in whose Teff or [Fe/H] the surveys differ by more than this many errors; by default none.
     cache : str or path, optional
         Folder for everything fetched; "apogee-galah" in `lux.storage.cache_dir` by default.
     sdss_url, galah_url : str, optional
@@ -52,6 +59,7 @@ class Request:
     labels: tuple[str, ...] = DEFAULT_LABELS
     selection: str = "careful"
     complete: bool = True
+    max_disagreement: float | None = None
     cache: Path = _DEFAULT_CACHE
     sdss_url: str | None = None
     galah_url: str | None = None
@@ -61,14 +69,17 @@ class Request:
         object.__setattr__(self, "cache", Path(self.cache) if self.cache else cache_dir() / "apogee-galah")
         if not self.labels or len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels must be given and differ, got {', '.join(self.labels) or 'none'}")
+        check_galah_labels(self.labels)
         if self.n_stars < 1:
             raise ValueError(f"n_stars must be at least 1, got {self.n_stars}")
+        if self.max_disagreement is not None and not self.max_disagreement > 0:
+            raise ValueError(f"max_disagreement must be positive, got {self.max_disagreement}")
         check_selection(self.selection)
 
     @property
     def survey_path(self) -> Path:
         """Where the assembled survey is kept: another place for every other set of stars, labels and cuts."""
-        cuts = cut_names(self.labels, self.selection, complete=self.complete)
+        cuts = cut_names(self.labels, self.selection, complete=self.complete, max_disagreement=self.max_disagreement)
         wanted = [READER_VERSION, self.n_stars, self.labels, cuts]
         key = hashlib.blake2b(json.dumps(wanted).encode(), digest_size=6).hexdigest()
         return self.cache / f"survey-{self.selection}-{self.n_stars}-{key}.h5"
@@ -79,27 +90,35 @@ class Request:
         return self.cache / "manifest.jsonl"
 
     def catalogues(self) -> dict[str, RemoteFile]:
-        """Return the two catalogues, "apogee" and "galah"."""
-        galah = GALAH_COLUMNS | galah_label_columns(needed_labels(self.labels, self.selection))
-        places = {
-            "apogee": (f"{self._sdss}/{_ASPCAP}/{APOGEE_FILE}", APOGEE_COLUMNS),
-            "galah": (f"{self._galah}/{GALAH_FILE}", galah),
-        }
+        """Return the two catalogues, "apogee" and "galah".
+
+        Columns of labels are not among what a catalogue must have to be accepted: a file that lacks one is whole.
+        """
+        apogee, galah = (functools.partial(check_columns, columns=each) for each in (APOGEE_COLUMNS, GALAH_COLUMNS))
+        sha1 = _APOGEE_SHA1 if self._sdss == _SDSS_URL else ""
         return {
-            name: RemoteFile(
-                url, self.cache / url.rpartition("/")[2], functools.partial(check_columns, columns=columns)
-            )
-            for name, (url, columns) in places.items()
+            "apogee": RemoteFile(f"{self._sdss}/{_ASPCAP}/{APOGEE_FILE}", self.cache / APOGEE_FILE, apogee, sha1),
+            "galah": RemoteFile(f"{self._galah}/{GALAH_FILE}", self.cache / GALAH_FILE, galah),
         }
 
-    def spectrum(self, telescope: str, field: str, star: str) -> RemoteFile:
+    def checksums(self, telescope: str, field: str) -> RemoteFile:
+        """Return the archive's list of the SHA-1 of all spectra of a field by a telescope."""
+        run = "synspec_rev1" if telescope == "lco25m" else "synspec"
+        return self._in_folder(telescope, field, f"dr17_{run}_{telescope}_{field}.sha1sum", read_sha1sums)
+
+    def spectrum(self, telescope: str, field: str, star: str, sha1: str = "") -> RemoteFile:
         """Return the ``aspcapStar`` file of a star; ValueError if the catalogue gives no usable place."""
         if not is_place(telescope, field, star):
             raise ValueError(f"no file can be named after telescope {telescope!r}, field {field!r}, star {star!r}")
-        name = f"aspcapStar-dr17-{star}.fits"
+        name = spectrum_name(star)
+        check = functools.partial(_check_spectrum, name=name, star_id=star)
+        return self._in_folder(telescope, field, name, check, sha1)
+
+    def _in_folder(
+        self, telescope: str, field: str, name: str, check: Callable[[Path], object], sha1: str = ""
+    ) -> RemoteFile:
         url = f"{self._sdss}/{_ASPCAP}/{urllib.parse.quote(f'{telescope}/{field}/{name}')}"
-        path = self.cache / "spectra" / telescope / field / name
-        return RemoteFile(url, path, functools.partial(_check_spectrum, name=name, star_id=star))
+        return RemoteFile(url, self.cache / "spectra" / telescope / field / name, check, sha1)
 
     @property
     def _sdss(self) -> str:
@@ -108,6 +127,11 @@ class Request:
     @property
     def _galah(self) -> str:
         return (self.galah_url or os.environ.get(_GALAH_VARIABLE) or _GALAH_URL).rstrip("/")
+
+
+def spectrum_name(star: str) -> str:
+    """Return what the archive calls the file of a star."""
+    return f"aspcapStar-dr17-{star}.fits"
 
 
 def _check_spectrum(path: Path, name: str, star_id: str) -> None:
