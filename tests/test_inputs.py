@@ -113,3 +113,30 @@ def test_one_line_is_a_number_or_a_quantity_as_well(stars, lines):
     train, test = stars.split(0.3)
     report = lux.audit(FluxRegression.pls(10).fit(train), train, test, "eu_fe", lines)
     assert report.own_lines == pytest.approx((15448.4,), rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("eu_fe",), "teff, logg, fe_h, alpha_fe are not among the labels"),
+        (("teff", "logg", "fe_h", "eu_fe"), "alpha_fe is not among the labels"),
+        (("teff", "logg", "fe_h", "alpha_fe", "eu_fe"), None),
+    ],
+)
+def test_what_labels_that_are_not_given_leave_open_is_said(stars, names, said):
+    report = audited(stars.select_labels(names))
+    assert report.verdict == "known"
+    assert (said in report.reason) if said else ("among the labels" not in report.reason)
+
+
+def test_few_stars_are_audited_wherever_they_are_divided_and_fewer_are_not(stars):
+    """Thirty test stars of 150 are enough for the model; the flux of all 150 is read."""
+    few = stars[:150]
+    assert audited(few, 0.2).evidence
+    for survey, fraction, said in (
+        (few, 0.1, "20 are needed: hold out at least 13% of"),
+        (few[:90], 0.3, "100"),
+    ):
+        report = audited(survey, fraction)
+        assert report.verdict == "undecided"
+        assert said in report.reason

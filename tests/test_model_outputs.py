@@ -1,43 +1,176 @@
-"""A model is asked for the same stars twice, and once with one label's catalogue values shuffled."""
+"""Whatever a user calls a model can be audited, or is refused in a sentence: what came, what was expected."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from astropy.table import Table
+from linear_truth import linear_survey
+from sklearn.linear_model import Ridge
 
 import lux
+from lux.auditing import AuditSettings
 from lux.auditing.model_outputs import interrogate
+from lux.models.baselines import FluxRegression
+from lux.models.prediction import Prediction, StoredPrediction
+
+LABEL = "label_1"
 
 
-class PassThrough:
-    """Passes the catalogue's first label through and predicts a constant for the others."""
+@pytest.fixture(scope="module")
+def divided():
+    return linear_survey(n_stars=200, n_pixels=60, masked=0).split(0.3)
 
-    def __init__(self, constant=1.0):
-        self.constant = constant
+
+@pytest.fixture(scope="module")
+def ridge(divided):
+    train, _ = divided
+    return Ridge().fit(train.flux, train.labels)
+
+
+class Tensor:
+    """What a tensor that carries a gradient does: it gives its numbers once it is detached and on the processor."""
+
+    def __init__(self, values, detached=False):
+        self.values, self.detached = values, detached
+
+    def detach(self):
+        return Tensor(self.values, detached=True)
+
+    def cpu(self):
+        return self
+
+    def __array__(self, dtype=None, copy=None):
+        if not self.detached:
+            raise RuntimeError("call detach() first")
+        return np.asarray(self.values, dtype)
+
+
+class Frame(dict):
+    """As much of a data frame as is read of it: columns by name, which are an index and no list."""
+
+    @property
+    def columns(self):
+        return np.array(list(self), object)
+
+
+class Answer:
+    """A model with ``predict_labels`` that gives what it is told to make of the right labels."""
+
+    def __init__(self, ridge, form):
+        self.ridge, self.form = ridge, form
 
     def predict_labels(self, survey):
-        labels = np.full(survey.labels.shape, self.constant)
-        labels[:, 0] = np.nan_to_num(survey.labels[:, 0])
-        return lux.Prediction(survey.label_names, labels, np.zeros_like(labels))
+        return self.form(self.ridge.predict(survey.flux), survey)
 
 
-def test_only_the_label_in_question_is_shuffled(surveys):
-    test = surveys[1]
-    first, second = (interrogate(PassThrough(), test, f"label_{number}", seed=0) for number in (0, 1))
-    assert not np.allclose(first.shuffled, first.predicted)
-    np.testing.assert_array_equal(np.sort(first.shuffled), np.sort(first.predicted))
-    np.testing.assert_array_equal(first.repeated, first.predicted)
-    np.testing.assert_array_equal(second.shuffled, second.predicted)
-    assert first.others.shape == (test.n_stars, 3)
-    assert first.gradient is None
+def of_names(names):
+    return lambda labels, survey: Prediction(names, labels, labels)
 
 
-def test_a_gradient_is_that_of_the_label_over_the_stars_that_have_it(surveys, model):
-    test = surveys[1]
-    outputs = interrogate(model, test, "label_2", seed=0)
-    present = test[~np.isnan(test.label("label_2"))]
-    np.testing.assert_allclose(outputs.gradient, model.label_jacobian(present)[2])
-    np.testing.assert_allclose(outputs.predicted, model.predict_labels(test).label("label_2"))
+FORMS = {
+    "array of the label": lambda labels, survey: labels[:, 1],
+    "array of the label as a column": lambda labels, survey: labels[:, [1]],
+    "array of all labels": lambda labels, survey: labels,
+    "single precision": lambda labels, survey: labels.astype(np.float32),
+    "array of JAX": lambda labels, survey: jnp.asarray(labels),
+    "tensor": lambda labels, survey: Tensor(labels),
+    "list": lambda labels, survey: labels.tolist(),
+    "labels and errors": lambda labels, survey: (labels, np.ones_like(labels)),
+    "mapping": lambda labels, survey: {LABEL: labels[:, 1]},
+    "mapping in another order": lambda labels, survey: {"label_2": labels[:, 2], LABEL: labels[:, 1]},
+    "table": lambda labels, survey: Table(labels, names=survey.label_names),
+    "table of other columns too": lambda labels, survey: Table({"field": ["a"] * len(labels), LABEL: labels[:, 1]}),
+    "data frame": lambda labels, survey: Frame({LABEL: labels[:, 1]}),
+    "names as an array": lambda labels, survey: of_names(np.array(survey.label_names))(labels, survey),
+    "names in capitals": of_names(("LABEL_0", "LABEL_1", "Label 2")),
+}
 
 
-def test_a_prediction_that_is_not_finite_is_refused(surveys):
-    with pytest.raises(ValueError, match="prediction of label_1 for star star-"):
-        interrogate(PassThrough(np.nan), surveys[1], "label_1", seed=0)
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_labels_of_every_form_are_read(divided, ridge, form):
+    _, test = divided
+    outputs = interrogate(Answer(ridge, form), test, LABEL, seed=0)
+    np.testing.assert_allclose(outputs.predicted, ridge.predict(test.flux)[:, 1], rtol=1e-5)
+
+
+MODELS = {
+    "estimator": lambda ridge: ridge,
+    "function of the flux": lambda ridge: lambda flux: ridge.predict(flux),
+    "function of flux and errors": lambda ridge: lambda flux, ivar: ridge.predict(np.where(ivar > 0, flux, 1)),
+    "function with an option": lambda ridge: lambda flux, scale=1.0: ridge.predict(flux) * scale,
+}
+
+
+@pytest.mark.parametrize("made", MODELS.values(), ids=MODELS)
+def test_estimators_and_functions_are_models(divided, ridge, made):
+    _, test = divided
+    outputs = interrogate(made(ridge), test, LABEL, seed=0)
+    np.testing.assert_allclose(outputs.predicted, ridge.predict(test.flux)[:, 1], rtol=1e-5)
+
+
+def test_predictions_alone_are_a_model_and_are_joined_by_the_id_of_the_star(divided, ridge):
+    _, test = divided
+    labels = ridge.predict(test.flux)
+    order = np.random.default_rng(0).permutation(test.n_stars)
+    table = Table({"star_id": test.star_id, LABEL: labels[:, 1]})[order]
+    for model in (labels, labels[:, 1], {LABEL: labels[:, 1]}, table, of_names(test.label_names)(labels, test)):
+        np.testing.assert_allclose(interrogate(model, test, LABEL, seed=0).predicted, labels[:, 1])
+
+
+@pytest.fixture(scope="module")
+def europium():
+    survey = lux.load("synthetic", n_stars=600, seed=3, wavelength_range=(15400, 15500))
+    train, test = survey.split(0.3)
+    return FluxRegression(Ridge(alpha=10.0)).fit(train), train, test
+
+
+def test_an_audit_says_the_same_of_a_model_in_every_form(europium):
+    model, train, test = europium
+    labels = model.predict_labels(test).labels
+    kinds = {"own": model, "function": lambda flux, ivar: model.predict_labels(test.replace(flux=flux, ivar=ivar))}
+    kinds |= {"array": labels, "stored": StoredPrediction(model.predict_labels(test))}
+    reports = {name: str(lux.audit(kind, train, test, "eu_fe")) for name, kind in kinds.items()}
+    assert len(set(reports.values())) == 1
+
+
+def test_a_guess_of_one_label_alone_is_no_use_of_it(europium):
+    """Without predictions of the other labels, what the flux gives of them takes their place."""
+    model, train, test = europium
+    guess = model.predict_labels(test).label("eu_fe")
+    correlated = np.corrcoef(guess, test.label("eu_fe"))[0, 1]
+    report = lux.audit(guess, train, test, "eu_fe")
+    assert correlated * np.sqrt(test.n_stars) > 5
+    assert report.verdict == "guessed"
+    assert report.model_use.answer != "yes"
+
+
+WRONG = {
+    "half of the stars": (lambda labels, survey: labels[::2], r"shape \(30, 3\) for 60 test stars; expected \(60,\)"),
+    "two of three labels": (lambda labels, survey: labels[:, :2], r"ndarray with labels of shape \(60, 2\)"),
+    "the estimator itself": (
+        lambda labels, survey: Ridge(),
+        "gave Ridge, which holds no labels: expected",
+    ),
+    "nothing": (lambda labels, survey: None, r"gave NoneType of shape \(\); expected one or two"),
+    "text": (lambda labels, survey: "guessed", "gave str, which holds no labels"),
+    "another label": (lambda labels, survey: {"teff": labels[:, 0]}, f"predicts teff and not {LABEL}"),
+    "three dimensions": (lambda labels, survey: labels[None], r"ndarray of shape \(1, 60, 3\); expected one or two"),
+    "a label that is not finite": (lambda labels, survey: labels * np.nan, f"prediction of {LABEL} for star star-"),
+    "no such stars": (lambda labels, survey: {"star_id": ["x"], LABEL: [1.0]}, "60 of 60 test stars are not in the"),
+    "a star twice": (lambda labels, survey: {"star_id": ["x", "x"], LABEL: [1.0, 2.0]}, "names 1 stars again"),
+    "no column of numbers": (lambda labels, survey: {"name": ["x"]}, r"gave dict with labels of shape \(0, 0\)"),
+}
+
+
+@pytest.mark.parametrize(("form", "message"), WRONG.values(), ids=WRONG)
+def test_what_cannot_be_read_as_labels_is_refused_with_what_came(divided, ridge, form, message):
+    _, test = divided
+    with pytest.raises(ValueError, match=message):
+        interrogate(Answer(ridge, form), test, LABEL, seed=0)
+
+
+def test_a_model_that_cannot_be_asked_is_found_before_anything_is_measured(divided, monkeypatch):
+    monkeypatch.setattr("lux.auditing.measurements.measure", lambda *arguments: pytest.fail("measured"))
+    train, test = divided
+    with pytest.raises(ValueError, match="gave object, which holds no labels"):
+        lux.audit(object(), train, test, LABEL, (), settings=AuditSettings())

@@ -14,10 +14,11 @@ OWN, STRONG, ANY = Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE
 GROWTH, CLOSER, CANARY = Kind.LEAK_GROWTH, Kind.CLOSER_THAN_NOISE, Kind.LABEL_CANARY
 
 
-def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0):
+def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, left=0.8):
     """Return the judgment where some kinds of evidence are significant and the others are not."""
     evidence = {name: Evidence(name, "?", 0.0, 0.0, 1.0, 1e-6 if name in significant else 0.5) for name in Kind}
     growth = 5.0 if GROWTH in significant else 0.0
+    evidence[CLOSER] = dataclasses.replace(evidence[CLOSER], statistic=left)
     evidence[GROWTH] = dataclasses.replace(evidence[GROWTH], statistic=growth, needed=needed)
     return judge(kind, evidence, sensitivity, AuditSettings())
 
@@ -53,9 +54,21 @@ def test_a_parameter_is_known_from_anywhere_and_a_dense_element_is_never_guessed
 
 def test_closer_than_the_errors_is_a_leak_only_if_the_errors_are_believable():
     overstated = dataclasses.replace(SENSITIVE, mean_square=0.5)
-    assert judged(CLOSER, needed=math.inf).verdict == "leaked"
+    assert judged(CLOSER, GROWTH).verdict == "leaked"
     assert judged(CLOSER, needed=math.inf, sensitivity=overstated).verdict == "guessed"
     assert judged(CLOSER, GROWTH, sensitivity=overstated).verdict == "guessed"
+
+
+def test_errors_that_are_alike_do_not_tell_a_leak_from_their_being_overstated():
+    """At lines of its own the label is known by either; elsewhere nothing tells, unless it is beyond belief."""
+    known = judged(CLOSER, OWN, needed=math.inf)
+    assert known.verdict == "known"
+    for judgment in (known, judged(CLOSER, STRONG, needed=math.inf), judged(CLOSER, needed=math.inf)):
+        assert "they are overstated, or they leak" in judgment.reason
+    assert judged(CLOSER, STRONG, needed=math.inf).verdict == "undecided"
+    assert judged(CLOSER, STRONG, needed=math.inf, left=0.4).verdict == "leaked"
+    assert judged(CLOSER, OWN, needed=math.inf, left=0.4).verdict == "leaked"
+    assert judged(CLOSER, STRONG, needed=3.0, left=0.4).verdict == "proxy", "errors that differ tell"
 
 
 def test_a_guess_needs_power_and_scatter_to_be_explained():

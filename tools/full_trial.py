@@ -24,7 +24,7 @@ from lux.storage import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "book" / "lux_pages" / "full_trial.json"
-FIRST_SEED = 910_000
+FIRST_SEED = 920_000
 LARGEST = 12_000
 
 

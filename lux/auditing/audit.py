@@ -12,7 +12,7 @@ from lux.auditing import inputs, measurements
 from lux.auditing.evidence import Kind, collect, model_use, sensitivity
 from lux.auditing.label_lines import default_lines, label_kind
 from lux.auditing.limits import detection_limits
-from lux.auditing.model_outputs import LabelModel, interrogate
+from lux.auditing.model_outputs import LabelModel, ModelOutputs, interrogate
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
 from lux.auditing.verdict import judge
@@ -34,8 +34,12 @@ def audit(
 
     Parameters
     ----------
-    model : object with ``predict_labels(survey)``
-        Fitted. Where it has ``label_jacobian(survey)``, its gradient at the own lines is added to the evidence.
+    model : object, function or array
+        Fitted: an object with ``predict_labels(survey)``, a scikit-learn estimator or other object with
+        ``predict(flux)``, a function of flux (T, D) or of flux and ivar; or the predictions of the test stars alone, in
+        their order or with a column ``star_id``. Predictions are an array (T,) of the label, one (T, M) of the survey's
+        labels, a mapping, table or data frame with their names as columns, or a `lux.Prediction`. Where the model has
+        ``label_jacobian(survey)``, its gradient at the own lines is added to the evidence.
     train, test : Survey
         On one grid; the flux of both is read, the model predicts the test stars.
     label : str
@@ -62,7 +66,8 @@ def audit(
     ------
     ValueError
         If the label is unknown, missing in every star or constant, the grids differ, an own line is off the grid, lines
-        are not given where the line list does not reach, a prediction is not finite, a test star was trained on, a
+        are not given where the line list does not reach, the model gives nothing that can be read as labels of the test
+        stars, a prediction is not finite, a test star was trained on, a
         label or flux holds values that stand for missing ones, or spectra are not normalized.
 
     Warns
@@ -89,11 +94,13 @@ def audit_models(
     inputs.check_label(train, test, label)
     lines = default_lines(train, label, settings.max_own_lines) if own_lines is None else _wavelengths(own_lines)
     measurements.locate(test.wavelength, lines, resolution)
-    n_test = int(np.sum(~np.isnan(test.label(label))))
+    n_train, n_test = (int(np.sum(~np.isnan(survey.label(label)))) for survey in (train, test))
     report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
-    if n_test < settings.min_test_stars:
-        reason = f"only {n_test} test stars have the label; {settings.min_test_stars} are needed"
-        return {name: report("undecided", reason, stars_needed=settings.min_test_stars) for name in models}
+    if too_few := _too_few(n_train + n_test, n_test, settings):
+        needed = settings.min_stars if n_train + n_test < settings.min_stars else None
+        return {name: report("undecided", too_few, stars_needed=needed) for name in models}
+    # Before anything is measured, so that a model that cannot be asked is found at once.
+    outputs = {name: interrogate(model, test, label, seed) for name, model in models.items()}
     stars = inputs.joined(train, test, settings)
     measured = measurements.measure(stars, label, lines, seed, resolution, settings)
     reach, kind = (
@@ -102,25 +109,24 @@ def audit_models(
     )
     in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
 
-    def judged(model: LabelModel) -> Report:
-        outputs = interrogate(model, test, label, seed)
-        evidence = collect(measured, outputs)
+    def judged(said: ModelOutputs) -> Report:
+        evidence = collect(measured, said)
         verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
         return report(
             verdict,
-            reason,
+            reason + inputs.what_is_missing(train.label_names, label, verdict),
             tuple(evidence.values()),
             reach.n_stars,
             own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
             strongest=float(test.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
             stars_needed=stars_needed,
-            model_use=model_use(measured, outputs, evidence[Kind.MODEL_USE], reach, verdict == "leaked"),
+            model_use=model_use(measured, said, evidence[Kind.MODEL_USE], reach, verdict == "leaked"),
             limits=detection_limits(measured, evidence, reach, resolution, in_dex),
             wavelength=train.wavelength,
             significance=measured.lines,
         )
 
-    return {name: judged(model) for name, model in models.items()}
+    return {name: judged(said) for name, said in outputs.items()}
 
 
 def audit_all(
@@ -139,6 +145,19 @@ def audit_all(
         except ValueError as error:
             reports[label] = Report(label, "undecided", str(error), settings=settings)
     return reports
+
+
+def _too_few(n_stars: int, n_test: int, settings: AuditSettings) -> str:
+    """Return why so many stars with the label, and so many of them in the test, are too few; empty if they are not."""
+    if n_stars < settings.min_stars:
+        return f"only {n_stars} stars have the label; {settings.min_stars} are needed"
+    if n_test < settings.min_test_stars:
+        share = settings.min_test_stars / n_stars
+        return (
+            f"only {n_test} test stars have the label; {settings.min_test_stars} are needed: hold out at least "
+            f"{share:.0%} of the {n_stars} stars that have it"
+        )
+    return ""
 
 
 def _wavelengths(own_lines: ArrayLike | Quantity) -> tuple[float, ...]:

@@ -250,7 +250,10 @@ def _own_parts(measured: Measured, outputs: ModelOutputs) -> tuple[np.ndarray, n
     """Return what other predictions leave of the prediction and the label, (T,) each, and the degrees of freedom."""
     present = ~np.isnan(outputs.catalogue)
     predicted, catalogue = outputs.predicted[present], outputs.catalogue[present]
-    basis = measurements.label_basis(outputs.others[present], measured.design.settings.stars_per_term)
+    # Of a model of one label, the others are what the flux gives of them; the test stars are the last.
+    given = np.linalg.qr(measured.design.others[-len(predicted) :])[0]
+    others, settings = outputs.others[present], measured.design.settings
+    basis = measurements.label_basis(others, settings.stars_per_term) if others.shape[1] else given
     residual, label = measurements.partial_out(predicted, basis), measurements.partial_out(catalogue, basis)
     # What rounding leaves of a prediction that is constant, or that the others determine, is no prediction.
     independent = np.std(residual) > 1e-6 * np.std(predicted) + 1e-12 * np.max(np.abs(predicted))

@@ -4,12 +4,13 @@ What users have is refused where an answer would mislead, and otherwise brought 
 """
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 from lux.auditing.settings import AuditSettings
 from lux.statistics import robust_std
-from lux.survey import Survey
+from lux.survey import Survey, plain_name
 
 _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one.
@@ -17,6 +18,13 @@ _SENTINEL_DISTANCE = 20.0
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
 _LEVEL_SCATTER, _CONTRAST_SCATTER = 0.1, 0.3
 _N_LEVEL_PIXELS = 500
+# What most labels of stars depend on, each by the names that stand for it: a label that is not given takes its part.
+_SHARED_CAUSES = (
+    ("teff",),
+    ("logg",),
+    ("fe_h", "m_h"),
+    ("alpha_fe", "alpha_m", "mg_fe", "mg_h", "alpha_h", "si_fe", "ca_fe", "o_fe", "ti_fe"),
+)
 # Fewer labels may agree by chance.
 _MIN_REPEATED_LABELS = 3
 
@@ -32,6 +40,19 @@ def check_label(train: Survey, test: Survey, label: str) -> None:
             raise ValueError(f"label {label!r} is missing in every star of the {name} survey; nothing can be audited")
         if np.all(present == present[0]):
             raise ValueError(f"label {label!r} is {present[0]} in every star of the {name} survey; it has no variance")
+
+
+def what_is_missing(names: Sequence[str], label: str, verdict: str) -> str:
+    """Return what the labels of a survey cannot tell for want of others, as the end of a reason; empty if nothing."""
+    given = {plain_name(name) for name in (*names, label)}
+    missing = [choices[0] for choices in _SHARED_CAUSES if not given & set(choices)]
+    if verdict not in ("known", "proxy") or not missing:
+        return ""
+    verb, pronoun = ("is", "it") if len(missing) == 1 else ("are", "them")
+    return (
+        f"; {', '.join(missing)} {verb} not among the labels, and what the flux says of {pronoun} is not told apart "
+        f"from what it says of {label}"
+    )
 
 
 def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:

@@ -350,6 +350,8 @@ def label_basis(labels: np.ndarray, stars_per_term: int) -> np.ndarray:
     few stars only as many terms are used as leave `stars_per_term` stars for each, or twice as many for splines: the
     labels with their squares and products, with their squares, or alone.
     """
+    if labels.shape[1] == 0:
+        return np.full((len(labels), 1), len(labels) ** -0.5)
     scaled, quadratic = standardize(labels), quadratic_terms(labels)
     rows, columns = np.triu_indices(labels.shape[1])
     products = quadratic[:, labels.shape[1] :][:, rows != columns]

@@ -1,19 +1,21 @@
-"""What the audited model does with the test stars: it predicts them, again, and with the label's values shuffled."""
+"""What the audited model does with the test stars: it predicts them, again, and with the label's values shuffled.
+
+A model may be anything that gives labels for spectra; what it returns is brought into one form here.
+"""
 
 import dataclasses
-from typing import Protocol
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from lux.models.prediction import Prediction
-from lux.survey import Survey
+from lux.survey import Survey, plain_name
 
-
-class LabelModel(Protocol):
-    """A fitted model that can be audited; it may have ``label_jacobian(survey)`` as well, (M, D)."""
-
-    def predict_labels(self, survey: Survey) -> Prediction:
-        """Return the labels of the stars of a survey."""
+# An object with ``predict_labels(survey)``, one with ``predict(flux)``, a function of the flux, or the predictions.
+LabelModel = Any
+_ID_COLUMN = "star_id"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,15 +50,18 @@ def interrogate(model: LabelModel, test: Survey, label: str, seed: int) -> Model
     Raises
     ------
     ValueError
-        If a prediction of the label is not finite.
+        If the model is nothing that predicts, what it returns cannot be read as labels of the stars, the label is not
+        among them, or a prediction of it is not finite.
     """
     column = test.label_index(label)
     order = np.random.default_rng(seed).permutation(test.n_stars)
     labels, errors = np.array(test.labels), np.array(test.label_err)
     labels[:, column], errors[:, column] = labels[order, column], errors[order, column]
-    first = model.predict_labels(test)
-    second, third = (model.predict_labels(survey) for survey in (test, test.replace(labels=labels, label_err=errors)))
-    place = list(first.names).index(label)
+    first, second, third = (
+        _as_prediction(_answer(model, survey), survey, label)
+        for survey in (test, test, test.replace(labels=labels, label_err=errors))
+    )
+    place = _place(first, label)
     gradient = None
     if hasattr(model, "label_jacobian"):
         gradient = model.label_jacobian(test[~np.isnan(test.label(label))])[place]
@@ -64,15 +69,111 @@ def interrogate(model: LabelModel, test: Survey, label: str, seed: int) -> Model
         predicted=_column(first, test, label),
         repeated=_column(second, test, label),
         shuffled=_column(third, test, label),
-        others=np.delete(np.asarray(first.labels, float), place, axis=1),
+        others=np.delete(first.labels, place, axis=1),
         catalogue=test.label(label),
         gradient=gradient,
     )
 
 
+def _answer(model: LabelModel, survey: Survey) -> Any:
+    """Return what a model of any kind says of the stars of a survey, as it says it."""
+    if hasattr(model, "predict_labels"):
+        return model.predict_labels(survey)
+    if hasattr(model, "predict"):
+        return model.predict(survey.flux)
+    if not callable(model):
+        return model
+    return model(survey.flux, survey.ivar) if _takes_ivar(model) else model(survey.flux)
+
+
+def _takes_ivar(function: Callable[..., Any]) -> bool:
+    """Return whether a function asks for a second argument."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return False
+    return sum(each.default is each.empty and each.kind in (0, 1) for each in parameters) > 1
+
+
+def _as_prediction(value: Any, survey: Survey, label: str) -> Prediction:
+    """Return what a model said as labels (N, M) with their names; ValueError, with what came, if it cannot be read."""
+    if isinstance(value, tuple) and len(value) == 2:
+        # Labels and their errors.
+        value = value[0]
+    if hasattr(value, "names") and hasattr(value, "labels"):
+        names, labels = [str(name) for name in value.names], _numbers(value.labels)
+    elif names := _columns(value):
+        rows = _rows_by_id(value, survey) if _ID_COLUMN in names else slice(None)
+        names = [name for name in names if name != _ID_COLUMN and np.asarray(value[name]).dtype.kind in "fiu"]
+        labels = np.stack([_numbers(value[name])[rows] for name in names], axis=-1) if names else np.empty((0, 0))
+    else:
+        labels = _numbers(value)
+        labels = labels[:, None] if labels.ndim == 1 else labels
+        names = [label] if labels.shape[1:] == (1,) else list(survey.label_names)
+    if labels.shape != (survey.n_stars, len(names)):
+        raise ValueError(
+            f"the model gave {type(value).__name__} with labels of shape {labels.shape} for {survey.n_stars} test "
+            f"stars; expected ({survey.n_stars},) for {label} alone, ({survey.n_stars}, {survey.n_labels}) for "
+            f"{', '.join(survey.label_names)}, or columns with names"
+        )
+    return Prediction(tuple(names), labels, np.full(labels.shape, np.nan))
+
+
+def _numbers(value: Any) -> np.ndarray:
+    """Return labels as an array of numbers; tensors that carry a gradient give it up."""
+    for step in ("detach", "cpu"):
+        value = getattr(value, step)() if hasattr(value, step) else value
+    try:
+        labels = np.asarray(value, float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the model gave {type(value).__name__}, which holds no labels: expected a Prediction, an array, a table "
+            f"or a mapping of label names to arrays ({error})"
+        ) from error
+    if labels.ndim not in (1, 2):
+        raise ValueError(
+            f"the model gave {type(value).__name__} of shape {labels.shape}; expected one or two dimensions of labels"
+        )
+    return labels
+
+
+def _columns(value: Any) -> list[str]:
+    """Return the names of the columns of a mapping or table, none for anything else."""
+    if isinstance(value, Mapping):
+        return [str(name) for name in value]
+    names = getattr(value, "colnames", getattr(value, "columns", getattr(getattr(value, "dtype", None), "names", None)))
+    return [] if names is None else [str(name) for name in names]
+
+
+def _rows_by_id(table: Any, survey: Survey) -> np.ndarray:
+    """Return the row of a table for each star; ValueError if one is missing or stands twice."""
+    ids = np.asarray(table[_ID_COLUMN]).astype(str)
+    found, rows = np.unique(ids, return_index=True)
+    if len(found) < len(ids):
+        raise ValueError(f"the column {_ID_COLUMN!r} of the predictions names {len(ids) - len(found)} stars again")
+    place = np.minimum(np.searchsorted(found, survey.star_id), len(found) - 1)
+    missing = found[place] != survey.star_id
+    if np.any(missing):
+        raise ValueError(
+            f"{np.sum(missing)} of {survey.n_stars} test stars are not in the column {_ID_COLUMN!r} of the "
+            f"predictions, such as {survey.star_id[np.argmax(missing)]}"
+        )
+    return rows[place]
+
+
+def _place(prediction: Prediction, label: str) -> int:
+    """Return the column of a label, whose name may be spelled in another way; ValueError if it is not there."""
+    if label in prediction.names:
+        return prediction.names.index(label)
+    plain = [plain_name(name) for name in prediction.names]
+    if plain.count(plain_name(label)) != 1:
+        raise ValueError(f"the model predicts {', '.join(prediction.names)} and not {label}; nothing can be audited")
+    return plain.index(plain_name(label))
+
+
 def _column(prediction: Prediction, survey: Survey, label: str) -> np.ndarray:
     """Return the prediction (T,) of one label; ValueError if it is not finite."""
-    values = np.asarray(prediction.labels, float)[:, list(prediction.names).index(label)]
+    values = prediction.labels[:, _place(prediction, label)]
     if not np.all(np.isfinite(values)):
         star = survey.star_id[int(np.argmin(np.isfinite(values)))]
         raise ValueError(f"the model's prediction of {label} for star {star} is not finite; nothing can be audited")

@@ -21,8 +21,9 @@ class AuditSettings:
     power, share_to_find : float
         A label is called guessed only if a feature that carries this share of the label's own variance would have been
         found with this probability.
-    min_test_stars : int
-        With fewer test stars that have the label the verdict is "undecided".
+    min_stars, min_test_stars : int
+        With fewer stars that have the label, in all or in the test survey, the verdict is "undecided". The flux of all
+        is read, and the model is asked about the test stars.
     n_surrogates, n_moved_lists : int
         Surrogate labels, and lists of lines moved in wavelength, that give the null distributions.
     min_moved_lists : int
@@ -42,6 +43,8 @@ class AuditSettings:
     share_of_growth : float
         Agreement that grows with the catalogue's error significantly, and by this share of what it would if all of it
         were noise, is a leak.
+    max_overstatement : float
+        Errors that are alike are taken to be overstated by at most this factor.
     quantile_of_lines : float
         Quantile of the largest significance by chance beyond which more than one place is searched for a leak.
     max_places, min_separation : int
@@ -68,7 +71,8 @@ class AuditSettings:
     significance_at_own_lines: float = 0.015
     power: float = 0.95
     share_to_find: float = 0.5
-    min_test_stars: int = 100
+    min_stars: int = 100
+    min_test_stars: int = 20
     n_surrogates: int = 200
     n_moved_lists: int = 2000
     min_moved_lists: int = 200
@@ -80,6 +84,7 @@ class AuditSettings:
     max_leverage: float = 0.9
     own_reach: float = 4.5
     share_of_growth: float = 0.5
+    max_overstatement: float = 1.5
     quantile_of_lines: float = 0.95
     max_places: int = 10
     min_separation: int = 6

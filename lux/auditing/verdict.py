@@ -14,6 +14,11 @@ from scipy import stats
 from lux.auditing.evidence import Evidence, Kind, Sensitivity
 from lux.auditing.settings import AuditSettings
 
+_OVERSTATED = (
+    "the flux predicts the catalogue better than its errors allow: they are overstated, or they leak, and being alike "
+    "do not tell which; errors of each star, or repeated measurements of some, would"
+)
+
 
 class Judgment(NamedTuple):
     """A verdict, the reason for it, and how many stars would decide where they are too few."""
@@ -27,12 +32,24 @@ def judge(
     label_kind: str, evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity, settings: AuditSettings
 ) -> Judgment:
     """Return the verdict on a label of a kind (see `lux.auditing.label_lines.label_kind`) from the evidence."""
-    judgment = _leak(evidence, sensitivity) or _knowledge(label_kind, evidence, sensitivity)
+    judgment = _leak(evidence, sensitivity, settings) or _knowledge(label_kind, evidence, sensitivity)
     judgment = judgment or _guess(evidence[Kind.STRONG_FEATURES], sensitivity, settings)
-    reason = judgment.reason
-    if judgment.verdict in ("known", "proxy") and evidence[Kind.LEAK_GROWTH].needed == np.inf:
+    reason, alike = judgment.reason, evidence[Kind.LEAK_GROWTH].needed == np.inf
+    if alike and judgment.verdict != "leaked" and _closer_than_noise(evidence, sensitivity):
+        known = judgment.verdict == "known"
+        return judgment._replace(reason=f"{reason}; {_OVERSTATED}") if known else Judgment("undecided", _OVERSTATED)
+    if alike and judgment.verdict in ("known", "proxy"):
         reason += "; a leak of the catalogue's errors, which are too alike or the evidence too weak, is not excluded"
     return judgment._replace(reason=reason)
+
+
+def _closer_than_noise(evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity) -> bool:
+    """Return whether the flux predicts the catalogue better than its errors allow, and they leave room for it.
+
+    They do not if the label's scatter about the other labels is smaller than they are: then they are overstated.
+    """
+    room = sensitivity.mean_square > 1 - 2 * sensitivity.mean_square_error
+    return evidence[Kind.CLOSER_THAN_NOISE].significant and room
 
 
 def _significant(evidence: Mapping[Kind, Evidence], *kinds: Kind) -> list[Kind]:
@@ -40,16 +57,17 @@ def _significant(evidence: Mapping[Kind, Evidence], *kinds: Kind) -> list[Kind]:
     return [kind for kind in kinds if kind in evidence and evidence[kind].significant]
 
 
-def _leak(evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity) -> Judgment | None:
+def _leak(evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity, settings: AuditSettings) -> Judgment | None:
     growth = evidence[Kind.LEAK_GROWTH]
     if evidence[Kind.LABEL_CANARY].significant:
         return Judgment("leaked", "the prediction moves when only the test stars' label does")
     if growth.significant and _significant(evidence, Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE):
         return Judgment("leaked", "what the flux says of the label grows with the catalogue's error: it is the error")
-    # Such a prediction betrays a leak, and not errors that the catalogue overstates, if the label's scatter about the
-    # other labels leaves room for the errors, and, where they differ enough, if the agreement grows with them.
-    room = sensitivity.mean_square > 1 - 2 * sensitivity.mean_square_error
-    if evidence[Kind.CLOSER_THAN_NOISE].significant and room and (growth.needed == np.inf or growth.significant):
+    # Such a prediction betrays a leak, and not errors that the catalogue overstates, if the agreement grows with them.
+    # Errors that are alike leave nothing to tell the two apart by, but for how much they would have to be overstated.
+    left = evidence[Kind.CLOSER_THAN_NOISE].statistic
+    beyond_belief = growth.needed == np.inf and left * settings.max_overstatement**2 < 1
+    if _closer_than_noise(evidence, sensitivity) and (growth.significant or beyond_belief):
         return Judgment("leaked", "the flux predicts the catalogue better than errors allow that are not overstated")
     return None
 
