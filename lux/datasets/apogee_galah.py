@@ -200,8 +200,14 @@ def _select_sample(request: Request, *, progress: bool = True, transfer: Transfe
             )
     apogee = read_apogee(files["apogee"].path)
     galah = read_galah(files["galah"].path, needed_labels(request.labels, request.selection))
-    options = {"complete": request.complete, "max_disagreement": request.max_disagreement}
-    sample = select_stars(apogee, galah, request.labels, request.selection, **options)
+    sample = select_stars(
+        apogee,
+        galah,
+        request.labels,
+        request.selection,
+        complete=request.complete,
+        max_disagreement=request.max_disagreement,
+    )
     return sample.take(slice(request.n_stars))
 
 
