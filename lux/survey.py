@@ -9,14 +9,22 @@ import hashlib
 import json
 import os
 import re
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from astropy.units import Quantity, spectral
 from numpy.typing import ArrayLike
 
 from lux.storage import read_survey, write_survey
 
+# Wavelengths (Angstrom) of which the largest is smaller are in another unit: no spectrum of a star is audited there.
+_LEAST_WAVELENGTH = 2000.0
+# Between this and its inverse lies the median of a flux that was divided by something like a continuum.
+_LEAST_FLUX = 1e-6
+# Relative difference of wavelengths that are the same.
+_SAME_WAVELENGTH = 1e-6
 # What `Survey` replaces by the default of the field, so that no field of a survey but the truth is None.
 _DEFAULT: Any = None
 
@@ -28,6 +36,28 @@ _LABEL_TEXT = {
     "m_h": "[M/H]",
     "alpha_fe": "[$\\alpha$/Fe]",
     "alpha_m": "[$\\alpha$/M]",
+}
+
+# Symbols of the chemical elements, in lower case.
+ELEMENTS = tuple(
+    "h he li be b c n o f ne na mg al si p s cl ar k ca sc ti v cr mn fe co ni cu zn ga ge as se br kr rb sr y zr nb "
+    "mo tc ru rh pd ag cd in sn sb te i xe cs ba la ce pr nd pm sm eu gd tb dy ho er tm yb lu hf ta w re os ir pt au "
+    "hg tl pb bi th u".split()
+)
+_ATOMS = re.compile(rf"a_({'|'.join(ELEMENTS)})")
+_JOINED = re.compile(rf"({'|'.join(ELEMENTS)}|alpha)(fe|h|m)")
+_UNIT_IN_NAME = re.compile(r"[\[(]\s*(?:k|kelvin|dex|cgs|km/s)\s*[\])]")
+_SUFFIX_OF_NAME = re.compile(r"_(?:k|kelvin|dex|cgs|kms|km_s|spec)$")
+_OTHER_NAMES = {
+    **dict.fromkeys(("t_eff", "temperature", "effective_temperature"), "teff"),
+    **dict.fromkeys(("log_g", "gravity", "surface_gravity"), "logg"),
+    **dict.fromkeys(("met", "metallicity", "fe"), "fe_h"),
+    **dict.fromkeys(("mh", "m"), "m_h"),
+    **dict.fromkeys(("afe", "alpha"), "alpha_fe"),
+    **dict.fromkeys(("am", "alpham"), "alpha_m"),
+    **dict.fromkeys(("vmic", "v_mic", "v_micro", "microturbulence"), "vmicro"),
+    **dict.fromkeys(("vmac", "v_mac", "v_macro"), "vmacro"),
+    **dict.fromkeys(("v_sin_i", "v_sini"), "vsini"),
 }
 
 
@@ -101,16 +131,15 @@ class Survey:
         names = tuple(str(name) for name in self.label_names)
         units = ("",) * len(names) if self.label_units is None else tuple(str(unit) for unit in self.label_units)
         flux = _array("flux", self.flux, np.float32, 2)
-        star_id = np.arange(len(flux)).astype(str) if self.star_id is None else np.asarray(self.star_id).astype(str)
         values = {
-            "wavelength": _array("wavelength", self.wavelength, np.float64, 1),
+            "wavelength": _array("wavelength", _without_unit(self.wavelength), np.float64, 1),
             "flux": flux,
             "ivar": _array("ivar", self.ivar, np.float32, 2),
             "labels": _array("labels", self.labels, np.float64, 2),
             "label_err": _array("label_err", self.label_err, np.float64, 2),
             "label_names": names,
             "label_units": units,
-            "star_id": star_id,
+            "star_id": _star_names(self.star_id, len(flux)),
             "truth": self.truth if self.truth is None else _checked_truth(self.truth, len(flux), len(names)),
             "provenance": _json_dict("provenance", self.provenance or {}),
             "catalogue": _checked_columns("catalogue", self.catalogue or {}, len(flux)),
@@ -120,6 +149,176 @@ class Survey:
         _validate(self)
         for array in (self.wavelength, self.flux, self.ivar, self.labels, self.label_err, self.star_id):
             array.setflags(write=False)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        wavelength: ArrayLike | Quantity,
+        flux: ArrayLike | Quantity,
+        *,
+        labels: ArrayLike | Mapping[str, ArrayLike],
+        label_err: ArrayLike | Mapping[str, ArrayLike],
+        ivar: ArrayLike | Quantity | None = None,
+        error: ArrayLike | Quantity | None = None,
+        mask: ArrayLike | None = None,
+        label_names: Sequence[str] | None = None,
+        **fields: Any,
+    ) -> "Survey":
+        """Make a survey of arrays as users have them.
+
+        Parameters
+        ----------
+        wavelength : (D,) array or Quantity
+            In vacuum, one grid for all stars, ascending or descending. Without a unit it is in Angstrom; for
+            wavelengths in air see `lux.spectroscopy.lines.air_to_vacuum`.
+        flux : (N, D) array
+            Continuum-normalized. What is masked or not finite counts as masked, whatever its error.
+        labels : (N, M) array, or mapping of names to (N,) arrays
+            What is masked, NaN, or without a positive error is missing. Units that columns carry are kept.
+        label_err : the same, or one number for each label
+            Standard errors. A mapping may hold numbers.
+        ivar, error : (N, D) array
+            Inverse variance of the flux, or its standard error: one of the two. Where it is not positive and finite,
+            the pixel is masked.
+        mask : (N, D) array, optional
+            True, or not zero, for a pixel that is not to be used.
+        label_names : sequence of M str
+            Of labels in an array. Names are kept as they are given; audits read the usual spellings.
+        **fields
+            Further fields of a survey: ``star_id``, ``label_units``, ``catalogue``, ``provenance``.
+
+        Raises
+        ------
+        ValueError
+            If wavelengths seem to be in another unit, the flux is not normalized, or anything does not fit together.
+
+        Examples
+        --------
+        >>> labels = {"Eu_fe": [0.1]}
+        >>> survey = Survey.from_arrays([15150.0, 15150.2], [[1.0, 0.9]], error=0.01, labels=labels, label_err=0.05)
+        """
+        wavelength, spectra = _angstrom(wavelength), np.ma.masked_invalid(_values("flux", flux))
+        if spectra.ndim != 2:
+            raise ValueError(f"flux must have a row for each star and a column for each pixel, got {spectra.shape}")
+        ivar = _inverse_variance(ivar, error, spectra.shape)
+        good = ~np.ma.getmaskarray(spectra) & np.isfinite(ivar) & (ivar > 0)
+        good &= True if mask is None else np.broadcast_to(np.asarray(mask), good.shape) == 0
+        level = float(np.median(np.abs(spectra.data[good]))) if good.any() else 1.0
+        if not _LEAST_FLUX < level < 1 / _LEAST_FLUX:
+            raise ValueError(f"the median flux is {level:.3g}: divide each spectrum by its continuum, errors likewise")
+        if isinstance(labels, Mapping):
+            label_names = list(labels)
+            fields.setdefault("label_units", [str(getattr(labels[name], "unit", None) or "") for name in label_names])
+            label_err = label_err if isinstance(label_err, Mapping) else dict.fromkeys(label_names, label_err)
+            labels, label_err = (
+                np.stack([np.broadcast_to(_column(each, name), len(spectra)) for name in label_names], axis=1)
+                for each in (labels, label_err)
+            )
+        values: np.ndarray = np.ma.filled(np.ma.asarray(labels, float), np.nan)
+        errors: np.ndarray = np.broadcast_to(np.ma.filled(np.ma.asarray(label_err, float), np.nan), values.shape)
+        present = np.isfinite(values) & np.isfinite(errors) & (errors > 0)
+        order = slice(None, None, -1 if len(wavelength) > 1 and wavelength[0] > wavelength[-1] else 1)
+        return cls(
+            wavelength=wavelength[order],
+            flux=np.where(good, spectra.data, 1)[:, order],
+            ivar=np.where(good, ivar, 0)[:, order],
+            labels=np.where(present, values, np.nan),
+            label_err=np.where(present, errors, np.nan),
+            label_names=tuple(label_names or ()),
+            **fields,
+        )
+
+    @classmethod
+    def from_table(
+        cls,
+        table: Any,
+        wavelength: ArrayLike | Quantity,
+        flux: ArrayLike | Quantity | str = "flux",
+        *,
+        labels: Sequence[str],
+        label_err: Mapping[str, Any] = types.MappingProxyType({}),
+        star_id: str | None = None,
+        catalogue: Sequence[str] = (),
+        **pixels: Any,
+    ) -> "Survey":
+        """Make a survey of a table with a row for each star: an astropy table, a data frame, a record array, a mapping.
+
+        Parameters
+        ----------
+        table : mapping of column names to columns
+        wavelength : (D,) array or Quantity
+        flux : (N, D) array, or name of a column that holds spectra
+        labels : sequence of str
+            Names of columns.
+        label_err : mapping
+            Standard error of a label: the name of a column, an array or a number. Of labels that are not in it, the
+            column is looked for: "e_X", "X_err", "X_error", "err_X" or "sigma_X", in any case.
+        star_id : str, optional
+            Name of the column that names the stars.
+        catalogue : sequence of str
+            Names of further columns to keep.
+        **pixels
+            ``ivar``, ``error`` and ``mask`` as in `from_arrays`, or names of columns; and further fields of a survey.
+
+        Raises
+        ------
+        ValueError
+            As `from_arrays`; or if the table lacks a column.
+        """
+
+        def column(name: Any) -> Any:
+            if not isinstance(name, str):
+                return name
+            if name not in names:
+                near = difflib.get_close_matches(name, names, n=3)
+                hint = f"; similar: {', '.join(near)}" if near else ""
+                raise ValueError(f"the table has no column {name!r} among its {len(names)}{hint}")
+            return table[name]
+
+        names = [str(name) for name in getattr(table, "colnames", getattr(table, "columns", table))]
+        errors = {name: column(label_err.get(name) or _error_column(name, names)) for name in labels}
+        return cls.from_arrays(
+            wavelength,
+            column(flux),
+            labels={name: column(name) for name in labels},
+            label_err=errors,
+            star_id=None if star_id is None else column(star_id),
+            catalogue={name: column(name) for name in catalogue},
+            **{name: column(value) for name, value in pixels.items()},
+        )
+
+    @classmethod
+    def from_spectra(cls, spectra: Sequence[Any], **arrays: Any) -> "Survey":
+        """Make a survey of spectra as specutils has them: a collection, or a sequence of `Spectrum` on one grid.
+
+        Parameters
+        ----------
+        spectra : sequence of N spectra, or a collection
+            With ``spectral_axis``, ``flux``, ``uncertainty`` (of any type of `astropy.nddata`) and ``mask``, which may
+            be None.
+        **arrays
+            ``labels``, ``label_err`` and further arguments of `from_arrays`.
+
+        Raises
+        ------
+        ValueError
+            As `from_arrays`; or if spectra have no uncertainty, or different grids.
+        """
+        rows = list(spectra)
+        grids = [_angstrom(row.spectral_axis) for row in rows]
+        arrays["mask"] = np.zeros((len(rows), len(grids[0])), bool)
+        for number, grid in enumerate(grids):
+            if grid.shape != grids[0].shape or np.any(np.abs(grid / grids[0] - 1) > _SAME_WAVELENGTH):
+                raise ValueError(
+                    f"spectrum {number} lies on another wavelength grid than the first: resample all to one, as "
+                    "specutils.manipulation.FluxConservingResampler does"
+                )
+            if rows[number].uncertainty is None:
+                raise ValueError(f"spectrum {number} has no uncertainty, which an audit weighs pixels by")
+            arrays["mask"][number] = False if rows[number].mask is None else rows[number].mask
+        arrays["error"] = np.stack([_standard_error(row.uncertainty) for row in rows])
+        flux = np.stack([np.asarray(getattr(row.flux, "value", row.flux)) for row in rows])
+        return cls.from_arrays(grids[0], flux, **arrays)
 
     @property
     def n_stars(self) -> int:
@@ -144,13 +343,15 @@ class Survey:
         return f"Survey({self.n_stars} stars, {self.n_pixels} pixels {span}, labels {', '.join(self.label_names)})"
 
     def label_index(self, name: str) -> int:
-        """Return the column of a label; ValueError if the survey has no such label."""
-        if name not in self.label_names:
-            plain = {plain_name(each): each for each in self.label_names}
-            meant = difflib.get_close_matches(plain_name(name), plain, n=1)
-            hint = f"; did you mean {plain[meant[0]]!r}?" if meant else ""
-            raise ValueError(f"unknown label {name!r}; this survey has {', '.join(self.label_names)}{hint}")
-        return self.label_names.index(name)
+        """Return the column of a label, which may be spelled as `plain_name` reads it; ValueError if there is none."""
+        if name in self.label_names:
+            return self.label_names.index(name)
+        plain = [plain_name(each) for each in self.label_names]
+        if plain.count(plain_name(name)) == 1:
+            return plain.index(plain_name(name))
+        meant = difflib.get_close_matches(plain_name(name), plain, n=1, cutoff=0.5)
+        hint = f"; did you mean {self.label_names[plain.index(meant[0])]!r}?" if meant else ""
+        raise ValueError(f"unknown label {name!r}; this survey has {', '.join(self.label_names)}{hint}")
 
     def label(self, name: str) -> np.ndarray:
         """Return one label of every star, (N,)."""
@@ -269,8 +470,19 @@ class Survey:
 
 
 def plain_name(label: str) -> str:
-    """Return a label's name as written here: "[Fe/H]" and "FE_H" are "fe_h"."""
-    return re.sub(r"[^a-z0-9]+", "_", label.casefold()).strip("_")
+    """Return a label's name as written here: "[Fe/H]", "FE_H" and "feh" are "fe_h", "T_eff [K]" is "teff".
+
+    A(X), the number of atoms by itself, is "x_h": the two differ by a constant.
+    """
+    name = _UNIT_IN_NAME.sub("", label.casefold().replace("α", "alpha"))
+    name = re.sub(r"[^a-z0-9]+", "_", name).strip("_")
+    name = _SUFFIX_OF_NAME.sub("", name)
+    name = _OTHER_NAMES.get(name, name)
+    if match := _ATOMS.fullmatch(name):
+        return f"{match[1]}_h"
+    if match := _JOINED.fullmatch(name):
+        return f"{match[1]}_{match[2]}"
+    return name
 
 
 def label_unit(name: str) -> str:
@@ -294,7 +506,93 @@ def label_name(name: str) -> str:
     return text
 
 
+def _angstrom(wavelength: ArrayLike | Quantity) -> np.ndarray:
+    """Return wavelengths as Angstrom; ValueError if numbers without a unit cannot be that."""
+    if getattr(wavelength, "unit", None) is not None:
+        return np.asarray(Quantity(wavelength).to_value("Angstrom", equivalencies=spectral()), float)
+    values = np.asarray(wavelength, float)
+    if values.ndim != 1 or not values.size:
+        raise ValueError(f"wavelength must be one grid (D,) for all stars, got shape {values.shape}: resample to one")
+    if np.nanmax(values) < _LEAST_WAVELENGTH:
+        guess = "log10 of Angstrom, or microns" if np.nanmax(values) < 20 else "nanometers"
+        raise ValueError(
+            f"wavelengths of {values.min():g} to {values.max():g} are no Angstrom; if they are {guess}, give them with "
+            "their unit, as in wavelength * astropy.units.nm, or as 10**wavelength"
+        )
+    return values
+
+
+def _without_unit(wavelength: Any) -> Any:
+    return wavelength if getattr(wavelength, "unit", None) is None else _angstrom(wavelength)
+
+
+def _values(name: str, value: Any) -> np.ma.MaskedArray:
+    """Return an array or a quantity as numbers, masked where it is."""
+    try:
+        return np.ma.asarray(getattr(value, "value", value) if hasattr(value, "unit") else value, float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from error
+
+
+def _inverse_variance(ivar: Any, error: Any, shape: tuple[int, ...]) -> np.ndarray:
+    if (ivar is None) == (error is None):
+        raise ValueError("the errors of the flux are needed once: give either ivar or error")
+    if ivar is not None:
+        return np.broadcast_to(np.ma.filled(_values("ivar", ivar), 0), shape)
+    sigma = np.broadcast_to(np.ma.filled(_values("error", error), np.nan), shape)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(sigma > 0, sigma**-2.0, 0)
+
+
+def _column(table: Mapping[str, Any], name: str) -> np.ndarray:
+    """Return a column of labels or their errors, NaN where it is masked."""
+    if name not in table:
+        raise ValueError(f"label_err lacks {name!r}; give a number if one error holds for all stars")
+    return np.ma.filled(_values(name, table[name]), np.nan)
+
+
+def _error_column(label: str, names: Sequence[str]) -> str:
+    """Return the column that by its name holds the errors of a label."""
+    spelled = {name.casefold(): name for name in names}
+    plain = label.casefold()
+    for name in (f"e_{plain}", f"{plain}_err", f"{plain}_error", f"err_{plain}", f"sigma_{plain}"):
+        if name in spelled:
+            return spelled[name]
+    raise ValueError(f"no column is named as that of the errors of {label!r}: give it, or a number, in label_err")
+
+
+def _standard_error(uncertainty: Any) -> np.ndarray:
+    from astropy.nddata import StdDevUncertainty
+
+    return np.asarray(uncertainty.represent_as(StdDevUncertainty).array, float)
+
+
+def _text(column: Any) -> np.ndarray:
+    """Return a column whose text came as objects or bytes as text; others as they are."""
+    column = np.asarray(column)
+    if column.dtype.kind == "S" or (column.dtype.kind == "O" and all(isinstance(each, str | bytes) for each in column)):
+        return np.array([each.decode() if isinstance(each, bytes) else str(each) for each in column.tolist()])
+    return column
+
+
+def _star_names(star_id: Any, n_stars: int) -> np.ndarray:
+    """Return the names of stars; ValueError for floating-point numbers, which cannot hold an id of 64 bits."""
+    if star_id is None:
+        return np.arange(n_stars).astype(str)
+    names = _text(star_id)
+    if names.dtype.kind == "f":
+        raise ValueError(
+            f"star_id holds {names.dtype} numbers such as {names.flat[0]!r}, in which ids of 64 bits lose digits: read "
+            "them as integers or text"
+        )
+    return names.astype(str)
+
+
 def _array(name: str, value: ArrayLike, dtype: type, ndim: int) -> np.ndarray:
+    if np.ma.is_masked(value):
+        if not name.startswith("label"):
+            raise ValueError(f"{name} is a masked array; Survey.from_arrays masks its pixels")
+        value = np.ma.filled(np.ma.asarray(value, float), np.nan)
     try:
         array: np.ndarray = np.array(value, dtype=dtype, order="C", copy=None)
     except (TypeError, ValueError) as error:
@@ -329,7 +627,7 @@ def _json_dict(name: str, value: dict) -> dict:
 def _checked_columns(name: str, columns: Mapping[str, Any], n_stars: int) -> dict[str, np.ndarray]:
     checked = {}
     for key, column in columns.items():
-        column = np.asarray(column)
+        column = _text(column)
         if column.shape != (n_stars,):
             raise ValueError(f"{name} column {key!r} must have shape ({n_stars},), got {column.shape}")
         if column.dtype.kind not in "biufU":

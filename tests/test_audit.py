@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 import lux
 from lux.__main__ import main
 from lux.auditing import AuditSettings, Kind, audit_models, default_lines, measurements
+from lux.auditing.audit import _holm
 from lux.models import baselines
 from lux.models.cannon import Cannon
 from lux.models.prediction import StoredPrediction
@@ -248,3 +249,23 @@ def test_settings_change_what_is_measured_and_are_reported(shortcut):
     settings = AuditSettings(min_stars=train.n_stars + test.n_stars + 1)
     report = lux.audit(model, train, test, "eu_fe", settings=settings)
     assert (report.verdict, report.stars_needed, report.settings) == ("undecided", settings.min_stars, settings)
+
+
+def test_of_a_catalogue_of_labels_at_most_one_in_twenty_has_a_false_verdict():
+    """Twenty labels without information, each of which alone is called something in five per cent of surveys."""
+    chances = np.random.default_rng(0).uniform(0, 20, (4000, 20))
+    families = [{str(place): chance for place, chance in enumerate(row) if chance < 1} for row in chances]
+    kept = [len(family) > len(_holm(family, 20)) for family in families]
+    assert np.mean([len(family) > 0 for family in families]) > 0.6
+    assert 0.035 < np.mean(kept) < 0.06
+    assert _holm({"iron": 1e-30, "calcium": 1e-9, "europium": 0.7}, 20) == {"europium": 1 / 18}
+    assert _holm({"iron": 1e-30}, 1) == {}
+
+
+def test_a_label_that_passes_only_by_itself_is_audited_with_the_share_of_many(monkeypatch, shortcut):
+    _, train, test = shortcut
+    monkeypatch.setattr("lux.auditing.audit._chance", lambda report: 0.9 if report.label == "eu_fe" else 1e-9)
+    reports = lux.audit_all(np.array(test.labels), train, test)
+    assert reports["eu_fe"].settings.significance == pytest.approx(0.005)
+    monkeypatch.setattr("lux.auditing.audit._chance", lambda report: 0.9)
+    assert lux.audit_all(np.array(test.labels), train, test)["teff"].settings.significance == pytest.approx(0.001)

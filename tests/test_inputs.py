@@ -140,3 +140,23 @@ def test_few_stars_are_audited_wherever_they_are_divided_and_fewer_are_not(stars
         report = audited(survey, fraction)
         assert report.verdict == "undecided"
         assert said in report.reason
+
+
+def test_wavelengths_in_another_unit_and_a_handful_of_pixels_are_refused(stars):
+    for survey, said in (
+        (stars.replace(wavelength=stars.wavelength / 10), "are they in nm, microns or log10"),
+        (stars.select_pixels(np.arange(stars.n_pixels) < 9), "have 9 pixels; an audit needs more than 30"),
+    ):
+        train, test = survey.split(0.3)
+        with pytest.raises(ValueError, match=said):
+            lux.audit(np.zeros(test.n_stars), train, test, "eu_fe", ())
+
+
+def test_a_label_that_is_neither_parameter_nor_element_is_said_not_to_be_recognized(stars):
+    named = stars.replace(label_names=("teff", "logg", "fe_h", "alpha_fe", "promise"))
+    train, test = named.split(0.3)
+    report = lux.audit(np.zeros(test.n_stars), train, test, "promise", ())
+    assert report.verdict == "proxy"
+    assert "'promise' is not recognized: is it a parameter such as teff, or an element such as mg_fe?" in report.reason
+    train, test = named.replace(label_names=("T_eff", "log g", "FeH", "[α/Fe]", "promise")).split(0.3)
+    assert "among the labels" not in lux.audit(np.zeros(test.n_stars), train, test, "promise", ()).reason

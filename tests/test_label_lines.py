@@ -33,6 +33,7 @@ def test_an_element_has_its_strongest_lines_and_a_parameter_none(survey):
 def test_names_are_read_as_catalogues_write_them(survey):
     assert default_lines(survey, "[Fe/H]") == default_lines(survey, "FE_H") == default_lines(survey, "fe_h")
     assert default_lines(survey, "[alpha/Fe]") == default_lines(survey, "alpha_m")
+    assert default_lines(survey, "Mg") == default_lines(survey, "MgI_FE") == default_lines(survey, "A(Mg)") != ()
 
 
 def test_a_survey_beyond_the_line_list_needs_lines_that_are_named():

@@ -96,3 +96,11 @@ def test_lines_off_the_grid_are_refused():
     for line in (14000.0, 15160.0):
         with pytest.raises(ValueError, match=f"own line {line:.2f} A is not on the survey's grid"):
             measurements.locate(wavelength, [line])
+
+
+def test_the_resolution_is_that_of_the_instrument_or_what_its_pixels_sample():
+    apogee = 10 ** (4.179 + 6e-6 * np.arange(8575))
+    assert measurements.sampled_resolution(apogee) == measurements.RESOLUTION
+    coarse = np.arange(4000.0, 9000.0, 1.5)
+    assert measurements.sampled_resolution(coarse) == pytest.approx(np.median(coarse) / 3, rel=1e-3)
+    measurements.locate(coarse, (6646.9,), measurements.sampled_resolution(coarse))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from lux.auditing.audit import audit_models
-from lux.auditing.evidence import Kind
+from lux.auditing.evidence import FLUX_KINDS, Kind
 from lux.auditing.report import VERDICTS, Report
 from lux.auditing.settings import AuditSettings
 from lux.controls.ensemble import (
@@ -62,7 +62,6 @@ _LABELS = (
 _FEW_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "li_fe", "mg_fe", "si_fe", "ba_fe", "ce_fe", "eu_fe")
 _MAPPED = (*_FEW_LABELS, "y_fe", "la_fe")
 _FEW_WINDOWS = ((15200, 15420), (15760, 15820), (16040, 16080), (16360, 16620))
-_IN_FLUX = (Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE)
 _INVISIBLE = ("li_fe", "y_fe", "ba_fe", "la_fe", "eu_fe")
 
 
@@ -245,7 +244,7 @@ def draw_map(reports: Mapping[str, Mapping[str, Report]]) -> Figure:
 def _map_points(reports: Mapping[str, Report]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Return the strongest evidence in the flux and the slope of the model for each label that has both."""
     usable = {name: report for name, report in reports.items() if report.evidence and report.model_use}
-    found = [max(report[kind].z_score for kind in _IN_FLUX if kind in report) for report in usable.values()]
+    found = [max(report[kind].z_score for kind in FLUX_KINDS if kind in report) for report in usable.values()]
     used = [report.model_use.slope for report in usable.values() if report.model_use]
     return np.array(found), np.array(used), [label_name(name) for name in usable]
 

@@ -1,5 +1,6 @@
 """The audit: is a label that a spectral model predicts *known* or *guessed*?"""
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +9,8 @@ import numpy as np
 from astropy.units import Quantity
 from numpy.typing import ArrayLike
 
-from lux.auditing import inputs, measurements
-from lux.auditing.evidence import Kind, collect, model_use, sensitivity
-from lux.auditing.label_lines import default_lines, label_kind
+from lux.auditing import inputs, label_lines, measurements
+from lux.auditing.evidence import FLUX_KINDS, Kind, collect, model_use, sensitivity
 from lux.auditing.limits import detection_limits
 from lux.auditing.model_outputs import LabelModel, ModelOutputs, interrogate
 from lux.auditing.report import Report
@@ -27,7 +27,7 @@ def audit(
     own_lines: ArrayLike | Quantity | None = None,
     *,
     seed: int = 0,
-    resolution: float = measurements.RESOLUTION,
+    resolution: float | None = None,
     settings: AuditSettings = AuditSettings(),
 ) -> Report:
     """Tell whether a label is known from the flux or guessed from the other labels.
@@ -49,8 +49,9 @@ def audit(
         europium). Empty: it has none.
     seed : int
         Of the folds and the null distributions.
-    resolution : float
-        Resolving power of the spectra; APOGEE's by default.
+    resolution : float, optional
+        Resolving power of the spectra; by default APOGEE's, or, where pixels are too wide for it, that of which two
+        pixels are the full width of a line.
     settings : AuditSettings
         What counts as significant and how it is measured.
 
@@ -87,12 +88,15 @@ def audit_models(
     own_lines: ArrayLike | Quantity | None = None,
     *,
     seed: int = 0,
-    resolution: float = measurements.RESOLUTION,
+    resolution: float | None = None,
     settings: AuditSettings = AuditSettings(),
 ) -> dict[str, Report]:
     """Audit a label of several models by name; what the flux says is measured once. Arguments are those of `audit`."""
+    label = test.label_names[test.label_index(label)]
     inputs.check_label(train, test, label)
-    lines = default_lines(train, label, settings.max_own_lines) if own_lines is None else _wavelengths(own_lines)
+    default = functools.partial(label_lines.default_lines, train, label, settings.max_own_lines)
+    lines = default() if own_lines is None else _wavelengths(own_lines)
+    resolution = resolution or measurements.sampled_resolution(train.wavelength)
     measurements.locate(test.wavelength, lines, resolution)
     n_train, n_test = (int(np.sum(~np.isnan(survey.label(label)))) for survey in (train, test))
     report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
@@ -105,8 +109,9 @@ def audit_models(
     measured = measurements.measure(stars, label, lines, seed, resolution, settings)
     reach, kind = (
         sensitivity(measured),
-        label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
+        label_lines.label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
     )
+    unrecognized = "" if lines else label_lines.unrecognized(label)
     in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
 
     def judged(said: ModelOutputs) -> Report:
@@ -114,7 +119,7 @@ def audit_models(
         verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
         return report(
             verdict,
-            reason + inputs.what_is_missing(train.label_names, label, verdict),
+            reason + unrecognized * (verdict == "proxy") + inputs.what_is_missing(train.label_names, label, verdict),
             tuple(evidence.values()),
             reach.n_stars,
             own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
@@ -134,7 +139,9 @@ def audit_all(
 ) -> dict[str, Report]:
     """Audit every label of the test survey with its default lines; return reports by label.
 
-    `lux.auditing.summary` makes a table of them.
+    `lux.auditing.summary` makes a table of them. Of all labels together, as of one audited alone, the chance that any
+    is called known or proxy falsely is at most five per cent: the p-values that count are divided by the number of
+    labels as Holm's procedure does it, and the settings of a report say by how much.
 
     A label that cannot be audited is "undecided", with what `audit` says of it as the reason.
     """
@@ -144,7 +151,30 @@ def audit_all(
             reports[label] = audit(model, train, test, label, seed=seed, settings=settings)
         except ValueError as error:
             reports[label] = Report(label, "undecided", str(error), settings=settings)
+    chances = {label: chance for label, report in reports.items() if (chance := _chance(report)) < 1}
+    for label, share in _holm(chances, sum(bool(report.evidence) for report in reports.values())).items():
+        stricter = dataclasses.replace(
+            settings,
+            significance=share * settings.significance,
+            significance_at_own_lines=share * settings.significance_at_own_lines,
+        )
+        reports[label] = audit(model, train, test, label, seed=seed, settings=stricter)
     return reports
+
+
+def _chance(report: Report) -> float:
+    """Return the smallest p-value that made a label known or a proxy, in units of what counts; one if none did."""
+    found = [item.p_value / item.threshold for item in report.evidence if item.name in FLUX_KINDS and item.significant]
+    return min(found, default=1.0) if report.verdict in ("known", "proxy") else 1.0
+
+
+def _holm(chances: Mapping[str, float], n_labels: int) -> dict[str, float]:
+    """Return which labels, of so many, do not pass Holm's step-down procedure, and the share of p that they had to."""
+    ordered = sorted(chances, key=lambda label: chances[label])
+    for place, label in enumerate(ordered):
+        if chances[label] > 1 / (n_labels - place):
+            return dict.fromkeys(ordered[place:], 1 / (n_labels - place))
+    return {}
 
 
 def _too_few(n_stars: int, n_test: int, settings: AuditSettings) -> str:

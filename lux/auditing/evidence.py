@@ -26,6 +26,9 @@ class Kind(enum.StrEnum):
     GRADIENT = "gradient at own lines"
 
 
+# What speaks for the label in the flux.
+FLUX_KINDS = (Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE)
+
 _QUESTIONS = {
     Kind.OWN_LINES: "does the label beyond the others correlate with absorption at its own lines?",
     Kind.STRONG_FEATURES: "does the label beyond the others correlate with strong features of the flux?",

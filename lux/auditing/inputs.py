@@ -15,6 +15,8 @@ from lux.survey import Survey, plain_name
 _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one.
 _SENTINEL_DISTANCE = 20.0
+# Angstrom; where the largest wavelength is smaller, it is in another unit.
+_LEAST_WAVELENGTH = 2000.0
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
 _LEVEL_SCATTER, _CONTRAST_SCATTER = 0.1, 0.3
 _N_LEVEL_PIXELS = 500
@@ -33,6 +35,11 @@ def check_label(train: Survey, test: Survey, label: str) -> None:
     """Raise ValueError if the grids differ, or the label is unknown, missing everywhere or constant."""
     if train.n_pixels != test.n_pixels or np.any(np.abs(train.wavelength / test.wavelength - 1) > 1e-6):
         raise ValueError("training and test survey have different wavelength grids; resample the spectra to one grid")
+    if train.wavelength[-1] < _LEAST_WAVELENGTH:
+        raise ValueError(
+            f"wavelengths end at {train.wavelength[-1]:g}: are they in nm, microns or log10? Survey.from_arrays takes "
+            "them with their unit"
+        )
     for name, survey in (("training", train), ("test", test)):
         values = survey.label(label)
         present = values[~np.isnan(values)]
@@ -66,6 +73,8 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
         If a star stands in both, a value of a label or flux stands for a missing one, or spectra are not normalized.
     """
     test = test.select_labels(train.label_names)
+    if train.n_pixels <= settings.n_components:
+        raise ValueError(f"the spectra have {train.n_pixels} pixels; an audit needs more than {settings.n_components}")
     _refuse_shared_stars(train, test)
     survey = Survey(
         wavelength=train.wavelength,

@@ -1,17 +1,21 @@
 """Which lines are a label's own, where nobody names them: those of its element in the line list."""
 
+import re
+
 import numpy as np
 
 from lux.auditing.settings import AuditSettings
 from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.synthesis import line_strength
 from lux.spectroscopy.lines import LineList, load_lines, strongest
-from lux.survey import Survey, plain_name
+from lux.survey import ELEMENTS, Survey, plain_name
 
 # The giant in which the strength of lines is compared.
 _REFERENCE_STAR = (4500.0, 2.0, -0.1)
 # Labels that belong to no element: the whole spectrum depends on them.
 _PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
+_REFERENCES = ("h", "fe", "m", "")
+_ION = re.compile(r"([a-z]{1,2})(?:i|ii|1|2)")
 _CARRIERS = {"C": ("C", "CO", "CN"), "N": ("N", "CN"), "O": ("O", "OH")}
 
 
@@ -42,13 +46,24 @@ def default_lines(survey: Survey, label: str, max_lines: int = AuditSettings.max
 def _elements(label: str) -> tuple[str, ...]:
     """Return the elements and molecules in whose lines a label shows; none for a label such as teff."""
     label = plain_name(label)
-    if label in ("alpha_fe", "alpha_m"):
+    element, _, reference = label.partition("_")
+    if element == "alpha" and reference in _REFERENCES:
         return (*ALPHA_ELEMENTS, "OH")
     if label == "m_h":
         return ("Fe",)
-    element, _, reference = label.partition("_")
-    element = element.capitalize()
-    return _CARRIERS.get(element, (element,)) if reference in ("h", "fe", "m") else ()
+    # Of an ion, as in "MgI_FE" or "ti2_fe", and of an element by itself, as in "Mg".
+    if (match := _ION.fullmatch(element)) and match[1] in ELEMENTS:
+        element = match[1]
+    if reference not in _REFERENCES or element not in ELEMENTS:
+        return ()
+    return _CARRIERS.get(element.capitalize(), (element.capitalize(),))
+
+
+def unrecognized(label: str) -> str:
+    """Return that a label is neither a parameter nor an element, as the end of a reason; empty if it is one."""
+    if plain_name(label) in _PARAMETERS or _elements(label):
+        return ""
+    return f"; {label!r} is not recognized: is it a parameter such as teff, or an element such as mg_fe?"
 
 
 def label_kind(

@@ -219,6 +219,11 @@ def _prepare(
     )
 
 
+def sampled_resolution(wavelength: np.ndarray) -> float:
+    """Return the resolving power of APOGEE, or the highest that pixels (D,) sample if that is lower."""
+    return min(RESOLUTION, float(np.median(wavelength[1:] / np.diff(wavelength))) / 2)
+
+
 def locate(
     wavelength: np.ndarray,
     own_lines: Sequence[float],
