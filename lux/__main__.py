@@ -6,10 +6,20 @@ import io
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from lux.auditing.report import Report
+    from lux.survey import Survey
+
+_EXAMPLES = """examples:
+  lux audit survey.h5 --label eu_fe
+  lux audit survey.h5 --label "[Eu/Fe]" --own-lines 15448.4 15551.6 --html pages
+  lux audit survey.h5 --label eu_fe --labels galah.fits --id star_id --predictions predicted.csv
+
+The status is 0 when the audit was made, whatever its verdict, and 2 when the input is wrong."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,25 +54,90 @@ def _audit(options: argparse.Namespace) -> None:
     from lux.datasets.load import load
     from lux.models.lux import Lux
 
+    if options.predictions is not None and options.model is not None:
+        raise ValueError("give either --model or --predictions")
     if options.own_lines is not None and options.label is None:
         raise ValueError("--own-lines are those of one label: name it with --label")
-    survey = load(options.survey).drop_masked_pixels()
+    survey = load(options.survey)
+    if options.labels is not None:
+        survey = survey.with_labels(_read_table(options.labels), star_id=options.id)
+    survey = survey.drop_masked_pixels()
     if options.label is not None:
         # Before a model is fitted, which takes minutes.
         survey.label_index(options.label)
-    train, test = survey.split(options.test_fraction, options.seed)
-    model = Lux(options.latents).fit(train) if options.model is None else Lux.load(options.model)
+    train, test, model = _divided(survey, options)
+    if model is None:
+        print(f"lux: fitting a model of {options.latents} latents to {len(train)} stars", file=sys.stderr, flush=True)
+        model = Lux(options.latents).fit(train)
     if options.label is None:
         reports = list(audit_all(model, train, test, seed=options.seed).values())
     else:
         reports = [audit(model, train, test, options.label, options.own_lines, seed=options.seed)]
     if options.json:
         print("[" + ",\n".join(report.to_json() for report in reports) + "]")
+    elif options.markdown:
+        print("\n".join(report.to_markdown() for report in reports))
     else:
         print("\n\n".join(str(report) for report in reports), flush=True)
     # A report that took minutes must not be lost to a drawing that fails.
-    if options.figures is not None:
-        _draw(reports, Path(options.figures))
+    for folder, write in ((options.figures, _draw), (options.html, _write_pages)):
+        if folder is not None:
+            write(reports, Path(folder))
+
+
+def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "Survey", Any]:
+    """Return training stars, test stars and the model, which is None where it is to be fitted.
+
+    Where predictions are given, the test stars are those that were predicted, if others are left to be the training
+    stars.
+    """
+    import numpy as np
+
+    from lux.models.lux import Lux
+
+    if options.predictions is None:
+        train, test = survey.split(options.test_fraction, options.seed)
+        return train, test, None if options.model is None else Lux.load(options.model)
+    table = _read_table(options.predictions)
+    if options.id not in table.colnames:
+        raise ValueError(f"{options.predictions} has no column {options.id!r}, by which stars are found; see --id")
+    table.rename_column(options.id, "star_id")
+    predicted = np.isin(survey.star_id, np.asarray(table["star_id"]).astype(str))
+    if predicted.any() and not predicted.all():
+        return survey[~predicted], survey[predicted], table
+    return *survey.split(options.test_fraction, options.seed), table
+
+
+def _read_table(path: str) -> "Table":
+    """Return a table of CSV, FITS, VOTable or another format that astropy tells by name or content."""
+    from astropy.table import Table
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no table at {path}")
+    try:
+        return Table.read(path, format="ascii.csv") if path.casefold().endswith(".csv") else Table.read(path)
+    except Exception as error:
+        # Readers of the many formats raise exceptions of as many types.
+        raise ValueError(f"{path} cannot be read as a table: {error}") from error
+
+
+def _write_pages(reports: "list[Report]", folder: Path) -> None:
+    """Write a page of HTML for each report, with its figure where it holds evidence."""
+    from matplotlib import pyplot
+
+    from lux.figures import paper_style
+    from lux.figures.audit import page
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for report in reports:
+        drawn = page(report) if report.evidence else None
+        with paper_style():
+            report.to_html(folder / f"audit-{_file_name(report.label)}.html", drawn)
+        pyplot.close(drawn)
+
+
+def _file_name(label: str) -> str:
+    return re.sub(r"[^\w.+-]+", "_", label)
 
 
 def _draw(reports: "list[Report]", folder: Path) -> None:
@@ -76,8 +151,8 @@ def _draw(reports: "list[Report]", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for report in reports:
         if report.evidence:
-            drawn, name = page(report), re.sub(r"[^\w.+-]+", "_", report.label)
-            with paper_style(), atomic_write(folder / f"audit-{name}.png") as temporary:
+            drawn = page(report)
+            with paper_style(), atomic_write(folder / f"audit-{_file_name(report.label)}.png") as temporary:
                 drawn.savefig(temporary, format="png")
             pyplot.close(drawn)
 
@@ -105,19 +180,29 @@ def _fetch(options: argparse.Namespace) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lux", description="Known or guessed?")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    audit_parser = commands.add_parser("audit", help="tell whether a label is known from the flux or guessed")
+    audit_parser = commands.add_parser(
+        "audit",
+        help="tell whether a label is known from the flux or guessed",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_EXAMPLES,
+    )
     audit_parser.set_defaults(run=_audit)
     add = audit_parser.add_argument
     add("survey", help="HDF5 survey, or the name of a data set such as apogee-dr10")
     add("--label", help="label to audit; all of them by default")
     wavelengths = "vacuum wavelengths of the label's own lines; none given: it has none"
     add("--own-lines", type=float, nargs="*", metavar="ANGSTROM", help=wavelengths)
+    add("--labels", metavar="TABLE", help="take labels and errors from this CSV, FITS or VOTable file, joined by --id")
+    add("--id", default="star_id", metavar="COLUMN", help="column of TABLE that names the stars (star_id)")
     add("--model", help="fitted Lux model (.npz); one is fitted by default")
+    add("--predictions", metavar="TABLE", help="audit these predictions, joined by --id, of stars not used in training")
     add("--latents", type=int, default=21, help="latents of the model that is fitted (21)")
     add("--test-fraction", type=float, default=0.3, help="share of stars held out (0.3)")
     add("--seed", type=int, default=0)
     add("--figures", metavar="FOLDER", help="also draw a page for each label, audit-LABEL.png")
+    add("--html", metavar="FOLDER", help="also write a page for each label, audit-LABEL.html, that needs no other file")
     add("--json", action="store_true", help="print JSON instead of a table")
+    add("--markdown", action="store_true", help="print Markdown instead of a table")
     fetch_parser = commands.add_parser("fetch", help="fetch the spectra and labels of the published study")
     fetch_parser.set_defaults(run=_fetch)
     add = fetch_parser.add_argument

@@ -5,6 +5,7 @@ The module is long because validation and the spelling of labels stand beside th
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import os
@@ -265,23 +266,12 @@ class Survey:
         ValueError
             As `from_arrays`; or if the table lacks a column.
         """
-
-        def column(name: Any) -> Any:
-            if not isinstance(name, str):
-                return name
-            if name not in names:
-                near = difflib.get_close_matches(name, names, n=3)
-                hint = f"; similar: {', '.join(near)}" if near else ""
-                raise ValueError(f"the table has no column {name!r} among its {len(names)}{hint}")
-            return table[name]
-
-        names = [str(name) for name in getattr(table, "colnames", getattr(table, "columns", table))]
-        errors = {name: column(label_err.get(name) or _error_column(name, names)) for name in labels}
+        column = functools.partial(_of_table, table)
         return cls.from_arrays(
             wavelength,
             column(flux),
             labels={name: column(name) for name in labels},
-            label_err=errors,
+            label_err={name: column(label_err.get(name) or _error_column(name, table)) for name in labels},
             star_id=None if star_id is None else column(star_id),
             catalogue={name: column(name) for name in catalogue},
             **{name: column(value) for name, value in pixels.items()},
@@ -414,6 +404,62 @@ class Survey:
                 f"pixels must be a boolean mask of shape ({self.n_pixels},), got {pixels.dtype} {pixels.shape}"
             )
         return self.replace(wavelength=self.wavelength[pixels], flux=self.flux[:, pixels], ivar=self.ivar[:, pixels])
+
+    def with_labels(
+        self,
+        table: Any,
+        labels: Sequence[str] = (),
+        *,
+        star_id: str = "star_id",
+        label_err: Mapping[str, Any] = types.MappingProxyType({}),
+    ) -> "Survey":
+        """Return the survey with labels of a catalogue in the place of its own, joined by the names of the stars.
+
+        Stars that the catalogue has not are left out.
+
+        Parameters
+        ----------
+        table : mapping of column names to columns
+        labels : sequence of str
+            Columns to take; by default all of numbers that have a column of errors.
+        star_id : str
+            Column of the table that names the stars.
+        label_err : mapping
+            As in `from_table`.
+
+        Raises
+        ------
+        ValueError
+            If the table lacks a column, names a star twice or none of the survey, or its ids lost digits.
+        """
+        column = functools.partial(_of_table, table)
+        names = np.char.strip(_star_names(column(star_id), 0))
+        order = np.argsort(names)
+        if np.any(repeated := names[order][1:] == names[order][:-1]):
+            raise ValueError(f"the column {star_id!r} names {names[order][1:][repeated][0]} twice; give each star once")
+        place = np.minimum(np.searchsorted(names[order], self.star_id), len(names) - 1)
+        found = names[order][place] == self.star_id
+        if not np.any(found):
+            raise ValueError(
+                f"no star of the survey is in the column {star_id!r}: the survey has {self.star_id[0]}, ..., the table "
+                f"{names[0]}, ..."
+            )
+        rows = order[place[found]]
+        labels = labels or [name for name in _column_names(table) if _has_errors(name, table)]
+        stars = self[found]
+        return Survey.from_arrays(
+            stars.wavelength,
+            stars.flux,
+            ivar=stars.ivar,
+            labels={name: column(name)[rows] for name in labels},
+            label_err={
+                name: np.broadcast_to(column(label_err.get(name) or _error_column(name, table)), len(names))[rows]
+                for name in labels
+            },
+            star_id=stars.star_id,
+            catalogue=stars.catalogue,
+            provenance=stars.provenance,
+        )
 
     def mask_wavelengths(self, windows: Iterable[tuple[float, float]]) -> "Survey":
         """Return the survey with ivar = 0 inside each (low, high) window in Angstrom; the grid is unchanged."""
@@ -551,14 +597,36 @@ def _column(table: Mapping[str, Any], name: str) -> np.ndarray:
     return np.ma.filled(_values(name, table[name]), np.nan)
 
 
-def _error_column(label: str, names: Sequence[str]) -> str:
+def _column_names(table: Any) -> list[str]:
+    return [str(name) for name in getattr(table, "colnames", getattr(table, "columns", table))]
+
+
+def _of_table(table: Any, name: Any) -> Any:
+    """Return a column by its name; what is not a name as it is."""
+    if not isinstance(name, str):
+        return name
+    if name not in (names := _column_names(table)):
+        near = difflib.get_close_matches(name, names, n=3)
+        hint = f"; similar: {', '.join(near)}" if near else ""
+        raise ValueError(f"the table has no column {name!r} among its {len(names)}{hint}")
+    return table[name]
+
+
+def _error_column(label: str, table: Any) -> str:
     """Return the column that by its name holds the errors of a label."""
-    spelled = {name.casefold(): name for name in names}
+    spelled = {name.casefold(): name for name in _column_names(table)}
     plain = label.casefold()
     for name in (f"e_{plain}", f"{plain}_err", f"{plain}_error", f"err_{plain}", f"sigma_{plain}"):
         if name in spelled:
             return spelled[name]
     raise ValueError(f"no column is named as that of the errors of {label!r}: give it, or a number, in label_err")
+
+
+def _has_errors(label: str, table: Any) -> bool:
+    try:
+        return bool(_error_column(label, table))
+    except ValueError:
+        return False
 
 
 def _standard_error(uncertainty: Any) -> np.ndarray:

@@ -3,7 +3,9 @@
 import json
 import types
 
+import numpy as np
 import pytest
+from astropy.table import Table
 
 import lux
 from lux.__main__ import _draw, main
@@ -63,8 +65,8 @@ def test_an_error_is_a_line_on_standard_error(tmp_path, capsys):
 
 def test_a_misspelt_label_is_found_before_a_model_is_fitted(audited, monkeypatch, capsys):
     monkeypatch.setattr(lux.Lux, "fit", lambda *_: pytest.fail("a model was fitted"))
-    assert audited("--label", "[Label/1]") == (2, [])
-    assert "unknown label '[Label/1]'" in (said := capsys.readouterr().err)
+    assert audited("--label", "[Labl/1]") == (2, [])
+    assert "unknown label '[Labl/1]'" in (said := capsys.readouterr().err)
     assert "did you mean 'label_1'?" in said
 
 
@@ -95,3 +97,51 @@ def test_the_command_line_fetches_and_shows_the_cuts(server, tmp_path, capsys):
     server.faults.always("GALAH_DR3/GALAH_DR3_main_allstar_v2.fits", 404)
     assert main(["fetch", "apogee-galah", "--stars", "12", "--cache", str(tmp_path / "other")]) == 2
     assert "could not be fetched" in capsys.readouterr().err
+
+
+@pytest.fixture
+def catalogue(surveys, tmp_path):
+    """Return a survey's file, and a catalogue in another order that lacks some stars, as CSV with ids of 64 bits."""
+    ids = 5853498713190525696 + np.arange(len(surveys[0]))
+    survey = surveys[0].replace(star_id=ids.astype(str))
+    survey.save(tmp_path / "stars.h5")
+    rows = np.random.default_rng(0).permutation(len(survey))[:-5]
+    errors = {f"e_{name}": survey.label_err[rows, place] for place, name in enumerate(survey.label_names)}
+    labels = {name: 2 * survey.label(name)[rows] for name in survey.label_names}
+    Table({"source_id": ids[rows], **labels, **errors}).write(tmp_path / "catalogue.csv")
+    return survey, rows, tmp_path
+
+
+def test_labels_of_a_catalogue_take_the_place_of_those_of_the_survey(catalogue):
+    survey, rows, folder = catalogue
+    joined = survey.with_labels(Table.read(folder / "catalogue.csv"), star_id="source_id")
+    assert joined.star_id.tolist() == survey.star_id[np.sort(rows)].tolist()
+    np.testing.assert_allclose(joined.labels, 2 * survey.labels[np.sort(rows)])
+    np.testing.assert_array_equal(joined.ivar, survey.ivar[np.sort(rows)])
+    table = Table.read(folder / "catalogue.csv")
+    table["label_0"] = np.arange(len(table)).astype(str)
+    with pytest.raises(ValueError, match="no star of the survey is in the column 'label_0'"):
+        survey.with_labels(table, ["label_1"], star_id="label_0")
+    table["source_id"] = table["source_id"].astype(float)
+    with pytest.raises(ValueError, match="ids of 64 bits lose digits"):
+        survey.with_labels(table, star_id="source_id")
+    with pytest.raises(ValueError, match=r"names 5.* twice"):
+        survey.with_labels(Table.read(folder / "catalogue.csv")[[0, 0, 1]], star_id="source_id")
+
+
+def test_predictions_and_a_catalogue_are_audited_from_the_command_line(catalogue, monkeypatch, capsys):
+    survey, rows, folder = catalogue
+    some = rows[:40]
+    Table({"source_id": survey.star_id[some], "label_1": survey.truth.labels[some, 1]}).write(folder / "p.fits")
+    monkeypatch.setattr(lux.Lux, "fit", lambda *_: pytest.fail("a model was fitted"))
+    command = ["audit", str(folder / "stars.h5"), "--label", "Label 1", "--own-lines", "--id", "source_id"]
+    command += ["--labels", str(folder / "catalogue.csv"), "--predictions", str(folder / "p.fits")]
+    assert main([*command, "--markdown", "--html", str(folder / "pages")]) == 0
+    assert capsys.readouterr().out.startswith("## label_1: ")
+    assert "<h1>label_1: " in (folder / "pages" / "audit-label_1.html").read_text()
+    assert main([*command, "--id", "star_id"]) == 2
+    assert "no column 'star_id'" in capsys.readouterr().err
+    assert main(["audit", str(folder / "stars.h5"), "--predictions", str(folder / "absent.csv")]) == 2
+    assert "no table at" in capsys.readouterr().err
+    assert main(["audit", str(folder / "stars.h5"), "--predictions", str(folder / "stars.h5")]) == 2
+    assert "cannot be read as a table" in capsys.readouterr().err

@@ -1,9 +1,12 @@
 """A report is read by people, by machines and as a table, by the names that reports have always had."""
 
+import base64
 import dataclasses
 import json
 import math
+import re
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -87,3 +90,48 @@ def test_what_is_said_of_the_model_is_said_beside_the_verdict_and_a_contradictio
     assert all(f"  {line}" in str(report).splitlines() for line in report.answers)
     content = json.loads(report.to_json())
     assert (content["model_use"]["answer"], content["limits"][0]["kind"]) == (answer, "any one line")
+
+
+def test_markdown_has_the_answers_and_a_row_for_each_evidence(tmp_path):
+    text = KNOWN.to_markdown(tmp_path / "report.md")
+    assert (tmp_path / "report.md").read_text(encoding="utf-8") == text
+    lines = text.splitlines()
+    assert lines[:3] == ["## fe_h: known", "", "- lines"]
+    assert "| own lines | 5.00 | 1.00 ± 2.00 | 1e-06 | yes |" in lines
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+    assert "|" not in EMPTY.to_markdown()
+
+
+def test_the_page_is_whole_in_itself_and_shows_text_as_text(tmp_path):
+    odd = dataclasses.replace(KNOWN, label="<fe&h>", reason="1 < 2")
+    figure = plt.figure()
+    text = odd.to_html(tmp_path / "report.html", figure)
+    plt.close(figure)
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == text
+    assert "<h1>&lt;fe&amp;h&gt;: known</h1>" in text
+    assert "<li>1 &lt; 2</li>" in text
+    assert not re.search(r'(?:src|href)="(?!data:)', text)
+    image = base64.b64decode(re.search(r'src="data:image/png;base64,([^"]+)"', text)[1])
+    assert image.startswith(b"\x89PNG")
+    assert "<img" not in EMPTY.to_html()
+    assert len(re.findall("<tr>", text)) == len(re.findall("</tr>", text)) == 3
+
+
+def test_two_reports_are_compared_item_by_item():
+    use = ModelUse("no", 0.02, 0.03, False, 0.13)
+    first = dataclasses.replace(KNOWN, model_use=use)
+    changes = {
+        "model_use": dataclasses.replace(use, slope=0.05),
+        "evidence": (dataclasses.replace(OWN, statistic=1.0),),
+    }
+    second = dataclasses.replace(first, verdict="guessed", **changes)
+    table = first.compare(second)
+    differ = dict(zip(table["what"], table["differ"], strict=True))
+    assert differ == {
+        "verdict": True, "model uses it": False, "slope of prediction": False, "own lines (sigma)": False,
+        "n_stars": False, "n_test": False, "own_lines": False, "settings": False,
+    }  # fmt: skip
+    far = dataclasses.replace(second, evidence=(dataclasses.replace(OWN, statistic=-1.0),))
+    assert dict(zip(*(first.compare(far)[name] for name in ("what", "differ")), strict=True))["own lines (sigma)"]
+    with pytest.raises(ValueError, match="the reports are on fe_h and eu_fe"):
+        KNOWN.compare(EMPTY)

@@ -1,6 +1,9 @@
 """What an audit reports: its evidence, its verdict, and how both are read by people and machines."""
 
+import base64
 import dataclasses
+import html
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -13,8 +16,32 @@ from lux.auditing.evidence import Evidence, Kind, ModelUse
 from lux.auditing.limits import Limit
 from lux.auditing.settings import AuditSettings
 from lux.storage import atomic_write
+from lux.survey import plain_name
 
 VERDICTS = ("known", "proxy", "guessed", "leaked", "undecided")
+# Raised when a key of the JSON changes its meaning.
+_SCHEMA = 1
+_COLUMNS = ("evidence", "statistic", "by chance", "p", "counts")
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark }}
+body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem }}
+img {{ max-width: 100%; background: white }}
+table {{ border-collapse: collapse; display: block; overflow-x: auto }}
+th, td {{ padding: .2rem .8rem; text-align: right; border-bottom: 1px solid #8888 }}
+th:first-child, td:first-child {{ text-align: left }}
+</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -119,14 +146,89 @@ class Report:
         return "\n".join([*lines, f"  settings: {self.settings}"])
 
     def to_json(self, path: str | os.PathLike | None = None) -> str:
-        """Return the report, but for its arrays, as JSON, and write it to a file if a path is given."""
+        """Return the report, but for its arrays, as JSON, and write it to a file if a path is given.
+
+        The keys are the fields above, and "schema", whose number rises when one of them changes its meaning. What is
+        not a finite number is null.
+        """
         content = dataclasses.asdict(dataclasses.replace(self, wavelength=None, significance=None))
         del content["wavelength"], content["significance"]
-        text = json.dumps(_finite_or_none(content), indent=2, allow_nan=False)
-        if path is not None:
-            with atomic_write(path) as temporary:
-                temporary.write_text(text)
-        return text
+        text = json.dumps({"schema": _SCHEMA, **_finite_or_none(content)}, indent=2, allow_nan=False)
+        return _written(text, path)
+
+    def to_markdown(self, path: str | os.PathLike | None = None) -> str:
+        """Return the report as Markdown, and write it to a file if a path is given."""
+        lines = [f"## {self.label}: {self.verdict}", "", *(f"- {answer}" for answer in self.answers)]
+        if self.evidence:
+            lines += ["", "| " + " | ".join(_COLUMNS) + " |", "|:---" + "|---:" * (len(_COLUMNS) - 1) + "|"]
+        lines += ["| " + " | ".join(row) + " |" for row in self._rows()]
+        return _written("\n".join([*lines, "", f"Settings: {self.settings}.", ""]), path)
+
+    def to_html(self, path: str | os.PathLike | None = None, figure: Any = None) -> str:
+        """Return the report as one page that needs no other file, and write it to a file if a path is given.
+
+        Parameters
+        ----------
+        path : str or path, optional
+        figure : matplotlib figure, optional
+            Shown in the page, such as that of `lux.figures.audit.page`.
+        """
+        title = html.escape(f"{self.label}: {self.verdict}")
+        body = [f"<h1>{title}</h1>", "<ul>", *(f"<li>{html.escape(answer)}</li>" for answer in self.answers), "</ul>"]
+        if figure is not None:
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format="png", dpi=150)
+            source = base64.b64encode(drawn.getvalue()).decode()
+            alt = f"Significance of absorption along the spectrum, and each evidence beside what chance gives: {title}"
+            body.append(f'<img alt="{alt}" src="data:image/png;base64,{source}">')
+        if self.evidence:
+            head = "".join(f'<th scope="col">{name}</th>' for name in _COLUMNS)
+            rows = ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in self._rows()]
+            body += ["<table>", f"<tr>{head}</tr>", *(f"<tr>{row}</tr>" for row in rows), "</table>"]
+        body.append(f"<p>Settings: {html.escape(str(self.settings))}.</p>")
+        return _written(_PAGE.format(title=title, body="\n".join(body)), path)
+
+    def compare(self, other: "Report") -> Table:
+        """Return what another report says beside this one: "what", "this", "other", and whether the two "differ".
+
+        Numbers differ if they do so by more than two of their errors, where these are known, and z-scores by more than
+        two.
+
+        Raises
+        ------
+        ValueError
+            If the reports are on different labels.
+        """
+        if plain_name(self.label) != plain_name(other.label):
+            raise ValueError(f"the reports are on {self.label} and {other.label}; compare reports on one label")
+        pairs: list[tuple[Any, ...]] = [("verdict", self.verdict, other.verdict, self.verdict != other.verdict)]
+        uses = [report.model_use for report in (self, other)]
+        if uses[0] is not None and uses[1] is not None:
+            pairs.append(("model uses it", uses[0].answer, uses[1].answer, uses[0].answer != uses[1].answer))
+            far = abs(uses[0].slope - uses[1].slope) > 2 * np.hypot(uses[0].error, uses[1].error)
+            shown = (f"{use.slope:.2f} +- {use.error:.2f}" for use in uses if use is not None)
+            pairs.append(("slope of prediction", *shown, bool(far)))
+        for item in self.evidence:
+            if item.name in other and item.null_scatter > 0:
+                scores = item.z_score, other[item.name].z_score
+                pairs.append((f"{item.name} (sigma)", *(f"{z:.1f}" for z in scores), abs(scores[0] - scores[1]) > 2))
+        for name in ("n_stars", "n_test", "own_lines", "settings"):
+            values = getattr(self, name), getattr(other, name)
+            pairs.append((name, *(str(value) for value in values), values[0] != values[1]))
+        return Table(rows=pairs, names=("what", "this", "other", "differ"))
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Return the evidence as cells of a table, by `_COLUMNS`."""
+        return [
+            (
+                str(item.name),
+                f"{item.statistic:.2f}",
+                f"{item.null_center:.2f} ± {item.null_scatter:.2f}",
+                f"{item.p_value:.2g}",
+                "yes" if item.significant else "no",
+            )
+            for item in self.evidence
+        ]
 
 
 def summary(reports: Iterable[Report]) -> Table:
@@ -144,6 +246,14 @@ def summary(reports: Iterable[Report]) -> Table:
     for name in ("own_scatter", "n_stars", "n_test", "reason"):
         values[name] = [getattr(row, name) for row in rows]
     return Table(values)
+
+
+def _written(text: str, path: str | os.PathLike | None) -> str:
+    """Write a text to a file, whole or not at all, if a path is given; return it."""
+    if path is not None:
+        with atomic_write(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return text
 
 
 def _finite_or_none(value: Any) -> Any:
