@@ -175,7 +175,8 @@ class Survey:
         flux : (N, D) array
             Continuum-normalized. What is masked or not finite counts as masked, whatever its error.
         labels : (N, M) array, or mapping of names to (N,) arrays
-            What is masked, NaN, or without a positive error is missing. Units that columns carry are kept.
+            What is masked, NaN, or without a positive error is missing. Where columns carry no unit, it is that of the
+            name: K for teff, dex for abundances.
         label_err : the same, or one number for each label
             Standard errors. A mapping may hold numbers.
         ivar, error : (N, D) array
@@ -209,7 +210,8 @@ class Survey:
             raise ValueError(f"the median flux is {level:.3g}: divide each spectrum by its continuum, errors likewise")
         if isinstance(labels, Mapping):
             label_names = list(labels)
-            fields.setdefault("label_units", [str(getattr(labels[name], "unit", None) or "") for name in label_names])
+            units = [getattr(labels[name], "unit", None) or label_unit(plain_name(name)) for name in label_names]
+            fields.setdefault("label_units", [str(unit) for unit in units])
             label_err = label_err if isinstance(label_err, Mapping) else dict.fromkeys(label_names, label_err)
             labels, label_err = (
                 np.stack([np.broadcast_to(_column(each, name), len(spectra)) for name in label_names], axis=1)

@@ -100,6 +100,14 @@ def test_a_result_typed_by_hand_fails_the_lint(sentence):
     assert any("typed by hand" in message for message in lint(text))
 
 
+def test_an_area_or_a_power_is_quoted_with_the_number_of_stars():
+    for score in ("The area is {recorded}`08_controls::area`.", "It finds lines with a power of {glue:text}`power`."):
+        text = CLEAN_CHAPTER.replace("## Agreement", f"{score}\n\n## Agreement")
+        assert any("without the number of stars" in message for message in lint(text))
+        text = text.replace(score, score.replace(".", " in {glue:text}`stars_large` stars."))
+        assert not lint(text)
+
+
 def test_a_result_typed_into_a_caption_or_alt_text_fails_the_lint():
     assert lint(CLEAN_CHAPTER.replace("Caption with", "Caption with 0.1 and"))
     assert lint(CLEAN_CHAPTER.replace("The points scatter by {rmse}", "The points scatter by 0.107 dex"))

@@ -14,6 +14,13 @@ def test_the_ensemble_has_the_wanted_number_of_worlds_without_lines():
     assert keys | {"five-sigma"} == {cell.key for cell in ensemble}
 
 
+def test_the_artefact_lies_where_the_sky_glows():
+    from lux.spectroscopy.lines import airglow_lines
+
+    (world,) = controls.BESIDES["artefact"]
+    assert set(world.wavelengths) <= set(airglow_lines().wavelength.tolist())
+
+
 def test_sized_cells_cover_sizes_generators_and_depths_once():
     ensemble = controls.sized_cells(10)
     assert len({cell.key for cell in ensemble}) == len(ensemble) == 2 * 3 * 4

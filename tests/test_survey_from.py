@@ -116,7 +116,7 @@ def test_a_table_gives_labels_their_errors_units_names_and_spectra():
             catalogue=("snr", "field"),
         )
         assert_equal(survey.replace(label_names=("teff", "Eu_fe")), expected)
-        assert survey.label_units == ("K", "")
+        assert survey.label_units == ("K", "dex")
         assert survey.catalogue["field"].tolist() == ["a", "b", "a", "b"]
 
 

@@ -36,6 +36,11 @@ _RESULT = re.compile(
     )(?!\w)""",
     re.VERBOSE,
 )
+_ROLE_OF_RESULT = r"\{(?:glue:text|recorded)\}"
+_SCORE = re.compile(
+    rf"\b(?:areas?|powers?)\b[^.]*{_ROLE_OF_RESULT}|{_ROLE_OF_RESULT}[^.]*\b(?:areas?|powers?)\b", re.IGNORECASE
+)
+_SIZE = re.compile(r"stars_\w+`|number of stars|n_(?:real|stars|matched)`")
 _CITATION = "\x01"
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})(?P<head>[^\n]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.DOTALL | re.MULTILINE)
@@ -74,10 +79,12 @@ def lint_page(text, name, bibliography):
     """
     cells = [(fence.start("body"), fence["body"]) for fence in _fences(text) if "{code-cell}" in fence["head"]]
     complaints = _typed_results(text) + _unknown_citations(text, bibliography) + _figures(text) + _long_lines(text)
+    complaints += _scores_without_size(text)
     if cells or name == "index":
         complaints += _opening(text)
     if cells:
-        complaints += _chapter(text, cells) + _long_cells(text, cells)
+        # A guide, which has no number, is about no published result.
+        complaints += _chapter(text, cells, agrees=name[:1].isdigit()) + _long_cells(text, cells)
     return sorted(set(complaints))
 
 
@@ -101,6 +108,17 @@ def _typed_results(text):
             line = cleaned.count("\n", 0, offset + found.start()) + 1
             message = f"result typed by hand: {found[0].strip()!r}; record it, cite it, or mark it {{chosen}}"
             complaints.append((line, message))
+    return complaints
+
+
+def _scores_without_size(text):
+    """Complain about a paragraph that quotes an area or a power and not the number of stars that it holds for."""
+    complaints, start = [], 0
+    for paragraph in re.split(r"\n\s*\n", text):
+        if _SCORE.search(paragraph) and not _SIZE.search(paragraph):
+            line = text.count("\n", 0, text.index(paragraph, start)) + 1
+            complaints.append((line, "an area or a power without the number of stars of its surveys"))
+        start += len(paragraph)
     return complaints
 
 
@@ -179,11 +197,11 @@ def _opening(text):
     return []
 
 
-def _chapter(text, cells):
+def _chapter(text, cells, agrees):
     complaints = []
     if "record.provenance(" not in cells[-1][1]:
         complaints.append((_line(text, cells[-1][0]), "the last code cell must end with record.provenance(...)"))
-    if not re.search(r"^(?:`{3,}|:{3,})\{agreement\}", text, re.MULTILINE):
+    if agrees and not re.search(r"^(?:`{3,}|:{3,})\{agreement\}", text, re.MULTILINE):
         complaints.append((text.count("\n"), "no {agreement} with the published study at the end"))
     recorded = {"figure": [], "table": []}
     for start, code in cells:

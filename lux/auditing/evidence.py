@@ -78,7 +78,9 @@ class Evidence:
 
     @property
     def z_score(self) -> float:
-        """The statistic in standard deviations of its null distribution."""
+        """The statistic in standard deviations of its null distribution; NaN where that has none."""
+        if self.null_scatter == 0:
+            return float("nan")
         return (self.statistic - self.null_center) / self.null_scatter
 
 

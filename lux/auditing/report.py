@@ -6,6 +6,7 @@ import html
 import io
 import json
 import os
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
@@ -136,7 +137,9 @@ class Report:
         raise KeyError(f"the audit of {self.label} has no evidence {str(name)!r}; it has {given or 'none at all'}")
 
     def __str__(self) -> str:
-        lines = [f"{self.label}: {self.verdict}", *(f"  {answer}" for answer in self.answers)]
+        lines = [f"{self.label}: {self.verdict}"]
+        for answer in self.answers:
+            lines += textwrap.wrap(answer, 88, initial_indent="  ", subsequent_indent="    ")
         if self.evidence:
             lines.append(f"  {'evidence':<22}{'statistic':>11}{'by chance':>19}{'p':>11}{'counts':>8}")
         for item in self.evidence:

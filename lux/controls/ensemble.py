@@ -19,7 +19,8 @@ WINDOWS = (
     (16798, 16816),
 )
 
-_ARTEFACT_WAVELENGTHS = (16128.517,)
+# The airglow line in these windows, as `lux.spectroscopy.lines.airglow_lines` has it.
+_ARTEFACT_WAVELENGTHS = (16128.608,)
 
 DEPTHS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1)
 

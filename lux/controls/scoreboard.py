@@ -31,14 +31,11 @@ class TechniqueScores:
         Of worlds with something else planted, by `BESIDES`.
     smallest_depth : Estimate
         Depth that is found with the power that is required.
-    missed : (K,) array of bool
-        Whether lines of each depth are missed more often than not, whichever sign counts as knowledge.
     """
 
     by_depth: tuple[Score, ...]
     elsewhere: tuple[Score, ...]
     smallest_depth: Estimate
-    missed: np.ndarray
 
     def at(self, depth: float) -> Score:
         """Return the score of worlds with lines of a depth."""
@@ -130,6 +127,5 @@ class Scoreboard:
     def _scores(self, technique: str) -> TechniqueScores:
         without = depth_key(0.0)
         by_depth = tuple(self.score(technique, depth_key(depth), without) for depth in LINE_DEPTHS)
-        missed = np.array([max(score.power.value, score.reverse.value) < 0.5 for score in by_depth])
         elsewhere = tuple(self.score(technique, cell, without) for cell in BESIDES)
-        return TechniqueScores(by_depth, elsewhere, self.smallest_depth(technique), missed)
+        return TechniqueScores(by_depth, elsewhere, self.smallest_depth(technique))
