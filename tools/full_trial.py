@@ -2,9 +2,10 @@
 
 Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
 
-    python tools/full_trial.py [--seeds 50] [--out FILE] [--more]
+    python tools/full_trial.py [--seeds 50] [--out FILE] [--more] [--recipes]
 
-With `--more` it goes on to surveys of 12,000 stars and to all pixels, which the chapter does not show yet.
+With `--more` it goes on to surveys of 12,000 stars and to all pixels, which the chapter does not show yet. With
+`--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of each generator.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 from lux.controls import run, sized_cells
+from lux.controls.recipes import DEPTHS, vary
 from lux.controls.trial import trial
 from lux.datasets.load import load
 from lux.simulation.empirical import fit_empirical
@@ -26,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "book" / "lux_pages" / "full_trial.json"
 FIRST_SEED = 920_000
 LARGEST = 12_000
+N_RECIPE_SEEDS = 20
 
 
 def grid(n_seeds: int, *, more: bool) -> list:
@@ -46,8 +49,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=50, help="worlds a cell (default 50; twice as many without lines)")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--more", action="store_true", help="also 12,000 stars, and all pixels")
+    parser.add_argument("--recipes", action="store_true", help="vary the published recipe, and nothing else")
     arguments = parser.parse_args()
     started, spectra = time.monotonic(), fit_empirical(load("apogee-dr10"))
+    if arguments.recipes:
+        n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
+        rows = vary(n_seeds, FIRST_SEED + 5000, spectra)
+        out = OUT.with_name("recipe_trial.json") if arguments.out == OUT else arguments.out
+        write(out, {"recipes": rows}, 2 * len(DEPTHS) * n_seeds, n_seeds, started)
+        return
     ensemble, worlds = [], []
     for part in grid(arguments.seeds, more=arguments.more):
         worlds += run(part, FIRST_SEED, spectra, progress=True)

@@ -135,13 +135,13 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
     train, test = survey.split(_TEST_FRACTION, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        published, model = (Lux(**settings).fit(train) for settings in (_PUBLISHED, _OURS))
+        published, model = published_model(train), Lux(**_OURS).fit(train)
         others = tuple(name for name in survey.label_names if name != LABEL)
         blind = Lux(**_BLIND).fit(train.select_labels(others))
         report = audit(model, train, test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
         blind_report = audit(model, train, test, LABEL, own_lines=(), seed=seed)
         numbers = {
-            **_of_published(published, test, seed),
+            **published_statistics(published, test, seed),
             **{f"{key}_published": value for key, value in _use(published, test, enhanced).items()},
             **_use(model, test, enhanced),
             **_of_richest(survey, rich, seed),
@@ -162,7 +162,12 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
     return {**words, "blind_verdict": blind_report.verdict, **{key: float(numbers[key]) for key in keys}}
 
 
-def _of_published(model: Lux, test: Survey, seed: int) -> dict[str, float]:
+def published_model(train: Survey, **changes: Any) -> Lux:
+    """Return the fit of the published study, with some of its settings changed."""
+    return Lux(**{**_PUBLISHED, **changes}).fit(train)
+
+
+def published_statistics(model: Lux, test: Survey, seed: int) -> dict[str, float]:
     """Return the statistics and statements of the published study about the model in its recipe."""
     latents, column = model.infer_latents(test), test.label_index(LABEL)
     gaps = mutual_information.mutual_information_gap(latents, test.labels, test.label_names).corrected_gap
