@@ -12,7 +12,6 @@ import argparse
 import datetime
 import json
 import platform
-import resource
 import subprocess
 import time
 from pathlib import Path
@@ -67,13 +66,11 @@ def main() -> None:
 
 def write(out: Path, tables: dict, n_worlds: int, n_seeds: int, started: float) -> None:
     """Write tables with what made them."""
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     about = {
         "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": platform.machine(),
         "seconds": round(time.monotonic() - started),
-        "processor_seconds": round(sum(each.ru_utime + each.ru_stime for each in usage)),
         "worlds": n_worlds,
         "first_seed": FIRST_SEED,
         "seeds": n_seeds,
@@ -81,7 +78,7 @@ def write(out: Path, tables: dict, n_worlds: int, n_seeds: int, started: float) 
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(out) as temporary:
         Path(temporary).write_text(json.dumps({"about": about, **tables}, indent=1) + "\n", encoding="utf-8")
-    print(f"{out}: {n_worlds} worlds, {about['seconds']} s, {about['processor_seconds']} processor seconds")
+    print(f"{out}: {n_worlds} worlds, {about['seconds']} s")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ re-executes a part of it.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -17,7 +18,7 @@ from lux.controls.scores import fraction
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
 from lux.paper.record import Record
 
-SOURCE = "full_trial.json"
+SOURCE, _RECIPES = "full_trial.json", "recipe_trial.json"
 # Of the last round but one, 900000 on: large physical surveys without a line whose verdict was false, of how many.
 _EARLIER_FALSE = (7, 58)
 # Of the round before this one, 910000 on: large surveys without a line whose verdict was false, told the lines.
@@ -31,6 +32,12 @@ SHOWN = (
     *_PUBLISHED, "response", "jacobian", "partial_inferred", "matched_filter", "audit_lines", "audit_any",
     "audit_features",
 )  # fmt: skip
+# Of the published recipe varied.
+_VARIED = ("rmse", "mig", "shap_own", "probe", "line_match")
+_VARIED_STATEMENTS = {
+    "mig_lowest": "lowest gap, without and with lines",
+    "shap_elsewhere": "dominant latent of another label, without and with lines",
+}
 _FALSE = ("known", "proxy")
 _Row = dict[str, Any]
 
@@ -77,6 +84,33 @@ class FullTrial:
         return counts
 
 
+def record_recipes(record: Record) -> None:
+    """Record what the published recipe's choices do to its statistics and statements, from `tools/full_trial.py`."""
+    content = json.loads(files("lux_pages").joinpath(_RECIPES).read_text(encoding="utf-8"))
+    rows = content["recipes"]
+    columns: dict[str, list[str]] = {"recipe": [], "spectra": []}
+    columns |= {f"{TECHNIQUES[name].name}, area": [] for name in _VARIED}
+    columns |= {heading: [] for heading in _VARIED_STATEMENTS.values()}
+    for recipe, generator in dict.fromkeys((row["recipe"], row["generator"]) for row in rows):
+        mine = [row for row in rows if (row["recipe"], row["generator"]) == (recipe, generator)]
+        areas = {row["statistic"]: row["area"] for row in mine if "statistic" in row}
+        true = {row["statement"]: row for row in mine if "statement" in row}
+        columns["recipe"].append(recipe)
+        columns["spectra"].append(generator)
+        key = f"{re.sub('[^a-z0-9]+', '_', recipe)}_{generator}"
+        for name in _VARIED:
+            value, low, high = areas[name]
+            text = f"{value:.2f} ({low:.2f}–{high:.2f})"
+            columns[f"{TECHNIQUES[name].name}, area"].append(text)
+            record(f"recipe_{name}_{key}", value, interval=(low, high), text=f"{value:.2f}")
+        for name, heading in _VARIED_STATEMENTS.items():
+            without, planted = true[name]["true"]
+            columns[heading].append(f"{without} and {planted} of {true[name]['of']}")
+            record(f"recipe_{name}_{key}", columns[heading][-1])
+    record("recipe_seeds", content["about"]["seeds"])
+    record.table("recipes", columns)
+
+
 def _best(row: _Row) -> float:
     """Return the power of whichever sign serves better."""
     return max(row["power"][0], row["reverse"][0])
@@ -112,8 +146,8 @@ def headline_alt(found: FullTrial) -> str:
 def record_grid(record: Record, found: FullTrial) -> None:
     """Record what the grid is, and how many published statistics miss lines in it."""
     about = found.about
-    hours = about["processor_seconds"] / 3600
-    record.numbers(grid_worlds=about["worlds"], grid_hours=round(hours, 1), grid_largest=found.largest)
+    minutes = round(about["seconds"] / 60)
+    record.numbers(grid_worlds=about["worlds"], grid_minutes=minutes, grid_largest=found.largest)
     record("grid_date", about["date"], text=about["date"])
     record("grid_commit", about["commit"], text=about["commit"][:7])
     record("n_published", N_PUBLISHED)
