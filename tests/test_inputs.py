@@ -6,6 +6,7 @@ from astropy import units as u
 
 import lux
 from lux.models.baselines import FluxRegression
+from lux.spectroscopy.lines import vacuum_to_air
 
 LINES = (15448.4, 15551.6, 15351.5)
 
@@ -160,3 +161,15 @@ def test_a_label_that_is_neither_parameter_nor_element_is_said_not_to_be_recogni
     assert "'promise' is not recognized: is it a parameter such as teff, or an element such as mg_fe?" in report.reason
     train, test = named.replace(label_names=("T_eff", "log g", "FeH", "[α/Fe]", "promise")).split(0.3)
     assert "among the labels" not in lux.audit(np.zeros(test.n_stars), train, test, "promise", ()).reason
+
+
+@pytest.mark.parametrize(("grid_in_air", "said"), [(False, "the lines were given"), (True, "the spectra are")])
+def test_wavelengths_in_air_are_noticed_where_the_lines_are_found_in_the_other_medium(stars, grid_in_air, said):
+    survey = stars.replace(wavelength=vacuum_to_air(stars.wavelength)) if grid_in_air else stars
+    lines = LINES if grid_in_air else vacuum_to_air(np.array(LINES))
+    train, test = survey.split(0.3)
+    report = lux.audit(np.zeros(test.n_stars), train, test, "eu_fe", lines)
+    assert report.verdict != "known"
+    assert f"as if {said} in air" in report.reason
+    train, test = stars.split(0.3)
+    assert "air" not in lux.audit(np.zeros(test.n_stars), train, test, "eu_fe", LINES).reason

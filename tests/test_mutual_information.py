@@ -78,6 +78,7 @@ def test_what_cannot_be_measured_is_refused():
     z, labels, names = np.random.default_rng(0).normal(size=(50, 2)), np.arange(50.0)[:, None], ("eu_fe",)
     for latents, options, message in (
         (z[:20], (), "20 stars have latents, 50 have labels"),
+        (np.where(z > 1, np.nan, z), (), "latents are not finite; leave out the stars"),
         (z, (50,), "'eu_fe' has 50 stars for 50 bins"),
         (z, (5, "equal"), "unknown binning 'equal'"),
     ):

@@ -111,7 +111,9 @@ def audit_models(
         sensitivity(measured),
         label_lines.label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
     )
-    unrecognized = "" if lines else label_lines.unrecognized(label)
+    remark = label_lines.unrecognized(label)
+    if lines:
+        remark = label_lines.other_medium(test.wavelength, measured.lines, lines)
     in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
 
     def judged(said: ModelOutputs) -> Report:
@@ -119,7 +121,7 @@ def audit_models(
         verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
         return report(
             verdict,
-            reason + unrecognized * (verdict == "proxy") + inputs.what_is_missing(train.label_names, label, verdict),
+            reason + remark * (verdict != "known") + inputs.what_is_missing(train.label_names, label, verdict),
             tuple(evidence.values()),
             reach.n_stars,
             own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),

@@ -1,19 +1,22 @@
 """Which lines are a label's own, where nobody names them: those of its element in the line list."""
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
 from lux.auditing.settings import AuditSettings
 from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.synthesis import line_strength
-from lux.spectroscopy.lines import LineList, load_lines, strongest
+from lux.spectroscopy.lines import LineList, air_to_vacuum, load_lines, strongest, vacuum_to_air
 from lux.survey import ELEMENTS, Survey, plain_name
 
 # The giant in which the strength of lines is compared.
 _REFERENCE_STAR = (4500.0, 2.0, -0.1)
 # Labels that belong to no element: the whole spectrum depends on them.
 _PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
+# Standard deviations of the own lines together.
+_SIGNIFICANT_IN_OTHER_MEDIUM = 5.0
 _REFERENCES = ("h", "fe", "m", "")
 _ION = re.compile(r"([a-z]{1,2})(?:i|ii|1|2)")
 _CARRIERS = {"C": ("C", "CO", "CN"), "N": ("N", "CN"), "O": ("O", "OH")}
@@ -64,6 +67,25 @@ def unrecognized(label: str) -> str:
     if plain_name(label) in _PARAMETERS or _elements(label):
         return ""
     return f"; {label!r} is not recognized: is it a parameter such as teff, or an element such as mg_fe?"
+
+
+def other_medium(wavelength: np.ndarray, significance: np.ndarray, lines: Sequence[float]) -> str:
+    """Return that absorption lies where lines would be in the other medium, as the end of a reason; empty if not.
+
+    `significance` (D,) is that of absorption at the pixels of wavelengths (D,) in Angstrom; lines, and pixels, are taken
+    to be in vacuum. Lines that were copied from a list in air lie bluewards of where they should, and those of vacuum
+    redwards on a grid in air.
+    """
+    for convert, said in ((air_to_vacuum, "the lines were given"), (vacuum_to_air, "the spectra are")):
+        moved = convert(np.asarray(lines))
+        pixels = [int(np.argmin(np.abs(wavelength - line))) for line in moved]
+        found = [significance[pixel] for pixel in pixels if 0 < pixel < len(wavelength) - 1]
+        if found and np.sum(found) / np.sqrt(len(found)) > _SIGNIFICANT_IN_OTHER_MEDIUM:
+            return (
+                f"; absorption at {', '.join(f'{line:.2f}' for line in moved[:3])} A correlates with it, as if {said} in "
+                "air: all wavelengths must be in vacuum"
+            )
+    return ""
 
 
 def label_kind(

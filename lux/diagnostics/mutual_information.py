@@ -95,10 +95,12 @@ def mutual_information_gap(
     Raises
     ------
     ValueError
-        If the numbers of stars differ, a label has no more stars than bins, or the binning is unknown.
+        If the numbers of stars differ, latents are not finite, a label has no more stars than bins, or the binning is unknown.
     """
     if len(latents) != len(labels):
         raise ValueError(f"{len(latents)} stars have latents, {len(labels)} have labels; give the same stars")
+    if not np.all(np.isfinite(latents)):
+        raise ValueError("latents are not finite; leave out the stars whose latents are not known")
     rows = []
     for column, name in enumerate(names):
         present = ~np.isnan(labels[:, column])
