@@ -95,7 +95,8 @@ def mutual_information_gap(
     Raises
     ------
     ValueError
-        If the numbers of stars differ, latents are not finite, a label has no more stars than bins, or the binning is unknown.
+        If the numbers of stars differ, latents are not finite, a label has no more stars than bins, or the binning is
+        unknown.
     """
     if len(latents) != len(labels):
         raise ValueError(f"{len(latents)} stars have latents, {len(labels)} have labels; give the same stars")
