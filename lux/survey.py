@@ -11,6 +11,7 @@ import json
 import os
 import re
 import types
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -194,6 +195,11 @@ class Survey:
         ValueError
             If wavelengths seem to be in another unit, the flux is not normalized, or anything does not fit together.
 
+        Warns
+        -----
+        UserWarning
+            If labels have no positive error, with their number.
+
         Examples
         --------
         >>> labels = {"Eu_fe": [0.1]}
@@ -220,6 +226,8 @@ class Survey:
         values: np.ndarray = np.ma.filled(np.ma.asarray(labels, float), np.nan)
         errors: np.ndarray = np.broadcast_to(np.ma.filled(np.ma.asarray(label_err, float), np.nan), values.shape)
         present = np.isfinite(values) & np.isfinite(errors) & (errors > 0)
+        if np.any(dropped := np.isfinite(values) & ~present):
+            warnings.warn(f"{np.sum(dropped)} labels have no positive error and count as missing", stacklevel=2)
         order = slice(None, None, -1 if len(wavelength) > 1 and wavelength[0] > wavelength[-1] else 1)
         return cls(
             wavelength=wavelength[order],
@@ -273,7 +281,7 @@ class Survey:
             wavelength,
             column(flux),
             labels={name: column(name) for name in labels},
-            label_err={name: column(label_err.get(name) or _error_column(name, table)) for name in labels},
+            label_err={name: _errors_of(name, table, label_err) for name in labels},
             star_id=None if star_id is None else column(star_id),
             catalogue={name: column(name) for name in catalogue},
             **{name: column(value) for name, value in pixels.items()},
@@ -454,10 +462,7 @@ class Survey:
             stars.flux,
             ivar=stars.ivar,
             labels={name: column(name)[rows] for name in labels},
-            label_err={
-                name: np.broadcast_to(column(label_err.get(name) or _error_column(name, table)), len(names))[rows]
-                for name in labels
-            },
+            label_err={name: np.broadcast_to(_errors_of(name, table, label_err), len(names))[rows] for name in labels},
             star_id=stars.star_id,
             catalogue=stars.catalogue,
             provenance=stars.provenance,
@@ -622,6 +627,11 @@ def _error_column(label: str, table: Any) -> str:
         if name in spelled:
             return spelled[name]
     raise ValueError(f"no column is named as that of the errors of {label!r}: give it, or a number, in label_err")
+
+
+def _errors_of(label: str, table: Any, given: Mapping[str, Any]) -> Any:
+    """Return the errors of a label: those given, or the column of a table."""
+    return _of_table(table, given[label] if label in given else _error_column(label, table))
 
 
 def _has_errors(label: str, table: Any) -> bool:

@@ -15,7 +15,7 @@ WAVELENGTH = 15200 + 0.2 * np.arange(6)
 FLUX = np.linspace(0.8, 1.1, 24).reshape(4, 6)
 ERROR = np.full((4, 6), 0.02)
 LABELS = {"teff": [4500.0, 4600.0, 4700.0, 4800.0], "Eu_fe": [0.1, 0.2, np.nan, 0.0]}
-LABEL_ERR = {"teff": 80.0, "Eu_fe": [0.05, 0.0, 0.05, 0.1]}
+LABEL_ERR = {"teff": 80.0, "Eu_fe": [0.05, 0.05, 0.05, 0.1]}
 
 
 def made(wavelength=WAVELENGTH, flux=FLUX, labels=LABELS, label_err=LABEL_ERR, **options):
@@ -31,7 +31,8 @@ def assert_equal(first, second):
 
 
 def test_a_label_without_a_value_or_a_positive_error_is_missing():
-    survey = made()
+    with pytest.warns(UserWarning, match="1 labels have no positive error and count as missing"):
+        survey = made(label_err={"teff": 80.0, "Eu_fe": [0.05, 0.0, 0.05, 0.1]})
     np.testing.assert_array_equal(np.isnan(survey.label("eu_fe")), [False, True, True, False])
     np.testing.assert_array_equal(survey.label_err[:, 0], 80)
     assert survey.label_names == ("teff", "Eu_fe")
@@ -126,6 +127,10 @@ def test_a_table_takes_spectra_and_errors_from_elsewhere_and_names_what_it_lacks
         table, WAVELENGTH, FLUX, labels=["Eu_fe"], label_err={"Eu_fe": "spread"}, ivar=ERROR**-2.0, catalogue=["text"]
     )
     np.testing.assert_array_equal(survey.label_err[:, 0], 0.05)
+    same = lux.Survey.from_table(
+        table, WAVELENGTH, FLUX, labels=["Eu_fe"], label_err={"Eu_fe": np.full(4, 0.05)}, ivar=1.0
+    )
+    np.testing.assert_array_equal(same.label_err, survey.label_err)
     assert survey.catalogue["text"].tolist() == ["x"] * 4
     for options, message in (
         ({"labels": ["Eu_fee"], "label_err": {"Eu_fee": 1.0}}, "no column 'Eu_fee' among its 3; similar: Eu_fe"),
