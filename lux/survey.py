@@ -377,14 +377,26 @@ class Survey:
         """Return a copy with the named fields changed, validated anew."""
         return dataclasses.replace(self, **changes)
 
-    def split(self, test_fraction: float = 0.2, seed: int = 0) -> tuple["Survey", "Survey"]:
+    def split(
+        self, test_fraction: float = 0.2, seed: int = 0, *, groups: ArrayLike | str | None = None
+    ) -> tuple["Survey", "Survey"]:
         """Split the stars at random into a training and a test survey.
+
+        Parameters
+        ----------
+        test_fraction : float
+        seed : int
+        groups : (N,) array, or name of a column of the catalogue, optional
+            What stays together, such as several spectra of one star, or the stars of a cluster; then `test_fraction` is
+            met as far as groups allow.
 
         Raises
         ------
         ValueError
-            If `test_fraction` leaves either side empty.
+            If `test_fraction` leaves either side empty, or the groups are no column of the stars.
         """
+        if groups is not None:
+            return self._split_groups(test_fraction, seed, groups)
         n_test = round(test_fraction * self.n_stars)
         if not 0 < n_test < self.n_stars:
             raise ValueError(
@@ -393,6 +405,21 @@ class Survey:
             )
         order = np.random.default_rng(seed).permutation(self.n_stars)
         return self[np.sort(order[n_test:])], self[np.sort(order[:n_test])]
+
+    def _split_groups(self, test_fraction: float, seed: int, groups: ArrayLike | str) -> tuple["Survey", "Survey"]:
+        column = _of_table(self.catalogue, groups) if isinstance(groups, str) else np.asarray(groups)
+        if column.shape != (self.n_stars,):
+            raise ValueError(f"groups must name the group of each of {self.n_stars} stars, got shape {column.shape}")
+        _, number, sizes = np.unique(column, return_inverse=True, return_counts=True)
+        order = np.random.default_rng(seed).permutation(len(sizes))
+        chosen = order[np.cumsum(sizes[order]) <= test_fraction * self.n_stars]
+        test = np.isin(number, chosen)
+        if not test.any() or test.all():
+            raise ValueError(
+                f"test_fraction={test_fraction} of {len(sizes)} groups leaves one side empty; the largest has "
+                f"{sizes.max()} of {self.n_stars} stars"
+            )
+        return self[~test], self[test]
 
     def select_labels(self, names: Sequence[str]) -> "Survey":
         """Return the survey with only the named labels, in that order."""

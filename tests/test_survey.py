@@ -110,6 +110,24 @@ def test_a_split_deals_out_every_star_once_and_repeats_with_its_seed(survey):
         survey.split(1.0)
 
 
+def test_a_split_by_groups_divides_none(survey):
+    visits = np.repeat(np.arange(20), 2)
+    train, test = survey.split(0.3, seed=1, groups=visits)
+    names = {name: visit for name, visit in zip(survey.star_id.tolist(), visits, strict=True)}
+    sides = [{names[name] for name in side.star_id.tolist()} for side in (train, test)]
+    assert not sides[0] & sides[1]
+    assert (len(train), len(test)) == (28, 12)
+    by_column = survey.replace(catalogue={"visit": visits}).split(0.3, seed=1, groups="visit")
+    assert by_column[1].star_id.tolist() == test.star_id.tolist()
+    for groups, message in (
+        ("cluster", "no column 'cluster'"),
+        (visits[:3], r"got shape \(3,\)"),
+        (np.ones(40), "1 groups"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            survey.split(0.3, groups=groups)
+
+
 def test_masking_wavelengths_zeroes_ivar_inside_and_nothing_else(survey):
     masked = survey.mask_wavelengths([(15101.0, 15101.4), (15103.0, 15103.1)])
     inside = survey.pixels_within([(15101.0, 15101.4), (15103.0, 15103.1)])
