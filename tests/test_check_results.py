@@ -139,6 +139,15 @@ def test_a_key_that_another_profile_lacks_makes_its_reference_stale_and_fails(re
     assert "the synthetic-paper reference is stale: extra: new" in capsys.readouterr().out
 
 
+def test_a_page_without_a_number_is_compared_as_well(repository, capsys):
+    for folder in (repository / "_build" / "results", repository / "results/synthetic-quick"):
+        (folder / "guide.json").write_bytes((folder / "03_test.json").read_bytes())
+    assert check_results.main(["--root", str(repository)]) == 0
+    assert "2 chapters against" in capsys.readouterr().out
+    rewrite(folder / "guide.json", lambda content: content["results"].popitem())
+    assert check_results.main(["--root", str(repository)]) == 1
+
+
 def test_a_chapter_without_reference_or_without_results_fails(repository, capsys):
     (repository / "results" / "synthetic-quick" / "03_test.json").rename(
         repository / "results" / "synthetic-quick" / "04_other.json"
