@@ -66,3 +66,16 @@ def test_a_frozen_model_keeps_its_fit_when_labels_only_is_cloned(surveys, model)
     copy = clone(baselines.LabelsOnly(FrozenEstimator(model)))
     expected = baselines.LabelsOnly(model).fit(surveys[0]).predict_labels(surveys[1])
     np.testing.assert_array_equal(copy.fit(surveys[0]).predict_labels(surveys[1]).labels, expected.labels)
+
+
+def test_a_bad_pixel_is_no_news_to_a_regression_whatever_marks_it():
+    survey = linear_survey(n_stars=120, n_pixels=80, masked=0.0)
+    bad = np.random.default_rng(0).random(survey.flux.shape) < 0.03
+    masked = survey.replace(ivar=np.where(bad, np.float32(0), survey.ivar))
+    marked = survey.replace(
+        flux=np.where(bad, np.float32(0), survey.flux), ivar=np.where(bad, np.float32(1e-20), survey.ivar)
+    )
+    first, second = (
+        baselines.FluxRegression.ridge().fit(each).predict_labels(each).labels for each in (masked, marked)
+    )
+    np.testing.assert_allclose(first, second, rtol=1e-5)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lux.auditing.settings import AuditSettings
+from lux.models.weights import without_negligible
 from lux.statistics import robust_std
 from lux.survey import Survey, plain_name
 
@@ -79,7 +80,7 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     survey = Survey(
         wavelength=train.wavelength,
         flux=np.concatenate([train.flux, test.flux]),
-        ivar=np.concatenate([_without_negligible(each.ivar, settings) for each in (train, test)]),
+        ivar=np.concatenate([without_negligible(each.ivar, settings.max_error_ratio) for each in (train, test)]),
         labels=np.concatenate([train.labels, test.labels]),
         label_err=np.concatenate([train.label_err, test.label_err]),
         label_names=train.label_names,
@@ -89,17 +90,6 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     _refuse_unnormalized(survey)
     _warn_of_repeated_labels(survey)
     return survey
-
-
-def _without_negligible(ivar: np.ndarray, settings: AuditSettings) -> np.ndarray:
-    """Return inverse variances (N, D), zero where an error is many times that of the star's good pixels.
-
-    Good are its best tenth: bad pixels stand below them in order, so that the result does not depend on how they are
-    marked.
-    """
-    place = int(0.9 * (ivar.shape[1] - 1))
-    good = np.partition(ivar, place, axis=1)[:, [place]]
-    return np.where(ivar < good / settings.max_error_ratio**2, np.float32(0), ivar)
 
 
 def _refuse_shared_stars(train: Survey, test: Survey) -> None:

@@ -4,6 +4,8 @@ import dataclasses
 
 from scipy import stats
 
+from lux.models.weights import MAX_ERROR_RATIO
+
 
 @dataclasses.dataclass(frozen=True)
 class AuditSettings:
@@ -95,7 +97,7 @@ class AuditSettings:
     max_own_lines: int = 30
     n_probed: int = 200
     dense_spacing: float = 4.0
-    max_error_ratio: float = 30.0
+    max_error_ratio: float = MAX_ERROR_RATIO
 
     def min_growth(self, expected: float) -> float:
         """Return from where on growth with the catalogue's error is a leak, given what it would be in one.

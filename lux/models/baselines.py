@@ -15,6 +15,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
 from lux.models.prediction import Prediction
+from lux.models.weights import without_negligible
 from lux.survey import Survey
 
 
@@ -35,7 +36,9 @@ class Mean(BaseEstimator):
 
 
 class FluxRegression(BaseEstimator):
-    """Predict each label from the flux by a scikit-learn regressor; masked pixels take the training mean.
+    """Predict each label from the flux by a scikit-learn regressor; bad pixels take the training mean.
+
+    Bad is a pixel that is masked, or has an error of many times that of the star's good ones.
 
     Parameters
     ----------
@@ -89,7 +92,7 @@ class FluxRegression(BaseEstimator):
         return Prediction(self.names_, self.center_ + self.scale_ * labels, np.full(labels.shape, np.nan))
 
     def _filled(self, survey: Survey) -> np.ndarray:
-        return np.where(survey.ivar > 0, survey.flux - self.mean_flux_, np.float32(0))
+        return np.where(without_negligible(survey.ivar) > 0, survey.flux - self.mean_flux_, np.float32(0))
 
 
 class LabelsOnly(BaseEstimator):
