@@ -1,6 +1,7 @@
 """The one container of data: spectra with their errors, labels with theirs, and where both came from.
 
-The module is long because validation and the spelling of labels stand beside the fields that they are about.
+The module is long because validation, the spelling of labels, and what is read from the arrays and tables of users
+stand beside the fields that they are about.
 """
 
 import dataclasses
@@ -22,7 +23,7 @@ from numpy.typing import ArrayLike
 from lux.storage import read_survey, write_survey
 
 # Wavelengths (Angstrom) of which the largest is smaller are in another unit: no spectrum of a star is audited there.
-_LEAST_WAVELENGTH = 2000.0
+LEAST_WAVELENGTH = 2000.0
 # Between this and its inverse lies the median of a flux that was divided by something like a continuum.
 _LEAST_FLUX = 1e-6
 # Relative difference of wavelengths that are the same.
@@ -593,7 +594,7 @@ def _angstrom(wavelength: ArrayLike | Quantity) -> np.ndarray:
     values = np.asarray(wavelength, float)
     if values.ndim != 1 or not values.size:
         raise ValueError(f"wavelength must be one grid (D,) for all stars, got shape {values.shape}: resample to one")
-    if np.nanmax(values) < _LEAST_WAVELENGTH:
+    if np.nanmax(values) < LEAST_WAVELENGTH:
         guess = "log10 of Angstrom, or microns" if np.nanmax(values) < 20 else "nanometers"
         raise ValueError(
             f"wavelengths of {values.min():g} to {values.max():g} are no Angstrom; if they are {guess}, give them with "

@@ -59,12 +59,15 @@ def record_cards(record: Record, cards: Mapping[str, Report]) -> None:
     """Record the verdicts and the table of the cards."""
     for name, report in cards.items():
         record(f"card_{name.replace(' ', '_').replace(',', '').replace(chr(39), '')}", report.verdict)
+    sizes = [report.n_stars for report in cards.values()]
+    record.numbers(card_stars=max(sizes), card_few_stars=min(sizes))
+    record("card_significance", cards["lines of its own"][Kind.OWN_LINES].z_score, uncertainty=1.0, unit="σ")
     uses = [report.model_use for report in cards.values()]
     record.table(
         "cards",
         {
             "in the flux": list(cards),
-            "stars": [report.n_stars for report in cards.values()],
+            "stars": sizes,
             "verdict": [report.verdict for report in cards.values()],
             "own lines (σ)": [_score(report, Kind.OWN_LINES) for report in cards.values()],
             "the model uses it": ["" if use is None else use.answer for use in uses],

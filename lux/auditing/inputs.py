@@ -11,13 +11,11 @@ import numpy as np
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import without_negligible
 from lux.statistics import robust_std
-from lux.survey import Survey, plain_name
+from lux.survey import LEAST_WAVELENGTH, Survey, plain_name
 
 _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one.
 _SENTINEL_DISTANCE = 20.0
-# Angstrom; where the largest wavelength is smaller, it is in another unit.
-_LEAST_WAVELENGTH = 2000.0
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
 _LEVEL_SCATTER, _CONTRAST_SCATTER = 0.1, 0.3
 _N_LEVEL_PIXELS = 500
@@ -36,7 +34,7 @@ def check_label(train: Survey, test: Survey, label: str) -> None:
     """Raise ValueError if the grids differ, or the label is unknown, missing everywhere or constant."""
     if train.n_pixels != test.n_pixels or np.any(np.abs(train.wavelength / test.wavelength - 1) > 1e-6):
         raise ValueError("training and test survey have different wavelength grids; resample the spectra to one grid")
-    if train.wavelength[-1] < _LEAST_WAVELENGTH:
+    if train.wavelength[-1] < LEAST_WAVELENGTH:
         raise ValueError(
             f"wavelengths end at {train.wavelength[-1]:g}: are they in nm, microns or log10? Survey.from_arrays takes "
             "them with their unit"
