@@ -42,7 +42,7 @@ def outputs(measured, predicted, shuffled=0.0, repeated=0.0, gradient=None):
 
 def test_evidence_is_collected_by_kind_with_the_thresholds_of_the_settings(measured):
     evidence = collect(measured, outputs(measured, measured.design.labels, gradient=np.zeros(300)))
-    assert list(evidence) == list(Kind)
+    assert set(evidence) == set(Kind) - {Kind.OBSERVED_PLACE, Kind.SKY_LINES}
     assert all(item.name is kind for kind, item in evidence.items())
     assert evidence[Kind.OWN_LINES].threshold == 0.02
     assert {item.threshold for kind, item in evidence.items() if kind is not Kind.OWN_LINES} == {0.004}

@@ -9,9 +9,18 @@ import numpy as np
 from astropy.units import Quantity
 from numpy.typing import ArrayLike
 
-from lux.auditing import inputs, label_lines, measurements
-from lux.auditing.evidence import FLUX_KINDS, Kind, collect, model_use, sensitivity
+from lux.auditing import inputs, label_lines, measurements, observer_frame
+from lux.auditing.evidence import (
+    FLUX_KINDS,
+    Evidence,
+    Kind,
+    collect,
+    model_use,
+    observed_evidence,
+    sensitivity,
+)
 from lux.auditing.limits import detection_limits
+from lux.auditing.measurements import Measured
 from lux.auditing.model_outputs import LabelModel, ModelOutputs, interrogate
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
@@ -60,8 +69,10 @@ def audit(
     Report
         "known": the flux shows the label at its own lines (or anywhere, for a label such as teff that belongs to no
         element). "proxy": the flux says more than the other labels do, but elsewhere. "guessed": it says nothing more,
-        although it would have been noticed. "leaked": what is known is the catalogue's noise. "undecided": too little
-        power.
+        although it would have been noticed. "leaked": what is known is the catalogue's noise. "artefact": what
+        correlates with the label stands still in the observer's frame, as residuals of the sky do; this is asked if the
+        catalogue of both surveys has a column ``observed_velocity`` (of the star towards the telescope, km/s) or
+        ``radial_velocity``, and what is found is masked before the flux is read. "undecided": too little power.
 
     Raises
     ------
@@ -106,7 +117,7 @@ def audit_models(
     # Before anything is measured, so that a model that cannot be asked is found at once.
     outputs = {name: interrogate(model, test, label, seed) for name, model in models.items()}
     stars = inputs.joined(train, test, settings)
-    measured = measurements.measure(stars, label, lines, seed, resolution, settings)
+    measured, observed, places = _measured(stars, label, lines, seed, resolution, settings)
     reach, kind = (
         sensitivity(measured),
         label_lines.label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
@@ -117,7 +128,7 @@ def audit_models(
     in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
 
     def judged(said: ModelOutputs) -> Report:
-        evidence = collect(measured, said)
+        evidence = collect(measured, said) | observed
         verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
         return report(
             verdict,
@@ -127,6 +138,7 @@ def audit_models(
             own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
             strongest=float(test.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
             stars_needed=stars_needed,
+            observed_places=places,
             model_use=model_use(measured, said, evidence[Kind.MODEL_USE], reach, verdict == "leaked"),
             limits=detection_limits(measured, evidence, reach, resolution, in_dex),
             wavelength=train.wavelength,
@@ -134,6 +146,30 @@ def audit_models(
         )
 
     return {name: judged(said) for name, said in outputs.items()}
+
+
+def _measured(
+    stars: Survey, label: str, lines: tuple[float, ...], seed: int, resolution: float, settings: AuditSettings
+) -> tuple[Measured, dict[Kind, Evidence], tuple[float, ...]]:
+    """Return what the flux says of a label at rest, and in the observer's frame, with the places of an artefact there.
+
+    Where there is an artefact, what stands at its places is masked for the former.
+    """
+    if np.any(missing := np.isnan(stars.label(label))):
+        stars = stars[~missing]
+    measure = functools.partial(
+        measurements.measure, label=label, own_lines=lines, seed=seed, resolution=resolution, settings=settings
+    )
+    measured, velocity = measure(stars), observer_frame.velocities(stars)
+    frame = None if velocity is None else observer_frame.look(stars, velocity, measured, resolution)
+    if velocity is None or frame is None:
+        return measured, {}, ()
+    evidence = observed_evidence(frame)
+    if not any(item.significant for item in evidence.values()):
+        return measured, evidence, ()
+    at_sky = Kind.SKY_LINES in evidence and evidence[Kind.SKY_LINES].significant
+    places = frame.places(at_sky=at_sky)
+    return measure(observer_frame.masked(stars, velocity, places)), evidence, tuple(places.tolist())
 
 
 def audit_all(

@@ -9,6 +9,7 @@ from scipy import stats
 from lux.auditing import leakage, measurements
 from lux.auditing.measurements import Measured
 from lux.auditing.model_outputs import ModelOutputs
+from lux.auditing.observer_frame import ObserverFrame
 from lux.auditing.settings import AuditSettings
 from lux.statistics import PermutationTest
 
@@ -24,10 +25,14 @@ class Kind(enum.StrEnum):
     LABEL_CANARY = "label canary"
     MODEL_USE = "model uses it"
     GRADIENT = "gradient at own lines"
+    OBSERVED_PLACE = "any observed place"
+    SKY_LINES = "sky lines"
 
 
 # What speaks for the label in the flux.
 FLUX_KINDS = (Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE)
+# What speaks for the sky or the instrument.
+OBSERVED_KINDS = (Kind.OBSERVED_PLACE, Kind.SKY_LINES)
 
 _QUESTIONS = {
     Kind.OWN_LINES: "does the label beyond the others correlate with absorption at its own lines?",
@@ -35,6 +40,8 @@ _QUESTIONS = {
     Kind.ANY_LINE: "does it correlate with absorption at any one place outside its own lines?",
     Kind.LEAK_GROWTH: "does the agreement grow with the catalogue's error, as that of noise would?",
     Kind.CLOSER_THAN_NOISE: "does the flux predict the catalogue better than its errors allow?",
+    Kind.OBSERVED_PLACE: "does it correlate with the flux at any one wavelength fixed in the observer's frame?",
+    Kind.SKY_LINES: "does it correlate with the flux at the observed wavelengths of airglow?",
     Kind.LABEL_CANARY: "does the prediction move when only the test stars' label does?",
     Kind.MODEL_USE: "does the prediction beyond the other predictions correlate with the label?",
     Kind.GRADIENT: "does the model read the label from its own lines?",
@@ -174,6 +181,7 @@ def _evidence(
 ) -> Evidence:
     """Return evidence of a kind from its statistic, the center and standard deviation of its null, and its p-value."""
     threshold = settings.significance_at_own_lines if kind is Kind.OWN_LINES else settings.significance
+    threshold = settings.significance_of_artefact if kind in OBSERVED_KINDS else threshold
     numbers = [float(value) for value in (statistic, *null, p_value)]
     return Evidence(kind, _QUESTIONS[kind], *numbers, **{"threshold": threshold, **more})
 
@@ -193,6 +201,20 @@ def _flux_evidence(measured: Measured) -> dict[Kind, Evidence]:
         null = maxima.mean(), maxima.std()
         evidence[Kind.ANY_LINE] = _evidence(Kind.ANY_LINE, largest, null, p_value, design.settings)
     return evidence
+
+
+def observed_evidence(frame: ObserverFrame) -> dict[Kind, Evidence]:
+    """Return the evidence that what correlates with a label stands still in the observer's frame."""
+    largest, maxima = np.abs(frame.lines).max(), frame.largest_by_chance
+    p_value = stats.gumbel_r.sf(largest, *stats.gumbel_r.fit(maxima, method="MM"))
+    null = maxima.mean(), maxima.std()
+    found = [_evidence(Kind.OBSERVED_PLACE, largest, null, p_value, frame.settings)]
+    if np.any(frame.sky_weight):
+        statistic, chance = frame.at_sky[0], frame.at_sky[1:]
+        null = chance.mean(), chance.std()
+        p_value = 2 * stats.t.sf(np.abs(statistic - null[0]) / null[1], len(chance) - 1)
+        found.append(_evidence(Kind.SKY_LINES, statistic, null, p_value, frame.settings))
+    return {item.name: item for item in found}
 
 
 def _own_lines(measured: Measured) -> Evidence:

@@ -13,6 +13,8 @@ from lux.models.weights import without_negligible
 from lux.statistics import robust_std
 from lux.survey import LEAST_WAVELENGTH, Survey, plain_name
 
+# Of a star towards the telescope, and about the Sun, in km/s.
+VELOCITIES = ("observed_velocity", "radial_velocity")
 _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one.
 _SENTINEL_DISTANCE = 20.0
@@ -83,6 +85,11 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
         label_err=np.concatenate([train.label_err, test.label_err]),
         label_names=train.label_names,
         label_units=train.label_units,
+        catalogue={
+            name: np.concatenate([train.catalogue[name], test.catalogue[name]])
+            for name in VELOCITIES
+            if name in train.catalogue and name in test.catalogue
+        },
     )
     _refuse_sentinels(survey)
     _refuse_unnormalized(survey)

@@ -183,11 +183,10 @@ def _prepare(
 ) -> Design:
     """Prepare the stars of a survey that have a label; arguments and errors are those of `measure`."""
     column = survey.label_index(label)
-    survey = survey[~np.isnan(survey.labels[:, column])]
+    missing = np.isnan(survey.labels[:, column])
+    survey = survey[~missing] if np.any(missing) else survey
     own_pixels, near_own = locate(survey.wavelength, own_lines, resolution, settings.own_reach)
-    weight_sum = np.sum(survey.ivar, axis=0, dtype=float)
-    mean = np.einsum("nd,nd->d", survey.ivar, survey.flux, dtype=float) / np.maximum(weight_sum, 1e-30)
-    deviation = np.where(survey.ivar > 0, survey.flux - mean, 0).astype(np.float32)
+    mean, weight_sum, deviation = deviations(survey)
     weighted = deviation * np.sqrt(weight_sum / survey.n_stars).astype(np.float32)
     basis = _nuisances(np.where(near_own, np.float32(0), weighted), settings)
     folds = np.random.default_rng(seed).permutation(survey.n_stars) % settings.n_folds
@@ -195,11 +194,7 @@ def _prepare(
     usable = np.sum(np.isfinite(catalogue), axis=0) > survey.n_stars // 2
     usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
     inferred = _inferred(basis, catalogue[:, usable], folds)
-    weight, residual = _weighted_residual(survey, deviation, basis)
-    profile = line_kernel(survey.wavelength, resolution=resolution)
-    kernel = line_kernel(survey.wavelength, autocorrelation(residual, weight, survey.wavelength), resolution)
-    scores = correlate1d(-residual * weight, kernel, axis=1, mode="constant")
-    line_scores = _clip_scores(partial_out(scores, basis.astype(np.float32)), settings.clip)
+    line_scores, weight, taps = score_lines(survey, deviation, basis, resolution, settings.clip)
     off_lines = np.flatnonzero(~near_own)
     probed = np.concatenate([own_pixels, off_lines[:: max(1, len(off_lines) // settings.n_probed)]])
     return Design(
@@ -214,9 +209,30 @@ def _prepare(
         near_own=near_own,
         star_noise=_star_noise(line_scores),
         probed=probed,
-        response=_line_response(weight, mean, profile * kernel, probed),
+        response=_line_response(weight, mean, taps, probed),
         settings=settings,
     )
+
+
+def deviations(survey: Survey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the mean flux (D,), the sum of its weights (D,), and what each star differs by (N, D), zero if masked."""
+    weight_sum = np.sum(survey.ivar, axis=0, dtype=float)
+    mean = np.einsum("nd,nd->d", survey.ivar, survey.flux, dtype=float) / np.maximum(weight_sum, 1e-30)
+    return mean, weight_sum, np.where(survey.ivar > 0, survey.flux - mean, 0).astype(np.float32)
+
+
+def score_lines(
+    survey: Survey, deviation: np.ndarray, basis: np.ndarray, resolution: float, clip: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return scores (N, D) of unresolved lines beyond a basis (N, H), pixel weights (N, D), and taps (K,).
+
+    The taps are those of the scores times the profile of a line.
+    """
+    weight, residual = _weighted_residual(survey, deviation, basis)
+    profile = line_kernel(survey.wavelength, resolution=resolution)
+    kernel = line_kernel(survey.wavelength, autocorrelation(residual, weight, survey.wavelength), resolution)
+    scores = correlate1d(-residual * weight, kernel, axis=1, mode="constant")
+    return _clip_scores(partial_out(scores, basis.astype(np.float32)), clip), weight, profile * kernel
 
 
 def sampled_resolution(wavelength: np.ndarray) -> float:
@@ -254,11 +270,16 @@ def _read(design: Design, labels: np.ndarray) -> Readings:
     residual = _clip(partial_out(labels, design.others), design.settings.clip)
     predicted = out_of_fold(design.basis, residual, design.folds)
     strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
-    beyond = _clip(partial_out(residual, design.basis), design.settings.clip)
-    amplitude = (beyond / label_variance(design, beyond)).astype(np.float32)
-    lines = amplitude.T @ design.line_scores
-    lines /= np.sqrt(np.maximum((amplitude**2).T @ design.line_scores**2, 1e-30))
+    weights = amplitude(design, residual)
+    lines = weights.T @ design.line_scores
+    lines /= np.sqrt(np.maximum((weights**2).T @ design.line_scores**2, 1e-30))
     return Readings(residual, predicted, strong, lines)
+
+
+def amplitude(design: Design, residual: np.ndarray) -> np.ndarray:
+    """Return the weights (N, S) of the stars' scores in the significance of labels that leave residuals (N, S)."""
+    beyond = _clip(partial_out(residual, design.basis), design.settings.clip)
+    return (beyond / label_variance(design, beyond)).astype(np.float32)
 
 
 def _surrogates(design: Design, seed: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from lux.auditing.settings import AuditSettings
 from lux.storage import atomic_write
 from lux.survey import plain_name
 
-VERDICTS = ("known", "proxy", "guessed", "leaked", "undecided")
+VERDICTS = ("known", "proxy", "guessed", "leaked", "artefact", "undecided")
 # Raised when a key of the JSON changes its meaning.
 _SCHEMA = 1
 _COLUMNS = ("evidence", "statistic", "by chance", "p", "counts")
@@ -52,7 +52,7 @@ class Report:
     Parameters
     ----------
     label : str
-    verdict : {"known", "proxy", "guessed", "leaked", "undecided"}
+    verdict : {"known", "proxy", "guessed", "leaked", "artefact", "undecided"}
     reason : str
         One sentence.
     evidence : tuple of Evidence
@@ -66,6 +66,9 @@ class Report:
         Wavelength of the most significant line outside the own lines, Angstrom.
     stars_needed : int or None
         How many stars would decide, where the verdict is "undecided" for want of stars.
+    observed_places : tuple of float
+        Observed wavelengths, Angstrom, at which what correlates with the label stands still in the observer's frame;
+        the stars' pixels there were masked for the evidence at rest.
     model_use : ModelUse or None
         Whether the model uses the label; the verdict says whether the flux has it.
     limits : tuple of Limit
@@ -88,6 +91,7 @@ class Report:
     own_scatter: float = float("nan")
     strongest: float = float("nan")
     stars_needed: int | None = None
+    observed_places: tuple[float, ...] = ()
     model_use: ModelUse | None = None
     limits: tuple[Limit, ...] = ()
     wavelength: np.ndarray | None = dataclasses.field(default=None, repr=False)
@@ -121,6 +125,8 @@ class Report:
         answer = None if self.model_use is None else self.model_use.answer
         if answer == "yes" and self.verdict in ("guessed", "undecided"):
             return "; the tests of the flux do not confirm it"
+        if answer == "yes" and self.verdict == "artefact":
+            return "; what it follows is the artefact"
         if answer == "cannot tell" and self.verdict == "leaked":
             return "; what it follows may be the catalogue's error"
         return ""

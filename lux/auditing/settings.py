@@ -20,6 +20,9 @@ class AuditSettings:
         p-value below which evidence counts that was searched for: strong features, any one line, a leak.
     significance_at_own_lines : float
         p-value below which absorption at the own lines counts.
+    significance_of_artefact : float
+        p-value below which evidence counts that stands still in the observer's frame. What is found is masked, which
+        costs evidence elsewhere.
     power, share_to_find : float
         A label is called guessed only if a feature that carries this share of the label's own variance would have been
         found with this probability.
@@ -51,6 +54,8 @@ class AuditSettings:
         Quantile of the largest significance by chance beyond which more than one place is searched for a leak.
     max_places, min_separation : int
         Most such places, and the pixels between two of them.
+    max_observed_places : int
+        Most places of an artefact in the observer's frame, beside those of known airglow.
     min_slope_stars : int
         A slope on the catalogue's errors must rest on at least this many stars, ...
     min_error_std : float
@@ -71,6 +76,7 @@ class AuditSettings:
 
     significance: float = 0.005
     significance_at_own_lines: float = 0.015
+    significance_of_artefact: float = 0.001
     power: float = 0.95
     share_to_find: float = 0.5
     min_stars: int = 100
@@ -90,6 +96,7 @@ class AuditSettings:
     quantile_of_lines: float = 0.95
     max_places: int = 10
     min_separation: int = 6
+    max_observed_places: int = 50
     min_slope_stars: int = 20
     min_error_std: float = 1e-6
     min_error_share: float = 0.05

@@ -11,13 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from lux.auditing.evidence import Evidence, Kind, Sensitivity
+from lux.auditing.evidence import FLUX_KINDS, OBSERVED_KINDS, Evidence, Kind, Sensitivity
 from lux.auditing.settings import AuditSettings
 
 _OVERSTATED = (
     "the flux predicts the catalogue better than its errors allow: they are overstated, or they leak, and being alike "
     "do not tell which; errors of each star, or repeated measurements of some, would"
 )
+_MASKED = "what correlates with it in the observer's frame besides was masked, and is not counted"
 
 
 class Judgment(NamedTuple):
@@ -32,10 +33,13 @@ def judge(
     label_kind: str, evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity, settings: AuditSettings
 ) -> Judgment:
     """Return the verdict on a label of a kind (see `lux.auditing.label_lines.label_kind`) from the evidence."""
-    judgment = _leak(evidence, sensitivity, settings) or _knowledge(label_kind, evidence, sensitivity)
+    judgment = _leak(evidence, sensitivity, settings) or _artefact(evidence)
+    judgment = judgment or _knowledge(label_kind, evidence, sensitivity)
     judgment = judgment or _guess(evidence[Kind.STRONG_FEATURES], sensitivity, settings)
+    if judgment.verdict != "artefact" and _significant(evidence, *OBSERVED_KINDS):
+        judgment = judgment._replace(reason=f"{judgment.reason}; {_MASKED}")
     reason, alike = judgment.reason, evidence[Kind.LEAK_GROWTH].needed == np.inf
-    if alike and judgment.verdict != "leaked" and _closer_than_noise(evidence, sensitivity):
+    if alike and judgment.verdict not in ("leaked", "artefact") and _closer_than_noise(evidence, sensitivity):
         known = judgment.verdict == "known"
         return judgment._replace(reason=f"{reason}; {_OVERSTATED}") if known else Judgment("undecided", _OVERSTATED)
     if alike and judgment.verdict in ("known", "proxy"):
@@ -70,6 +74,16 @@ def _leak(evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity, settings:
     if _closer_than_noise(evidence, sensitivity) and (growth.significant or beyond_belief):
         return Judgment("leaked", "the flux predicts the catalogue better than errors allow that are not overstated")
     return None
+
+
+def _artefact(evidence: Mapping[Kind, Evidence]) -> Judgment | None:
+    """Judge what is left where everything fixed in the observer's frame has been masked: see `audit`."""
+    observed = _significant(evidence, *OBSERVED_KINDS)
+    if not observed or _significant(evidence, *FLUX_KINDS):
+        return None
+    where = " at the wavelengths of airglow" if Kind.SKY_LINES in observed else ""
+    still = f"what correlates with it stands still in the observer's frame{where}"
+    return Judgment("artefact", f"{still}; with that masked, the flux says nothing of it")
 
 
 def _knowledge(label_kind: str, evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity) -> Judgment | None:

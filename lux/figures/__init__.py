@@ -21,6 +21,7 @@ COLORS = {
     "proxy": "#E69F00",
     "guessed": "#CC79A7",
     "leaked": "#56B4E9",
+    "artefact": "#F0E442",
     "undecided": "#8C8C8C",
 }
 

@@ -13,11 +13,12 @@ import numpy as np
 from lux.simulation.observation import draw_label_errors, draw_label_noise
 from lux.simulation.population import Stars, expected_europium, random_stream
 from lux.simulation.worlds import Sample, World, as_world, plant
+from lux.spectroscopy import airglow
 from lux.spectroscopy.instrument import nearest_pixel
 from lux.survey import Survey, Truth
 
 _LABEL = "eu_fe"
-_WORLDS = ("shortcut", "signal", "leak")
+_WORLDS = ("shortcut", "signal", "leak", "artefact")
 _KEPT_LABELS = ("teff", "logg", "m_h", "alpha_m")
 
 
@@ -30,7 +31,8 @@ def plant_europium(survey: Survey, world: str | World = "shortcut", *, tau: floa
         On pixels of the APOGEE grid, with labels teff, logg, m_h and alpha_m.
     world : str or World
         "shortcut": the flux is as observed. "signal": lines whose strength follows the planted europium are multiplied
-        into it. "leak": lines that follow the error of the catalogue's [Eu/Fe].
+        into it. "leak": lines that follow the error of the catalogue's [Eu/Fe]. "artefact": residuals of airglow that
+        follow it above its expectation, moved by the stars' velocities (`lux.spectroscopy.airglow`).
     tau : float
         Scatter of [Eu/Fe] about the relation, dex.
     seed : int
@@ -56,7 +58,8 @@ def plant_europium(survey: Survey, world: str | World = "shortcut", *, tau: floa
     if missing is not None:
         star = survey.star_id[int(np.argmin(np.isfinite(columns[missing])))]
         raise ValueError(f"star {star} lacks {missing}; leave out the stars without it")
-    stars = _stars(columns, tau, seed)
+    moves = any(part.name == "artefact" for part in world.parts)
+    stars = _stars(columns, airglow.observed_velocity(survey) if moves else np.zeros(survey.n_stars), tau, seed)
     noise = draw_label_noise(survey.n_stars, (_LABEL,), seed)[:, 0]
     error = draw_label_errors(survey.n_stars, (_LABEL,), seed)[0][:, 0]
     pixels = nearest_pixel(survey.wavelength)
@@ -80,7 +83,7 @@ def plant_europium(survey: Survey, world: str | World = "shortcut", *, tau: floa
     )
 
 
-def _stars(columns: dict[str, np.ndarray], tau: float, seed: int) -> Stars:
+def _stars(columns: dict[str, np.ndarray], observed_velocity: np.ndarray, tau: float, seed: int) -> Stars:
     expected = expected_europium(columns["m_h"], columns["alpha_m"])
     nothing = np.zeros(len(expected))
     europium = expected + tau * random_stream(seed, "europium scatter").standard_normal(len(expected))
@@ -92,7 +95,7 @@ def _stars(columns: dict[str, np.ndarray], tau: float, seed: int) -> Stars:
         abundances={"Eu": europium},
         eu_expected=expected,
         radial_velocity=nothing,
-        observed_velocity=nothing,
+        observed_velocity=observed_velocity,
         component=np.full(len(expected), "observed"),
         r_enhanced=nothing.astype(bool),
     )

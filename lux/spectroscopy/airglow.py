@@ -13,6 +13,8 @@ _MAX_DIFFERENCE = 35.0
 # Half width of what an airglow line spoils, three standard deviations of the instrument profile, km/s.
 REACH = 17.0
 FAINTEST = 0.02
+# Fewer lines tell no velocity.
+_MIN_LINES = 2
 
 
 def rest_wavelengths(velocity: ArrayLike, faintest: float = FAINTEST) -> np.ndarray:
@@ -21,7 +23,11 @@ def rest_wavelengths(velocity: ArrayLike, faintest: float = FAINTEST) -> np.ndar
     `velocity` (N,) is that of the star towards the telescope in km/s; `faintest` is relative to the strongest line.
     """
     lines = airglow_lines()
-    observed = lines.wavelength[lines.strength >= faintest]
+    return _at_rest(lines.wavelength[lines.strength >= faintest], velocity)
+
+
+def _at_rest(observed: np.ndarray, velocity: ArrayLike) -> np.ndarray:
+    """Return where observed wavelengths (L,) fall in the rest frames of stars of velocities (N,) in km/s, (N, L)."""
     return observed / (1 + np.asarray(velocity, float)[:, None] / SPEED_OF_LIGHT_KMS)
 
 
@@ -29,8 +35,23 @@ def near_airglow(
     wavelength: ArrayLike, velocity: ArrayLike, reach: float = REACH, faintest: float = FAINTEST
 ) -> np.ndarray:
     """Return which rest-frame pixels of each star lie within `reach` km/s of an airglow line, (N, D) boolean."""
-    wavelength = np.asarray(wavelength, float)
-    places = rest_wavelengths(velocity, faintest)
+    return _near(np.asarray(wavelength, float), rest_wavelengths(velocity, faintest), reach)
+
+
+def near_observed(wavelength: ArrayLike, velocity: ArrayLike, observed: ArrayLike, reach: float = REACH) -> np.ndarray:
+    """Return the same, (N, D) boolean, for any wavelengths (K,) fixed in the observer's frame."""
+    return _near(np.asarray(wavelength, float), _at_rest(np.asarray(observed, float), velocity), reach)
+
+
+def covers(wavelength: ArrayLike) -> bool:
+    """Return whether wavelengths (D,) lie where the airglow lines are known, and so tell a velocity."""
+    wavelength, lines = np.asarray(wavelength, float), airglow_lines().wavelength
+    distance = np.abs(wavelength[np.clip(np.searchsorted(wavelength, lines), 0, len(wavelength) - 1)] / lines - 1)
+    return int(np.sum(distance < REACH / SPEED_OF_LIGHT_KMS)) >= _MIN_LINES
+
+
+def _near(wavelength: np.ndarray, places: np.ndarray, reach: float) -> np.ndarray:
+    """Return which pixels (D,) lie within `reach` km/s of each star's places (N, L), (N, D) boolean."""
     first = np.searchsorted(wavelength, places * (1 - reach / SPEED_OF_LIGHT_KMS))
     last = np.searchsorted(wavelength, places * (1 + reach / SPEED_OF_LIGHT_KMS))
     steps = np.zeros((len(places), len(wavelength) + 1), np.int32)
@@ -60,7 +81,8 @@ def observed_velocity(survey: Survey) -> np.ndarray:
     lines = airglow_lines()
     places = np.interp(np.log(lines.wavelength), np.log(survey.wavelength), index, left=np.nan, right=np.nan)
     kept = np.isfinite(places)
-    shifts = np.arange(-_MAX_DIFFERENCE, _MAX_DIFFERENCE + 0.5)
+    # Errors that do not know the sky leave all shifts alike: then the first, none, is taken.
+    shifts = np.array(sorted(np.arange(-_MAX_DIFFERENCE, _MAX_DIFFERENCE + 0.5), key=abs))
     velocity = np.asarray(survey.catalogue["radial_velocity"], float)
     best = np.empty(survey.n_stars)
     for star in range(survey.n_stars):
