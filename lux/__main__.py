@@ -51,6 +51,7 @@ def _print_anywhere() -> None:
 
 def _audit(options: argparse.Namespace) -> None:
     from lux.auditing.audit import audit, audit_all
+    from lux.auditing.star_groups import star_of_spectrum
     from lux.datasets.load import load
     from lux.models.lux import Lux
 
@@ -65,14 +66,17 @@ def _audit(options: argparse.Namespace) -> None:
     if options.label is not None:
         # Before a model is fitted, which takes minutes.
         survey.label_index(options.label)
+    if options.groups is not None:
+        star_of_spectrum(survey, options.groups)
     train, test, model = _divided(survey, options)
     if model is None:
         print(f"lux: fitting a model of {options.latents} latents to {len(train)} stars", file=sys.stderr, flush=True)
         model = Lux(options.latents).fit(train)
     if options.label is None:
-        reports = list(audit_all(model, train, test, seed=options.seed).values())
+        reports = list(audit_all(model, train, test, seed=options.seed, groups=options.groups).values())
     else:
-        reports = [audit(model, train, test, options.label, options.own_lines, seed=options.seed)]
+        settings = {"seed": options.seed, "groups": options.groups}
+        reports = [audit(model, train, test, options.label, options.own_lines, **settings)]
     if options.json:
         print("[" + ",\n".join(report.to_json() for report in reports) + "]")
     elif options.markdown:
@@ -96,7 +100,7 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
     from lux.models.lux import Lux
 
     if options.predictions is None:
-        train, test = survey.split(options.test_fraction, options.seed)
+        train, test = survey.split(options.test_fraction, options.seed, groups=options.groups)
         return train, test, None if options.model is None else Lux.load(options.model)
     table = _read_table(options.predictions)
     if options.id not in table.colnames:
@@ -105,7 +109,7 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
     predicted = np.isin(survey.star_id, np.asarray(table["star_id"]).astype(str))
     if predicted.any() and not predicted.all():
         return survey[~predicted], survey[predicted], table
-    return *survey.split(options.test_fraction, options.seed), table
+    return *survey.split(options.test_fraction, options.seed, groups=options.groups), table
 
 
 def _read_table(path: str) -> "Table":
@@ -194,6 +198,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--own-lines", type=float, nargs="*", metavar="ANGSTROM", help=wavelengths)
     add("--labels", metavar="TABLE", help="take labels and errors from this CSV, FITS or VOTable file, joined by --id")
     add("--id", default="star_id", metavar="COLUMN", help="column of TABLE that names the stars (star_id)")
+    stars = "column of the catalogue that says which star a spectrum is of, where stars have several"
+    add("--groups", metavar="COLUMN", help=stars)
     add("--model", help="fitted Lux model (.npz); one is fitted by default")
     add("--predictions", metavar="TABLE", help="audit these predictions, joined by --id, of stars not used in training")
     add("--latents", type=int, default=21, help="latents of the model that is fitted (21)")

@@ -25,10 +25,10 @@ def audited(surveys, tmp_path, monkeypatch):
             content = json.dumps({"label": label})
             return types.SimpleNamespace(label=label, evidence=(), to_json=lambda: content)
 
-        def one(model, train, test, label, own_lines, *, seed):
+        def one(model, train, test, label, own_lines, *, seed, groups):
             return report(label, train, test, own_lines, seed)
 
-        def several(model, train, test, *, seed):
+        def several(model, train, test, *, seed, groups):
             return {label: report(label, train, test, None, seed) for label in train.label_names}
 
         monkeypatch.setattr(audit, "audit", one)
@@ -36,6 +36,14 @@ def audited(surveys, tmp_path, monkeypatch):
         return main(["audit", str(tmp_path / "survey.h5"), "--latents", "2", "--json", *options]), calls
 
     return run
+
+
+def test_spectra_of_one_star_are_audited_as_one_from_the_command_line(audited, capsys):
+    status, calls = audited("--label", "label_1", "--groups", "nobody")
+    assert status != 0
+    assert not calls
+    assert "no column 'nobody'" in capsys.readouterr().err
+    assert audited("--label", "label_1", "--groups", "group")[0] == 0
 
 
 def test_one_label_is_audited_with_the_lines_and_the_split_that_are_named(audited, capsys):

@@ -38,6 +38,11 @@ def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, left=0
         ((GROWTH, CLOSER), "leaked"),
         ((OWN, CLOSER), "known"),
         ((Kind.MODEL_USE,), "guessed"),
+        ((Kind.SKY_LINES,), "artefact"),
+        ((Kind.OBSERVED_PLACE, CLOSER), "artefact"),
+        ((Kind.OBSERVED_PLACE, OWN), "known"),
+        ((Kind.OBSERVED_PLACE, STRONG), "proxy"),
+        ((Kind.OBSERVED_PLACE, CANARY), "leaked"),
         ((OWN, Kind.MODEL_USE), "known"),
     ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 from astropy.units import Quantity
 from numpy.typing import ArrayLike
 
-from lux.auditing import inputs, label_lines, measurements, observer_frame
+from lux.auditing import inputs, label_lines, measurements, observer_frame, star_groups
 from lux.auditing.evidence import (
     FLUX_KINDS,
     Evidence,
@@ -37,6 +37,7 @@ def audit(
     *,
     seed: int = 0,
     resolution: float | None = None,
+    groups: str | None = None,
     settings: AuditSettings = AuditSettings(),
 ) -> Report:
     """Tell whether a label is known from the flux or guessed from the other labels.
@@ -61,6 +62,9 @@ def audit(
     resolution : float, optional
         Resolving power of the spectra; by default APOGEE's, or, where pixels are too wide for it, that of which two
         pixels are the full width of a line.
+    groups : str, optional
+        Column of both catalogues that says which star a spectrum is of, where stars have several: the spectra of a star
+        are combined, and so are the predictions of them.
     settings : AuditSettings
         What counts as significant and how it is measured.
 
@@ -79,7 +83,7 @@ def audit(
     ValueError
         If the label is unknown, missing in every star or constant, the grids differ, an own line is off the grid, lines
         are not given where the line list does not reach, the model gives nothing that can be read as labels of the test
-        stars, a prediction is not finite, a test star was trained on, a
+        stars, a prediction is not finite, a test star was trained on, groups are no column of both catalogues, a
         label or flux holds values that stand for missing ones, or spectra are not normalized.
 
     Warns
@@ -87,7 +91,7 @@ def audit(
     UserWarning
         If labels repeat as those of several spectra of one star would.
     """
-    options: dict[str, Any] = {"seed": seed, "resolution": resolution, "settings": settings}
+    options: dict[str, Any] = {"seed": seed, "resolution": resolution, "groups": groups, "settings": settings}
     return audit_models({"": model}, train, test, label, own_lines, **options)[""]
 
 
@@ -100,6 +104,7 @@ def audit_models(
     *,
     seed: int = 0,
     resolution: float | None = None,
+    groups: str | None = None,
     settings: AuditSettings = AuditSettings(),
 ) -> dict[str, Report]:
     """Audit a label of several models by name; what the flux says is measured once. Arguments are those of `audit`."""
@@ -109,13 +114,22 @@ def audit_models(
     lines = default() if own_lines is None else _wavelengths(own_lines)
     resolution = resolution or measurements.sampled_resolution(train.wavelength)
     measurements.locate(test.wavelength, lines, resolution)
+    spectra, star_of = test, None
+    if groups is not None:
+        trained, star_of = (star_groups.star_of_spectrum(each, groups) for each in (train, test))
+        star_groups.refuse_shared(trained, star_of, groups)
+        train, test = star_groups.combined(train, trained), star_groups.combined(test, star_of)
     n_train, n_test = (int(np.sum(~np.isnan(survey.label(label)))) for survey in (train, test))
     report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
     if too_few := _too_few(n_train + n_test, n_test, settings):
         needed = settings.min_stars if n_train + n_test < settings.min_stars else None
         return {name: report("undecided", too_few, stars_needed=needed) for name in models}
     # Before anything is measured, so that a model that cannot be asked is found at once.
-    outputs = {name: interrogate(model, test, label, seed) for name, model in models.items()}
+    outputs = {name: interrogate(model, spectra, label, seed) for name, model in models.items()}
+    if star_of is not None:
+        outputs = {
+            name: star_groups.combined_outputs(each, star_of, test.label(label)) for name, each in outputs.items()
+        }
     stars = inputs.joined(train, test, settings)
     measured, observed, places = _measured(stars, label, lines, seed, resolution, settings)
     reach, kind = (
@@ -173,7 +187,13 @@ def _measured(
 
 
 def audit_all(
-    model: LabelModel, train: Survey, test: Survey, *, seed: int = 0, settings: AuditSettings = AuditSettings()
+    model: LabelModel,
+    train: Survey,
+    test: Survey,
+    *,
+    seed: int = 0,
+    groups: str | None = None,
+    settings: AuditSettings = AuditSettings(),
 ) -> dict[str, Report]:
     """Audit every label of the test survey with its default lines; return reports by label.
 
@@ -186,7 +206,7 @@ def audit_all(
     reports = {}
     for label in test.label_names:
         try:
-            reports[label] = audit(model, train, test, label, seed=seed, settings=settings)
+            reports[label] = audit(model, train, test, label, seed=seed, groups=groups, settings=settings)
         except ValueError as error:
             reports[label] = Report(label, "undecided", str(error), settings=settings)
     chances = {label: chance for label, report in reports.items() if (chance := _chance(report)) < 1}
@@ -196,7 +216,7 @@ def audit_all(
             significance=share * settings.significance,
             significance_at_own_lines=share * settings.significance_at_own_lines,
         )
-        reports[label] = audit(model, train, test, label, seed=seed, settings=stricter)
+        reports[label] = audit(model, train, test, label, seed=seed, groups=groups, settings=stricter)
     return reports
 
 

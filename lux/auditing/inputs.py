@@ -158,7 +158,7 @@ def _warn_of_repeated_labels(survey: Survey) -> None:
     if survey.n_labels >= _MIN_REPEATED_LABELS and repeated:
         warnings.warn(
             f"{repeated} of {survey.n_stars} stars repeat all labels of another to the last digit: if they are spectra "
-            "of one star, keep one of each, or combine them, for the audit takes stars for independent (and "
-            "survey.split(..., groups=...) keeps those of a star on one side)",
+            "of one star, name the column of the catalogue that says of which, groups=..., for the audit takes stars "
+            "for independent (and survey.split(..., groups=...) keeps those of a star on one side)",
             stacklevel=4,
         )
