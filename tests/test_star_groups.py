@@ -91,5 +91,5 @@ def test_a_star_on_both_sides_and_a_column_that_is_not_there_are_refused():
     model = baselines.Mean().fit(train)
     with pytest.raises(ValueError, match=r"stars, such as .* have spectra in the training and in the test survey"):
         lux.audit(model, train, test, "eu_fe", LINES, groups="star")
-    with pytest.raises(ValueError, match="no column 'object'.*it has .*star"):
+    with pytest.raises(ValueError, match=r"no column 'object'.*it has .*star"):
         lux.audit(model, train, test, "eu_fe", LINES, groups="object")

@@ -51,6 +51,7 @@ _RATES = (
     ("five_sigma_rate", "lines at about 5σ", ("known",)),
     ("proxy_rate", "proxy", ("proxy",)),
     ("leak_rate", "leak", ("leaked",)),
+    ("artefact_rate", "artefact", ("artefact",)),
     ("lines_and_leak", "lines and leak", ("leaked",)),
     ("lines_and_proxy", "lines and proxy", ("known",)),
     ("lines_and_artefact", "lines and artefact", ("known",)),

@@ -23,6 +23,7 @@ _CARDS = {
     "lines elsewhere": ("proxy", 1.0),
     "no line": ("shortcut", 1.0),
     "the catalogue's error": ("leak", 1.0),
+    "residuals of airglow": ("artefact", 1.0),
     "no line, few stars": ("shortcut", 0.12),
 }
 _N_STARS, _N_COMPONENTS = 1200, 20

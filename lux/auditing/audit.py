@@ -15,6 +15,7 @@ from lux.auditing.evidence import (
     Evidence,
     Kind,
     collect,
+    flux_share,
     model_use,
     observed_evidence,
     sensitivity,
@@ -22,6 +23,7 @@ from lux.auditing.evidence import (
 from lux.auditing.limits import detection_limits
 from lux.auditing.measurements import Measured
 from lux.auditing.model_outputs import LabelModel, ModelOutputs, interrogate
+from lux.auditing.places import evidence_places
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
 from lux.auditing.verdict import judge
@@ -131,7 +133,7 @@ def audit_models(
             name: star_groups.combined_outputs(each, star_of, test.label(label)) for name, each in outputs.items()
         }
     stars = inputs.joined(train, test, settings)
-    measured, observed, places = _measured(stars, label, lines, seed, resolution, settings)
+    stars, measured, observed, fixed = _measured(stars, label, lines, seed, resolution, settings)
     reach, kind = (
         sensitivity(measured),
         label_lines.label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
@@ -152,7 +154,9 @@ def audit_models(
             own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
             strongest=float(test.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
             stars_needed=stars_needed,
-            observed_places=places,
+            observed_places=fixed,
+            places=evidence_places(stars, measured, evidence, resolution),
+            flux_share=flux_share(measured, evidence, reach),
             model_use=model_use(measured, said, evidence[Kind.MODEL_USE], reach, verdict == "leaked"),
             limits=detection_limits(measured, evidence, reach, resolution, in_dex),
             wavelength=train.wavelength,
@@ -164,10 +168,11 @@ def audit_models(
 
 def _measured(
     stars: Survey, label: str, lines: tuple[float, ...], seed: int, resolution: float, settings: AuditSettings
-) -> tuple[Measured, dict[Kind, Evidence], tuple[float, ...]]:
+) -> tuple[Survey, Measured, dict[Kind, Evidence], tuple[float, ...]]:
     """Return what the flux says of a label at rest, and in the observer's frame, with the places of an artefact there.
 
-    Where there is an artefact, what stands at its places is masked for the former.
+    Where there is an artefact, what stands at its places is masked for the former. The survey is that of the stars that
+    were measured, so masked.
     """
     if np.any(missing := np.isnan(stars.label(label))):
         stars = stars[~missing]
@@ -177,13 +182,14 @@ def _measured(
     measured, velocity = measure(stars), observer_frame.velocities(stars)
     frame = None if velocity is None else observer_frame.look(stars, velocity, measured, resolution)
     if velocity is None or frame is None:
-        return measured, {}, ()
+        return stars, measured, {}, ()
     evidence = observed_evidence(frame)
     if not any(item.significant for item in evidence.values()):
-        return measured, evidence, ()
+        return stars, measured, evidence, ()
     at_sky = Kind.SKY_LINES in evidence and evidence[Kind.SKY_LINES].significant
     places = frame.places(at_sky=at_sky)
-    return measure(observer_frame.masked(stars, velocity, places)), evidence, tuple(places.tolist())
+    stars = observer_frame.masked(stars, velocity, places)
+    return stars, measure(stars), evidence, tuple(places.tolist())
 
 
 def audit_all(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+from collections.abc import Mapping
 
 import numpy as np
 from scipy import stats
@@ -11,7 +12,7 @@ from lux.auditing.measurements import Measured
 from lux.auditing.model_outputs import ModelOutputs
 from lux.auditing.observer_frame import ObserverFrame
 from lux.auditing.settings import AuditSettings
-from lux.statistics import PermutationTest
+from lux.statistics import Estimate, PermutationTest
 
 
 class Kind(enum.StrEnum):
@@ -245,7 +246,7 @@ def _leak_evidence(measured: Measured, flux: dict[Kind, Evidence]) -> tuple[Evid
     )
 
 
-def _channels(measured: Measured, flux: dict[Kind, Evidence]) -> list[leakage.Channel]:
+def _channels(measured: Measured, flux: Mapping[Kind, Evidence]) -> list[leakage.Channel]:
     """Return what the flux gives for each star wherever its evidence counts; from strong features if nowhere."""
     design = measured.design
     channels = {Kind.STRONG_FEATURES: leakage.prediction_channel(measured)}
@@ -285,6 +286,23 @@ def _own_parts(measured: Measured, outputs: ModelOutputs) -> tuple[np.ndarray, n
     # What rounding leaves of a prediction that is constant, or that the others determine, is no prediction.
     independent = np.std(residual) > 1e-6 * np.std(predicted) + 1e-12 * np.max(np.abs(predicted))
     return residual * independent, label, max(0, len(predicted) - basis.shape[1])
+
+
+def flux_share(measured: Measured, evidence: Mapping[Kind, Evidence], reach: Sensitivity) -> Estimate | None:
+    """Return which share of the label's own variance the flux explains, with its interval of 95 %; None if it has none.
+
+    By regressions on what the flux shows where its evidence counts, each fitted to the other folds: what so many stars
+    teach, which is less than what the flux holds.
+    """
+    if not reach.has_own_scatter:
+        return None
+    design, residual = measured.design, measured.residual
+    explained = residual**2 - leakage.left_by(design, residual, _channels(measured, evidence)) ** 2
+    explained /= design.dof_fraction * reach.own_variance
+    share = float(explained.mean())
+    error = np.hypot(explained.std() / np.sqrt(len(explained)), share * reach.own_variance_error / reach.own_variance)
+    half = float(stats.norm.isf(0.025) * error)
+    return Estimate(share, share - half, share + half)
 
 
 def model_use(

@@ -44,7 +44,7 @@ def default_lines(survey: Survey, label: str, max_lines: int = AuditSettings.max
             f"{wavelength[-1]:.0f} A; give the lines of {label} as own_lines, in vacuum (an empty sequence for none)"
         )
     lines = _element_lines(label, wavelength)
-    return tuple(strongest(lines, _strengths(lines), max_lines).wavelength.tolist())
+    return tuple(strongest(lines, strengths(lines), max_lines).wavelength.tolist())
 
 
 def _elements(label: str) -> tuple[str, ...]:
@@ -118,6 +118,6 @@ def _element_lines(label: str, wavelength: np.ndarray) -> LineList:
     ]
 
 
-def _strengths(lines: LineList) -> np.ndarray:
+def strengths(lines: LineList) -> np.ndarray:
     """Return the strength (L,) of lines in a red giant."""
     return line_strength(*_REFERENCE_STAR, lines=lines)[0] if len(lines) else np.empty(0)

@@ -164,14 +164,20 @@ def _along(leak: np.ndarray, slopes: np.ndarray, information: np.ndarray) -> Gro
 def unexplained(design: Design, residual: np.ndarray, channels: list[Channel]) -> tuple[float, float]:
     """Return what channels together leave of the residual (N,), its mean square in catalogue errors, and the error.
 
-    Below one, the flux knows noise that only the catalogue has. Each channel is shrunk towards zero as its noise wants
-    and enters a regression that was fitted to the other folds.
+    Below one, the flux knows noise that only the catalogue has.
+    """
+    # The residual was made by a regression on the other labels.
+    square = (left_by(design, residual, channels) / design.errors) ** 2 / design.dof_fraction
+    return float(square.mean()), float(square.std() / np.sqrt(len(square)))
+
+
+def left_by(design: Design, residual: np.ndarray, channels: list[Channel]) -> np.ndarray:
+    """Return what channels together leave of the residual (N,).
+
+    Each channel is shrunk towards zero as its noise wants and enters a regression that was fitted to the other folds.
     """
     terms = [np.ones(len(residual))]
     for channel in channels:
         signal = channel.variance
         terms.append(channel.values * (signal / (signal + channel.noise**2) if signal > 0 else 0))
-    left = residual - out_of_fold(np.stack(terms, axis=1), residual, design.folds)
-    # The residual was made by a regression on the other labels.
-    square = (left / design.errors) ** 2 / design.dof_fraction
-    return float(square.mean()), float(square.std() / np.sqrt(len(square)))
+    return residual - out_of_fold(np.stack(terms, axis=1), residual, design.folds)

@@ -235,6 +235,20 @@ def score_lines(
     return _clip_scores(partial_out(scores, basis.astype(np.float32)), clip), weight, profile * kernel
 
 
+def plain_significance(survey: Survey, measured: Measured, resolution: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the significance of absorption that correlates with the label, (D,), and with the surrogates, (S, D).
+
+    No components of the flux are taken out. `survey` holds the N stars that were measured.
+    """
+    design = measured.design
+    residual = np.column_stack([measured.residual, measured.surrogate.residual])
+    scores, *_ = score_lines(survey, deviations(survey)[-1], design.others, resolution, design.settings.clip)
+    weights = (residual / label_variance(design, residual)).astype(np.float32)
+    lines = weights.T @ scores
+    lines /= np.sqrt(np.maximum((weights**2).T @ scores**2, 1e-30))
+    return lines[0], lines[1:]
+
+
 def sampled_resolution(wavelength: np.ndarray) -> float:
     """Return the resolving power of APOGEE, or the highest that pixels (D,) sample if that is lower."""
     return min(RESOLUTION, float(np.median(wavelength[1:] / np.diff(wavelength))) / 2)

@@ -15,11 +15,14 @@ from astropy.table import Table
 
 from lux.auditing.evidence import Evidence, Kind, ModelUse
 from lux.auditing.limits import Limit
+from lux.auditing.places import Place
 from lux.auditing.settings import AuditSettings
+from lux.statistics import Estimate
 from lux.storage import atomic_write
 from lux.survey import plain_name
 
 VERDICTS = ("known", "proxy", "guessed", "leaked", "artefact", "undecided")
+_MAX_SHOWN = 6
 # Raised when a key of the JSON changes its meaning.
 _SCHEMA = 1
 _COLUMNS = ("evidence", "statistic", "by chance", "p", "counts")
@@ -69,6 +72,10 @@ class Report:
     observed_places : tuple of float
         Observed wavelengths, Angstrom, at which what correlates with the label stands still in the observer's frame;
         the stars' pixels there were masked for the evidence at rest.
+    places : tuple of Place
+        Where the evidence from the flux lies at rest, strongest first, and which species have lines there.
+    flux_share : Estimate or None
+        Share of the label's own variance that the flux explains in stars left out, with its interval of 95 %.
     model_use : ModelUse or None
         Whether the model uses the label; the verdict says whether the flux has it.
     limits : tuple of Limit
@@ -92,6 +99,8 @@ class Report:
     strongest: float = float("nan")
     stars_needed: int | None = None
     observed_places: tuple[float, ...] = ()
+    places: tuple[Place, ...] = ()
+    flux_share: Estimate | None = None
     model_use: ModelUse | None = None
     limits: tuple[Limit, ...] = ()
     wavelength: np.ndarray | None = dataclasses.field(default=None, repr=False)
@@ -112,6 +121,18 @@ class Report:
     def answers(self) -> list[str]:
         """Sentences of the report about the flux, about what it could not have seen in it, and about the model."""
         said = [self.reason]
+        if self.flux_share is not None and self.verdict not in ("leaked", "artefact"):
+            share = self.flux_share
+            said.append(
+                f"the flux explains {share.value:.0%} of its own variance in stars left out "
+                f"({share.low:.0%} to {share.high:.0%})"
+            )
+        if self.places:
+            said.append("where: " + "; ".join(map(str, self.places)))
+        if self.observed_places:
+            shown = ", ".join(f"{place:.1f}" for place in self.observed_places[:_MAX_SHOWN])
+            more = len(self.observed_places) - _MAX_SHOWN
+            said.append(f"masked, fixed in the observer's frame: {shown}{f' and {more} more' if more > 0 else ''} A")
         if self.limits:
             said.append(
                 f"would be found in {self.settings.power:.0%} of such surveys: " + "; ".join(map(str, self.limits))

@@ -21,7 +21,7 @@ COLORS = {
     "proxy": "#E69F00",
     "guessed": "#CC79A7",
     "leaked": "#56B4E9",
-    "artefact": "#F0E442",
+    "artefact": "#5E3C99",
     "undecided": "#8C8C8C",
 }
 

@@ -9,7 +9,7 @@ from lux.figures import COLORS, new_figure, paper_style, spectrum_panel
 from lux.survey import Survey
 
 # A mark for each verdict of an audit.
-_MARKS = {"known": "o", "proxy": "s", "guessed": "D", "leaked": "P", "undecided": "v"}
+_MARKS = {"known": "o", "proxy": "s", "guessed": "D", "leaked": "P", "artefact": "X", "undecided": "v"}
 
 
 @paper_style()
@@ -29,7 +29,7 @@ def verdicts_by_world(
     axis.set_yticks(range(len(significance)), list(significance))
     axis.set(ylim=(len(significance) - 0.5, -0.5), xlabel="significance at europium's own lines (σ)")
     axis.tick_params(axis="y", which="minor", left=False)
-    figure.legend(loc="outside upper center", ncols=len(_MARKS), title="verdict")
+    figure.legend(loc="outside upper center", ncols=len(shown), title="verdict")
     return figure
 
 
