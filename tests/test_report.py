@@ -13,6 +13,8 @@ import pytest
 from lux.auditing import AuditSettings, Evidence, Kind, Report, summary
 from lux.auditing.evidence import ModelUse
 from lux.auditing.limits import Limit
+from lux.auditing.places import Place
+from lux.statistics import Estimate
 
 OWN = Evidence(Kind.OWN_LINES, "any lines?", 5.0, 1.0, 2.0, 1e-6, threshold=0.015)
 GROWTH = Evidence(Kind.LEAK_GROWTH, "any growth?", 1.0, 0.0, 1.0, 0.2, needed=math.inf)
@@ -35,6 +37,20 @@ def test_the_text_has_verdict_evidence_and_settings():
     assert lines[3].split() == ["own", "lines", "5.00", "1.00", "+-", "2.00", "1e-06", "yes"]
     assert lines[4].split()[-1] == "no"
     assert "n_folds = 7" in lines[-1]
+
+
+def test_the_text_says_where_what_share_and_what_was_masked():
+    place = Place(16503.2, 12.2, ("Yb II",), own=False)
+    fixed = tuple(15240.0 + np.arange(8))
+    full = dataclasses.replace(KNOWN, places=(place,), flux_share=Estimate(0.58, 0.31, 0.85), observed_places=fixed)
+    said = "\n".join(full.answers)
+    assert "explains 58% of its own variance in stars left out (31% to 85%)" in said
+    assert "where: 16503.2 A (Yb II, +12.2 sigma)" in said
+    assert "15245.0 and 2 more A" in said
+    assert "explains" not in "\n".join(dataclasses.replace(full, verdict="artefact").answers)
+    content = json.loads(full.to_json())
+    assert content["places"][0]["species"] == ["Yb II"]
+    assert content["flux_share"]["high"] == 0.85
 
 
 def test_json_holds_every_field_but_the_arrays(tmp_path):

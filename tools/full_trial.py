@@ -2,10 +2,11 @@
 
 Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
 
-    python tools/full_trial.py [--seeds 50] [--out FILE] [--more] [--recipes]
+    python tools/full_trial.py [--seeds 50] [--out FILE] [--more] [--recipes] [--verdicts]
 
 With `--more` it goes on to surveys of 12,000 stars and to all pixels, which the chapter does not show yet. With
-`--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of each generator.
+`--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of each generator. With
+`--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of each kind and size.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 from lux.controls import run, sized_cells
+from lux.controls.calibration import calibrate
 from lux.controls.recipes import DEPTHS, vary
 from lux.controls.trial import trial
 from lux.datasets.load import load
@@ -49,6 +51,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--more", action="store_true", help="also 12,000 stars, and all pixels")
     parser.add_argument("--recipes", action="store_true", help="vary the published recipe, and nothing else")
+    parser.add_argument("--verdicts", action="store_true", help="calibrate all verdicts, and nothing else")
     arguments = parser.parse_args()
     started, spectra = time.monotonic(), fit_empirical(load("apogee-dr10"))
     if arguments.recipes:
@@ -56,6 +59,12 @@ def main() -> None:
         rows = vary(n_seeds, FIRST_SEED + 5000, spectra)
         out = OUT.with_name("recipe_trial.json") if arguments.out == OUT else arguments.out
         write(out, {"recipes": rows}, 2 * len(DEPTHS) * n_seeds, n_seeds, started)
+        return
+    if arguments.verdicts:
+        n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
+        rows = calibrate(n_seeds, FIRST_SEED + 7000, spectra)
+        out = OUT.with_name("verdict_trial.json") if arguments.out == OUT else arguments.out
+        write(out, {"verdicts": rows}, sum(sum(row["verdicts"].values()) for row in rows) // 2, n_seeds, started)
         return
     ensemble, worlds = [], []
     for part in grid(arguments.seeds, more=arguments.more):

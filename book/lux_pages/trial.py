@@ -13,16 +13,18 @@ from typing import Any
 
 import numpy as np
 
+from lux.auditing.report import VERDICTS
+from lux.controls.calibration import CALIBRATED_SIZES, RIGHT
 from lux.controls.ensemble import GENERATORS, SIZES
 from lux.controls.scores import fraction
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
 from lux.paper.record import Record
 
-SOURCE, _RECIPES = "full_trial.json", "recipe_trial.json"
-# Of the last round but one, 900000 on: large physical surveys without a line whose verdict was false, of how many.
+SOURCE, _RECIPES, _VERDICTS = "full_trial.json", "recipe_trial.json", "verdict_trial.json"
+# Of an earlier round, 900000 on: large physical surveys without a line whose verdict was false, of how many.
 _EARLIER_FALSE = (7, 58)
-# Of the round before this one, 910000 on: large surveys without a line whose verdict was false, told the lines.
-_LAST_FALSE = (8, 200)
+# Of the two rounds before this one, 910000 and 920000 on: the same of surveys of both generators, told the lines.
+_LAST_FALSE = ((8, 200), (8, 200))
 # What the prose is about: lines of 1 % per standard deviation of [Eu/Fe].
 DEPTH = 0.01
 _PUBLISHED = tuple(name for name, technique in TECHNIQUES.items() if technique.published)
@@ -112,6 +114,32 @@ def record_recipes(record: Record) -> None:
     record.table("recipes", columns)
 
 
+def record_all_verdicts(record: Record) -> None:
+    """Record the verdicts on everything that can be planted, by size and generator, from `tools/full_trial.py`."""
+    content = json.loads(files("lux_pages").joinpath(_VERDICTS).read_text(encoding="utf-8"))
+    counts = {
+        (row["planted"], row["n_stars"], row["generator"], row["told"]): row["verdicts"] for row in content["verdicts"]
+    }
+    kinds = [(planted, n_stars) for planted in RIGHT for n_stars in CALIBRATED_SIZES]
+    columns: dict[str, list[Any]] = {"planted": [kind[0] for kind in kinds], "stars": [kind[1] for kind in kinds]}
+    for generator in GENERATORS:
+        for how in ("told", "blind"):
+            found = [counts[*kind, generator, how == "told"] for kind in kinds]
+            columns[f"{generator}, {how}"] = [_said(each) for each in found]
+    record.table("all_verdicts", columns)
+    record("verdict_seeds", content["about"]["seeds"])
+    for planted, right in RIGHT.items():
+        for how, wanted in zip(("told", "blind"), right, strict=True):
+            found = [each for kind, each in counts.items() if kind[0] == planted and kind[-1] == (how == "told")]
+            hits = sum(each.get(name, 0) for each in found for name in wanted)
+            key = f"all_{planted.replace(' ', '_').replace('σ', '_sigma')}_{how}"
+            record_share(record, key, hits, sum(sum(each.values()) for each in found))
+
+
+def _said(counts: dict[str, int]) -> str:
+    return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
+
+
 def _best(row: _Row) -> float:
     """Return the power of whichever sign serves better."""
     return max(row["power"][0], row["reverse"][0])
@@ -153,7 +181,8 @@ def record_grid(record: Record, found: FullTrial) -> None:
     record("grid_commit", about["commit"], text=about["commit"][:7])
     record("n_published", N_PUBLISHED)
     record("earlier_false", _EARLIER_FALSE[0], text="{} of {}".format(*_EARLIER_FALSE))
-    record("last_false", _LAST_FALSE[0], text="{} of {}".format(*_LAST_FALSE))
+    for key, counts in zip(("last_false", "recent_false"), _LAST_FALSE, strict=True):
+        record(key, counts[0], text="{} of {}".format(*counts))
     for generator in GENERATORS:
         for n_stars in SIZES:
             missed = found.missed(n_stars, generator)
@@ -223,9 +252,8 @@ def _depths(found: FullTrial) -> list[float]:
 
 def record_verdicts(record: Record, found: FullTrial) -> None:
     """Record the verdicts of the audit, told the lines and blind, by size and depth, and the false ones."""
-    names = ("known", "proxy", "guessed", "leaked", "undecided")
     columns: dict[str, list[Any]] = {"spectra": [], "stars": [], "lines": []}
-    columns |= {f"{name}, {how}": [] for how in ("told", "blind") for name in names}
+    columns |= {f"{name}, {how}": [] for how in ("told", "blind") for name in VERDICTS}
     for generator in GENERATORS:
         for n_stars in SIZES:
             about = {"generator": generator, "n_stars": n_stars}
@@ -235,7 +263,7 @@ def record_verdicts(record: Record, found: FullTrial) -> None:
                 columns["lines"].append(f"{100 * depth:g} %" if depth else "none")
                 for how in ("told", "blind"):
                     counts = found.verdicts(how == "told", (depth,), **about)
-                    for name in names:
+                    for name in VERDICTS:
                         columns[f"{name}, {how}"].append(counts.get(name, 0))
     record.table("verdicts_by_size", columns)
     for how in ("told", "blind"):

@@ -297,7 +297,7 @@ def flux_share(measured: Measured, evidence: Mapping[Kind, Evidence], reach: Sen
     if not reach.has_own_scatter:
         return None
     design, residual = measured.design, measured.residual
-    explained = residual**2 - leakage.left_by(design, residual, _channels(measured, evidence)) ** 2
+    explained = residual**2 - leakage.left_by(design, residual, _channels(measured, evidence), 1.0) ** 2
     explained /= design.dof_fraction * reach.own_variance
     share = float(explained.mean())
     error = np.hypot(explained.std() / np.sqrt(len(explained)), share * reach.own_variance_error / reach.own_variance)

@@ -171,13 +171,14 @@ def unexplained(design: Design, residual: np.ndarray, channels: list[Channel]) -
     return float(square.mean()), float(square.std() / np.sqrt(len(square)))
 
 
-def left_by(design: Design, residual: np.ndarray, channels: list[Channel]) -> np.ndarray:
+def left_by(design: Design, residual: np.ndarray, channels: list[Channel], least: float = 0.0) -> np.ndarray:
     """Return what channels together leave of the residual (N,).
 
     Each channel is shrunk towards zero as its noise wants and enters a regression that was fitted to the other folds.
+    What it knows is taken to have at least a variance of `least` times that of its noise.
     """
     terms = [np.ones(len(residual))]
     for channel in channels:
-        signal = channel.variance
+        signal = max(channel.variance, least * float(np.median(channel.noise**2)))
         terms.append(channel.values * (signal / (signal + channel.noise**2) if signal > 0 else 0))
     return residual - out_of_fold(np.stack(terms, axis=1), residual, design.folds)

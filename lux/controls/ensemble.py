@@ -46,7 +46,7 @@ DEPTH_BESIDE = 0.01
 
 # A depth at which the optimal observer of `lux.simulation.cramer_rao` sees the lines of a sample at about five standard
 # deviations.
-_DEPTH_OF_FIVE_SIGMA = 0.0027
+DEPTH_OF_FIVE_SIGMA = 0.0027
 
 LABEL = "eu_fe"
 
@@ -92,7 +92,7 @@ def cells(n_seeds: int = 50, n_beside: int | None = None) -> tuple[Cell, ...]:
         for depth in DEPTHS:
             count = n_beside if tau != middle else n_seeds * (1 if depth else 2)
             listed.append(Cell(depth_key(depth, tau), _with_lines(depth), tau, count))
-    listed.append(Cell("five-sigma", _with_lines(_DEPTH_OF_FIVE_SIGMA), middle, n_seeds))
+    listed.append(Cell("five-sigma", _with_lines(DEPTH_OF_FIVE_SIGMA), middle, n_seeds))
     for name, besides in BESIDES.items():
         for depth in (0.0, DEPTH_BESIDE):
             listed.append(Cell(beside_key(name, depth), _with_lines(depth, besides), middle, n_beside))

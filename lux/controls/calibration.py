@@ -1,0 +1,96 @@
+"""All verdicts of the audit against what was planted, by size of the survey, told the lines and blind.
+
+The dense grid (`lux.controls.trial`) has lines of several depths and nothing else; here are the other worlds: a proxy,
+a leak, an artefact, lines that the best test sees at five standard deviations, and lines beside something else.
+"""
+
+import itertools
+import warnings
+from collections import Counter
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from lux.auditing.audit import audit
+from lux.controls.ensemble import (
+    BESIDES,
+    CANDIDATE_LINES,
+    DEPTH_BESIDE,
+    DEPTH_OF_FIVE_SIGMA,
+    GENERATORS,
+    LABEL,
+    SIZES,
+    TAUS,
+    WINDOWS,
+)
+from lux.models.baselines import Mean
+from lux.simulation.empirical import EmpiricalSpectra
+from lux.simulation.synthetic import make_survey
+from lux.simulation.worlds import World
+
+# Those of the ensemble, and instead of the smallest one that is smaller still.
+CALIBRATED_SIZES = (500, *SIZES[1:])
+# What is planted -> the verdicts that are right, told the lines and blind.
+RIGHT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "nothing": (("guessed", "undecided"), ("guessed", "undecided")),
+    "lines at 5σ": (("known",), ("guessed", "undecided", "proxy")),
+    "proxy": (("proxy",), ("proxy",)),
+    "leak": (("leaked",), ("leaked",)),
+    "artefact": (("artefact",), ("artefact",)),
+    "lines and proxy": (("known",), ("proxy",)),
+    "lines and leak": (("leaked",), ("leaked",)),
+    "lines and artefact": (("known",), ("proxy",)),
+}
+_TEST_FRACTION = 0.3
+
+
+def calibrate(n_seeds: int, first_seed: int, spectra: EmpiricalSpectra, n_jobs: int = 2) -> list[dict]:
+    """Return verdicts, a row for each generator, size, thing planted, and "told" or not: "verdicts" by their count.
+
+    Surveys have their own stars each, `n_seeds` of a kind, and twice as many without anything planted. The model is the
+    mean, which no verdict depends on unless it reads the test labels.
+    """
+    kinds = list(itertools.product(GENERATORS, CALIBRATED_SIZES, RIGHT))
+    tasks = [(*kind, number) for kind in kinds for number in range(n_seeds * (1 + (kind[-1] == "nothing")))]
+    tasks.sort(key=lambda task: -task[1])
+    measured = Parallel(n_jobs)(delayed(_verdicts)(*task, first_seed, spectra) for task in tasks)
+    rows = []
+    for generator, n_stars, planted in kinds:
+        found = [each for task, each in zip(tasks, measured, strict=True) if task[:3] == (generator, n_stars, planted)]
+        about = {"generator": generator, "n_stars": n_stars, "planted": planted}
+        for place, told in enumerate((True, False)):
+            rows.append({**about, "told": told, "verdicts": dict(Counter(each[place] for each in found))})
+    return rows
+
+
+def _verdicts(
+    generator: str, n_stars: int, planted: str, number: int, first_seed: int, spectra: EmpiricalSpectra
+) -> tuple[str, str]:
+    """Return the verdict on europium in one survey, told the candidate lines and blind."""
+    empirical = generator == "empirical"
+    seed = first_seed + number
+    survey = make_survey(
+        n_stars,
+        seed,
+        _world(planted, n_stars),
+        tau=TAUS[1],
+        spectra=spectra if empirical else None,
+        release="dr10" if empirical else "dr17",
+        wavelength_range=WINDOWS,
+    )
+    train, test = survey.split(_TEST_FRACTION, seed=seed)
+    model = Mean().fit(train)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        told, blind = (audit(model, train, test, LABEL, lines, seed=seed).verdict for lines in (CANDIDATE_LINES, ()))
+    return told, blind
+
+
+def _world(planted: str, n_stars: int) -> World:
+    """Return the world of a name of `RIGHT`; lines of a significance are weaker where there are more stars."""
+    if planted == "lines at 5σ":
+        return World("signal", depth=DEPTH_OF_FIVE_SIGMA * float(np.sqrt(SIZES[0] / n_stars)))
+    besides = BESIDES.get(planted.removeprefix("lines and "), ())
+    if planted.startswith("lines and "):
+        return World("signal", depth=DEPTH_BESIDE, also=besides)
+    return World("shortcut", also=besides)

@@ -1,0 +1,41 @@
+"""The audit is calibrated on everything that can be planted, told the lines and blind, at every size."""
+
+import pytest
+
+from lux.auditing.report import VERDICTS
+from lux.controls import calibration
+from lux.simulation.worlds import Artefact, Proxy, Shortcut, Signal
+
+
+def test_verdicts_are_counted_by_generator_size_and_what_is_planted(monkeypatch):
+    asked = []
+
+    def verdicts(generator, n_stars, planted, number, first_seed, spectra):
+        asked.append((generator, n_stars, planted, first_seed + number))
+        return ("known", "guessed") if number else ("known", "proxy")
+
+    monkeypatch.setattr(calibration, "_verdicts", verdicts)
+    rows = calibration.calibrate(2, 70, None, n_jobs=1)
+    assert len(rows) == 2 * 3 * len(calibration.RIGHT) * 2
+    assert len(asked) == len(set(asked)) == 2 * 3 * (2 * len(calibration.RIGHT) + 2)
+    wanted = ("physical", 500, "nothing")
+    first, second = (row for row in rows if (row["generator"], row["n_stars"], row["planted"]) == wanted)
+    assert first["told"]
+    assert first["verdicts"] == {"known": 4}
+    assert second["verdicts"] == {"proxy": 1, "guessed": 3}
+
+
+def test_each_world_is_what_its_name_says_and_lines_of_a_significance_are_weaker_in_more_stars():
+    worlds = {name: calibration._world(name, 2400) for name in calibration.RIGHT}
+    assert isinstance(worlds["nothing"], Shortcut)
+    assert not worlds["nothing"].also
+    assert worlds["lines at 5σ"].depth == pytest.approx(calibration.DEPTH_OF_FIVE_SIGMA / 2)
+    assert isinstance(worlds["lines and artefact"], Signal)
+    assert isinstance(worlds["lines and artefact"].also[0], Artefact)
+    assert isinstance(worlds["proxy"].also[0], Proxy)
+    right = {verdict for pair in calibration.RIGHT.values() for verdicts in pair for verdict in verdicts}
+    assert right == set(VERDICTS)
+
+
+def test_a_survey_is_audited_with_and_without_its_lines():
+    assert calibration._verdicts("physical", 500, "lines and proxy", 0, 3, None) == ("known", "proxy")
