@@ -7,7 +7,6 @@ from .ensemble import beside_key as beside_key
 from .ensemble import cells as cells
 from .ensemble import depth_key as depth_key
 from .ensemble import sized_cells as sized_cells
-from .runner import SHARED as SHARED
 from .runner import run as run
 from .scores import score as score
 from .scores import smallest_depth as smallest_depth

@@ -10,5 +10,6 @@ from .model_selection import cross_validate as cross_validate
 from .model_selection import folds_by_group as folds_by_group
 from .model_selection import folds_by_star as folds_by_star
 from .model_selection import score_latent_numbers as score_latent_numbers
+from .neural import NeuralNetwork as NeuralNetwork
 from .prediction import Prediction as Prediction
 from .prediction import StoredPrediction as StoredPrediction
