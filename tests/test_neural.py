@@ -1,5 +1,6 @@
 """Networks learn what a linear model knows, heed masks, missing labels and seeds, and give their gradients."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -71,6 +72,14 @@ def test_a_seed_gives_one_network_and_another_seed_another(parts):
     first, again, other = (clone(quick).set_params(seed=seed).fit(train).predict_labels(test) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first.labels, again.labels)
     assert not np.allclose(first.labels, other.labels)
+
+
+def test_a_network_trained_in_double_precision_predicts_in_single_precision_like_any_other(parts):
+    train, test = parts
+    network = NeuralNetwork(**QUICK, double=True).fit(train)
+    assert {leaf.dtype for leaf in jax.tree.leaves(network.network_)} == {np.dtype("float32")}
+    error = network.predict_labels(test).labels - test.truth.labels
+    assert np.all(np.sqrt(np.mean(error**2, axis=0)) < 0.25 * test.truth.labels.std(axis=0))
 
 
 def test_stars_of_large_errors_hardly_count(parts):

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from lux.store.products import kept_json, product_key, store_dir
 SHARED = 5
 # What the numbers of a world depend on besides its parameters.
 _CODE = "from lux.controls.techniques import measure"
+Measure = Callable[[Cell, int, int, EmpiricalSpectra | None], dict[str, Any]]
 
 
 class _Task(NamedTuple):
@@ -38,6 +39,7 @@ def run(
     first_seed: int,
     spectra: EmpiricalSpectra | None = None,
     *,
+    what: Measure | None = None,
     workers: int | None = None,
     folder: Path | None = None,
     progress: bool | None = None,
@@ -52,6 +54,8 @@ def run(
         taus share anything but the stars.
     spectra : EmpiricalSpectra, optional
         Those of empirical cells.
+    what : function of a cell, a seed, a seed of the stars and `spectra`, optional
+        What is measured: a function at the top of a module; by default every technique.
     workers : int
         Processes; 1 runs in this one. By default ``$LUX_WORKERS``, else as many as there are cores.
     folder : path, optional
@@ -63,7 +67,7 @@ def run(
     Returns
     -------
     list of dict
-        What `measure` returns, in the order of cells and seeds.
+        What it returns, in the order of cells and seeds.
 
     Raises
     ------
@@ -72,8 +76,9 @@ def run(
     RuntimeError
         If a world cannot be measured; it is named, and what was measured before is kept.
     """
+    code = _CODE if what is None else f"from {what.__module__} import {what.__name__}"
     workers = workers or int(os.environ.get("LUX_WORKERS") or os.cpu_count() or 1)
-    folder = Path(store_dir() / "worlds" if folder is None else folder) / product_key(_CODE, {})
+    folder = Path(store_dir() / "worlds" if folder is None else folder) / product_key(code, {})
     folder.mkdir(parents=True, exist_ok=True)
     empirical = next((cell.key for cell in ensemble if cell.generator == "empirical"), None)
     if empirical and spectra is None:
@@ -93,7 +98,7 @@ def run(
         tqdm(total=len(todo), desc="controls", unit="world", disable=hidden) as bar,
     ):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-        for count in parallel(delayed(_measure_batch)(batch, spectra) for batch in batches.values()):
+        for count in parallel(delayed(_measure_batch)(what or measure, batch, spectra) for batch in batches.values()):
             bar.update(count)
     return [json.loads(paths[task].read_text()) for task in tasks]
 
@@ -113,11 +118,11 @@ def _use_one_thread() -> None:
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
 
 
-def _measure_batch(batch: list[tuple[_Task, Path]], spectra: EmpiricalSpectra | None) -> int:
+def _measure_batch(what: Measure, batch: list[tuple[_Task, Path]], spectra: EmpiricalSpectra | None) -> int:
     """Measure worlds, each into its file; return how many."""
     for task, path in batch:
         try:
-            kept_json(path, functools.partial(measure, *task, spectra if _is_empirical(task) else None))
+            kept_json(path, functools.partial(what, *task, spectra if _is_empirical(task) else None))
         except Exception as error:
             raise RuntimeError(f"world {task.cell.key!r} of seed {task.seed} cannot be measured: {error}") from error
     return len(batch)

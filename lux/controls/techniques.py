@@ -13,7 +13,7 @@ planted.
 
 import dataclasses
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,11 +33,11 @@ from lux.survey import Survey
 
 _N_RESPONSE_STARS, _TEST_FRACTION = 120, 0.3
 _LUX: dict[str, Any] = {"n_latents": 21, "block_size": 1024, "progress": False}
-_OURS = {**_LUX, "tolerance": 0.1}
+OURS = {**_LUX, "tolerance": 0.1}
 # Five rounds of alternating least squares from the labels, with a prior too wide to matter (Horta et al. 2025).
 _PUBLISHED = {**_LUX, "start": "labels", "algorithm": "als", "omega": 1000.0, "max_cycles": 5, "tolerance": 1e-9}
 # The model without europium, by which pairs are matched, needs the other labels only.
-_BLIND = {**_OURS, "max_cycles": 2}
+_BLIND = {**OURS, "max_cycles": 2}
 # Enhanced stars among the 50,000 of the published study, at a fraction of one in a thousand.
 _N_ENHANCED = 50
 _N_ORDINARY, _N_ABLATIONS, _N_SHIFTS = 60, 8, 200
@@ -125,25 +125,20 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
     optimal observer, and "star_bound", what that knows of the median star, in dex (`lux.simulation.cramer_rao`).
     `spectra` are those of an empirical cell.
     """
-    options: dict[str, Any] = {"tau": cell.tau, "star_seed": star_seed, "spectra": spectra}
-    options |= {"release": "dr10" if spectra else "dr17", "wavelength_range": None if cell.full_band else WINDOWS}
-    survey = make_survey(cell.n_stars, seed, cell.world, **options)
+    survey, train, test, enhanced, options = make_world(cell, seed, star_seed, spectra)
     limits = cramer_rao.star_bound(survey)
-    # Noise of its own, which the model has not seen.
-    enhanced = make_survey(_N_RESPONSE_STARS, seed + 500, cell.world, population="r-I", **options)
     rich = make_survey(_N_ENHANCED, seed + 700, cell.world, r_enhanced_fraction=1.0, **options)
-    train, test = survey.split(_TEST_FRACTION, seed=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        published, model = published_model(train), Lux(**_OURS).fit(train)
+        published, model = published_model(train), Lux(**OURS).fit(train)
         others = tuple(name for name in survey.label_names if name != LABEL)
         blind = Lux(**_BLIND).fit(train.select_labels(others))
         report = audit(model, train, test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
         blind_report = audit(model, train, test, LABEL, own_lines=(), seed=seed)
         numbers = {
             **published_statistics(published, test, seed),
-            **{f"{key}_published": value for key, value in _use(published, test, enhanced).items()},
-            **_use(model, test, enhanced),
+            **{f"{key}_published": value for key, value in use_of_model(published, test, enhanced).items()},
+            **use_of_model(model, test, enhanced),
             **_of_richest(survey, rich, seed),
             **_of_predictions(model, test),
             **_of_latents(model, train, test, seed),
@@ -162,6 +157,26 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
     return {**words, "blind_verdict": blind_report.verdict, **{key: float(numbers[key]) for key in keys}}
 
 
+class MadeWorld(NamedTuple):
+    """A survey, its training and test stars, enhanced stars that are in neither, and the options of them all."""
+
+    survey: Survey
+    train: Survey
+    test: Survey
+    enhanced: Survey
+    options: dict[str, Any]
+
+
+def make_world(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None) -> MadeWorld:
+    """Return one world of a cell; arguments are those of `measure`."""
+    options: dict[str, Any] = {"tau": cell.tau, "star_seed": star_seed, "spectra": spectra}
+    options |= {"release": "dr10" if spectra else "dr17", "wavelength_range": None if cell.full_band else WINDOWS}
+    survey = make_survey(cell.n_stars, seed, cell.world, **options)
+    # Noise of its own, which the model has not seen.
+    enhanced = make_survey(_N_RESPONSE_STARS, seed + 500, cell.world, population="r-I", **options)
+    return MadeWorld(survey, *survey.split(_TEST_FRACTION, seed=seed), enhanced, options)
+
+
 def published_model(train: Survey, **changes: Any) -> Lux:
     """Return the fit of the published study, with some of its settings changed."""
     return Lux(**{**_PUBLISHED, **changes}).fit(train)
@@ -174,7 +189,7 @@ def published_statistics(model: Lux, test: Survey, seed: int) -> dict[str, float
     attributed = latent_shap(model, latents)
     probes = [_probe(latents, values, seed) for values in test.labels.T]
     perceptron = _probe(latents, test.label(LABEL), seed, kind="mlp")
-    rmse = _rmse_over_error(model, test)
+    rmse = rmse_over_error(model, test)
     matched = _match(saliency.backward_map(model, test).of(LABEL), test, seed)
     return {
         "rmse": -rmse,
@@ -209,7 +224,8 @@ def _probe(latents: np.ndarray, label: np.ndarray, seed: int, kind: str = "linea
     return probing.probe(latents, label, kind=kind, n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2
 
 
-def _rmse_over_error(model: Lux, test: Survey) -> float:
+def rmse_over_error(model: Any, test: Survey) -> float:
+    """Return the RMSE of a model's prediction of europium in units of the catalogue's error."""
     column = test.label_index(LABEL)
     residual = model.predict_labels(test).labels[:, column] - test.labels[:, column]
     return float(np.sqrt(np.mean(residual**2) / np.mean(test.label_err[:, column] ** 2)))
@@ -220,7 +236,7 @@ def _match(values: np.ndarray, test: Survey, seed: int) -> line_matching.LineMat
     return line_matching.match_lines(spikes, CANDIDATE_LINES, test.wavelength, n_shifts=_N_SHIFTS, seed=seed)
 
 
-def _use(model: Lux, test: Survey, enhanced: Survey) -> dict[str, float]:
+def use_of_model(model: Any, test: Survey, enhanced: Survey) -> dict[str, float]:
     """Return how far a model's prediction follows europium: in enhanced stars, and in its own scatter in ordinary ones.
 
     The latter is the slope on the true europium beyond the disc's relation, with the true other labels held fixed.
@@ -242,7 +258,7 @@ def _of_predictions(model: Lux, test: Survey) -> dict[str, float]:
     label, predicted = test.label(LABEL), prediction.labels[:, column]
     noisy, inferred = np.delete(test.labels, column, axis=1), np.delete(prediction.labels, column, axis=1)
     return {
-        "rmse_ours": -_rmse_over_error(model, test),
+        "rmse_ours": -rmse_over_error(model, test),
         "partial_noisy": _partial_correlation(predicted, label, noisy),
         "partial_inferred": _partial_correlation(predicted, label, inferred),
     }

@@ -81,7 +81,7 @@ class Cannon(BaseEstimator):
         for start in range(0, survey.n_stars, self.block_size):
             rows = slice(start, start + self.block_size)
             scaled, precision = _fit_labels(
-                survey.flux[rows], survey.ivar[rows], linear, variance, len(self.names_), self.n_steps
+                survey.flux[rows], survey.ivar[rows], linear, variance, n_labels=len(self.names_), n_steps=self.n_steps
             )
             labels.append(np.asarray(scaled, float))
             covariances.append(np.linalg.pinv(np.asarray(precision, float), hermitian=True))
@@ -110,6 +110,7 @@ def _quadratic_terms(labels: Array) -> jax.Array:
     return jnp.concatenate([jnp.asarray(labels), jnp.asarray(labels)[..., rows] * labels[..., columns]], axis=-1)
 
 
+@functools.partial(jax.jit, static_argnames=("n_labels", "n_steps"))
 def _fit_labels(
     flux: np.ndarray, ivar: np.ndarray, linear: Linear, variance: jax.Array, n_labels: int, n_steps: int
 ) -> tuple[jax.Array, jax.Array]:
@@ -119,7 +120,7 @@ def _fit_labels(
     happens in the small space of the terms.
     """
     offset, coefficients = linear
-    weight = total_weight(jnp.asarray(ivar), variance)
+    weight = total_weight(ivar, variance)
     precision = unpack_symmetric(weight @ packed_products(coefficients), coefficients.shape[1])
     moment = (weight * (flux - offset)) @ coefficients
     return jax.vmap(lambda matrix, vector: _search(matrix, vector, n_labels, n_steps))(precision, moment)

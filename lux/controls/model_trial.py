@@ -1,0 +1,75 @@
+"""Models on trial: how far the prediction of each follows europium, by strength of its lines and size of the survey.
+
+What a model does is measured where the truth is known: the slope of its prediction on europium's own scatter, and in
+stars that the r-process enriched. What the audit says of the model, and what a user can see of it, stands beside.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from sklearn.frozen import FrozenEstimator
+
+from lux.auditing.audit import audit_models
+from lux.auditing.evidence import Kind
+from lux.controls.ensemble import CANDIDATE_LINES, LABEL, Cell
+from lux.controls.techniques import OURS, make_world, rmse_over_error, use_of_model
+from lux.diagnostics import probing
+from lux.models.baselines import FluxRegression, LabelsOnly, Mean
+from lux.models.cannon import Cannon
+from lux.models.lux import Lux
+from lux.models.neural import NeuralNetwork
+from lux.simulation.empirical import EmpiricalSpectra
+from lux.survey import Survey
+
+_N_COMPONENTS = 20
+_N_PROBE_FOLDS = 3
+# Name -> how a model is fitted to a survey, with a seed.
+MODELS: Mapping[str, Callable[[Survey, int], Any]] = {
+    "mean": lambda train, seed: Mean().fit(train),
+    "PLS": lambda train, seed: FluxRegression.pls(_N_COMPONENTS).fit(train),
+    "Cannon": lambda train, seed: Cannon().fit(train),
+    "Lux": lambda train, seed: Lux(**OURS).fit(train),
+    "dense network": lambda train, seed: NeuralNetwork("dense", seed=seed, double=True).fit(train),
+    "convolutional network": lambda train, seed: NeuralNetwork("convolutional", seed=seed, double=True).fit(train),
+}
+LABELS_ONLY = "labels only"
+NETWORKS = ("dense network", "convolutional network")
+# Of each model: slopes on europium, RMSE over the catalogue's error, and what the audit says that the model uses.
+NUMBERS = ("own_slope", "response", "rmse", "use_slope", "use_error", "used")
+
+
+def measure_models(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None) -> dict[str, Any]:
+    """Return what every model makes of one world, as plain numbers and strings.
+
+    Keys are "cell", "seed", "verdict" of the audit on the flux, and "MODEL: NUMBER" for every model, `LABELS_ONLY` of
+    Lux among them, and every one of `NUMBERS`; for `NETWORKS` and Lux "MODEL: gradient", the significance of the
+    gradient at the lines, and "MODEL: probe", R² of a linear probe of the last hidden layer or of the latents.
+    """
+    world = make_world(cell, seed, star_seed, spectra)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        models = {name: fit(world.train, seed) for name, fit in MODELS.items()}
+        models[LABELS_ONLY] = LabelsOnly(FrozenEstimator(models["Lux"])).fit(world.train)
+        reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
+    found: dict[str, Any] = {"cell": cell.key, "seed": seed, "verdict": reports["Lux"].verdict}
+    for name, model in models.items():
+        use = reports[name].model_use
+        assert use is not None, "there are stars enough to audit"
+        numbers = use_of_model(model, world.test, world.enhanced) | {
+            "rmse": rmse_over_error(model, world.test),
+            "use_slope": use.slope,
+            "use_error": use.error,
+        }
+        found |= {f"{name}: {key}": float(value) for key, value in numbers.items()} | {f"{name}: used": use.answer}
+    for name in ("Lux", *NETWORKS):
+        model = models[name]
+        hidden = model.infer_latents(world.test) if name == "Lux" else model.hidden_layer(world.test)
+        found[f"{name}: gradient"] = float(reports[name][Kind.GRADIENT].z_score)
+        found[f"{name}: probe"] = _probe(hidden, world.test.label(LABEL), seed)
+    return found
+
+
+def _probe(hidden: np.ndarray, label: np.ndarray, seed: int) -> float:
+    return float(probing.probe(hidden, label, n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2)

@@ -1,0 +1,47 @@
+"""Models on trial: the slope of each on the truth, what the audit says of it, and what can be seen of it."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from lux import controls
+from lux.controls import model_trial
+from lux.figures import networks
+from lux.simulation.worlds import World
+
+DEEP = controls.Cell("deep", World("signal", depth=0.1), 0.06, 1, 400)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return model_trial.measure_models(DEEP, 5, 2)
+
+
+def test_every_model_is_measured_in_every_way(measured):
+    names = (*model_trial.MODELS, model_trial.LABELS_ONLY)
+    for name in names:
+        assert {number for number in model_trial.NUMBERS if f"{name}: {number}" in measured} == set(model_trial.NUMBERS)
+    for name in ("Lux", *model_trial.NETWORKS):
+        assert np.isfinite([measured[f"{name}: gradient"], measured[f"{name}: probe"]]).all()
+    assert (measured["cell"], measured["seed"]) == ("deep", 5)
+
+
+def test_a_model_that_reads_lines_follows_europium_and_one_that_cannot_does_not(measured):
+    assert measured["mean: own_slope"] == pytest.approx(0, abs=1e-9)
+    assert abs(measured["labels only: own_slope"]) < 0.25
+    assert measured["Lux: own_slope"] > 0.5
+    assert measured["Lux: used"] == "yes"
+    assert measured["mean: used"] != "yes"
+    assert measured["Lux: gradient"] > 3
+
+
+def test_the_drawing_has_a_line_for_each_model_in_both_panels():
+    slopes = {name: [np.array([value, value + 0.1]) for value in (0.0, 0.5)] for name in ("mean", "Lux")}
+    figure = networks.where_models_begin((0.0, 0.01), slopes, (500, 4000), slopes)
+    left, right = figure.axes
+    for axis in (left, right):
+        drawn = [np.asarray(container[0].get_ydata(), float) for container in axis.containers]
+        np.testing.assert_allclose(drawn, [[0.05, 0.55]] * 2)
+    assert [text.get_text() for text in left.get_xticklabels()] == ["none", "1"]
+    assert [text.get_text() for text in right.get_xticklabels()] == ["500", "4,000"]
+    plt.close(figure)
