@@ -1,13 +1,17 @@
 """The own lines of a label are what the survey's world planted, or what its element has in the line list."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from astropy import units as u
+from astropy.table import QTable, Table
 from linear_truth import linear_survey
 
 import lux
 from lux.auditing import default_lines
-from lux.auditing.label_lines import label_kind
+from lux.auditing.label_lines import given_lines, label_kind
 from lux.simulation.synthetic import make_survey
+from lux.spectroscopy.lines import load_lines
 
 WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
 
@@ -50,3 +54,23 @@ def test_a_label_is_a_parameter_or_has_lines_in_places_or_everywhere(survey):
     assert label_kind("eu_fe", wavelength, named=False) == "lines"
     assert label_kind("fe_h", wavelength, named=False, dense_spacing=np.inf) == "dense"
     assert label_kind("fe_h", wavelength, named=True, dense_spacing=np.inf) == "lines"
+
+
+def test_lines_are_given_as_numbers_quantities_tables_and_lists_of_lines():
+    nanometers = [1544.84, 1611.7] * u.nm
+    frame = {"species": ["Eu II", "Eu II"], "Wave": [15448.4, 16117.0]}
+    for given in (
+        [15448.4, 16117.0],
+        nanometers,
+        Table({"wavelength": nanometers}),
+        QTable({"WL": nanometers}),
+        Table(frame),
+        pd.DataFrame(frame),
+    ):
+        assert given_lines(given) == pytest.approx((15448.4, 16117.0))
+    assert given_lines(15448.4) == (15448.4,)
+    assert given_lines(()) == ()
+    listed = load_lines()[:3]
+    assert given_lines(listed) == tuple(listed.wavelength)
+    with pytest.raises(ValueError, match="no column 'wavelength'; it has loggf"):
+        given_lines(Table({"loggf": [1.0]}))

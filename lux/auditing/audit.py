@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from astropy.units import Quantity
-from numpy.typing import ArrayLike
 
 from lux.auditing import inputs, label_lines, measurements, observer_frame, star_groups
 from lux.auditing.evidence import (
@@ -35,7 +33,7 @@ def audit(
     train: Survey,
     test: Survey,
     label: str,
-    own_lines: ArrayLike | Quantity | None = None,
+    own_lines: label_lines.Lines | None = None,
     *,
     seed: int = 0,
     resolution: float | None = None,
@@ -55,8 +53,9 @@ def audit(
     train, test : Survey
         On one grid; the flux of both is read, the model predicts the test stars.
     label : str
-    own_lines : sequence of float, float or Quantity, optional
-        Vacuum wavelengths (Angstrom if without a unit) of the label's own lines. By default
+    own_lines : sequence of float, float, Quantity or table, optional
+        Vacuum wavelengths (Angstrom if without a unit) of the label's own lines; of a table, or a `LineList`, those in
+        its column ``wavelength``. By default
         what the survey's world planted, else the strongest lines of the label's element in the line list (none for
         europium). Empty: it has none.
     seed : int
@@ -102,7 +101,7 @@ def audit_models(
     train: Survey,
     test: Survey,
     label: str,
-    own_lines: ArrayLike | Quantity | None = None,
+    own_lines: label_lines.Lines | None = None,
     *,
     seed: int = 0,
     resolution: float | None = None,
@@ -113,7 +112,7 @@ def audit_models(
     label = test.label_names[test.label_index(label)]
     inputs.check_label(train, test, label)
     default = functools.partial(label_lines.default_lines, train, label, settings.max_own_lines)
-    lines = default() if own_lines is None else _wavelengths(own_lines)
+    lines = default() if own_lines is None else label_lines.given_lines(own_lines)
     resolution = resolution or measurements.sampled_resolution(train.wavelength)
     measurements.locate(test.wavelength, lines, resolution)
     spectra, star_of = test, None
@@ -252,9 +251,3 @@ def _too_few(n_stars: int, n_test: int, settings: AuditSettings) -> str:
             f"{share:.0%} of the {n_stars} stars that have it"
         )
     return ""
-
-
-def _wavelengths(own_lines: ArrayLike | Quantity) -> tuple[float, ...]:
-    """Return one wavelength or several as Angstroms."""
-    values = own_lines.to_value("Angstrom") if isinstance(own_lines, Quantity) else own_lines
-    return tuple(np.atleast_1d(np.asarray(values, float)).ravel().tolist())

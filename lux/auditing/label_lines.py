@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
+from astropy.units import Quantity
 
 from lux.auditing.settings import AuditSettings
 from lux.simulation.equilibrium import ALPHA_ELEMENTS
@@ -18,6 +20,9 @@ _PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
 # Standard deviations of the lines together, reached by chance in one of two thousand audits in either medium. Lines
 # that were not given are partly taken for strong features, so that what is left of them is weaker than they are.
 _SIGNIFICANT_IN_OTHER_MEDIUM = 3.5
+_WAVELENGTH_COLUMNS = ("wavelength", "wave", "lambda", "wl", "wavelength_vac")
+# Wavelengths, or a table or `LineList` that has them.
+Lines: TypeAlias = Any
 _REFERENCES = ("h", "fe", "m", "")
 _ION = re.compile(r"([a-z]{1,2})(?:i|ii|1|2)")
 _CARRIERS = {"C": ("C", "CO", "CN"), "N": ("N", "CN"), "O": ("O", "OH")}
@@ -45,6 +50,28 @@ def default_lines(survey: Survey, label: str, max_lines: int = AuditSettings.max
         )
     lines = _element_lines(label, wavelength)
     return tuple(strongest(lines, strengths(lines), max_lines).wavelength.tolist())
+
+
+def given_lines(own_lines: Lines) -> tuple[float, ...]:
+    """Return wavelengths in Angstrom: one, several, a Quantity of these, or the column of a table or list of lines.
+
+    Raises
+    ------
+    ValueError
+        If a table has no column of wavelengths.
+    """
+    values = getattr(own_lines, "wavelength", own_lines)
+    names = list(getattr(own_lines, "colnames", getattr(own_lines, "columns", ())))
+    if names:
+        column = next((name for name in names if str(name).casefold() in _WAVELENGTH_COLUMNS), None)
+        if column is None:
+            raise ValueError(
+                f"the table of lines has no column {_WAVELENGTH_COLUMNS[0]!r}; it has {', '.join(map(str, names))}"
+            )
+        values = own_lines[column]
+    if getattr(values, "unit", None) is not None:
+        values = Quantity(values).to_value("Angstrom")
+    return tuple(np.atleast_1d(np.asarray(values, float)).ravel().tolist())
 
 
 def _elements(label: str) -> tuple[str, ...]:
