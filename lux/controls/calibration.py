@@ -7,6 +7,7 @@ a leak, an artefact, lines that the best test sees at five standard deviations, 
 import itertools
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -23,6 +24,7 @@ from lux.controls.ensemble import (
     TAUS,
     WINDOWS,
 )
+from lux.controls.runner import SHARED
 from lux.models.baselines import Mean
 from lux.simulation.empirical import EmpiricalSpectra
 from lux.simulation.synthetic import make_survey
@@ -42,25 +44,44 @@ RIGHT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "lines and artefact": (("known",), ("proxy",)),
 }
 _TEST_FRACTION = 0.3
+_Task = tuple[str, int, str, int]
 
 
 def calibrate(n_seeds: int, first_seed: int, spectra: EmpiricalSpectra, n_jobs: int = 2) -> list[dict]:
     """Return verdicts, a row for each generator, size, thing planted, and "told" or not: "verdicts" by their count.
 
-    Surveys have their own stars each, `n_seeds` of a kind, and twice as many without anything planted. The model is the
-    mean, which no verdict depends on unless it reads the test labels.
+    There are `n_seeds` surveys of a kind, and twice as many without anything planted; `SHARED` seeds have the same
+    stars, in all kinds. The model is the mean, which no verdict depends on unless it reads the test labels.
     """
-    kinds = list(itertools.product(GENERATORS, CALIBRATED_SIZES, RIGHT))
-    tasks = [(*kind, number) for kind in kinds for number in range(n_seeds * (1 + (kind[-1] == "nothing")))]
-    tasks.sort(key=lambda task: -task[1])
-    measured = Parallel(n_jobs)(delayed(_verdicts)(*task, first_seed, spectra) for task in tasks)
+    places = list(itertools.product(GENERATORS, CALIBRATED_SIZES))
+    batches = [
+        [
+            (*place, planted, number)
+            for planted in RIGHT
+            for number in range(first, min(first + SHARED, n_seeds * (1 + (planted == "nothing"))))
+        ]
+        for place in places
+        for first in range(0, 2 * n_seeds, SHARED)
+    ]
+    batches.sort(key=lambda batch: -len(batch) * batch[0][1])
+    measured = Parallel(n_jobs)(delayed(_measure)(batch, first_seed, spectra) for batch in batches)
+    verdicts = [
+        (task, each)
+        for batch, found in zip(batches, measured, strict=True)
+        for task, each in zip(batch, found, strict=True)
+    ]
     rows = []
-    for generator, n_stars, planted in kinds:
-        found = [each for task, each in zip(tasks, measured, strict=True) if task[:3] == (generator, n_stars, planted)]
+    for generator, n_stars, planted in itertools.product(GENERATORS, CALIBRATED_SIZES, RIGHT):
+        found = [each for task, each in verdicts if task[:3] == (generator, n_stars, planted)]
         about = {"generator": generator, "n_stars": n_stars, "planted": planted}
         for place, told in enumerate((True, False)):
             rows.append({**about, "told": told, "verdicts": dict(Counter(each[place] for each in found))})
     return rows
+
+
+def _measure(batch: Sequence[_Task], first_seed: int, spectra: EmpiricalSpectra) -> list[tuple[str, str]]:
+    """Return the verdicts in surveys that have the same stars, which are computed once."""
+    return [_verdicts(*task, first_seed, spectra) for task in batch]
 
 
 def _verdicts(
@@ -74,6 +95,7 @@ def _verdicts(
         seed,
         _world(planted, n_stars),
         tau=TAUS[1],
+        star_seed=first_seed + number // SHARED,
         spectra=spectra if empirical else None,
         release="dr10" if empirical else "dr17",
         wavelength_range=WINDOWS,
