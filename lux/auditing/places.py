@@ -1,6 +1,7 @@
 """Where in the spectrum the evidence on a label lies, and which species have lines there."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -74,6 +75,7 @@ def evidence_places(
     return tuple(found)
 
 
+@functools.cache
 def _species(wavelength: float, resolution: float) -> tuple[str, ...]:
     """Return the species of `Place` at a wavelength."""
     lines = load_lines()
