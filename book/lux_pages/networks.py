@@ -60,7 +60,7 @@ def run_trial(chapter: Chapter, spectra: EmpiricalSpectra, first_seed: int) -> T
     """Fit every model in every world of the chapter."""
     # Programs are compiled for each size; the quick profile has one.
     sizes = (300,) * 4 if chapter.quick else (500, 1500, 4000, 8000)
-    seeds = (2,) * 4 if chapter.quick else (10, 10, 5, 2)
+    seeds = (2,) * 4 if chapter.quick else (6, 6, 3, 2)
     ensemble: list[Cell] = list(sized_cells(seeds[1], (sizes[1],), ("physical",), depths=DEPTHS))
     ensemble += sized_cells(seeds[1], (sizes[1],), ("empirical",), depths=(0.0, DEPTH))
     for n_stars, n_seeds in zip(sizes, seeds, strict=True):
