@@ -104,6 +104,7 @@ def record_models(record: Record, trial: Trial) -> None:
     record.numbers(n_worlds=sum(map(len, trial.worlds.values())), n_each=len(trial.values("Lux", "rmse")))
     falsely = np.concatenate([trial.values(name, "used", 0.0) for name in NAMES]) == "yes"
     record_share(record, "used_falsely", int(falsely.sum()), len(falsely))
+    record("used_falsely_labels", int(np.sum(trial.values(LABELS_ONLY, "used", 0.0) == "yes")))
     record("use_follows", _follows(trial), digits=2)
 
 
