@@ -112,3 +112,15 @@ def test_errors_that_explain_all_scatter_make_the_slope_a_lower_limit():
     assert 0.2 < use.slope < 0.6
     assert "or more" in str(use)
     assert use_of(0.0, 0.2, factor=4).answer == "cannot tell"
+
+
+def test_a_guess_from_the_other_labels_is_no_use_though_its_own_predictions_of_them_are_poor():
+    survey, _ = survey_with_own_part(0, n_stars=600)
+    others = survey.truth.labels[:, 1:]
+    guess = 0.1 * others.sum(axis=1)
+    labels = np.column_stack([survey.label("label_0") + guess, survey.labels[:, 1:]])
+    measured = measurements.measure(survey.replace(labels=labels), "label_0")
+    poor = others + 3 * np.std(others, axis=0) * np.random.default_rng(6).normal(size=others.shape)
+    assert np.corrcoef(guess, labels[:, 0])[0, 1] > 0.3
+    evidence = collect(measured, ModelOutputs(guess, guess, guess, poor, labels[:, 0], None))[Kind.MODEL_USE]
+    assert not evidence.significant

@@ -275,14 +275,20 @@ def _model_use(measured: Measured, outputs: ModelOutputs) -> Evidence:
 
 
 def _own_parts(measured: Measured, outputs: ModelOutputs) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return what other predictions leave of the prediction and the label, (T,) each, and the degrees of freedom."""
+    """Return the own parts of the prediction and the label, (T,) each, and the degrees of freedom.
+
+    The prediction loses what the model's own predictions of the other labels say; the label that, and before it what
+    the flux gives of them. Either alone would do if it said all there is to say: of a model whose other predictions are
+    poorer than what it makes of this label, the former leaves a correlation that is the other labels'.
+    """
     present = ~np.isnan(outputs.catalogue)
-    predicted, catalogue = outputs.predicted[present], outputs.catalogue[present]
-    # Of a model of one label, the others are what the flux gives of them; the test stars are the last.
+    predicted = outputs.predicted[present]
+    # The test stars are the last of those that were measured.
     given = np.linalg.qr(measured.design.others[-len(predicted) :])[0]
     others, settings = outputs.others[present], measured.design.settings
     basis = measurements.label_basis(others, settings.stars_per_term) if others.shape[1] else given
-    residual, label = measurements.partial_out(predicted, basis), measurements.partial_out(catalogue, basis)
+    residual = measurements.partial_out(predicted, basis)
+    label = measurements.partial_out(measured.residual[-len(predicted) :], basis)
     # What rounding leaves of a prediction that is constant, or that the others determine, is no prediction.
     independent = np.std(residual) > 1e-6 * np.std(predicted) + 1e-12 * np.max(np.abs(predicted))
     return residual * independent, label, max(0, len(predicted) - basis.shape[1])

@@ -244,9 +244,13 @@ def plain_significance(survey: Survey, measured: Measured, resolution: float) ->
     residual = np.column_stack([measured.residual, measured.surrogate.residual])
     scores, *_ = score_lines(survey, deviations(survey)[-1], design.others, resolution, design.settings.clip)
     weights = (residual / label_variance(design, residual)).astype(np.float32)
-    lines = weights.T @ scores
-    lines /= np.sqrt(np.maximum((weights**2).T @ scores**2, 1e-30))
+    lines = weights.T @ scores / noise_of_sums(weights, scores)
     return lines[0], lines[1:]
+
+
+def noise_of_sums(weights: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """Return the standard deviation (S, D) of sums over stars of weights (N, S) times scores (N, D), signs at random."""
+    return np.sqrt(np.maximum((weights**2).T @ scores**2, 1e-30))
 
 
 def sampled_resolution(wavelength: np.ndarray) -> float:
@@ -285,8 +289,7 @@ def _read(design: Design, labels: np.ndarray) -> Readings:
     predicted = out_of_fold(design.basis, residual, design.folds)
     strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
     weights = amplitude(design, residual)
-    lines = weights.T @ design.line_scores
-    lines /= np.sqrt(np.maximum((weights**2).T @ design.line_scores**2, 1e-30))
+    lines = weights.T @ design.line_scores / noise_of_sums(weights, design.line_scores)
     return Readings(residual, predicted, strong, lines)
 
 

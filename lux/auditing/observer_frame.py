@@ -22,7 +22,7 @@ from scipy.ndimage import maximum_filter1d
 from scipy.signal import oaconvolve
 
 from lux.auditing.inputs import VELOCITIES
-from lux.auditing.measurements import Measured, deviations, label_variance, score_lines
+from lux.auditing.measurements import Measured, deviations, label_variance, noise_of_sums, score_lines
 from lux.auditing.settings import AuditSettings
 from lux.spectroscopy import airglow
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
@@ -121,8 +121,8 @@ def look(survey: Survey, velocity: np.ndarray, measured: Measured, resolution: f
     slope = at_rest / np.maximum(square.sum(axis=0), 1e-30)[:, None]
     of_lines = _summed(square.T, np.where(pixel >= 0, slope[:, pixel], 0), low)[:, place]
     observed = _observed(scores, pixel, shift, place)
-    lines = (weights.T @ observed - of_lines) / _noise(weights, observed)
-    nearby = _largest_nearby(np.where(pixel >= 0, (at_rest / _noise(weights, scores))[:, pixel], 0), shift)[:, place]
+    lines = (weights.T @ observed - of_lines) / noise_of_sums(weights, observed)
+    nearby = _largest_nearby(np.where(pixel >= 0, (at_rest / noise_of_sums(weights, scores))[:, pixel], 0), shift)[:, place]
     sky_weight = _sky_weight(grid[place], step)
     apart = np.where(np.abs(lines) > nearby, lines, 0)
     return ObserverFrame(grid[place], apart[0], apart[1:], sky_weight, lines @ sky_weight, design.settings)
@@ -148,11 +148,6 @@ def _summed(of_shift: np.ndarray, at_rest: np.ndarray, low: int) -> np.ndarray:
     place = np.arange(at_rest.shape[1]) - low
     inside = (place >= 0) & (place < whole.shape[1])
     return np.where(inside, whole[:, np.where(inside, place, 0)], 0)
-
-
-def _noise(weights: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the standard deviation (S, D) of sums of scores (N, D) with weights (N, S), of signs at random."""
-    return np.sqrt(np.maximum((weights**2).T @ scores**2, 1e-30))
 
 
 def _largest_nearby(at_rest: np.ndarray, shift: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ REACH = 17.0
 FAINTEST = 0.02
 # Fewer lines tell no velocity.
 _MIN_LINES = 2
+# The top of a peak is what rises above this part of it.
+_TOP = 0.8
 
 
 def rest_wavelengths(velocity: ArrayLike, faintest: float = FAINTEST) -> np.ndarray:
@@ -81,15 +83,25 @@ def observed_velocity(survey: Survey) -> np.ndarray:
     lines = airglow_lines()
     places = np.interp(np.log(lines.wavelength), np.log(survey.wavelength), index, left=np.nan, right=np.nan)
     kept = np.isfinite(places)
-    # Errors that do not know the sky leave all shifts alike: then the first, none, is taken.
-    shifts = np.array(sorted(np.arange(-_MAX_DIFFERENCE, _MAX_DIFFERENCE + 0.5), key=abs))
+    shifts = np.arange(-_MAX_DIFFERENCE, _MAX_DIFFERENCE + 0.5)
     velocity = np.asarray(survey.catalogue["radial_velocity"], float)
     best = np.empty(survey.n_stars)
     for star in range(survey.n_stars):
         doppler = np.log1p((velocity[star] + shifts) / SPEED_OF_LIGHT_KMS) / step
         at_lines = np.interp(places[kept] - doppler[:, None], np.arange(raised.shape[1]), raised[star])
-        best[star] = velocity[star] + shifts[np.argmax(at_lines @ np.sqrt(lines.strength[kept]))]
+        best[star] = velocity[star] + _top(shifts, at_lines @ np.sqrt(lines.strength[kept]))
     return best
+
+
+def _top(shifts: np.ndarray, height: np.ndarray) -> float:
+    """Return where the top of a peak (K,) lies: the mean shift, weighted by how far each rises above `_TOP` of it.
+
+    Errors that saturate make it flat, and rounding alone would choose among its shifts (K,). Errors that do not know
+    the sky leave all shifts alike, and the mean is zero.
+    """
+    low = height.min()
+    weight = np.clip(height - low - _TOP * (height.max() - low), 0, None)
+    return float(weight @ shifts / weight.sum()) if weight.sum() > 1e-6 * max(height.max(), 1) else 0.0
 
 
 def _raised_errors(ivar: np.ndarray) -> np.ndarray:
