@@ -27,7 +27,7 @@ from lux.storage import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "book" / "lux_pages" / "full_trial.json"
-FIRST_SEED = 930_000
+FIRST_SEED = 940_000
 LARGEST = 12_000
 N_RECIPE_SEEDS = 20
 
