@@ -2,9 +2,13 @@
 
 import argparse
 import codecs
+import importlib
 import io
+import json
+import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +16,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from lux.auditing.report import Report
+    from lux.controls.bench import BenchRow
     from lux.survey import Survey
 
 _EXAMPLES = """examples:
@@ -181,6 +186,73 @@ def _fetch(options: argparse.Namespace) -> None:
     print(describe(path))
 
 
+def _trial(options: argparse.Namespace) -> None:
+    from lux.controls.on_trial import trial
+    from lux.storage import atomic_write
+
+    subject, model = _imported(options.subject), options.model
+    if ":" in model:
+        model = _imported(model)
+    limits = {"n_seeds": options.seeds, "time_limit": options.time_limit, "workers": options.workers}
+    try:
+        result = trial(subject, name=options.name, model=model, **limits)
+    except (TypeError, RuntimeError) as error:
+        raise ValueError(str(error)) from error
+    print(result, flush=True)
+    if options.json is not None:
+        with atomic_write(options.json) as temporary:
+            temporary.write_text(result.to_json() + "\n", encoding="utf-8")
+    if options.figure is not None:
+        _draw_bench(result.rows, options.figure)
+
+
+def _imported(place: str) -> Any:
+    """Return what "package.module:name" names; ValueError if there is no such thing."""
+    module, _, name = place.partition(":")
+    if not module or not name:
+        raise ValueError(f"{place!r} names nothing to import: expected package.module:name, such as mine:technique")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"module {module!r} cannot be imported from {os.getcwd()}: {error}") from error
+    if not hasattr(found, name):
+        public = ", ".join(each for each in vars(found) if not each.startswith("_"))
+        raise ValueError(f"module {module!r} has no {name!r}; it has {public}")
+    return getattr(found, name)
+
+
+def _draw_bench(rows: "Sequence[BenchRow]", path: str) -> None:
+    from matplotlib import pyplot
+
+    from lux.controls import bench
+    from lux.figures import paper_style
+    from lux.figures.controls import power_curves
+    from lux.storage import atomic_write
+
+    drawn = power_curves(bench.LINE_DEPTHS, {row.name: row.powers for row in rows}, rows[0].optimal_significance)
+    with paper_style(), atomic_write(path) as temporary:
+        drawn.savefig(temporary, format=Path(path).suffix.lstrip(".") or "png")
+    pyplot.close(drawn)
+
+
+def _worlds(options: argparse.Namespace) -> None:
+    from lux.controls.bench_files import write_worlds
+
+    print(write_worlds(options.out, options.seeds))
+
+
+def _score(options: argparse.Namespace) -> None:
+    from lux.controls import bench
+    from lux.controls.bench_files import score_answers
+
+    row = score_answers(options.folder, options.answers)
+    if options.json:
+        print(json.dumps(row.to_dict(), indent=1))
+    else:
+        print(bench.table((row, *bench.published_rows())))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lux", description="Known or guessed?")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -209,6 +281,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--html", metavar="FOLDER", help="also write a page for each label, audit-LABEL.html, that needs no other file")
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--markdown", action="store_true", help="print Markdown instead of a table")
+    _add_bench(commands)
     fetch_parser = commands.add_parser("fetch", help="fetch the spectra and labels of the published study")
     fetch_parser.set_defaults(run=_fetch)
     add = fetch_parser.add_argument
@@ -226,6 +299,30 @@ def _parser() -> argparse.ArgumentParser:
     add("--cache", help="folder for everything fetched")
     add("--dry-run", action="store_true", help="say how much would be fetched, and stop")
     return parser
+
+
+def _add_bench(commands: Any) -> None:
+    """Add the commands of the bench."""
+    trial_parser = commands.add_parser("trial", help="put your technique or model to worlds of planted truth")
+    trial_parser.set_defaults(run=_trial)
+    add = trial_parser.add_argument
+    add("subject", metavar="MODULE:NAME", help="a function (model, train, test, label, lines) -> float, or a model")
+    add("--name", help="in the table; that of the subject by default")
+    add("--model", default="Lux", help="what a technique interrogates: a name such as Lux, or MODULE:NAME (Lux)")
+    add("--seeds", type=int, default=20, help="worlds of a kind, 2 to 20 (20)")
+    add("--time-limit", type=float, default=60.0, metavar="SECONDS", help="that a world may take (60)")
+    add("--workers", type=int, help="processes; as many as there are cores by default")
+    add("--json", metavar="FILE", help="also write everything as JSON")
+    add("--figure", metavar="FILE", help="also draw the power against the depth of lines")
+    worlds_parser = commands.add_parser("worlds", help="write the worlds of the bench as files")
+    worlds_parser.set_defaults(run=_worlds)
+    worlds_parser.add_argument("--out", required=True, metavar="FOLDER")
+    worlds_parser.add_argument("--seeds", type=int, default=5, help="worlds of a kind, 2 to 20 (5: 75 files, 0.7 GB)")
+    score_parser = commands.add_parser("score", help="score answers to these files")
+    score_parser.set_defaults(run=_score)
+    score_parser.add_argument("folder", metavar="FOLDER", help="that lux worlds wrote")
+    score_parser.add_argument("answers", metavar="ANSWERS", help="CSV with the columns world and answer")
+    score_parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 if __name__ == "__main__":

@@ -115,5 +115,5 @@ def test_what_cannot_be_trained_is_refused(parts):
         NeuralNetwork(hidden=(8,), n_epochs=3, learning_rate=1e30).fit(train)
     with pytest.raises(NotFittedError):
         NeuralNetwork().predict_labels(train)
-    with pytest.raises(ValueError, match="unknown label 'age'; the network predicts label_0"):
+    with pytest.raises(ValueError, match="unknown label 'age'; predicted are label_0"):
         NeuralNetwork(hidden=(8,), n_epochs=1).fit(train).gradient(train, "age")

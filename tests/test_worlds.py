@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
+from lux.simulation.cramer_rao import star_bound
 from lux.simulation.population import disc_moments, draw_stars
 from lux.simulation.synthesis import synthesize
 from lux.simulation.synthetic import make_survey, noise_free_flux
@@ -57,12 +58,25 @@ def planted_depth(world, eu_fe):
     return 1 - flux[:, 100]
 
 
-@pytest.mark.parametrize("depth", [0.003, 0.01, 0.03, 0.1])
-def test_signal_depth_is_the_change_of_flux_per_standard_deviation(depth):
+@pytest.mark.parametrize(("depth", "saturated"), [(0.003, False), (0.01, False), (0.1, False), (0.01, True)])
+def test_signal_depth_is_the_change_of_flux_per_standard_deviation(depth, saturated):
     moments = disc_moments(0.06)
     half = 0.5 * moments["eu_fe_std"]
-    low, high = planted_depth({"depth": depth}, [moments["eu_fe_mean"] - half, moments["eu_fe_mean"] + half])
+    ends = [moments["eu_fe_mean"] - half, moments["eu_fe_mean"] + half]
+    low, high = planted_depth({"depth": depth, "saturated": saturated}, ends)
     assert high - low == pytest.approx(depth, rel=1e-4)
+    assert (low > 0.9) == saturated
+
+
+def test_lines_of_cool_stars_alone_leave_the_others_as_they_are():
+    lines = World("signal", depth=0.02)
+    all_stars, cool = (make_survey(60, 3, World("signal", depth=0.02, below_teff=limit)) for limit in (None, 4700.0))
+    nothing, teff = make_survey(60, 3), all_stars.truth.labels[:, 0]
+    assert 10 < np.sum(teff < 4700) < 50
+    np.testing.assert_array_equal(cool.flux[teff < 4700], all_stars.flux[teff < 4700])
+    np.testing.assert_array_equal(cool.flux[teff >= 4700], nothing.flux[teff >= 4700])
+    assert list(lines.wavelengths) == cool.truth.world["own_lines"]
+    np.testing.assert_array_equal(np.isinf(star_bound(cool)), teff >= 4700)
 
 
 def test_planted_lines_grow_in_proportion_to_abundance_and_saturate():

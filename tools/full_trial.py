@@ -20,7 +20,7 @@ from pathlib import Path
 from lux.controls import run, sized_cells
 from lux.controls.calibration import calibrate
 from lux.controls.recipes import DEPTHS, vary
-from lux.controls.trial import trial
+from lux.controls.trial_tables import trial_tables
 from lux.datasets.load import load
 from lux.simulation.empirical import fit_empirical
 from lux.storage import atomic_write
@@ -70,7 +70,7 @@ def main() -> None:
     for part in grid(arguments.seeds, more=arguments.more):
         worlds += run(part, FIRST_SEED, spectra, progress=True)
         ensemble += part
-        write(arguments.out, trial(ensemble, worlds), len(worlds), arguments.seeds, started)
+        write(arguments.out, trial_tables(ensemble, worlds), len(worlds), arguments.seeds, started)
 
 
 def write(out: Path, tables: dict, n_worlds: int, n_seeds: int, started: float) -> None:

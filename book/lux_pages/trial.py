@@ -46,7 +46,7 @@ _Row = dict[str, Any]
 
 
 class FullTrial:
-    """The tables of `lux.controls.trial.trial`, looked up by generator, size and depth."""
+    """The tables of `lux.controls.trial_tables.trial_tables`, looked up by generator, size and depth."""
 
     def __init__(self) -> None:
         content = json.loads(files("lux_pages").joinpath(SOURCE).read_text(encoding="utf-8"))

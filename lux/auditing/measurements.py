@@ -249,7 +249,7 @@ def plain_significance(survey: Survey, measured: Measured, resolution: float) ->
 
 
 def noise_of_sums(weights: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return the standard deviation (S, D) of sums over stars of weights (N, S) times scores (N, D), signs at random."""
+    """Return the standard deviation (S, D) of sums of scores (N, D) with weights (N, S), of signs at random."""
     return np.sqrt(np.maximum((weights**2).T @ scores**2, 1e-30))
 
 

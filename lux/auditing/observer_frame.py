@@ -122,7 +122,9 @@ def look(survey: Survey, velocity: np.ndarray, measured: Measured, resolution: f
     of_lines = _summed(square.T, np.where(pixel >= 0, slope[:, pixel], 0), low)[:, place]
     observed = _observed(scores, pixel, shift, place)
     lines = (weights.T @ observed - of_lines) / noise_of_sums(weights, observed)
-    nearby = _largest_nearby(np.where(pixel >= 0, (at_rest / noise_of_sums(weights, scores))[:, pixel], 0), shift)[:, place]
+    nearby = _largest_nearby(np.where(pixel >= 0, (at_rest / noise_of_sums(weights, scores))[:, pixel], 0), shift)[
+        :, place
+    ]
     sky_weight = _sky_weight(grid[place], step)
     apart = np.where(np.abs(lines) > nearby, lines, 0)
     return ObserverFrame(grid[place], apart[0], apart[1:], sky_weight, lines @ sky_weight, design.settings)

@@ -1,12 +1,9 @@
-from .ensemble import BESIDES as BESIDES
-from .ensemble import DEPTH_BESIDE as DEPTH_BESIDE
-from .ensemble import DEPTHS as DEPTHS
-from .ensemble import TAUS as TAUS
+from .bench_files import score_answers as score_answers
+from .bench_files import write_worlds as write_worlds
 from .ensemble import Cell as Cell
-from .ensemble import beside_key as beside_key
 from .ensemble import cells as cells
-from .ensemble import depth_key as depth_key
 from .ensemble import sized_cells as sized_cells
+from .on_trial import trial as trial
 from .runner import run as run
 from .scores import score as score
 from .scores import smallest_depth as smallest_depth

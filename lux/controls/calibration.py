@@ -1,7 +1,7 @@
 """All verdicts of the audit against what was planted, by size of the survey, told the lines and blind.
 
-The dense grid (`lux.controls.trial`) has lines of several depths and nothing else; here are the other worlds: a proxy,
-a leak, an artefact, lines that the best test sees at five standard deviations, and lines beside something else.
+The dense grid (`lux.controls.trial_tables`) has lines of several depths and nothing else; here are the other worlds: a
+proxy, a leak, an artefact, lines that the best test sees at five standard deviations, and lines beside something else.
 """
 
 import itertools

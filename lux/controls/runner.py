@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ _CODE = "from lux.controls.techniques import measure"
 Measure = Callable[[Cell, int, int, EmpiricalSpectra | None], dict[str, Any]]
 
 
-class _Task(NamedTuple):
+class Task(NamedTuple):
     """One world to measure."""
 
     cell: Cell
@@ -40,6 +40,8 @@ def run(
     spectra: EmpiricalSpectra | None = None,
     *,
     what: Measure | None = None,
+    code: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
     workers: int | None = None,
     folder: Path | None = None,
     progress: bool | None = None,
@@ -55,7 +57,12 @@ def run(
     spectra : EmpiricalSpectra, optional
         Those of empirical cells.
     what : function of a cell, a seed, a seed of the stars and `spectra`, optional
-        What is measured: a function at the top of a module; by default every technique.
+        What is measured; by default every technique.
+    code : str, optional
+        Import of what measures, by whose definitions the numbers are kept (`lux.store.products.product_key`); needed
+        where `what` is no function at the top of a module.
+    parameters : mapping, optional
+        Of what is measured, for their key.
     workers : int
         Processes; 1 runs in this one. By default ``$LUX_WORKERS``, else as many as there are cores.
     folder : path, optional
@@ -76,14 +83,15 @@ def run(
     RuntimeError
         If a world cannot be measured; it is named, and what was measured before is kept.
     """
-    code = _CODE if what is None else f"from {what.__module__} import {what.__name__}"
+    if code is None:
+        code = _CODE if what is None else f"from {what.__module__} import {what.__name__}"
     workers = workers or int(os.environ.get("LUX_WORKERS") or os.cpu_count() or 1)
-    folder = Path(store_dir() / "worlds" if folder is None else folder) / product_key(code, {})
+    folder = Path(store_dir() / "worlds" if folder is None else folder) / product_key(code, parameters or {})
     folder.mkdir(parents=True, exist_ok=True)
     empirical = next((cell.key for cell in ensemble if cell.generator == "empirical"), None)
     if empirical and spectra is None:
         raise ValueError(f"cell {empirical!r} needs spectra: fit_empirical(load('apogee-dr10'))")
-    tasks = [task for cell in ensemble for task in _tasks(cell, first_seed)]
+    tasks = [task for cell in ensemble for task in tasks_of(cell, first_seed)]
     paths = {task: folder / f"{task.cell.key}-{_digest(task, spectra)}-{task.seed}.json" for task in tasks}
     todo = [task for task in tasks if not paths[task].exists()]
     # Worlds of the same stars go to one process, seed by seed: their noise-free spectra and noise are computed once.
@@ -103,11 +111,11 @@ def run(
     return [json.loads(paths[task].read_text()) for task in tasks]
 
 
-def _tasks(cell: Cell, first_seed: int) -> Iterator[_Task]:
+def tasks_of(cell: Cell, first_seed: int) -> Iterator[Task]:
     """Yield the worlds of a cell."""
     n_seeds, cell = cell.seeds, dataclasses.replace(cell, seeds=1)
     for number in range(n_seeds):
-        yield _Task(cell, first_seed + 1000 * TAUS.index(cell.tau) + number, first_seed + number // SHARED)
+        yield Task(cell, first_seed + 1000 * TAUS.index(cell.tau) + number, first_seed + number // SHARED)
 
 
 def _use_one_thread() -> None:
@@ -118,21 +126,28 @@ def _use_one_thread() -> None:
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
 
 
-def _measure_batch(what: Measure, batch: list[tuple[_Task, Path]], spectra: EmpiricalSpectra | None) -> int:
+def _measure_batch(what: Measure, batch: list[tuple[Task, Path]], spectra: EmpiricalSpectra | None) -> int:
     """Measure worlds, each into its file; return how many."""
     for task, path in batch:
         try:
             kept_json(path, functools.partial(what, *task, spectra if _is_empirical(task) else None))
         except Exception as error:
-            raise RuntimeError(f"world {task.cell.key!r} of seed {task.seed} cannot be measured: {error}") from error
+            raise RuntimeError(
+                f"world {task.cell.key!r} of seed {task.seed} cannot be measured: {_told(error)}"
+            ) from error
     return len(batch)
 
 
-def _is_empirical(task: _Task) -> bool:
+def _told(error: Exception) -> str:
+    """Return what an error says, with its type, without which "division by zero" or "'eu_fe'" says little."""
+    return f"{type(error).__name__}: {error}"
+
+
+def _is_empirical(task: Task) -> bool:
     return task.cell.generator == "empirical"
 
 
-def _digest(task: _Task, spectra: EmpiricalSpectra | None) -> str:
+def _digest(task: Task, spectra: EmpiricalSpectra | None) -> str:
     """Return a name for a world and, where they matter, the spectra that it is made of."""
     source = spectra.fingerprint if spectra and _is_empirical(task) else ""
     return hashlib.sha256(f"{task!r}{source}".encode()).hexdigest()[:12]

@@ -1,7 +1,6 @@
 from .attribution import label_shapley as label_shapley
 from .attribution import latent_shap as latent_shap
 from .attribution import pixel_shapley as pixel_shapley
-from .attribution import shares_over_rotations as shares_over_rotations
 from .counterfactuals import doppelganger_test as doppelganger_test
 from .counterfactuals import stack_pairs as stack_pairs
 from .detection_limits import doppelganger_limits as doppelganger_limits
@@ -11,8 +10,12 @@ from .line_matching import find_spikes as find_spikes
 from .line_matching import match_lines as match_lines
 from .matching import match_on_catalogue as match_on_catalogue
 from .matching import match_on_inferred as match_on_inferred
-from .mutual_information import gap_over_rotations as gap_over_rotations
 from .mutual_information import mutual_information_gap as mutual_information_gap
+from .pixel_attribution import expected_gradients as expected_gradients
+from .pixel_attribution import group_shap as group_shap
+from .pixel_attribution import integrated_gradients as integrated_gradients
+from .pixel_attribution import occlusion as occlusion
+from .pixel_attribution import smooth_gradient as smooth_gradient
 from .probing import information_gain as information_gain
 from .probing import probe as probe
 from .probing import probe_labels as probe_labels
@@ -21,7 +24,6 @@ from .saliency import backward_map as backward_map
 from .saliency import excess_map as excess_map
 from .saliency import forward_map as forward_map
 from .saliency import pattern_map as pattern_map
-from .saliency import permuted_label_maps as permuted_label_maps
 from .transfer import compare as compare
 from .transfer import paired_difference as paired_difference
 from .transfer import response_slope as response_slope

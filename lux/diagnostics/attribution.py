@@ -16,7 +16,7 @@ import numpy as np
 
 from lux.models.gauge import random_rotations
 from lux.models.normal_equations import packed_products, unpack_symmetric
-from lux.models.prediction import Prediction
+from lux.models.prediction import Prediction, label_row
 from lux.models.weights import pixel_weight
 from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.synthesis import line_strength
@@ -228,10 +228,7 @@ def label_shapley(
     ValueError
         If there is no such label.
     """
-    names = list(names)
-    if label not in names:
-        raise ValueError(f"unknown label {label!r}; inferred are {', '.join(names)}")
-    index = names.index(label)
+    names, index = list(names), label_row(names, label)
     order = [*(column for column in range(len(names)) if column != index), index]
     counts = _resamplings(len(inferred), n_bootstrap, seed)
     values = inferred[:, order] - inferred[:, order].mean(axis=0)
@@ -305,7 +302,7 @@ def pixel_shapley(
     if np.any(np.sum(list(groups.values()), axis=0) > 1):
         raise ValueError("a pixel is in two groups; groups must not overlap, or its flux would count twice")
     survey = survey[~np.isnan(survey.label(label))]
-    row = list(model.label_names_).index(label)
+    row = label_row(model.label_names_, label)
     precisions, moments = _normal_equations_of_groups(model, survey, groups)
     counts = _resamplings(survey.n_stars, n_bootstrap, seed) / survey.n_stars
     target = survey.label(label)

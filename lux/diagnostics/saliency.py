@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lux.models.prediction import label_row
 from lux.models.weights import mean_pixel_weight
 from lux.statistics import PermutationTest, quadratic_terms
 from lux.survey import Survey
@@ -32,16 +33,11 @@ class SaliencyMap:
 
     def of(self, name: str) -> np.ndarray:
         """Return the map of one label, (D,)."""
-        return self.values[self._row(name)]
+        return self.values[label_row(self.label_names, name)]
 
     def z(self, name: str) -> np.ndarray:
         """Return the map of one label over its error, (D,)."""
-        return self.values[self._row(name)] / self.err[self._row(name)]
-
-    def _row(self, name: str) -> int:
-        if name not in self.label_names:
-            raise ValueError(f"unknown label {name!r}; the map has {', '.join(self.label_names)}")
-        return self.label_names.index(name)
+        return self.of(name) / self.err[label_row(self.label_names, name)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,6 @@ import numpy as np
 
 from lux.diagnostics.response import Response
 from lux.figures import COLORS, label_text, new_figure, paper_style
-from lux.statistics import Estimate
 
 _MARKS = {
     "disc": ("o", "observed"),
@@ -62,7 +61,7 @@ def learning_curves(
     n_stars: np.ndarray,
     curves: Mapping[str, np.ndarray],
     ceiling: float,
-    found: tuple[int, Estimate],
+    found: tuple[int, tuple[float, float, float]],
     lines: Mapping[str, tuple[np.ndarray, np.ndarray]],
 ) -> plt.Figure:
     """Draw how far models follow europium's own scatter, and how significantly its neighbors' lines follow it.
@@ -75,8 +74,8 @@ def learning_curves(
         Expected slope of a model's prediction on europium's own scatter.
     ceiling : float
         The slope of the best estimate.
-    found : (int, Estimate)
-        Training stars of a simulation, and the slope of its model.
+    found : (int, (value, low, high))
+        Training stars of a simulation, and the slope of its model with both ends of its interval.
     lines : dict of species to (expected, measured)
         Significance of each line in the simulation, in standard deviations, two arrays (L,).
     """
@@ -84,8 +83,9 @@ def learning_curves(
     for (name, slopes), color in zip(curves.items(), ("model", "guessed"), strict=True):
         left.plot(n_stars, slopes, color=COLORS[color], label=name)
     left.axhline(ceiling, color="black", lw=0.8, ls=":", label="best estimate")
-    error = [[found[1].value - found[1].low], [found[1].high - found[1].value]]
-    left.errorbar(found[0], found[1].value, yerr=error, fmt="D", color=COLORS["highlight"], label="simulation")
+    size, (value, low, high) = found
+    error = [[value - low], [high - value]]
+    left.errorbar(size, value, yerr=error, fmt="D", color=COLORS["highlight"], label="simulation")
     left.set(xscale="log", xlabel="training stars", ylabel="slope on europium's own scatter")
     left.set_ylim(-0.6 * ceiling, 2.4 * ceiling)
     left.legend(loc="upper left", fontsize=9)

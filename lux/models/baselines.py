@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from lux.models.prediction import Prediction
-from lux.models.weights import without_negligible
+from lux.models.prediction import Prediction, label_row
+from lux.models.weights import mean_flux, without_negligible
 from lux.survey import Survey
 
 
@@ -68,9 +68,7 @@ class FluxRegression(BaseEstimator):
             If a label is missing in every star.
         """
         self.names_ = survey.label_names
-        weight = np.sum(survey.ivar, axis=0, dtype=float)
-        total = np.einsum("nd,nd->d", survey.ivar, survey.flux, dtype=float)
-        self.mean_flux_ = np.where(weight > 0, total / np.where(weight > 0, weight, 1), 1).astype(np.float32)
+        self.mean_flux_ = mean_flux(survey.flux, survey.ivar).astype(np.float32)
         flux, present = self._filled(survey), ~np.isnan(survey.labels)
         self.center_, self.scale_ = np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
         scaled = (survey.labels - self.center_) / self.scale_
@@ -90,6 +88,22 @@ class FluxRegression(BaseEstimator):
         for columns, regressor in self.fitted_:
             labels[:, columns] = regressor.predict(flux).reshape(survey.n_stars, len(columns))
         return Prediction(self.names_, self.center_ + self.scale_ * labels, np.full(labels.shape, np.nan))
+
+    def gradient(self, survey: Survey, label: str) -> np.ndarray:
+        """Return the derivative of a predicted label with respect to each star's flux, (N, D), zero where masked.
+
+        Raises
+        ------
+        ValueError
+            If the label is unknown, or the regressor is not linear.
+        """
+        check_is_fitted(self)
+        column = label_row(self.names_, label)
+        members, regressor = next(each for each in self.fitted_ if column in each[0])
+        if not hasattr(regressor, "coef_"):
+            raise ValueError(f"{type(regressor).__name__} has no coef_: only a linear regressor has a known gradient")
+        slopes = np.reshape(regressor.coef_, (len(members), -1))[int(np.flatnonzero(members == column)[0])]
+        return np.where(without_negligible(survey.ivar) > 0, self.scale_[column] * slopes, 0)
 
     def _filled(self, survey: Survey) -> np.ndarray:
         return np.where(without_negligible(survey.ivar) > 0, survey.flux - self.mean_flux_, np.float32(0))

@@ -24,8 +24,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from lux.models import em, gauge, label_inference
 from lux.models.parameters import Parameters, Settings
-from lux.models.prediction import Prediction
-from lux.models.weights import mean_pixel_weight
+from lux.models.prediction import Prediction, label_row
+from lux.models.weights import mean_pixel_weight, pixel_weight
 from lux.storage import atomic_write
 from lux.survey import Survey
 
@@ -218,6 +218,22 @@ class Lux(BaseEstimator):
         """
         self._require_grid(survey)
         return self.parameters_.latent_jacobian(mean_pixel_weight(survey, self.scatter_, self.block_size))
+
+    def gradient(self, survey: Survey, label: str) -> np.ndarray:
+        """Return the derivative of an inferred label with respect to each star's flux, (N, D), zero where masked.
+
+        It is the row of A times the star's own (B^T W B + Lambda)^-1 B^T W: of the flux the inference is linear.
+
+        Raises
+        ------
+        ValueError
+            If the label is unknown, or as `infer_latents`.
+        """
+        self._require_grid(survey)
+        row = self.A_[label_row(self.label_names_, label)]
+        covariances = label_inference.infer_latents(self.parameters_, survey, self.block_size)
+        reading = np.concatenate([covariance @ row for _, covariance in covariances])
+        return pixel_weight(survey.ivar, self.scatter_**2) * (reading @ self.B_.T)
 
     def label_jacobian(self, survey: Survey) -> np.ndarray:
         """Return the derivative of the inferred labels with respect to the flux, (M, D), at the mean weights.

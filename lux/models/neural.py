@@ -22,12 +22,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from lux.jax_settings import own_settings
-from lux.models.prediction import Prediction
-from lux.models.weights import without_negligible
+from lux.models.prediction import Prediction, label_row
+from lux.models.weights import mean_flux, without_negligible
 from lux.survey import Survey
 
 # Width in pixels of the filters of a convolution, and how far apart they stand.
@@ -221,15 +221,23 @@ class NeuralNetwork(BaseEstimator):
     def gradient(self, survey: Survey, label: str) -> np.ndarray:
         """Return the derivative of a predicted label with respect to each star's flux, (N, D); zero where masked."""
         check_is_fitted(self)
-        if label not in self.names_:
-            raise ValueError(f"unknown label {label!r}; the network predicts {', '.join(self.names_)}")
-        column = self.names_.index(label)
+        column = label_row(self.names_, label)
         slopes = _in_blocks(_slopes, self.network_, self._flux(survey), jnp.asarray(column))
         return np.where(self._good(survey), slopes * (self.scale_[column] / self.contrast_), 0)
 
     def label_jacobian(self, survey: Survey) -> np.ndarray:
         """Return the mean over stars of the derivative of the labels with respect to the flux, (M, D)."""
         return np.stack([self.gradient(survey, name).mean(axis=0) for name in self.names_])
+
+    def randomized(self, seed: int = 0) -> "NeuralNetwork":
+        """Return the same network with weights drawn anew, as they are before any training."""
+        check_is_fitted(self)
+        drawn = clone(self)
+        drawn.__dict__.update({name: value for name, value in self.__dict__.items() if name.endswith("_")})
+        sizes = len(self.mean_flux_), *self.hidden, 2 * len(self.names_)
+        with own_settings():
+            drawn.network_ = _KINDS[self.kind](sizes, jax.random.key(seed))
+        return drawn
 
     def _scaled(self, survey: Survey) -> _Data:
         """Take the scales of a training survey, and return it in these."""
@@ -241,9 +249,7 @@ class NeuralNetwork(BaseEstimator):
         self.center_, spread = np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
         self.scale_ = np.where(spread > 0, spread, 1.0)
         ivar = np.where(self._good(survey), survey.ivar, 0)
-        weight = np.sum(ivar, axis=0, dtype=float)
-        total = np.einsum("nd,nd->d", ivar, survey.flux, dtype=float)
-        self.mean_flux_ = np.where(weight > 0, total / np.where(weight > 0, weight, 1), 1).astype(np.float32)
+        self.mean_flux_ = mean_flux(survey.flux, ivar).astype(np.float32)
         self.contrast_ = 1.0
         deviation = self._flux(survey)
         self.contrast_ = float(deviation.std()) or 1.0

@@ -1,10 +1,18 @@
 """What every model returns: labels with their errors."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from lux.survey import Survey
+
+
+def label_row(names: Sequence[str], name: str) -> int:
+    """Return the place of a label among names; ValueError, with these, if it is not among them."""
+    if name not in names:
+        raise ValueError(f"unknown label {name!r}; predicted are {', '.join(names)}")
+    return list(names).index(name)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,9 +35,7 @@ class Prediction:
 
     def label(self, name: str) -> np.ndarray:
         """Return one predicted label of every star, (N,)."""
-        if name not in self.names:
-            raise ValueError(f"unknown label {name!r}; predicted are {', '.join(self.names)}")
-        return self.labels[:, self.names.index(name)]
+        return self.labels[:, label_row(self.names, name)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,6 +14,13 @@ def pixel_weight(ivar: ArrayT, scatter_variance: ArrayT) -> ArrayT:
     return ivar / (1 + ivar * scatter_variance)
 
 
+def mean_flux(flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
+    """Return the mean flux (D,) of stars (N, D), weighted by the inverse variance; one where all of them are masked."""
+    weight = np.sum(ivar, axis=0, dtype=float)
+    total = np.einsum("nd,nd->d", ivar, flux, dtype=float)
+    return np.where(weight > 0, total / np.where(weight > 0, weight, 1), 1)
+
+
 def without_negligible(ivar: np.ndarray, max_error_ratio: float = MAX_ERROR_RATIO) -> np.ndarray:
     """Return inverse variances (N, D), zero where an error is many times that of the star's good pixels.
 

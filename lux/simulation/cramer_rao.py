@@ -41,6 +41,8 @@ def star_bound(survey: Survey) -> np.ndarray:
         strength = world["strength"] * 10.0 ** (europium - disc_moments(world["tau"])["eu_h_mean"])
         # Of 1 - exp(-t) with t growing as 10**[Eu/H].
         response = np.log(10) * strength * np.exp(-strength)
+        if world.get("below_teff") is not None:
+            response[truth.labels[:, survey.label_index("teff")] >= world["below_teff"]] = 0
         for line in world["own_lines"]:
             information += response**2 * _line_information(survey, line)
     return np.where(information > 0, 1 / np.sqrt(np.where(information > 0, information, 1)), np.inf)

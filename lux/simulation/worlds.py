@@ -25,6 +25,8 @@ LEAK_WAVELENGTHS = (15692.9, 16578.4, 16806.2)
 # The six strongest airglow lines that fall on a detector, observed vacuum wavelengths; the first is OH 3-1 P1(2).
 ARTEFACT_WAVELENGTHS = (15240.952, 15332.401, 16030.832, 16128.608, 16692.381, 16903.680)
 _MAX_RESIDUAL = 5.0
+# Optical depth at line center of which no flux is left.
+_NO_FLUX = 50.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,10 @@ class World(metaclass=_ByName):
     n_lines : int
     wavelengths : tuple of float
         Vacuum Angstrom.
+    saturated : bool
+        "signal": lines so strong that they hardly grow any more change by that depth, and not weak ones.
+    below_teff : float, optional
+        "signal": only stars cooler than this have the lines, K.
     species : str
         "proxy": one of the heavy species of `lux.spectroscopy.lines` with known strength, such as "Yb II", "Nd II", "Ce
         II".
@@ -175,11 +181,13 @@ class Signal(World):
 
     name = "signal"
     summary = "fictitious europium lines"
-    options = ("depth", "n_lines", "wavelengths")
+    options = ("depth", "n_lines", "wavelengths", "saturated", "below_teff")
 
     # Default strengths are such that a Lux model of 21 latents trained on 2000 stars takes up what is planted.
     depth: float = 0.03
     wavelengths: tuple[float, ...] = PLANTED_WAVELENGTHS[:3]
+    saturated: bool = False
+    below_teff: float | None = None
 
     @property
     def n_lines(self) -> int:
@@ -189,6 +197,8 @@ class Signal(World):
     def inject(self, flux: np.ndarray, pixels: np.ndarray, sample: Sample) -> None:
         europium = sample.stars.fe_h + sample.stars.abundances["Eu"]
         absorbed = _absorption(self._strength(sample.tau), europium, disc_moments(sample.tau)["eu_h_mean"])
+        if self.below_teff is not None:
+            absorbed = np.where(sample.stars.teff < self.below_teff, absorbed, 0)
         for wavelength in self.wavelengths:
             near, profile = profile_of_line(wavelength, pixels)
             flux[:, near] = flux[:, near] * (1 - absorbed[:, None] * profile)
@@ -198,7 +208,10 @@ class Signal(World):
         return {"own_lines": lines, "species": "Eu (fictitious)", "strength": self._strength(tau)}
 
     def _strength(self, tau: float) -> float:
-        """Return t at the mean [Eu/H] for which half a standard deviation up and down differ by `depth` in flux."""
+        """Return t at the mean [Eu/H] for which half a standard deviation up and down differ by `depth` in flux.
+
+        Of the two there are it is the smaller, or that of `saturated` lines.
+        """
         half = 10.0 ** (0.5 * disc_moments(tau)["eu_fe_std"])
 
         def difference(strength: float) -> float:
@@ -210,7 +223,7 @@ class Signal(World):
             raise ValueError(
                 f"no line changes by depth={self.depth} per standard deviation of [Eu/Fe]; at most {most:.3f}"
             )
-        return brentq(difference, 0.0, strongest)
+        return brentq(difference, *((strongest, _NO_FLUX) if self.saturated else (0.0, strongest)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ _World = Mapping[str, Any]
 _Row = dict[str, Any]
 
 
-def trial(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> dict[str, list[_Row]]:
+def trial_tables(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> dict[str, list[_Row]]:
     """Return the tables of a trial.
 
     Parameters

@@ -7,7 +7,7 @@ import pytest
 
 from lux.controls import sized_cells
 from lux.controls.techniques import STATEMENTS, TECHNIQUES, USES
-from lux.controls.trial import trial
+from lux.controls.trial_tables import trial_tables
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def tables():
             world["own_slope"] = depth + 1e-3 * rng.normal()
             world["jacobian"] = 1000 * world["own_slope"]
             worlds.append(world)
-    return trial(ensemble, worlds)
+    return trial_tables(ensemble, worlds)
 
 
 def of(rows, **wanted):

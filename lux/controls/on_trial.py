@@ -1,0 +1,254 @@
+"""Anybody's technique or model on the bench, scored like the published techniques.
+
+A *technique* is a function of a fitted model, its training and test stars, a label and the wavelengths of its lines; it
+returns one number, the larger, the more it speaks for the label being known. A *model* is anything with ``fit(survey)``
+and ``predict_labels(survey)``. Neither sees the truth.
+"""
+
+import contextlib
+import copy
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import math
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lux.controls import bench
+from lux.controls.ensemble import CANDIDATE_LINES, LABEL, Cell
+from lux.controls.model_trial import MODELS
+from lux.controls.runner import run
+from lux.controls.techniques import make_world, rmse_over_error, use_of_model
+from lux.simulation import cramer_rao
+from lux.simulation.empirical import EmpiricalSpectra
+from lux.survey import Survey
+
+TIME_LIMIT = 60.0
+_ABOUT = ("cell", "seed", "bound")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrialResult:
+    """What a technique or a model did on the bench.
+
+    Parameters
+    ----------
+    rows : tuple of bench.BenchRow
+        One of a technique; of a model, one for each number that is measured of it.
+    worlds : sequence of dict
+        The numbers of every world, by the names of the rows, beside "cell" and "seed".
+    """
+
+    rows: tuple[bench.BenchRow, ...]
+    worlds: Sequence[Mapping[str, Any]]
+
+    def __str__(self) -> str:
+        """Return the rows, and beside them those of the published techniques, as a table."""
+        about = f"bench {bench.VERSION}: surveys of {bench.N_STARS} stars, {self.rows[0].n_seeds} of a kind"
+        return f"{about}\n{bench.table((*self.rows, *bench.published_rows()))}"
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        content = {"bench": bench.VERSION, "rows": [row.to_dict() for row in self.rows], "worlds": list(self.worlds)}
+        return json.dumps(content, indent=1)
+
+
+def trial(
+    subject: Any,
+    *,
+    name: str | None = None,
+    model: Any = "Lux",
+    n_seeds: int = bench.N_SEEDS,
+    time_limit: float = TIME_LIMIT,
+    workers: int | None = None,
+    folder: Path | None = None,
+) -> TrialResult:
+    """Put a technique or a model to the bench.
+
+    What was measured is kept by the source of the module that defines it: a run that was cut goes on where it stopped,
+    and a changed technique is measured anew.
+
+    Parameters
+    ----------
+    subject : technique or model
+        A function ``(model, train, test, label, lines) -> float``; or a class, function without arguments, or object
+        that gives a model with ``fit(survey)`` and ``predict_labels(survey)``. `train` and `test` are surveys without
+        their truth, `lines` three vacuum wavelengths where the label has its lines, if it has any.
+    name : str, optional
+        In the table; that of the subject by default.
+    model : str or model
+        What a technique interrogates: one of `lux.controls.model_trial.MODELS`, or anything that `subject` may be as a
+        model.
+    n_seeds : int
+        Worlds of a kind, 2 to 20; fewer give wide intervals.
+    time_limit : float
+        Seconds that a world may take.
+    workers, folder
+        As in `lux.controls.runner.run`.
+
+    Raises
+    ------
+    TypeError
+        If the subject is neither a technique nor a model.
+    ValueError
+        If `n_seeds` or the name of the model is wrong.
+    RuntimeError
+        If the subject raises, takes too long, or returns no finite number in a world, which is named; what was measured
+        before is kept.
+    """
+    bench.check_seeds(n_seeds)
+    on_trial = _OnTrial(subject, _is_model(subject), _fitter(model), time_limit)
+    cells = bench.bench_cells(n_seeds)
+    source = {"subject": _source(subject), "model": model if isinstance(model, str) else _source(model)}
+    worlds = run(
+        cells,
+        bench.FIRST_SEED,
+        bench.bench_spectra(),
+        what=on_trial,
+        code="from lux.controls.on_trial import measure_world",
+        parameters=source | {"bench": bench.VERSION},
+        workers=workers,
+        folder=folder,
+    )
+    shown = name or str(getattr(subject, "__name__", type(subject).__name__))
+    # A technique gives one number, a model several.
+    keys = [key for key in worlds[0] if key not in _ABOUT]
+    rows = [bench.bench_row(f"{shown}: {key}" if on_trial.is_model else shown, worlds, key, n_seeds) for key in keys]
+    return TrialResult(tuple(rows), worlds)
+
+
+@dataclasses.dataclass(frozen=True)
+class _OnTrial:
+    """What is measured in a world, to be sent to other processes."""
+
+    subject: Any
+    is_model: bool
+    fit: Callable[[Survey, int], Any]
+    time_limit: float
+
+    def __call__(
+        self, cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
+    ) -> dict[str, Any]:
+        return measure_world(self, cell, seed, star_seed, spectra)
+
+
+def measure_world(
+    on_trial: _OnTrial, cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None
+) -> dict[str, Any]:
+    """Return the numbers of a technique or model in one world, by name, beside "cell", "seed" and "bound"."""
+    world = make_world(cell, seed, star_seed, spectra)
+    bound = cramer_rao.sample_significance(world.survey)
+    found: dict[str, Any] = {"cell": cell.key, "seed": seed, "bound": bound}
+    shown = bench.sealed(world.train), bench.sealed(world.test)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not on_trial.is_model:
+            fitted = on_trial.fit(shown[0], seed)
+        with within(on_trial.time_limit):
+            if on_trial.is_model:
+                fitted = _new(on_trial.subject).fit(shown[0])
+                numbers = use_of_model(fitted, world.test, world.enhanced)
+                return found | {
+                    "slope on europium alone": _finite(numbers["own_slope"], "slope"),
+                    "slope in enhanced stars": _finite(numbers["response"], "slope"),
+                    "minus RMSE over error": _finite(-rmse_over_error(fitted, world.test), "error"),
+                }
+            number = on_trial.subject(fitted, *shown, LABEL, CANDIDATE_LINES)
+    return found | {"number": _finite(number, "technique")}
+
+
+def _is_model(subject: Any) -> bool:
+    """Return whether a subject is a model, or makes one; TypeError if it is no technique either."""
+    if hasattr(subject, "fit"):
+        return True
+    if callable(subject):
+        needed = _needed(subject)
+        if needed in (0, 5):
+            return needed == 0
+        raise TypeError(
+            f"{subject!r} takes {needed} arguments; a technique takes five, (model, train, test, label, lines), and "
+            "what makes a model none"
+        )
+    raise TypeError(
+        f"{subject!r} is neither a technique, a function (model, train, test, label, lines) -> float, nor a model with "
+        "fit(survey) and predict_labels(survey)"
+    )
+
+
+def _needed(function: Callable) -> int:
+    """Return how many arguments a function must be given, or takes up to five."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(each.kind is each.VAR_POSITIONAL for each in parameters):
+        return 5
+    positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    least = sum(each.default is each.empty for each in positional)
+    return 5 if least and least <= 5 <= len(positional) else least
+
+
+def _fitter(model: Any) -> Callable[[Survey, int], Any]:
+    """Return how the model that techniques interrogate is fitted, with a seed."""
+    if isinstance(model, str):
+        if model not in MODELS:
+            raise ValueError(f"unknown model {model!r}; choose one of {', '.join(MODELS)}, or give a model")
+        return MODELS[model]
+    if not _is_model(model):
+        raise TypeError(f"{model!r} is no model: it has no fit(survey)")
+    return functools.partial(_fitted, model)
+
+
+def _fitted(model: Any, train: Survey, seed: int) -> Any:
+    return _new(model).fit(train)
+
+
+def _new(model: Any) -> Any:
+    """Return a model that is not fitted: a class or function makes it, an object is copied."""
+    made = model() if inspect.isclass(model) or not hasattr(model, "fit") else copy.deepcopy(model)
+    if not hasattr(made, "fit") or not hasattr(made, "predict_labels"):
+        raise TypeError(f"{type(made).__name__} has no fit(survey) and predict_labels(survey)")
+    return made
+
+
+def _source(subject: Any) -> str:
+    """Return a hash of the source of the module that defines a subject, and of what it was made with."""
+    thing = subject if inspect.isclass(subject) or inspect.isroutine(subject) else type(subject)
+    module = inspect.getmodule(thing)
+    try:
+        text = inspect.getsource(module if module is not None and module.__name__ != "__main__" else thing)
+    except (OSError, TypeError) as error:
+        raise ValueError(f"the source of {subject!r} cannot be read ({error}); define it in a module") from error
+    return hashlib.sha256(f"{text}{'' if thing is subject else subject!r}{thing.__qualname__}".encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the block after so many seconds, where the system has timers."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"it took more than {seconds:g} s; see time_limit")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _finite(value: Any, what: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"the {what} is {type(value).__name__} and no number") from error
+    if not math.isfinite(number):
+        raise ValueError(f"the {what} is {number}; expected a finite number")
+    return number

@@ -1,0 +1,64 @@
+"""A technique and a model as users write them, who read the page of the bench and nothing else."""
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.inspection import permutation_importance
+
+import lux
+
+
+def forest_importance(model, train, test, label, lines):
+    """How much of a forest's success hangs on the pixels at the lines, whatever the model."""
+    near = np.min(np.abs(train.wavelength[:, None] - np.array(lines)), axis=1) < 1.0
+    components = PCA(10, random_state=0).fit(train.flux[:, ~near])
+
+    def features(survey):
+        return np.column_stack([components.transform(survey.flux[:, ~near]), survey.flux[:, near].mean(axis=1)])
+
+    forest = RandomForestRegressor(30, min_samples_leaf=5, random_state=0).fit(features(train), train.label(label))
+    found = permutation_importance(forest, features(test), test.label(label), n_repeats=3, random_state=0)
+    return found.importances_mean[-1]
+
+
+class GaussianProcess:
+    """A Gaussian process on principal components of the flux."""
+
+    def fit(self, survey):
+        self.names = survey.label_names
+        self.components = PCA(10, whiten=True, random_state=0).fit(survey.flux)
+        self.center, self.scale = survey.labels.mean(axis=0), survey.labels.std(axis=0)
+        kernel = RBF(5.0, (1.0, 100.0)) + WhiteKernel(0.1)
+        process = GaussianProcessRegressor(kernel, random_state=0)
+        rows = slice(None, 300)
+        self.process = process.fit(
+            self.components.transform(survey.flux[rows]), (survey.labels[rows] - self.center) / self.scale
+        )
+        return self
+
+    def predict_labels(self, survey):
+        labels = self.center + self.scale * self.process.predict(self.components.transform(survey.flux))
+        return lux.Prediction(self.names, labels, np.full(labels.shape, np.nan))
+
+
+def raises(model, train, test, label, lines):
+    raise KeyError("eu")
+
+
+def not_a_number(model, train, test, label, lines):
+    return float("nan")
+
+
+def never_ends(model, train, test, label, lines):
+    while True:
+        pass
+
+
+def a_word(model, train, test, label, lines):
+    return "known"
+
+
+def two_arguments(model, train):
+    return 0.0

@@ -1,0 +1,227 @@
+"""The bench takes anybody's technique and model, tells them nothing, and keeps what it measured."""
+
+import csv
+import json
+
+import bench_subjects
+import numpy as np
+import pytest
+
+from lux import controls
+from lux.__main__ import main
+from lux.controls import bench, on_trial
+from lux.controls.ensemble import WINDOWS
+from lux.simulation.empirical import fit_empirical
+from lux.simulation.synthetic import make_survey
+
+N_WORLDS = 2 * (2 + 5 + 2 + 1 + 5)
+
+
+@pytest.fixture(scope="module")
+def spectra():
+    """Return a generator fitted to simulated spectra in place of genuine ones."""
+    survey = make_survey(150, 3, release="dr10", wavelength_range=WINDOWS)
+    labels = survey.select_labels(("teff", "logg", "fe_h", "alpha_fe"))
+    return fit_empirical(labels.replace(label_names=("teff", "logg", "m_h", "alpha_m"), truth=None))
+
+
+@pytest.fixture(autouse=True)
+def small_bench(spectra, monkeypatch):
+    """Let the surveys be small."""
+    monkeypatch.setattr(bench, "N_STARS", 120)
+    monkeypatch.setattr(bench, "bench_spectra", lambda: spectra)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept")
+
+
+def trial(subject, folder, **options):
+    return controls.trial(subject, **{"model": "mean", "n_seeds": 2, "workers": 1, "folder": folder, **options})
+
+
+def fall(flux, labels, column):
+    design = np.column_stack([np.ones(len(flux)), (labels - labels.mean(axis=0)) / labels.std(axis=0)])
+    return -np.linalg.lstsq(design, flux)[0][1 + column]
+
+
+def depth_at_the_lines(model, train, test, label, lines):
+    """Return by how much the flux at the lines falls with the label, the others fixed; no truth is to be seen."""
+    assert train.truth is None
+    assert test.truth is None
+    assert set(train.provenance) == {"source"}
+    assert not {"eu_residual", "observed_velocity"} & set(test.catalogue)
+    near = np.min(np.abs(train.wavelength[:, None] - np.array(lines)), axis=1) < 0.5
+    return fall(train.flux[:, near].mean(axis=1), train.labels, train.label_index(label))
+
+
+def test_a_technique_that_reads_deep_lines_is_scored_so(kept):
+    result = trial(depth_at_the_lines, kept)
+    (row,) = result.rows
+    assert (row.name, len(result.worlds)) == ("depth_at_the_lines", N_WORLDS)
+    assert row.area["lines of 10 %"].value == 1
+    assert set(row.area) == {*map(bench.lines_key, bench.LINE_DEPTHS), "lines of 1 %, empirical", *bench.ELSEWHERE}
+    assert 0 < row.optimal_depth < 0.1
+    text = str(result)
+    assert "surveys of 120 stars, 2 of a kind" in text
+    assert "depth_at_the_lines" in text
+    content = json.loads(result.to_json())
+    assert content["bench"] == bench.VERSION
+    again = bench.BenchRow.from_dict(content["rows"][0])
+    assert again.to_dict() == row.to_dict()
+
+
+def test_a_second_trial_reads_what_the_first_measured(kept):
+    first = trial(depth_at_the_lines, kept)
+    (folder,) = {path.parent for path in kept.rglob("lines of 10 %*.json")}
+    for path in folder.glob("*.json"):
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps(content | {"number": content["number"] + 1}))
+    second = trial(depth_at_the_lines, kept)
+    assert [world["number"] for world in second.worlds] == [world["number"] + 1 for world in first.worlds]
+
+
+def test_a_technique_of_a_user_runs_on_any_model(tmp_path):
+    row = trial(bench_subjects.forest_importance, tmp_path, model=bench_subjects.GaussianProcess, name="forest").rows[0]
+    assert row.name == "forest"
+    assert 0 <= row.area["lines of 10 %"].value <= 1
+
+
+def test_a_model_of_a_user_is_measured_by_what_it_does(tmp_path):
+    result = trial(bench_subjects.GaussianProcess, tmp_path)
+    names = [row.name for row in result.rows]
+    assert names == [
+        f"GaussianProcess: {what}"
+        for what in ("slope on europium alone", "slope in enhanced stars", "minus RMSE over error")
+    ]
+    assert all(-3 < world["minus RMSE over error"] < -0.5 for world in result.worlds)
+    assert all(np.isfinite(world["slope on europium alone"]) for world in result.worlds)
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        (bench_subjects.raises, r"world '.*' of seed 981000 cannot be measured: KeyError: 'eu'"),
+        (bench_subjects.not_a_number, "the technique is nan; expected a finite number"),
+        (bench_subjects.a_word, "the technique is str and no number"),
+        (bench_subjects.never_ends, r"TimeoutError: it took more than 0.2 s; see time_limit"),
+    ],
+)
+def test_a_technique_that_fails_is_told_in_which_world(tmp_path, subject, message):
+    with pytest.raises(RuntimeError, match=message):
+        trial(subject, tmp_path, time_limit=0.2)
+
+
+def test_what_was_measured_before_a_failure_is_kept(tmp_path):
+    calls = []
+
+    def fails_late(model, train, test, label, lines):
+        calls.append(label)
+        if len(calls) == 4:
+            raise ArithmeticError("the fourth world")
+        return 1.0 + len(calls)
+
+    with pytest.raises(RuntimeError, match="the fourth world"):
+        trial(fails_late, tmp_path)
+    result = trial(fails_late, tmp_path)
+    assert len(calls) == N_WORLDS + 1
+    assert sorted(world["number"] for world in result.worlds)[:3] == [2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("subject", "options", "error", "message"),
+    [
+        (bench_subjects.two_arguments, {}, TypeError, "takes 2 arguments; a technique takes five"),
+        ("forest", {}, TypeError, "'forest' is neither a technique"),
+        (depth_at_the_lines, {"model": "forest"}, ValueError, "unknown model 'forest'; choose one of mean, PLS"),
+        (depth_at_the_lines, {"model": depth_at_the_lines}, TypeError, "is no model"),
+        (depth_at_the_lines, {"n_seeds": 1}, ValueError, "between 2 and 20, got 1"),
+    ],
+)
+def test_what_cannot_be_put_to_trial_is_refused(tmp_path, subject, options, error, message):
+    with pytest.raises(error, match=message):
+        trial(subject, tmp_path, **options)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_the_command_line_puts_a_technique_to_trial(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LUX_STORE", str(tmp_path / "store"))
+    written = [str(tmp_path / name) for name in ("row.json", "row.png")]
+    command = ["trial", "bench_subjects:forest_importance", "--model", "mean", "--seeds", "2", "--workers", "1"]
+    assert main([*command, "--json", written[0], "--figure", written[1]]) == 0
+    assert "forest_importance" in capsys.readouterr().out
+    assert json.loads((tmp_path / "row.json").read_text())["rows"][0]["name"] == "forest_importance"
+    assert (tmp_path / "row.png").stat().st_size > 10_000
+    for place, message in (
+        ("forest", "expected package.module:name"),
+        ("no_such_module:forest", "module 'no_such_module' cannot be imported"),
+        ("bench_subjects:forest", "has no 'forest'; it has"),
+        ("bench_subjects:two_arguments", "a technique takes five"),
+        ("bench_subjects:raises", "cannot be measured: KeyError"),
+    ):
+        assert main(["trial", place, *command[2:]]) == 2
+        assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = controls.write_worlds(tmp_path / "worlds", 2, progress=False)
+    assert path.name == "manifest.json"
+    return path.parent
+
+
+def answer(folder, change=lambda rows: rows):
+    """Write answers that read the flux at the lines of every file, as one would in another language."""
+    import h5py
+
+    manifest = json.loads((folder / "manifest.json").read_text())
+    rows = []
+    for world in manifest["worlds"]:
+        with h5py.File(folder / world["file"]) as file:
+            assert "truth" not in file
+            near = np.min(np.abs(file["wavelength"][:][:, None] - np.array(manifest["lines"])), axis=1) < 0.5
+            column = json.loads(file.attrs["label_names"]).index(manifest["label"])
+            rows.append((world["world"], fall(file["flux"][:][:, near].mean(axis=1), file["labels"][:], column)))
+    with open(folder.parent / "answers.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("world", "answer"), *change(rows)])
+    return folder.parent / "answers.csv"
+
+
+def test_worlds_are_written_and_answers_to_them_scored(folder, capsys):
+    row = controls.score_answers(folder, answer(folder))
+    assert row.area["lines of 10 %"].value == 1
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert len(manifest["worlds"]) == N_WORLDS
+    assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 0
+    assert "answers" in capsys.readouterr().out
+    wrong = {
+        "lacks 1 of 30 worlds: world-0030": lambda rows: rows[:-1],
+        "line 32: there is no world 'moon'": lambda rows: [*rows, ("moon", 1)],
+        "line 32: world-0001 has been answered before": lambda rows: [*rows, rows[0]],
+        "line 2: 'high' is no number": lambda rows: [(rows[0][0], "high"), *rows[1:]],
+        "line 2: nan is not finite": lambda rows: [(rows[0][0], "nan"), *rows[1:]],
+    }
+    for message, change in wrong.items():
+        assert main(["score", str(folder), str(answer(folder, change))]) == 2
+        assert message in capsys.readouterr().err
+    (folder.parent / "answers.csv").write_text("star,answer\n")
+    assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 2
+    assert "has no column 'world'; it has star, answer" in capsys.readouterr().err
+    assert main(["score", str(folder), "absent.csv"]) == 2
+    assert main(["score", str(folder.parent), "absent.csv"]) == 2
+    (folder / "notes.txt").write_text("mine")
+    assert main(["worlds", "--out", str(folder), "--seeds", "2"]) == 2
+    assert "holds 'notes.txt'" in capsys.readouterr().err
+    assert (folder / "world-0001.h5").exists()
+
+
+def test_the_worlds_of_a_version_are_the_same_for_everybody(monkeypatch):
+    monkeypatch.setattr(bench, "N_STARS", 30)
+    assert bench.fingerprint() == "c738483713ed0a3d8de60b0201c32afe5c181634f4993b813a9a03b67a90386d"
+
+
+def test_time_is_not_limited_where_there_are_no_timers(monkeypatch):
+    monkeypatch.delattr(on_trial.signal, "setitimer")
+    with on_trial.within(1e-9):
+        pass
