@@ -106,16 +106,6 @@ def test_attributions_do_not_depend_on_the_basis_of_latents(models, stars):
     np.testing.assert_allclose(turned, pixels.integrated_gradients(model, test, LABEL), atol=1e-4)
 
 
-def test_shares_of_the_variance_sum_to_one(models, stars):
-    model, test = models["dense"], stars[1]
-    start = np.ones(test.n_pixels)
-    # A baseline that is the same for all stars, masked pixels or not.
-    whole = test.replace(ivar=np.full_like(test.ivar, 1e4))
-    owed = pixels.integrated_gradients(model, whole, LABEL, start)
-    share = pixels.share_of_variance(owed, model.predict_labels(whole).label(LABEL))
-    assert share.sum() == pytest.approx(1, abs=1e-3)
-
-
 def test_a_contrast_is_rare_where_the_map_stands_out_and_common_where_it_does_not():
     values, near = np.random.default_rng(3).normal(size=300), np.zeros(300, bool)
     near[[40, 41, 150, 151]] = True

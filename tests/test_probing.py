@@ -52,9 +52,9 @@ def test_a_linear_probe_reaches_the_noise_ceiling_of_a_linear_label():
     latents = generator.normal(size=(4000, 6))
     clean = latents @ generator.normal(size=6)
     target = clean + 0.8 * generator.normal(size=4000)
-    for kind in probing.KINDS:
+    for kind, within in (("linear", 0.03), ("kernel", 0.05), ("mlp", 0.03)):
         read = probing.probe(latents, target, kind=kind, label_err=np.full(4000, 0.8), n_control=2, n_folds=3)
-        assert read.r2 == pytest.approx(read.ceiling, abs=0.03)
+        assert read.r2 == pytest.approx(read.ceiling, abs=within)
         assert read.interval[0] < read.r2 < read.interval[1]
         assert np.all(read.control < 0.01)
         assert read.selectivity > 0.5
@@ -65,9 +65,11 @@ def test_a_perceptron_reads_what_a_line_cannot():
     generator = np.random.default_rng(0)
     latents = generator.normal(size=(1500, 3))
     target = latents[:, 0] ** 2 + 0.1 * generator.normal(size=1500)
-    linear, mlp = (probing.probe(latents, target, kind=kind, n_control=1, n_folds=3).r2 for kind in probing.KINDS)
+    linear, kernel, mlp = (
+        probing.probe(latents, target, kind=kind, n_control=1, n_folds=3).r2 for kind in probing.KINDS
+    )
     assert linear < 0.1
-    assert mlp > 0.75
+    assert min(kernel, mlp) > 0.75
 
 
 def test_the_p_values_of_unique_information_are_uniform_where_there_is_none():

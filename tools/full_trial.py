@@ -2,11 +2,13 @@
 
 Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
 
-    python tools/full_trial.py [--seeds 50] [--out FILE] [--more] [--recipes] [--verdicts]
+    python tools/full_trial.py [--seeds 50] [--out FILE] [--more] [--recipes] [--verdicts] [--networks] [--bench]
 
 With `--more` it goes on to surveys of 12,000 stars and to all pixels, which the chapter does not show yet. With
 `--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of each generator. With
 `--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of each kind and size.
+With `--networks` the networks of chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques
+of the paper are scored on the bench, whose table is kept with it.
 """
 
 import argparse
@@ -17,8 +19,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from lux.controls import run, sized_cells
+from lux.controls import bench, run, sized_cells
 from lux.controls.calibration import calibrate
+from lux.controls.model_trial import measure_models
+from lux.controls.network_tables import network_cells, network_tables
 from lux.controls.recipes import DEPTHS, vary
 from lux.controls.trial_tables import trial_tables
 from lux.datasets.load import load
@@ -30,6 +34,9 @@ OUT = ROOT / "book" / "lux_pages" / "full_trial.json"
 FIRST_SEED = 940_000
 LARGEST = 12_000
 N_RECIPE_SEEDS = 20
+# Of the networks' surveys, and how many of a generator have no lines.
+NETWORK_SEED, N_WITHOUT = 965_000, 50
+BENCH = ROOT / "lux" / "controls" / "bench_scores.json"
 
 
 def grid(n_seeds: int, *, more: bool) -> list:
@@ -52,6 +59,8 @@ def main() -> None:
     parser.add_argument("--more", action="store_true", help="also 12,000 stars, and all pixels")
     parser.add_argument("--recipes", action="store_true", help="vary the published recipe, and nothing else")
     parser.add_argument("--verdicts", action="store_true", help="calibrate all verdicts, and nothing else")
+    parser.add_argument("--networks", action="store_true", help="interrogate networks, and nothing else")
+    parser.add_argument("--bench", action="store_true", help="score the paper's techniques on the bench, and no more")
     arguments = parser.parse_args()
     started, spectra = time.monotonic(), fit_empirical(load("apogee-dr10"))
     if arguments.recipes:
@@ -66,6 +75,19 @@ def main() -> None:
         out = OUT.with_name("verdict_trial.json") if arguments.out == OUT else arguments.out
         write(out, {"verdicts": rows}, sum(sum(row["verdicts"].values()) for row in rows) // 2, n_seeds, started)
         return
+    if arguments.networks:
+        n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
+        cells = network_cells(n_seeds, N_WITHOUT)
+        worlds = run(cells, NETWORK_SEED, spectra, what=measure_models, progress=True)
+        out = OUT.with_name("network_trial.json") if arguments.out == OUT else arguments.out
+        write(out, network_tables(cells, worlds), len(worlds), n_seeds, started, NETWORK_SEED)
+        return
+    if arguments.bench:
+        n_seeds = min(arguments.seeds, bench.N_SEEDS)
+        rows = [row.to_dict() for row in bench.measure_published(n_seeds)]
+        out = BENCH if arguments.out == OUT else arguments.out
+        write(out, {"bench": bench.VERSION, "rows": rows}, len(rows), n_seeds, started, bench.FIRST_SEED)
+        return
     ensemble, worlds = [], []
     for part in grid(arguments.seeds, more=arguments.more):
         worlds += run(part, FIRST_SEED, spectra, progress=True)
@@ -73,7 +95,7 @@ def main() -> None:
         write(arguments.out, trial_tables(ensemble, worlds), len(worlds), arguments.seeds, started)
 
 
-def write(out: Path, tables: dict, n_worlds: int, n_seeds: int, started: float) -> None:
+def write(out: Path, tables: dict, n_worlds: int, n_seeds: int, started: float, first_seed: int = FIRST_SEED) -> None:
     """Write tables with what made them."""
     about = {
         "commit": subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip(),
@@ -81,7 +103,7 @@ def write(out: Path, tables: dict, n_worlds: int, n_seeds: int, started: float) 
         "machine": platform.machine(),
         "seconds": round(time.monotonic() - started),
         "worlds": n_worlds,
-        "first_seed": FIRST_SEED,
+        "first_seed": first_seed,
         "seeds": n_seeds,
     }
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lux.controls import scores
-from lux.controls.ensemble import BESIDES, DEPTH_BESIDE, DEPTHS, SIZES, TAUS, Cell, sized_cells
+from lux.controls.ensemble import BESIDES, DEPTH_BESIDE, DEPTHS, NONLINEAR, SIZES, TAUS, Cell, sized_cells
 from lux.controls.runner import SHARED, run
 from lux.controls.techniques import TECHNIQUES, make_world, measure
 from lux.datasets.load import load
@@ -35,12 +35,7 @@ LINE_DEPTHS = tuple(depth for depth in DEPTHS if depth)
 _SHOWN_DEPTH = DEPTH_BESIDE
 _NOTHING, _NOTHING_EMPIRICAL = "nothing", "nothing, empirical"
 _LINES_EMPIRICAL = f"lines of {100 * _SHOWN_DEPTH:g} %, empirical"
-# Where nearly no line grows any more, and where only the cooler half of the stars has lines.
-_NONLINEAR = {
-    "saturated lines": World("signal", depth=_SHOWN_DEPTH, saturated=True),
-    "lines of cool stars": World("signal", depth=_SHOWN_DEPTH, below_teff=4700.0),
-}
-ELSEWHERE = (*BESIDES, *_NONLINEAR)
+ELSEWHERE = (*BESIDES, *NONLINEAR)
 _PUBLISHED = "bench_scores.json"
 
 
@@ -51,7 +46,7 @@ def lines_key(depth: float) -> str:
 
 def bench_cells(n_seeds: int = N_SEEDS) -> tuple[Cell, ...]:
     """Return the worlds of the bench: `n_seeds` of a kind, twice as many without lines."""
-    planted = {name: World("shortcut", also=besides) for name, besides in BESIDES.items()} | _NONLINEAR
+    planted = {name: World("shortcut", also=besides) for name, besides in BESIDES.items()} | NONLINEAR
     cells = sized_cells(n_seeds, (N_STARS,), ("physical",), depths=(0.0, *LINE_DEPTHS))
     cells += sized_cells(n_seeds, (N_STARS,), ("empirical",), depths=(0.0, _SHOWN_DEPTH))
     names = (_NOTHING, *map(lines_key, LINE_DEPTHS), _NOTHING_EMPIRICAL, _LINES_EMPIRICAL)
@@ -176,7 +171,7 @@ def table(rows: Sequence[BenchRow]) -> str:
     """Return rows as text: areas by what is planted, the smallest depth, and that over the optimal observer's."""
     columns = [*map(lines_key, LINE_DEPTHS), _LINES_EMPIRICAL, *ELSEWHERE]
     heads = [*(f"{100 * depth:g} %" for depth in LINE_DEPTHS), f"{100 * _SHOWN_DEPTH:g} % emp.", *BESIDES]
-    heads += ["saturated", "cool", "smallest", "over bound"]
+    heads += [*NONLINEAR, "smallest", "over bound"]
     cells = [["area under the ROC curve", *heads]]
     for row in rows:
         depth = row.smallest_depth.value

@@ -44,6 +44,12 @@ BESIDES = {
 
 DEPTH_BESIDE = 0.01
 
+# Lines of that depth that hardly grow any more, and lines that only the cooler half of the stars has.
+NONLINEAR = {
+    "saturated": World("signal", depth=DEPTH_BESIDE, saturated=True),
+    "cool stars": World("signal", depth=DEPTH_BESIDE, below_teff=4700.0),
+}
+
 # A depth at which the optimal observer of `lux.simulation.cramer_rao` sees the lines of a sample at about five standard
 # deviations.
 DEPTH_OF_FIVE_SIGMA = 0.0027
@@ -77,6 +83,11 @@ class Cell:
     n_stars: int = SIZES[0]
     generator: str = GENERATORS[0]
     full_band: bool = False
+
+    @property
+    def depth(self) -> float:
+        """Of the lines of europium, zero without."""
+        return getattr(self.world, "depth", 0.0)
 
 
 def cells(n_seeds: int = 50, n_beside: int | None = None) -> tuple[Cell, ...]:

@@ -8,14 +8,13 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from lux.auditing.audit import audit_models
 from lux.auditing.evidence import Kind
 from lux.controls.ensemble import CANDIDATE_LINES, LABEL, Cell
+from lux.controls.pixel_techniques import PIXEL_TECHNIQUES, measure_pixel_techniques
 from lux.controls.techniques import OURS, make_world, rmse_over_error, use_of_model
-from lux.diagnostics import probing
 from lux.models.baselines import FluxRegression, LabelsOnly, Mean
 from lux.models.cannon import Cannon
 from lux.models.lux import Lux
@@ -24,7 +23,6 @@ from lux.simulation.empirical import EmpiricalSpectra
 from lux.survey import Survey
 
 _N_COMPONENTS = 20
-_N_PROBE_FOLDS = 3
 # Name -> how a model is fitted to a survey, with a seed.
 MODELS: Mapping[str, Callable[[Survey, int], Any]] = {
     "mean": lambda train, seed: Mean().fit(train),
@@ -36,16 +34,21 @@ MODELS: Mapping[str, Callable[[Survey, int], Any]] = {
 }
 LABELS_ONLY = "labels only"
 NETWORKS = ("dense network", "convolutional network")
+# Those that are interrogated.
+PROBED = ("Lux", *NETWORKS)
 # Of each model: slopes on europium, RMSE over the catalogue's error, and what the audit says that the model uses.
-NUMBERS = ("own_slope", "response", "rmse", "use_slope", "use_error", "used")
+NUMBERS = ("own_slope", "response", "rmse", "use_slope", "use_error", "use_p", "used")
+NAMES = (*MODELS, LABELS_ONLY)
+# Of what each world gives of a model, what is scored, and the sign with which it speaks for knowledge.
+TECHNIQUES = {"rmse": -1, **dict.fromkeys(PIXEL_TECHNIQUES, 1), "use_slope": 1}
 
 
 def measure_models(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None) -> dict[str, Any]:
     """Return what every model makes of one world, as plain numbers and strings.
 
     Keys are "cell", "seed", "verdict" of the audit on the flux, and "MODEL: NUMBER" for every model, `LABELS_ONLY` of
-    Lux among them, and every one of `NUMBERS`; for `NETWORKS` and Lux "MODEL: gradient", the significance of the
-    gradient at the lines, and "MODEL: probe", R² of a linear probe of the last hidden layer or of the latents.
+    Lux among them, and every one of `NUMBERS`; for `PROBED` models every one of
+    `lux.controls.pixel_techniques.PIXEL_TECHNIQUES` as well.
     """
     world = make_world(cell, seed, star_seed, spectra)
     with warnings.catch_warnings():
@@ -61,15 +64,12 @@ def measure_models(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpec
             "rmse": rmse_over_error(model, world.test),
             "use_slope": use.slope,
             "use_error": use.error,
+            "use_p": reports[name][Kind.MODEL_USE].p_value,
         }
         found |= {f"{name}: {key}": float(value) for key, value in numbers.items()} | {f"{name}: used": use.answer}
-    for name in ("Lux", *NETWORKS):
-        model = models[name]
-        hidden = model.infer_latents(world.test) if name == "Lux" else model.hidden_layer(world.test)
-        found[f"{name}: gradient"] = float(reports[name][Kind.GRADIENT].z_score)
-        found[f"{name}: probe"] = _probe(hidden, world.test.label(LABEL), seed)
+    for name in PROBED:
+        model, layer = models[name], models[name].infer_latents if name == "Lux" else models[name].hidden_layer
+        layers = layer(world.train), layer(world.test)
+        numbers = measure_pixel_techniques(model, *layers, world.train, world.test, seed)
+        found |= {f"{name}: {key}": value for key, value in numbers.items()}
     return found
-
-
-def _probe(hidden: np.ndarray, label: np.ndarray, seed: int) -> float:
-    return float(probing.probe(hidden, label, n_folds=_N_PROBE_FOLDS, n_control=0, seed=seed).r2)

@@ -48,7 +48,7 @@ def trial_tables(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> dict[str
     tables: dict[str, list[_Row]] = defaultdict(list)
     for group, members in itertools.groupby(ensemble, lambda cell: (cell.generator, cell.n_stars, cell.full_band)):
         about = dict(zip(("generator", "n_stars", "full_band"), group, strict=True))
-        by_depth = {getattr(cell.world, "depth", 0.0): found[cell.key] for cell in members if cell.key in found}
+        by_depth = {cell.depth: found[cell.key] for cell in members if cell.key in found}
         for name, rows in _tables(by_depth).items():
             tables[name] += [about | row for row in rows]
     return dict(tables)

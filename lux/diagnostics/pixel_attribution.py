@@ -191,25 +191,20 @@ def group_shap(
     return dict(zip(groups, values.reshape(len(groups), -1), strict=True))
 
 
-def share_of_variance(owed: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Return which share of the variance of predictions (N,) is owed to each of K pixels or groups, (K,).
-
-    `owed` (N, K) is in label units; where its rows sum to the predictions less a constant, the shares sum to one.
-    """
-    deviation = predicted - predicted.mean()
-    return deviation @ owed / (deviation @ deviation)
-
-
 def contrast_at(values: np.ndarray, near: np.ndarray, n_shifts: int = 200, seed: int = 0) -> PermutationTest:
     """Test the sum of a map (D,) over pixels near lines, (D,) boolean, against the same pixels moved along the grid.
 
-    Moved places that overlap the lines are left out. The places where lines stand are no random ones, and strong
+    The places where lines stand are no random ones, and strong
     features of other species cluster; the p-value says how rare the sum is among the places of this map, no more.
     """
+    return PermutationTest(float(values[near].sum()), moved_along(near, n_shifts, seed).astype(float) @ values)
+
+
+def moved_along(near: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
+    """Return the same pixels (D,) moved along the grid as a whole, (count, D) boolean, clear of where they are."""
     shifts = np.random.default_rng(seed).permutation(np.arange(1, len(near)))
     moved = np.stack([np.roll(near, shift) for shift in shifts])
-    moved = moved[~np.any(moved & near, axis=1)][:n_shifts]
-    return PermutationTest(float(values[near].sum()), moved.astype(float) @ values)
+    return moved[~np.any(moved & near, axis=1)][:count]
 
 
 def rank_agreement(first: np.ndarray, second: np.ndarray) -> float:

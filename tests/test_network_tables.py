@@ -1,0 +1,41 @@
+"""The tables of the trial of networks say how a number tells lines from none, and count what the audit says."""
+
+import numpy as np
+import pytest
+
+from lux.controls import network_tables as tables
+from lux.controls.model_trial import NAMES, NUMBERS, PROBED, TECHNIQUES
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Tables of invented worlds: every number is the depth of the lines and noise; errors fall with it."""
+    generator, cells, worlds = np.random.default_rng(0), tables.network_cells(6, 10), []
+    for cell in cells:
+        for seed in range(cell.seeds):
+            world = {"cell": cell.key, "seed": seed}
+            for name in NAMES:
+                world |= {f"{name}: {number}": cell.depth for number in NUMBERS}
+                world |= {f"{name}: used": "yes" if cell.depth else "no", f"{name}: use_p": 0.5}
+            for name in PROBED:
+                noise = 0.0003 * generator.normal(size=len(TECHNIQUES))
+                values = [sign * cell.depth for sign in TECHNIQUES.values()] + noise
+                world |= {f"{name}: {key}": value for key, value in zip(TECHNIQUES, values, strict=True)}
+            worlds.append(world)
+    return tables.network_tables(cells, worlds)
+
+
+def test_every_technique_is_scored_on_every_model_and_generator(made):
+    rows = made["techniques"]
+    assert len(rows) == 2 * len(PROBED) * len(TECHNIQUES)
+    for row in rows:
+        assert row["area"]["0.03"][0] == row["power"]["0.01"][0] == 1
+        assert row["smallest_depth"][0] <= 0.003
+
+
+def test_slopes_and_uses_are_those_of_each_kind_of_world(made):
+    assert {row["cell"] for row in made["slopes"]} >= {"saturated", "cool stars"}
+    assert all(row["mean"] == pytest.approx(row["depth"]) for row in made["slopes"])
+    for row in made["uses"]:
+        assert row["used"] == ({"yes": 6} if row["depth"] else {"no": 10})
+        assert ("p_values" in row) == (not row["depth"])
