@@ -3,6 +3,7 @@ from .auditing.audit import audit_all as audit_all
 from .auditing.evidence import Evidence as Evidence
 from .auditing.report import Report as Report
 from .datasets.load import load as load
+from .datasets.load import open as open
 from .models.lux import Lux as Lux
 from .models.prediction import Prediction as Prediction
 from .simulation.worlds import World as World

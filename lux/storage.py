@@ -1,20 +1,24 @@
 """Where files are kept, how they are written, whole or not at all, and the HDF5 file of a survey."""
 
 import contextlib
+import copy
 import errno
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from platformdirs import user_cache_path
 
 _FORMAT = "lux-survey-1"
+# Rows of a file that are read at once; 60 MB on APOGEE's pixels.
+_MAX_SPAN = 2048
 
 
 class LocalDiskError(OSError):
@@ -159,8 +163,10 @@ def write_survey(
         file.attrs["format"] = _FORMAT
 
 
-def read_survey(path: str | os.PathLike) -> dict[str, Any]:
+def read_survey(path: str | os.PathLike, *, lazy: bool = False) -> dict[str, Any]:
     """Return the fields of a survey that `write_survey` wrote, by name; `truth` is a dict of its fields, or None.
+
+    Where it is `lazy`, flux and ivar are each a `StoredArray`.
 
     Raises
     ------
@@ -176,11 +182,120 @@ def read_survey(path: str | os.PathLike) -> dict[str, Any]:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != _FORMAT:
                 raise ValueError(f"{path} is HDF5 but not a survey (format {file.attrs.get('format')!r})")
-            return _read_fields(file)
+            fields = _read_fields(file, () if lazy else ("flux", "ivar"))
     except (OSError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} cannot be read as a survey (truncated, damaged or foreign): {error}; write it again"
         ) from error
+    return fields | {name: StoredArray(path, name) for name in ("flux", "ivar") if lazy}
+
+
+class StoredArray(NDArrayOperatorsMixin):
+    """The flux or the inverse variances of a saved survey, left on the disk: (N, D), float32.
+
+    A slice of rows is read, and its values checked. Stars picked by a mask or by numbers, and pixels picked by a mask,
+    give a smaller stored array, and nothing is read. Whatever else NumPy is asked to do with it reads all of it.
+
+    Parameters
+    ----------
+    path : path
+        HDF5 file of a survey.
+    name : {"flux", "ivar"}
+    """
+
+    dtype, ndim = np.dtype(np.float32), 2
+
+    def __init__(self, path: str | os.PathLike, name: str):
+        self.path, self.name = Path(path).absolute(), name
+        self._file: h5py.File | None = None
+        self._seen = _signature(self.path)
+        n_stars, n_pixels = self._dataset().shape
+        # Of the file; no columns are all.
+        self._rows, self._n_pixels = np.arange(n_stars), n_pixels
+        self._columns: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of stars and of pixels."""
+        return len(self._rows), self._n_pixels if self._columns is None else len(self._columns)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to read it; an open file is not."""
+        return {**vars(self), "_file": None}
+
+    def __getitem__(self, key: Any) -> "np.ndarray | StoredArray":
+        """Return the rows of a slice, read; or the stars or pixels of a mask or of numbers, not read."""
+        stars, pixels = key if isinstance(key, tuple) else (key, None)
+        picked = copy.copy(self)
+        if pixels is not None:
+            everything = np.arange(self._n_pixels) if self._columns is None else self._columns
+            picked._columns = everything[pixels]
+        if not isinstance(stars, slice):
+            picked._rows = self._rows[np.asarray(stars)]
+        elif pixels is None or stars != slice(None):
+            return picked._read(self._rows[stars])
+        return picked
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return all of it, read into memory."""
+        return np.asarray(self._read(self._rows), dtype)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """Return what a function of NumPy makes of all of it."""
+        arrays = (np.asarray(each) if isinstance(each, StoredArray) else each for each in inputs)
+        return getattr(ufunc, method)(*arrays, **options)
+
+    def _read(self, rows: np.ndarray) -> np.ndarray:
+        """Return rows of the file, in pieces of which each spans few rows more than it has."""
+        values = np.empty((len(rows), self.shape[1]), np.float32)
+        first = 0
+        while first < len(rows):
+            near = np.abs(rows[first : first + _MAX_SPAN] - rows[first]) < _MAX_SPAN
+            count = len(near) if near.all() else int(np.argmin(near))
+            part = rows[first : first + count]
+            low, high = int(part.min()), int(part.max()) + 1
+            read = self._span(low, high)[part - low]
+            values[first : first + count] = read if self._columns is None else read[:, self._columns]
+            first += count
+        self._check(values, rows)
+        return values
+
+    def _span(self, low: int, high: int) -> np.ndarray:
+        """Return consecutive rows of the file; OSError if it is not what it was, or cannot be read."""
+        if _signature(self.path) != self._seen:
+            raise OSError(f"{self.path} has changed since it was opened; open it again")
+        try:
+            return self._dataset()[low:high]
+        except OSError as error:
+            raise OSError(f"{self.path}: {self.name} of rows {low} to {high - 1} cannot be read: {error}") from error
+
+    def _dataset(self) -> h5py.Dataset:
+        if self._file is None:
+            self._file = h5py.File(self.path, "r")
+        return self._file[self.name]
+
+    def _check(self, values: np.ndarray, rows: np.ndarray) -> None:
+        """Refuse what a survey may not hold, with its place."""
+        least = float(values.min(initial=0)) if self.name == "ivar" else 0.0
+        # A sum is finite only if all terms are, and costs less than to ask each.
+        if np.isfinite(np.sum(values, dtype=float)) and least >= 0:
+            return
+        bad = ~np.isfinite(values) | ((values < 0) & (self.name == "ivar"))
+        star, pixel = np.unravel_index(np.argmax(bad), bad.shape)
+        column = pixel if self._columns is None else self._columns[pixel]
+        raise ValueError(
+            f"{self.path}: {self.name} of row {rows[star]} at pixel {column} is {values[star, pixel]}; to mask a "
+            "pixel, set its flux to 1 and its ivar to 0"
+        )
+
+
+def _signature(path: Path) -> tuple[int, int]:
+    """Return size and time of the last change of a file."""
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
 
 
 def _umask() -> int:
@@ -219,7 +334,7 @@ def _read_columns(group: h5py.Group) -> dict[str, np.ndarray]:
     return columns
 
 
-def _read_fields(file: h5py.File) -> dict[str, Any]:
+def _read_fields(file: h5py.File, spectra: Sequence[str]) -> dict[str, Any]:
     truth = None
     if "truth" in file:
         group = file["truth"]
@@ -229,7 +344,7 @@ def _read_fields(file: h5py.File) -> dict[str, Any]:
             "columns": _read_columns(group["columns"]),
         }
     return {
-        **{name: file[name][()] for name in ("wavelength", "flux", "ivar", "labels", "label_err")},
+        **{name: file[name][()] for name in ("wavelength", *spectra, "labels", "label_err")},
         "label_names": tuple(json.loads(file.attrs["label_names"])),
         "label_units": tuple(json.loads(file.attrs["label_units"])),
         "star_id": _read_columns(file["star"])["star_id"],

@@ -13,14 +13,14 @@ import os
 import re
 import types
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from astropy.units import Quantity, spectral
 from numpy.typing import ArrayLike
 
-from lux.storage import read_survey, write_survey
+from lux.storage import StoredArray, read_survey, write_survey
 
 # Wavelengths (Angstrom) of which the largest is smaller are in another unit: no spectrum of a star is audited there.
 LEAST_WAVELENGTH = 2000.0
@@ -133,11 +133,11 @@ class Survey:
     def __post_init__(self) -> None:
         names = tuple(str(name) for name in self.label_names)
         units = ("",) * len(names) if self.label_units is None else tuple(str(unit) for unit in self.label_units)
-        flux = _array("flux", self.flux, np.float32, 2)
+        flux = _spectra("flux", self.flux)
         values = {
             "wavelength": _array("wavelength", _without_unit(self.wavelength), np.float64, 1),
             "flux": flux,
-            "ivar": _array("ivar", self.ivar, np.float32, 2),
+            "ivar": _spectra("ivar", self.ivar),
             "labels": _array("labels", self.labels, np.float64, 2),
             "label_err": _array("label_err", self.label_err, np.float64, 2),
             "label_names": names,
@@ -151,7 +151,8 @@ class Survey:
             object.__setattr__(self, name, value)
         _validate(self)
         for array in (self.wavelength, self.flux, self.ivar, self.labels, self.label_err, self.star_id):
-            array.setflags(write=False)
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)
 
     @classmethod
     def from_arrays(
@@ -336,6 +337,11 @@ class Survey:
         """Number of labels, M."""
         return len(self.label_names)
 
+    @property
+    def is_lazy(self) -> bool:
+        """Whether the spectra lie on the disk, to be read a block at a time (`open`)."""
+        return isinstance(self.flux, StoredArray)
+
     def __len__(self) -> int:
         return self.n_stars
 
@@ -515,24 +521,48 @@ class Survey:
         Too few are fewer than `min_stars`, or than `fraction` of the stars.
         """
         enough = max(min_stars, fraction * self.n_stars)
-        return self.select_pixels(np.count_nonzero(self.ivar, axis=0) >= enough)
+        unmasked = sum(np.count_nonzero(self.ivar[rows], axis=0) for rows in self.block_rows())
+        return self.select_pixels(np.asarray(unmasked) >= enough)
 
     def save(self, path: str | os.PathLike, *, compress: bool = True) -> None:
         """Write everything to one HDF5 file, whole or not at all; its spectra compressed if so wished."""
-        write_survey(path, self.columns(), [(self.flux, self.ivar)], compress=compress)
+        blocks = ((self.flux[rows], self.ivar[rows]) for rows in self.block_rows())
+        write_survey(path, self.columns(), blocks, compress=compress)
+
+    def block_rows(self, size: int = 1024) -> Iterator[slice]:
+        """Yield slices of at most `size` consecutive stars, a block at a time for spectra that memory cannot hold."""
+        return (slice(first, min(first + size, self.n_stars)) for first in range(0, self.n_stars, size))
 
     def digest(self) -> str:
         """Return a hash of the spectra and labels, for the key of what is fitted to them."""
         digest = hashlib.sha256(repr(self.label_names).encode())
         for array in (self.wavelength, self.flux, self.ivar, self.labels, self.label_err):
             digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array).data)
+            for part in (array[rows] for rows in self.block_rows()) if isinstance(array, StoredArray) else (array,):
+                digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
     def columns(self) -> dict[str, Any]:
         """Return everything but the spectra, by name of field, as `lux.storage.write_survey` takes it."""
         fields = {name: value for name, value in vars(self).items() if name not in ("flux", "ivar")}
         return {**fields, "truth": None if self.truth is None else vars(self.truth)}
+
+    @classmethod
+    def open(cls, path: str | os.PathLike) -> "Survey":
+        """Open a survey that `save` wrote; its spectra stay on the disk.
+
+        They are read and checked a block of stars at a time by `lux.Lux.fit` and `predict_labels`, in memory that does
+        not grow with the number of stars; `split` and selections of stars, pixels and labels copy none. Whatever needs
+        them all, such as an audit, reads them all. If the file changes meanwhile, an `OSError` says so.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `load`.
+        """
+        fields = read_survey(path, lazy=True)
+        truth = fields.pop("truth")
+        return cls(**fields, truth=None if truth is None else Truth(**truth))
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Survey":
@@ -696,6 +726,10 @@ def _star_names(star_id: Any, n_stars: int) -> np.ndarray:
     return names.astype(str)
 
 
+def _spectra(name: str, value: ArrayLike | StoredArray) -> Any:
+    return value if isinstance(value, StoredArray) else _array(name, value, np.float32, 2)
+
+
 def _array(name: str, value: ArrayLike, dtype: type, ndim: int) -> np.ndarray:
     if np.ma.is_masked(value):
         if not name.startswith("label"):
@@ -762,13 +796,19 @@ def _validate(survey: Survey) -> None:
         raise ValueError(
             f"wavelength must increase strictly: pixel {pixel} {kind} pixel {pixel - 1}; sort and drop duplicates"
         )
+    # What lies on the disk is checked as it is read.
+    if not survey.is_lazy:
+        _validate_spectra(survey)
+    _validate_labels(survey)
+
+
+def _validate_spectra(survey: Survey) -> None:
     _refuse_pixels(survey, "flux", ~np.isfinite(survey.flux), "is not finite; set it to 1 and its ivar to 0")
     _refuse_pixels(survey, "ivar", ~np.isfinite(survey.ivar), "is not finite; set it to 0 to mask the pixel")
     _refuse_pixels(survey, "ivar", survey.ivar < 0, "is negative; set it to 0 to mask the pixel")
     empty = ~np.any(survey.ivar > 0, axis=1)
     if np.any(empty):
         raise ValueError(f"star {survey.star_id[np.argmax(empty)]} has every pixel masked (ivar = 0); leave it out")
-    _validate_labels(survey)
 
 
 def _validate_shapes(survey: Survey) -> None:

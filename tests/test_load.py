@@ -28,7 +28,7 @@ def test_unknown_data_sets_are_named():
 def test_a_path_leads_to_its_survey_and_takes_no_options(surveys, tmp_path):
     surveys[1].save(tmp_path / "survey.h5")
     assert lux.load(tmp_path / "survey.h5").star_id.tolist() == surveys[1].star_id.tolist()
-    with pytest.raises(ValueError, match="a saved survey takes no options, got n_stars, seed"):
+    with pytest.raises(ValueError, match="a saved survey takes no option but lazy, got n_stars, seed"):
         lux.load(tmp_path / "survey.h5", seed=1, n_stars=3)
     with pytest.raises(FileNotFoundError, match="no survey file at"):
         lux.load(tmp_path / "absent.h5")

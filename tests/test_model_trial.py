@@ -6,6 +6,7 @@ import pytest
 
 from lux import controls
 from lux.controls import model_trial
+from lux.controls.pixel_techniques import PIXEL_TECHNIQUES
 from lux.figures import networks
 from lux.simulation.worlds import World
 
@@ -14,15 +15,15 @@ DEEP = controls.Cell("deep", World("signal", depth=0.1), 0.06, 1, 400)
 
 @pytest.fixture(scope="module")
 def measured():
-    return model_trial.measure_models(DEEP, 5, 2)
+    return model_trial.measure_models(DEEP, 5, 2, interrogate=True)
 
 
 def test_every_model_is_measured_in_every_way(measured):
     names = (*model_trial.MODELS, model_trial.LABELS_ONLY)
     for name in names:
         assert {number for number in model_trial.NUMBERS if f"{name}: {number}" in measured} == set(model_trial.NUMBERS)
-    for name in ("Lux", *model_trial.NETWORKS):
-        assert np.isfinite([measured[f"{name}: gradient"], measured[f"{name}: probe"]]).all()
+    for name in model_trial.PROBED:
+        assert np.isfinite([measured[f"{name}: {technique}"] for technique in PIXEL_TECHNIQUES]).all()
     assert (measured["cell"], measured["seed"]) == ("deep", 5)
 
 

@@ -13,6 +13,7 @@ of the paper are scored on the bench, whose table is kept with it.
 
 import argparse
 import datetime
+import functools
 import json
 import platform
 import subprocess
@@ -78,7 +79,12 @@ def main() -> None:
     if arguments.networks:
         n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
         cells = network_cells(n_seeds, N_WITHOUT)
-        worlds = run(cells, NETWORK_SEED, spectra, what=measure_models, progress=True)
+        measured = {"interrogate": True}
+        what, code = (
+            functools.partial(measure_models, **measured),
+            "from lux.controls.model_trial import measure_models",
+        )
+        worlds = run(cells, NETWORK_SEED, spectra, what=what, code=code, parameters=measured, progress=True)
         out = OUT.with_name("network_trial.json") if arguments.out == OUT else arguments.out
         write(out, network_tables(cells, worlds), len(worlds), n_seeds, started, NETWORK_SEED)
         return

@@ -1,15 +1,20 @@
 """The chapter on neural networks: what every model makes of europium, and what can be seen of it."""
 
+import functools
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
+from scipy.stats import kstest
 
-from lux.controls import Cell, run, score, sized_cells
-from lux.controls.ensemble import sized_key
-from lux.controls.model_trial import LABELS_ONLY, MODELS, NETWORKS, measure_models
+from lux.controls import Cell, run, sized_cells
+from lux.controls.ensemble import GENERATORS, NONLINEAR, sized_key
+from lux.controls.model_trial import LABELS_ONLY, NAMES, NETWORKS, PROBED, TECHNIQUES, measure_models, measure_trainings
+from lux.controls.pixel_techniques import PIXEL_TECHNIQUES
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.simulation.empirical import EmpiricalSpectra
@@ -17,15 +22,13 @@ from lux_pages.trial import record_share
 
 DEPTHS = (0.0, 0.003, 0.01, 0.03)
 DEPTH = 0.01
-NAMES = (*MODELS, LABELS_ONLY)
-# What is tried on the two networks and on Lux: what it is called, and the sign with which it speaks for knowledge.
-_TECHNIQUES = {
-    "rmse": ("RMSE over error", -1),
-    "probe": ("linear probe of the last layer", 1),
-    "gradient": ("gradient at the lines", 1),
-    "use_slope": ("slope on the own part, as the audit has it", 1),
+# What is tried on the two networks and on Lux.
+_HEADINGS = {
+    "rmse": "RMSE over error",
+    **PIXEL_TECHNIQUES,
+    "use_slope": "slope on the own part, as the audit has it",
 }
-_PROBED = ("Lux", *NETWORKS)
+_FULL = "network_trial.json"
 
 
 @dataclass(frozen=True)
@@ -38,10 +41,13 @@ class Trial:
         See `lux.controls.model_trial.measure_models`.
     sizes : (int, int, int, int)
         Stars of the surveys by which size is varied; the second has all depths.
+    trainings : mapping of network to list of float
+        Slopes on europium alone of several trainings in one survey with lines of `DEPTH`.
     """
 
     worlds: Mapping[str, Sequence[Mapping[str, Any]]]
     sizes: tuple[int, ...]
+    trainings: Mapping[str, Sequence[float]]
 
     @property
     def size(self) -> int:
@@ -69,7 +75,10 @@ def run_trial(chapter: Chapter, spectra: EmpiricalSpectra, first_seed: int) -> T
     found = defaultdict(list)
     for world in run(ensemble, first_seed, spectra, what=measure_models):
         found[world["cell"]].append(world)
-    return Trial(dict(found), sizes)
+    (again,) = run(
+        sized_cells(1, (sizes[1],), ("physical",), depths=(DEPTH,)), first_seed + 500, what=measure_trainings
+    )
+    return Trial(dict(found), sizes, {name: again[name] for name in NETWORKS})
 
 
 def slopes(trial: Trial) -> tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]]:
@@ -106,6 +115,9 @@ def record_models(record: Record, trial: Trial) -> None:
     record_share(record, "used_falsely", int(falsely.sum()), len(falsely))
     record("used_falsely_labels", int(np.sum(trial.values(LABELS_ONLY, "used", 0.0) == "yes")))
     record("use_follows", _follows(trial), digits=2)
+    for name, slopes in trial.trainings.items():
+        record(f"trainings_{_key(name)}", float(np.mean(slopes)), text=_spread(np.array(slopes)))
+    record("n_trainings", len(slopes))
 
 
 def _follows(trial: Trial) -> float:
@@ -120,24 +132,80 @@ def _follows(trial: Trial) -> float:
     return float(np.corrcoef(np.transpose(pairs))[0, 1])
 
 
-def record_techniques(record: Record, trial: Trial) -> None:
+@functools.cache
+def full_trial() -> dict[str, Any]:
+    """Return the tables of `lux.controls.network_tables`, as ``tools/full_trial.py --networks`` measured them."""
+    return json.loads(files("lux_pages").joinpath(_FULL).read_text(encoding="utf-8"))
+
+
+def record_techniques(record: Record) -> None:
     """Record how techniques tell worlds with lines of 1 % from worlds without, on Lux and on the networks."""
+    about, depth = full_trial()["about"], f"{DEPTH:g}"
     columns: dict[str, list[Any]] = defaultdict(list)
-    for number, (heading, sign) in _TECHNIQUES.items():
-        for generator in ("physical", "empirical"):
-            columns["technique"].append(heading)
+    found = {(row["technique"], row["model"], row["generator"]): row for row in full_trial()["techniques"]}
+    for technique in TECHNIQUES:
+        for generator in GENERATORS:
+            columns["technique"].append(_HEADINGS[technique])
             columns["spectra"].append(generator)
-            for model in _PROBED:
-                planted, without = (
-                    sign * trial.values(model, number, depth, generator=generator) for depth in (DEPTH, 0.0)
-                )
-                area = score(planted, without, level=0.95).auc
-                columns[model].append(f"{area.value:.2f} ({area.low:.2f}–{area.high:.2f})")
-                record(f"area_{number}_{_key(model)}_{generator}", area.value, interval=area.interval, digits=2)
+            for model in PROBED:
+                row = found[technique, model, generator]
+                (area, low, high), power = row["area"][depth], row["power"][depth][0]
+                columns[model].append(f"{area:.2f} ({low:.2f}–{high:.2f}), {power:.2f}, {_depth(row)}")
+                key = f"{technique}_{_key(model)}_{generator}"
+                record(f"area_{key}", area, interval=(low, high), digits=2)
+                record(f"power_{key}", power, digits=2)
+                record(f"smallest_{key}", row["smallest_depth"][0] or 1.0, text=_depth(row))
     record.table("network_techniques", dict(columns))
-    for model in _PROBED:
-        for depth in (0.0, DEPTH):
-            record.mean(f"probe_{_key(model)}_{round(1000 * depth)}", trial.values(model, "probe", depth))
+    record.numbers(full_seeds=about["seeds"], full_worlds=about["worlds"])
+    record("full_commit", about["commit"], text=about["commit"][:7])
+
+
+def record_nonlinear(record: Record) -> None:
+    """Record who finds lines that hardly grow, and lines of cool stars alone: slopes on europium alone."""
+    slopes = {(row["cell"], row["model"]): row for row in full_trial()["slopes"] if row["number"] == "own_slope"}
+    uses = {(row["cell"], row["model"]): row["used"] for row in full_trial()["uses"]}
+    kinds = {"lines of 1 %": sized_key(DEPTH, full_trial_stars(), GENERATORS[0]), **{name: name for name in NONLINEAR}}
+    columns: dict[str, list[Any]] = {"model": list(NAMES)}
+    for heading, cell in kinds.items():
+        rows = [slopes[cell, name] for name in NAMES]
+        columns[f"{heading}: slope"] = [_plus_minus(row["mean"], row["std"]) for row in rows]
+        columns["used" if cell == kinds["lines of 1 %"] else f"used, {heading}"] = [
+            f"{uses[cell, name].get('yes', 0)} of {row['n']}" for name, row in zip(NAMES, rows, strict=True)
+        ]
+        for name, row in zip(NAMES, rows, strict=True):
+            key = f"full_{_key(name)}_{heading.split(' ')[0]}"
+            record(key, row["mean"], uncertainty=row["std"] / np.sqrt(row["n"]))
+    record.table("nonlinear", columns)
+
+
+def record_null(record: Record) -> None:
+    """Record whether p-values of the use of europium are uniform where it has no line, by model."""
+    columns: dict[str, list[Any]] = {"model": [], "p < 0.05": [], "p < 0.003": [], "Kolmogorov–Smirnov p": []}
+    for model in NAMES:
+        rows = [row for row in full_trial()["uses"] if row["model"] == model and not row["depth"]]
+        p_values = np.array([p for row in rows for p in row["p_values"]])
+        columns["model"].append(model)
+        for level in (0.05, 0.003):
+            columns[f"p < {level:g}"].append(f"{np.sum(p_values < level)} of {len(p_values)}")
+        columns["Kolmogorov–Smirnov p"].append(f"{kstest(p_values, 'uniform').pvalue:.2g}")
+        record_share(record, f"null_{_key(model)}", int(np.sum(p_values < 0.05)), len(p_values))
+    record.table("null_of_use", columns)
+
+
+def full_trial_stars() -> int:
+    """Return the number of stars of a survey of the full trial."""
+    keys = {row["cell"] for row in full_trial()["slopes"]}
+    return next(int(key.split("-")[-2]) for key in keys if key.endswith(GENERATORS[0]))
+
+
+def _depth(row: Mapping[str, Any]) -> str:
+    """Return the smallest depth found, in words."""
+    value = row["smallest_depth"][0]
+    return "none" if value is None else f"{100 * value:.2g} %"
+
+
+def _plus_minus(value: float, spread: float) -> str:
+    return f"{value + 0.0:.2f} ± {spread:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
 def _key(name: str) -> str:
@@ -145,7 +213,7 @@ def _key(name: str) -> str:
 
 
 def _spread(values: np.ndarray) -> str:
-    return f"{values.mean() + 0.0:.2f} ± {values.std():.2f}".replace("-0.00", "0.00").replace("-", "−")
+    return _plus_minus(float(values.mean()), float(values.std()))
 
 
 def _counts(values: np.ndarray) -> str:

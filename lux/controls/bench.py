@@ -36,12 +36,20 @@ _SHOWN_DEPTH = DEPTH_BESIDE
 _NOTHING, _NOTHING_EMPIRICAL = "nothing", "nothing, empirical"
 _LINES_EMPIRICAL = f"lines of {100 * _SHOWN_DEPTH:g} %, empirical"
 ELSEWHERE = (*BESIDES, *NONLINEAR)
-_PUBLISHED = "bench_scores.json"
+PUBLISHED = "bench_scores.json"
 
 
 def lines_key(depth: float) -> str:
     """Return the key of the worlds with lines of a depth per standard deviation of [Eu/Fe]."""
     return f"lines of {100 * depth:g} %"
+
+
+# Kind of planted worlds -> its heading in a table.
+COLUMNS = {
+    **{lines_key(depth): f"{100 * depth:g} %" for depth in LINE_DEPTHS},
+    _LINES_EMPIRICAL: f"{100 * _SHOWN_DEPTH:g} % emp.",
+    **{name: name for name in ELSEWHERE},
+}
 
 
 def bench_cells(n_seeds: int = N_SEEDS) -> tuple[Cell, ...]:
@@ -154,7 +162,7 @@ def bench_row(name: str, worlds: Sequence[Mapping[str, Any]], key: str, n_seeds:
 
 def published_rows() -> tuple[BenchRow, ...]:
     """Return the rows of all techniques of the paper, as measured once (``tools/full_trial.py --bench``)."""
-    path = files("lux.controls").joinpath(_PUBLISHED)
+    path = files("lux.controls").joinpath(PUBLISHED)
     content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"bench": VERSION, "rows": []}
     if content["bench"] != VERSION:
         return ()
@@ -169,14 +177,11 @@ def measure_published(n_seeds: int, workers: int | None = None) -> list[BenchRow
 
 def table(rows: Sequence[BenchRow]) -> str:
     """Return rows as text: areas by what is planted, the smallest depth, and that over the optimal observer's."""
-    columns = [*map(lines_key, LINE_DEPTHS), _LINES_EMPIRICAL, *ELSEWHERE]
-    heads = [*(f"{100 * depth:g} %" for depth in LINE_DEPTHS), f"{100 * _SHOWN_DEPTH:g} % emp.", *BESIDES]
-    heads += [*NONLINEAR, "smallest", "over bound"]
-    cells = [["area under the ROC curve", *heads]]
+    cells = [["area under the ROC curve", *COLUMNS.values(), "smallest", "over bound"]]
     for row in rows:
         depth = row.smallest_depth.value
         ends = [f"{100 * depth:.2g} %", f"{row.ratio:.1f}"] if math.isfinite(depth) else ["none", "-"]
-        cells.append([row.name, *(f"{row.area[column].value:.2f}" for column in columns), *ends])
+        cells.append([row.name, *(f"{row.area[column].value:.2f}" for column in COLUMNS), *ends])
     widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
     return "\n".join(
         "  ".join(

@@ -34,6 +34,7 @@ MODELS: Mapping[str, Callable[[Survey, int], Any]] = {
 }
 LABELS_ONLY = "labels only"
 NETWORKS = ("dense network", "convolutional network")
+N_TRAININGS = 5
 # Those that are interrogated.
 PROBED = ("Lux", *NETWORKS)
 # Of each model: slopes on europium, RMSE over the catalogue's error, and what the audit says that the model uses.
@@ -43,12 +44,14 @@ NAMES = (*MODELS, LABELS_ONLY)
 TECHNIQUES = {"rmse": -1, **dict.fromkeys(PIXEL_TECHNIQUES, 1), "use_slope": 1}
 
 
-def measure_models(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None) -> dict[str, Any]:
+def measure_models(
+    cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None, *, interrogate: bool = False
+) -> dict[str, Any]:
     """Return what every model makes of one world, as plain numbers and strings.
 
     Keys are "cell", "seed", "verdict" of the audit on the flux, and "MODEL: NUMBER" for every model, `LABELS_ONLY` of
-    Lux among them, and every one of `NUMBERS`; for `PROBED` models every one of
-    `lux.controls.pixel_techniques.PIXEL_TECHNIQUES` as well.
+    Lux among them, and every one of `NUMBERS`; to `interrogate` the `PROBED` models, every one of
+    `lux.controls.pixel_techniques.PIXEL_TECHNIQUES` of them as well.
     """
     world = make_world(cell, seed, star_seed, spectra)
     with warnings.catch_warnings():
@@ -67,9 +70,22 @@ def measure_models(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpec
             "use_p": reports[name][Kind.MODEL_USE].p_value,
         }
         found |= {f"{name}: {key}": float(value) for key, value in numbers.items()} | {f"{name}: used": use.answer}
-    for name in PROBED:
+    for name in PROBED if interrogate else ():
         model, layer = models[name], models[name].infer_latents if name == "Lux" else models[name].hidden_layer
         layers = layer(world.train), layer(world.test)
         numbers = measure_pixel_techniques(model, *layers, world.train, world.test, seed)
         found |= {f"{name}: {key}": value for key, value in numbers.items()}
     return found
+
+
+def measure_trainings(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None) -> dict[str, Any]:
+    """Return the slope on europium alone of `N_TRAININGS` trainings of each of `NETWORKS` in one world, by name."""
+    world = make_world(cell, seed, star_seed, spectra)
+    slopes = {
+        name: [
+            use_of_model(MODELS[name](world.train, number), world.test, world.enhanced)["own_slope"]
+            for number in range(N_TRAININGS)
+        ]
+        for name in NETWORKS
+    }
+    return {"cell": cell.key, "seed": seed, **slopes}

@@ -41,7 +41,7 @@ def network_tables(ensemble: Sequence[Cell], worlds: _Worlds) -> dict[str, list[
     ensemble : sequence of Cell
         Those of `network_cells`.
     worlds : sequence of dict
-        What `lux.controls.model_trial.measure_models` measured in them.
+        What `lux.controls.model_trial.measure_models` measured in them when it interrogated.
 
     Returns
     -------

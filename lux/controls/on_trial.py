@@ -48,6 +48,11 @@ class TrialResult:
     rows: tuple[bench.BenchRow, ...]
     worlds: Sequence[Mapping[str, Any]]
 
+    @property
+    def depths(self) -> tuple[float, ...]:
+        """Of the lines at which powers are known, flux per standard deviation of [Eu/Fe]."""
+        return bench.LINE_DEPTHS
+
     def __str__(self) -> str:
         """Return the rows, and beside them those of the published techniques, as a table."""
         about = f"bench {bench.VERSION}: surveys of {bench.N_STARS} stars, {self.rows[0].n_seeds} of a kind"
@@ -68,6 +73,7 @@ def trial(
     time_limit: float = TIME_LIMIT,
     workers: int | None = None,
     folder: Path | None = None,
+    progress: bool | None = None,
 ) -> TrialResult:
     """Put a technique or a model to the bench.
 
@@ -89,7 +95,7 @@ def trial(
         Worlds of a kind, 2 to 20; fewer give wide intervals.
     time_limit : float
         Seconds that a world may take.
-    workers, folder
+    workers, folder, progress
         As in `lux.controls.runner.run`.
 
     Raises
@@ -115,6 +121,7 @@ def trial(
         parameters=source | {"bench": bench.VERSION},
         workers=workers,
         folder=folder,
+        progress=progress,
     )
     shown = name or str(getattr(subject, "__name__", type(subject).__name__))
     # A technique gives one number, a model several.

@@ -17,8 +17,8 @@ def load(source: str | os.PathLike, **options: Any) -> Survey:
     source : str or path
         "synthetic" (options of `lux.simulation.synthetic.make_survey`: ``n_stars``, ``seed``, ``world``, ...),
         "apogee-dr10" (options of `lux.datasets.apogee_dr10.load_dr10`), "apogee-galah" (``n_stars`` and other options
-        of `lux.datasets.apogee_galah.load_apogee_galah`; fetches what is missing), or the path of an HDF5 survey (no
-        options).
+        of `lux.datasets.apogee_galah.load_apogee_galah`; fetches what is missing), or the path of an HDF5 survey
+        (option ``lazy``: leave its spectra on the disk, as `open` does).
 
     Raises
     ------
@@ -44,6 +44,12 @@ def load(source: str | os.PathLike, **options: Any) -> Survey:
         raise ValueError(
             f"unknown data set {str(source)!r}; expected {', '.join(_NAMES)} or the path of a saved survey"
         )
+    lazy = options.pop("lazy", False)
     if options:
-        raise ValueError(f"a saved survey takes no options, got {', '.join(sorted(options))}")
-    return Survey.load(path)
+        raise ValueError(f"a saved survey takes no option but lazy, got {', '.join(sorted(options))}")
+    return Survey.open(path) if lazy else Survey.load(path)
+
+
+def open(path: str | os.PathLike) -> Survey:
+    """Open a saved survey and leave its spectra on the disk; see `lux.Survey.open`."""
+    return Survey.open(path)

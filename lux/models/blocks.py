@@ -1,6 +1,7 @@
 """Flux of a survey on the device, a block of stars at a time, in single precision."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -40,9 +41,23 @@ def blocks(survey: Survey, block_size: int) -> Iterator[Block]:
     """Yield the survey's flux in blocks of one shape, so that nothing compiles twice."""
     n_blocks = -(-survey.n_stars // block_size)
     length = 16 * -(-survey.n_stars // (16 * n_blocks))
-    for start in range(0, survey.n_stars, length):
-        rows = slice(start, min(start + length, survey.n_stars))
-        yield Block(rows, *to_device((_padded(survey.flux[rows], length), _padded(survey.ivar[rows], length))))
+    slices = list(survey.block_rows(length))
+
+    def read(rows: slice) -> tuple[np.ndarray, np.ndarray]:
+        return _padded(survey.flux[rows], length), _padded(survey.ivar[rows], length)
+
+    for rows, arrays in zip(slices, _ahead(read, slices) if survey.is_lazy else map(read, slices), strict=True):
+        yield Block(rows, *to_device(arrays))
+
+
+def _ahead(read: Callable[[slice], Any], slices: Sequence[slice]) -> Iterator[Any]:
+    """Yield what is read of each slice; the next is read while one is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(read, slices[0])
+        for rows in slices[1:]:
+            done, waiting = waiting.result(), reader.submit(read, rows)
+            yield done
+        yield waiting.result()
 
 
 def to_device(tree: Any) -> Any:

@@ -340,7 +340,7 @@ def _require_trainable(survey: Survey, n_latents: int) -> None:
             raise ValueError(f"label {name!r} is missing in every training star; leave it out")
         if np.all(present == present[0]):
             raise ValueError(f"label {name!r} is {present[0]} in every training star; leave it out")
-    masked = ~np.any(survey.ivar > 0, axis=0)
+    masked = ~np.any([np.any(survey.ivar[rows] > 0, axis=0) for rows in survey.block_rows()], axis=0)
     if np.any(masked):
         pixel = int(np.argmax(masked))
         raise ValueError(

@@ -1,0 +1,126 @@
+"""A survey whose spectra stay on the disk gives what it gives in memory, and says what is wrong with it."""
+
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+
+import lux
+from lux.models.baselines import FluxRegression
+
+LATENTS = {"n_latents": 4, "block_size": 64, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def path(surveys, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lazy") / "survey.h5"
+    surveys[0][:300].save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def pair(path):
+    """The survey on the disk, and in memory."""
+    return lux.open(path), lux.load(path)
+
+
+def test_what_is_read_is_what_was_saved(pair, tmp_path):
+    lazy, whole = pair
+    assert lazy.is_lazy
+    assert not whole.is_lazy
+    assert lazy.flux.shape == whole.flux.shape
+    np.testing.assert_array_equal(lazy.flux[100:170], whole.flux[100:170])
+    np.testing.assert_array_equal(np.asarray(lazy.ivar), whole.ivar)
+    assert lazy.digest() == whole.digest()
+    lazy.save(tmp_path / "again.h5")
+    assert lux.load(tmp_path / "again.h5").digest() == whole.digest()
+    assert lux.load(tmp_path / "again.h5", lazy=True).is_lazy
+
+
+def test_stars_pixels_and_labels_are_picked_without_reading(pair, monkeypatch):
+    lazy, whole = pair
+    pixels, stars = whole.wavelength < 15500, np.array([250, 3, 77])
+
+    def picked(survey):
+        train, test = survey.split(0.3, seed=4)
+        return train, test.select_pixels(pixels)[stars[1:]], survey[stars].select_labels(["label_1"]), survey[::7]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(lazy.flux), "_read", None)
+        found = picked(lazy)
+    for one, other in zip(found, picked(whole), strict=True):
+        assert one.is_lazy
+        assert list(one.star_id) == list(other.star_id)
+        np.testing.assert_array_equal(one.flux[:], other.flux)
+        np.testing.assert_array_equal(one.ivar[1:2], other.ivar[1:2])
+
+
+def test_a_fit_and_its_predictions_are_those_in_memory(pair):
+    (lazy, lazy_test), (whole, whole_test) = (survey.split(0.3, seed=1) for survey in pair)
+    models = [lux.Lux(**LATENTS).fit(survey) for survey in (lazy, whole)]
+    np.testing.assert_array_equal(models[0].B_, models[1].B_)
+    predicted = [model.predict_labels(test) for model, test in zip(models, (lazy_test, whole_test), strict=True)]
+    np.testing.assert_array_equal(predicted[0].labels, predicted[1].labels)
+    np.testing.assert_array_equal(models[0].label_jacobian(lazy_test), models[1].label_jacobian(whole_test))
+
+
+def test_what_needs_all_spectra_reads_them(pair):
+    lazy, whole = pair
+    np.testing.assert_array_equal(lazy.ivar > 0, whole.ivar > 0)
+    np.testing.assert_array_equal(np.sum(lazy.flux, axis=0), np.sum(whole.flux, axis=0))
+    np.testing.assert_array_equal(whole.flux - lazy.flux, 0)
+    models = [FluxRegression.pls(3).fit(survey) for survey in pair]
+    np.testing.assert_array_equal(*(model.predict_labels(lazy).labels for model in models))
+    masked = lazy.mask_wavelengths([(15400, 15420)])
+    np.testing.assert_array_equal(masked.ivar, whole.mask_wavelengths([(15400, 15420)]).ivar)
+
+
+def test_another_process_reads_what_it_is_sent(pair):
+    lazy, whole = pair
+    sent = pickle.loads(pickle.dumps(lazy[np.arange(5, 9)]))
+    np.testing.assert_array_equal(sent.flux[1:3], whole.flux[6:8])
+
+
+@pytest.fixture
+def spoiled(path, tmp_path):
+    """Return a function that changes values of a copy of the file, which is opened before or after."""
+    copy = tmp_path / "spoiled.h5"
+    copy.write_bytes(path.read_bytes())
+
+    def spoil(name, value, row=153, pixel=40):
+        with h5py.File(copy, "r+") as file:
+            file[name][row, pixel] = value
+        return copy
+
+    return spoil
+
+
+@pytest.mark.parametrize(("name", "value"), [("flux", np.nan), ("ivar", np.inf), ("ivar", -1.0)])
+def test_a_bad_value_is_named_with_its_place(spoiled, name, value):
+    path = spoiled(name, value)
+    with pytest.raises(ValueError, match=rf"spoiled.h5: {name} of row 153 at pixel 40 is {value}"):
+        lux.Lux(**LATENTS).fit(lux.open(path))
+
+
+def test_a_file_that_changes_vanishes_or_is_damaged_stops_the_fit(spoiled, path):
+    copy = spoiled("flux", 1.0)
+    survey = lux.open(copy)
+    copy.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(OSError, match="has changed since it was opened; open it again"):
+        lux.Lux(**LATENTS).fit(survey)
+    copy.write_bytes(path.read_bytes())
+    survey = lux.open(copy)
+    copy.unlink()
+    with pytest.raises(OSError, match=r"spoiled.h5"):
+        survey.flux[:2]
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 4000] = bytes(4000)
+    copy.write_bytes(content)
+    with pytest.raises(OSError, match=r"spoiled.h5: \w+ of rows .* cannot be read"):
+        lux.Lux(**LATENTS).fit(lux.open(copy))
+    copy.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(ValueError, match="truncated, damaged or foreign"):
+        lux.open(copy)
+    with pytest.raises(FileNotFoundError, match="no survey file"):
+        lux.open(copy.with_name("absent.h5"))
