@@ -15,10 +15,13 @@ import json
 import math
 import signal
 import threading
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import joblib
 
 from lux.controls import bench
 from lux.controls.ensemble import CANDIDATE_LINES, LABEL, Cell
@@ -77,8 +80,9 @@ def trial(
 ) -> TrialResult:
     """Put a technique or a model to the bench.
 
-    What was measured is kept by the source of the module that defines it: a run that was cut goes on where it stopped,
-    and a changed technique is measured anew.
+    What was measured is kept by the source of the module that defines the subject: a run that was cut goes on where it
+    stopped, and a changed technique is measured anew. Other modules of yours that it imports do not count: if you
+    change one of these, give another `folder`. What is defined in a notebook is measured anew each time.
 
     Parameters
     ----------
@@ -222,14 +226,14 @@ def _new(model: Any) -> Any:
 
 
 def _source(subject: Any) -> str:
-    """Return a hash of the source of the module that defines a subject, and of what it was made with."""
+    """Return a hash of the module that defines a subject; of what lives in a notebook, another each time."""
     thing = subject if inspect.isclass(subject) or inspect.isroutine(subject) else type(subject)
     module = inspect.getmodule(thing)
-    try:
-        text = inspect.getsource(module if module is not None and module.__name__ != "__main__" else thing)
-    except (OSError, TypeError) as error:
-        raise ValueError(f"the source of {subject!r} cannot be read ({error}); define it in a module") from error
-    return hashlib.sha256(f"{text}{'' if thing is subject else subject!r}{thing.__qualname__}".encode()).hexdigest()
+    if module is None or module.__name__ == "__main__" or not hasattr(module, "__file__"):
+        # Its text says nothing of what it calls, so that nothing of it can be kept.
+        return uuid.uuid4().hex
+    made = "" if thing is subject else joblib.hash(subject)
+    return hashlib.sha256(f"{inspect.getsource(module)}{thing.__qualname__}{made}".encode()).hexdigest()
 
 
 @contextlib.contextmanager
