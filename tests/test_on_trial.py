@@ -82,13 +82,15 @@ def test_a_second_trial_reads_what_the_first_measured(kept):
     assert [world["number"] for world in second.worlds] == [world["number"] + 1 for world in first.worlds]
 
 
-def test_what_a_subject_is_made_with_counts_and_a_copy_of_it_is_the_same():
-    class Scaled:
-        def __init__(self, factor):
-            self.factor = factor
+class Scaled:
+    def __init__(self, factor):
+        self.factor = factor
 
+
+def test_what_a_subject_is_made_with_counts_and_a_copy_of_it_is_the_same():
     source = on_trial._source
     assert source(Scaled(1.0)) == source(Scaled(1.0)) != source(Scaled(2.0))
+    assert source(Scaled(lambda: 1)) != source(Scaled(lambda: 1))
     assert source(bench_subjects.raises) != source(bench_subjects.a_word)
 
 

@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import json
 import math
+import pickle
 import signal
 import threading
 import uuid
@@ -232,7 +233,10 @@ def _source(subject: Any) -> str:
     if module is None or module.__name__ == "__main__" or not hasattr(module, "__file__"):
         # Its text says nothing of what it calls, so that nothing of it can be kept.
         return uuid.uuid4().hex
-    made = "" if thing is subject else joblib.hash(subject)
+    try:
+        made = "" if thing is subject else joblib.hash(subject)
+    except pickle.PicklingError:
+        return uuid.uuid4().hex
     return hashlib.sha256(f"{inspect.getsource(module)}{thing.__qualname__}{made}".encode()).hexdigest()
 
 
