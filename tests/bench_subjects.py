@@ -39,6 +39,7 @@ class GaussianProcess:
         return self
 
     def predict_labels(self, survey):
+        assert survey.truth is None
         labels = self.center + self.scale * self.process.predict(self.components.transform(survey.flux))
         return lux.Prediction(self.names, labels, np.full(labels.shape, np.nan))
 

@@ -29,6 +29,7 @@ from lux.controls.ensemble import CANDIDATE_LINES, LABEL, Cell
 from lux.controls.model_trial import MODELS
 from lux.controls.runner import run
 from lux.controls.techniques import make_world, rmse_over_error, use_of_model
+from lux.models.prediction import Prediction
 from lux.simulation import cramer_rao
 from lux.simulation.empirical import EmpiricalSpectra
 from lux.survey import Survey
@@ -150,6 +151,17 @@ class _OnTrial:
         return measure_world(self, cell, seed, star_seed, spectra)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Blindfolded:
+    """A fitted model that is never given the truth."""
+
+    model: Any
+
+    def predict_labels(self, survey: Survey) -> Prediction:
+        """Return what the model predicts."""
+        return self.model.predict_labels(bench.sealed(survey))
+
+
 def measure_world(
     on_trial: _OnTrial, cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None
 ) -> dict[str, Any]:
@@ -164,7 +176,7 @@ def measure_world(
             fitted = on_trial.fit(shown[0], seed)
         with within(on_trial.time_limit):
             if on_trial.is_model:
-                fitted = _new(on_trial.subject).fit(shown[0])
+                fitted = _Blindfolded(_new(on_trial.subject).fit(shown[0]))
                 numbers = use_of_model(fitted, world.test, world.enhanced)
                 return found | {
                     "slope on europium alone": _finite(numbers["own_slope"], "slope"),
