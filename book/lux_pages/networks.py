@@ -12,9 +12,20 @@ import numpy as np
 from scipy.stats import kstest
 
 from lux.controls import Cell, run, sized_cells
-from lux.controls.ensemble import GENERATORS, NONLINEAR, sized_key
-from lux.controls.model_trial import LABELS_ONLY, NAMES, NETWORKS, PROBED, TECHNIQUES, measure_models, measure_trainings
+from lux.controls.ensemble import GENERATORS, NONLINEAR, WINDOWS, sized_key
+from lux.controls.model_trial import (
+    LABELS_ONLY,
+    MODELS,
+    NAMES,
+    NETWORKS,
+    PROBED,
+    TECHNIQUES,
+    measure_models,
+    measure_trainings,
+)
 from lux.controls.pixel_techniques import PIXEL_TECHNIQUES
+from lux.diagnostics.transfer import score
+from lux.figures import label_name
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.simulation.empirical import EmpiricalSpectra
@@ -130,6 +141,27 @@ def _follows(trial: Trial) -> float:
         if name != "mean"
     ]
     return float(np.corrcoef(np.transpose(pairs))[0, 1])
+
+
+def record_default(record: Record, chapter: Chapter) -> None:
+    """Record the errors of both networks beside those of Lux on the survey of the other chapters."""
+    survey = chapter.survey()
+    if chapter.quick:
+        survey = survey.select_pixels(survey.pixels_within(WINDOWS))
+    fitted = chapter.fitted(survey, 0.2)
+    scores = {"Lux": score(fitted.prediction, fitted.test)}
+    for name in NETWORKS:
+        predicted = MODELS[name](fitted.train, chapter.seed).predict_labels(fitted.test)
+        scores[name] = score(predicted, fitted.test)
+    columns: dict[str, list[str]] = {"label": [label_name(name) for name in survey.label_names]}
+    for name, found in scores.items():
+        columns[f"RMSE, {name}"] = [f"{found[label].rmse.value:.3g}" for label in survey.label_names]
+    for name in NETWORKS:
+        ratios = [scores[name][label].rmse.value / scores["Lux"][label].rmse.value for label in survey.label_names]
+        columns[f"{name} over Lux"] = [f"{ratio:.2f}" for ratio in ratios]
+        record(f"default_worst_{_key(name)}", max(ratios), digits=2)
+    record.table("default", columns)
+    record.numbers(default_train=fitted.train.n_stars, default_pixels=survey.n_pixels)
 
 
 @functools.cache
