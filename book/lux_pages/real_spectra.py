@@ -29,7 +29,7 @@ from lux.simulation.strengths import line_strengths
 from lux.simulation.synthesis import line_strength
 from lux.simulation.worlds import PLANTED_WAVELENGTHS, Artefact, Leak, Shortcut, Signal, World
 from lux.spectroscopy.instrument import RESOLUTION
-from lux.spectroscopy.lines import load_lines
+from lux.spectroscopy.lines import airglow_lines, load_lines
 from lux.survey import Survey
 
 OWN_LINES = PLANTED_WAVELENGTHS[:3]
@@ -54,6 +54,8 @@ _KNOCKED_OUT = {"n_m": ("CN", "CO"), "c_m": ("CN", "CO"), "alpha_m": (*ALPHA_ELE
 _MASKS = {"nothing": "unmasked", "as many elsewhere": "elsewhere", "its lines": "without"}
 _MOVED_PIXELS = 700
 _ANSWERS = ("yes", "no", "cannot tell")
+# Airglow lines with this share of the strength of the strongest, and what counts as beside one, Angstrom.
+_STRONG_AIRGLOW, _BESIDE_AIRGLOW = 0.1, 1.5
 
 # Heading and format of the columns.
 _REAL_COLUMNS = {
@@ -428,9 +430,22 @@ def record_real_labels(
     fixed = {name: reports[name].observed_places for name in survey.label_names if reports[name].observed_places}
     said = (f"{label_name(name)} at {_angstrom(places)}" for name, places in fixed.items())
     record("real_fixed", len(fixed), text="; ".join(said) or "none")
+    _record_airglow(record, survey.wavelength, np.array([place for places in fixed.values() for place in places]))
     for name in ("n_m", "c_m"):
         where = ", ".join(f"{place.wavelength:.1f} Å ({'/'.join(place.species)})" for place in reports[name].places)
         record(f"where_{name}", len(reports[name].places), text=where or "nowhere")
+
+
+def _record_airglow(record: Record, wavelength: np.ndarray, places: np.ndarray) -> None:
+    """Record how many observed places (K,) lie beside strong airglow lines, and which share of the pixels (D,) does."""
+    lines = airglow_lines()
+    strong = lines.wavelength[lines.strength >= _STRONG_AIRGLOW]
+
+    def beside(values: np.ndarray) -> np.ndarray:
+        return np.abs(values[:, None] - strong).min(axis=1) < _BESIDE_AIRGLOW
+
+    record("fixed_at_airglow", int(np.sum(beside(places))), text=f"{np.sum(beside(places))} of {len(places)}")
+    record("pixels_at_airglow", float(np.mean(beside(wavelength))), text=f"{100 * np.mean(beside(wavelength)):.0f} %")
 
 
 def _angstrom(places: Sequence[float]) -> str:
