@@ -213,7 +213,8 @@ def record_nonlinear(record: Record) -> None:
 def record_null(record: Record) -> None:
     """Record whether p-values of the use of europium are uniform where it has no line, by model."""
     columns: dict[str, list[Any]] = {"model": [], "p < 0.05": [], "p < 0.003": [], "Kolmogorov–Smirnov p": []}
-    for model in NAMES:
+    # A constant has no p-values.
+    for model in NAMES[1:]:
         rows = [row for row in full_trial()["uses"] if row["model"] == model and not row["depth"]]
         p_values = np.array([p for row in rows for p in row["p_values"]])
         columns["model"].append(model)
