@@ -92,7 +92,8 @@ def main() -> None:
         n_seeds = min(arguments.seeds, bench.N_SEEDS)
         rows = [row.to_dict() for row in bench.measure_published(n_seeds)]
         out = BENCH if arguments.out == OUT else arguments.out
-        write(out, {"bench": bench.VERSION, "rows": rows}, len(rows), n_seeds, started, bench.FIRST_SEED)
+        n_worlds = sum(cell.seeds for cell in bench.bench_cells(n_seeds))
+        write(out, {"bench": bench.VERSION, "rows": rows}, n_worlds, n_seeds, started, bench.FIRST_SEED)
         return
     ensemble, worlds = [], []
     for part in grid(arguments.seeds, more=arguments.more):
