@@ -5,7 +5,6 @@ import math
 from importlib.resources import files
 
 from lux.controls import bench
-from lux.controls.bench import BenchRow
 from lux.controls.on_trial import TrialResult
 from lux.paper.record import Record
 
@@ -14,8 +13,8 @@ def record_example(record: Record, result: TrialResult) -> None:
     """Record the row of the example."""
     (row,) = result.rows
     record.numbers(stars_of_bench=bench.N_STARS, bench_seeds=row.n_seeds, bench_worlds=len(result.worlds))
-    record("bench_example_depth", _finite(row.smallest_depth.value), text=_depth(row))
-    record("bench_example_ratio", _finite(row.ratio), text=_ratio(row))
+    record("bench_example_depth", _finite(row.smallest_depth.value), text=row.depth_text)
+    record("bench_example_ratio", _finite(row.ratio), text=row.ratio_text)
 
 
 def record_published(record: Record) -> None:
@@ -28,16 +27,8 @@ def record_published(record: Record) -> None:
     columns: dict[str, list[str]] = {"technique": [row.name for row in rows]}
     for key, heading in bench.COLUMNS.items():
         columns[heading] = [f"{row.area[key].value:.2f}" for row in rows]
-    columns["smallest"], columns["over bound"] = [_depth(row) for row in rows], [_ratio(row) for row in rows]
+    columns["smallest"], columns["over bound"] = [row.depth_text for row in rows], [row.ratio_text for row in rows]
     record.table("bench", columns)
-
-
-def _depth(row: BenchRow) -> str:
-    return f"{100 * row.smallest_depth.value:.2g} %" if math.isfinite(row.smallest_depth.value) else "none"
-
-
-def _ratio(row: BenchRow) -> str:
-    return f"{row.ratio:.1f}" if math.isfinite(row.ratio) else "–"
 
 
 def _finite(value: float) -> float:

@@ -95,6 +95,22 @@ class BenchRow:
         return self.smallest_depth.value / self.optimal_depth
 
     @property
+    def depth_text(self) -> str:
+        """The smallest depth found, in percent; "at most" where the shallowest lines of the bench are found."""
+        if not math.isfinite(self.smallest_depth.value):
+            return "none"
+        return f"{self._at_most}{100 * self.smallest_depth.value:.2g} %"
+
+    @property
+    def ratio_text(self) -> str:
+        """The ratio in words, likewise."""
+        return f"{self._at_most}{self.ratio:.1f}" if math.isfinite(self.ratio) else "none"
+
+    @property
+    def _at_most(self) -> str:
+        return "at most " if self.smallest_depth.value <= LINE_DEPTHS[0] else ""
+
+    @property
     def powers(self) -> np.ndarray:
         """Power for lines of each depth of `LINE_DEPTHS`, (K,)."""
         return np.array([self.power[lines_key(depth)].value for depth in LINE_DEPTHS])
@@ -179,8 +195,7 @@ def table(rows: Sequence[BenchRow]) -> str:
     """Return rows as text: areas by what is planted, the smallest depth, and that over the optimal observer's."""
     cells = [["area under the ROC curve", *COLUMNS.values(), "smallest", "over bound"]]
     for row in rows:
-        depth = row.smallest_depth.value
-        ends = [f"{100 * depth:.2g} %", f"{row.ratio:.1f}"] if math.isfinite(depth) else ["none", "-"]
+        ends = [row.depth_text, row.ratio_text]
         cells.append([row.name, *(f"{row.area[column].value:.2f}" for column in COLUMNS), *ends])
     widths = [max(len(line[place]) for line in cells) for place in range(len(cells[0]))]
     return "\n".join(
