@@ -204,7 +204,7 @@ def record_nonlinear(record: Record) -> None:
         columns["used" if cell == kinds["lines of 1 %"] else f"used, {heading}"] = [
             f"{uses[cell, name].get('yes', 0)} of {row['n']}" for name, row in zip(NAMES, rows, strict=True)
         ]
-        for name, row in zip(NAMES, rows, strict=True):
+        for name, row in list(zip(NAMES, rows, strict=True))[1:]:
             key = f"full_{_key(name)}_{heading.split(' ')[0]}"
             record(key, row["mean"], uncertainty=row["std"] / np.sqrt(row["n"]))
     record.table("nonlinear", columns)
