@@ -227,8 +227,11 @@ class StoredArray(NDArrayOperatorsMixin):
         return {**vars(self), "_file": None}
 
     def __getitem__(self, key: Any) -> "np.ndarray | StoredArray":
-        """Return the rows of a slice, read; or the stars or pixels of a mask or of numbers, not read."""
+        """Return the rows of a slice, or one row, read; or the stars or pixels of a mask or of numbers, not read."""
         stars, pixels = key if isinstance(key, tuple) else (key, None)
+        if np.ndim(stars) == 0 and not isinstance(stars, slice):
+            row = self._read(self._rows[[stars]])[0]
+            return row if pixels is None else row[pixels]
         picked = copy.copy(self)
         if pixels is not None:
             everything = np.arange(self._n_pixels) if self._columns is None else self._columns
@@ -280,6 +283,8 @@ class StoredArray(NDArrayOperatorsMixin):
     def _check(self, values: np.ndarray, rows: np.ndarray) -> None:
         """Refuse what a survey may not hold, with its place."""
         least = float(values.min(initial=0)) if self.name == "ivar" else 0.0
+        if self.name == "ivar" and values.size and (empty := values.max(axis=1) == 0).any():
+            raise ValueError(f"{self.path}: row {rows[np.argmax(empty)]} has every pixel masked (ivar = 0); leave it out")
         # A sum is finite only if all terms are, and costs less than to ask each.
         if np.isfinite(np.sum(values, dtype=float)) and least >= 0:
             return

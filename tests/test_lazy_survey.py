@@ -32,6 +32,8 @@ def test_what_is_read_is_what_was_saved(pair, tmp_path):
     assert lazy.flux.shape == whole.flux.shape
     np.testing.assert_array_equal(lazy.flux[100:170], whole.flux[100:170])
     np.testing.assert_array_equal(np.asarray(lazy.ivar), whole.ivar)
+    np.testing.assert_array_equal(lazy.flux[7], whole.flux[7])
+    assert lazy.flux[-1, 5] == whole.flux[-1, 5]
     assert lazy.digest() == whole.digest()
     lazy.save(tmp_path / "again.h5")
     assert lux.load(tmp_path / "again.h5").digest() == whole.digest()
@@ -100,6 +102,12 @@ def spoiled(path, tmp_path):
 def test_a_bad_value_is_named_with_its_place(spoiled, name, value):
     path = spoiled(name, value)
     with pytest.raises(ValueError, match=rf"spoiled.h5: {name} of row 153 at pixel 40 is {value}"):
+        lux.Lux(**LATENTS).fit(lux.open(path))
+
+
+def test_a_star_without_a_pixel_is_named(spoiled):
+    path = spoiled("ivar", 0.0, row=12, pixel=slice(None))
+    with pytest.raises(ValueError, match=r"spoiled.h5: row 12 has every pixel masked"):
         lux.Lux(**LATENTS).fit(lux.open(path))
 
 
