@@ -1,12 +1,21 @@
 """The page of the bench: an example on trial, and the techniques of the paper."""
 
+import inspect
 import json
 import math
 from importlib.resources import files
+from typing import Any
+
+from IPython.display import Markdown
 
 from lux.controls import bench
 from lux.controls.on_trial import TrialResult
 from lux.paper.record import Record
+
+
+def source(thing: Any) -> Markdown:
+    """Return the source of a function or class, to be shown."""
+    return Markdown(f"```python\n{inspect.getsource(thing)}```")
 
 
 def record_example(record: Record, result: TrialResult) -> None:
