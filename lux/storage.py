@@ -284,7 +284,8 @@ class StoredArray(NDArrayOperatorsMixin):
         """Refuse what a survey may not hold, with its place."""
         least = float(values.min(initial=0)) if self.name == "ivar" else 0.0
         if self.name == "ivar" and values.size and (empty := values.max(axis=1) == 0).any():
-            raise ValueError(f"{self.path}: row {rows[np.argmax(empty)]} has every pixel masked (ivar = 0); leave it out")
+            star = rows[np.argmax(empty)]
+            raise ValueError(f"{self.path}: row {star} has every pixel masked (ivar = 0); leave it out")
         # A sum is finite only if all terms are, and costs less than to ask each.
         if np.isfinite(np.sum(values, dtype=float)) and least >= 0:
             return
