@@ -188,7 +188,7 @@ def record_techniques(record: Record) -> None:
                 record(f"power_{key}", power, digits=2)
                 record(f"smallest_{key}", row["smallest_depth"][0] or 1.0, text=_depth(row))
     record.table("network_techniques", dict(columns))
-    record.numbers(full_seeds=about["seeds"], full_worlds=about["worlds"])
+    record.numbers(full_seeds=about["seeds"], full_worlds=about["worlds"], stars_of_trial=full_trial_stars())
     record("full_commit", about["commit"], text=about["commit"][:7])
 
 
