@@ -2,7 +2,8 @@
 
 To plant lines of known strength and to look for them is an injection-recovery test. All worlds of one seed have the
 same stars, the same noise and the same masks. A world changes the flux only in the pixels of what it plants
-(`planted_pixels`), so that a technique can be scored on telling the worlds apart.
+(`planted_pixels`), so that a technique can be scored on telling the worlds apart. The module is long because all that
+can be planted is one family of classes.
 """
 
 import dataclasses
