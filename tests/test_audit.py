@@ -17,6 +17,7 @@ from lux.auditing.audit import _holm
 from lux.models import baselines
 from lux.models.cannon import Cannon
 from lux.models.prediction import StoredPrediction
+from lux.simulation.synthetic import make_survey
 
 WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
 OPTIONS = {"n_stars": 1200, "seed": 11, "star_seed": 2, "wavelength_range": WINDOWS}
@@ -271,3 +272,22 @@ def test_a_label_that_passes_only_by_itself_is_audited_with_the_share_of_many(mo
     assert reports["eu_fe"].settings.significance == pytest.approx(0.005)
     monkeypatch.setattr("lux.auditing.audit._chance", lambda report: 0.9)
     assert lux.audit_all(np.array(test.labels), train, test)["teff"].settings.significance == pytest.approx(0.001)
+
+
+def test_of_an_opened_survey_as_many_stars_are_read_as_are_asked_for(tmp_path):
+    survey = make_survey(500, 7, lux.World("signal", depth=0.01))
+    labels = np.array(survey.labels)
+    labels[::50, survey.label_index("eu_fe")] = np.nan
+    survey = survey.replace(labels=labels).select_pixels(survey.wavelength < 15700)
+    survey.save(tmp_path / "survey.h5", compress=False)
+    (train, test), (train_whole, test_whole) = (
+        opened.split(0.3) for opened in (lux.open(tmp_path / "survey.h5"), survey)
+    )
+    model = baselines.Mean().fit(train_whole)
+    whole = lux.audit(model, train, test, "eu_fe")
+    assert whole.to_json() == lux.audit(model, train_whole, test_whole, "eu_fe").to_json()
+    few = AuditSettings(max_opened_stars=300)
+    report = lux.audit(model, train, test, "eu_fe", settings=few)
+    assert "of 490 stars with the label 300 were read, chosen at random" in report.reason
+    alone = lux.audit(model.predict_labels(test).label("eu_fe"), train, test, "eu_fe", settings=few)
+    assert alone.evidence[0] == report.evidence[0]

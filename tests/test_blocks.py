@@ -8,7 +8,7 @@ from linear_truth import TIGHT, errors_apart
 from sklearn.exceptions import ConvergenceWarning
 
 import lux
-from lux.models.blocks import blocks
+from lux.models.blocks import block_length, blocks
 
 
 def test_the_size_of_the_blocks_does_not_matter(surveys_with_scatter, converged_model):
@@ -32,7 +32,7 @@ def test_stars_that_do_not_fill_the_blocks_are_fitted_all_the_same(surveys_with_
 
 def test_blocks_have_one_shape_hold_each_star_once_and_are_padded_without_weight(surveys):
     survey = surveys[0][:101]
-    found = list(blocks(survey, 30))
+    found = list(blocks(survey, block_length(101, 30)))
     assert len({block.flux.shape for block in found}) == 1
     assert [star for block in found for star in range(*block.rows.indices(101))] == list(range(101))
     flux = np.concatenate([block.unpad(block.flux) for block in found])
@@ -41,7 +41,7 @@ def test_blocks_have_one_shape_hold_each_star_once_and_are_padded_without_weight
 
 
 def test_padding_has_a_proper_prior(surveys):
-    block = next(blocks(surveys[0][:20], 30))
+    block = next(blocks(surveys[0][:20], 32))
     precision, moment = block.latent_prior(np.full((20, 2, 2), 3.0), np.ones((20, 2)))
     assert precision.shape == (32, 2, 2)
     assert np.array_equal(precision[20:], np.broadcast_to(np.eye(2), (12, 2, 2)))

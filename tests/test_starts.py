@@ -4,6 +4,7 @@ import numpy as np
 from linear_truth import TIGHT, errors_apart, linear_survey
 
 import lux
+from lux.models.parts import LocalParts
 from lux.models.starts import pixel_means, start_latents
 
 
@@ -25,10 +26,11 @@ def settings(start):
 def test_principal_components_of_the_start_are_those_of_the_singular_value_decomposition():
     survey = linear_survey(n_stars=200, n_pixels=80, n_latents=3, masked=0, noise=0.005)
     survey = survey.replace(ivar=survey.ivar * np.linspace(0.1, 5, 80) ** 2)
-    mean, weight = pixel_means(survey, 64)
+    parts = LocalParts(survey, 64)
+    mean, weight = pixel_means(parts)
     np.testing.assert_allclose(mean, np.average(survey.flux, axis=0, weights=survey.ivar), rtol=1e-5)
     np.testing.assert_allclose(weight, survey.ivar.mean(axis=0), rtol=1e-5)
-    latents = start_latents(settings("pca"), survey, mean, weight)
+    latents = start_latents(settings("pca"), survey, parts, mean, weight)
     left = np.linalg.svd((survey.flux - mean) * np.sqrt(weight))[0][:, :3]
     correlation = np.abs(np.corrcoef(left.T, latents.T)[:3, 3:])
     np.testing.assert_allclose(correlation, np.eye(3), atol=0.05)
@@ -36,7 +38,8 @@ def test_principal_components_of_the_start_are_those_of_the_singular_value_decom
 
 def test_the_published_start_is_the_labels_on_unit_scale():
     survey = linear_survey(n_stars=200, n_pixels=80, n_labels=2)
-    latents = start_latents(settings("labels"), survey, *pixel_means(survey, 64))
+    parts = LocalParts(survey, 64)
+    latents = start_latents(settings("labels"), survey, parts, *pixel_means(parts))
     np.testing.assert_allclose(
         np.corrcoef(survey.labels.T, latents.T)[:2, 2:4], np.corrcoef(survey.labels.T), atol=1e-9
     )

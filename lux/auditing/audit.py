@@ -20,7 +20,7 @@ from lux.auditing.evidence import (
 )
 from lux.auditing.limits import detection_limits
 from lux.auditing.measurements import Measured
-from lux.auditing.model_outputs import LabelModel, ModelOutputs, interrogate
+from lux.auditing.model_outputs import LabelModel, ModelOutputs, interrogate, of_stars
 from lux.auditing.places import evidence_places
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
@@ -51,7 +51,8 @@ def audit(
         labels, a mapping, table or data frame with their names as columns, or a `lux.Prediction`. Where the model has
         ``label_jacobian(survey)``, its gradient at the own lines is added to the evidence.
     train, test : Survey
-        On one grid; the flux of both is read, the model predicts the test stars.
+        On one grid; the flux of both is read, the model predicts the test stars. Where either was opened and not loaded
+        (`lux.open`), and they have more than ``settings.max_opened_stars`` stars, so many are chosen at random.
     label : str
     own_lines : sequence of float, float, Quantity or table, optional
         Vacuum wavelengths (Angstrom if without a unit) of the label's own lines; of a table, or a `LineList`, those in
@@ -111,6 +112,13 @@ def audit_models(
     """Audit a label of several models by name; what the flux says is measured once. Arguments are those of `audit`."""
     label = test.label_names[test.label_index(label)]
     inputs.check_label(train, test, label)
+    sampled = ""
+    if train.is_lazy or test.is_lazy:
+        rows = inputs.rows_to_read(train, test, label, settings.max_opened_stars, seed)
+        n_all, n_read = int(np.sum(~np.isnan([*train.label(label), *test.label(label)]))), sum(map(len, rows))
+        sampled = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
+        models = {name: of_stars(model, test, rows[1], label) for name, model in models.items()}
+        train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
     default = functools.partial(label_lines.default_lines, train, label, settings.max_own_lines)
     lines = default() if own_lines is None else label_lines.given_lines(own_lines)
     resolution = resolution or measurements.sampled_resolution(train.wavelength)
@@ -145,9 +153,10 @@ def audit_models(
     def judged(said: ModelOutputs) -> Report:
         evidence = collect(measured, said) | observed
         verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
+        missing = inputs.what_is_missing(train.label_names, label, verdict)
         return report(
             verdict,
-            reason + remark * (verdict != "known") + inputs.what_is_missing(train.label_names, label, verdict),
+            reason + remark * (verdict != "known") + missing + sampled,
             tuple(evidence.values()),
             reach.n_stars,
             own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),

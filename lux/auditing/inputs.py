@@ -63,6 +63,20 @@ def what_is_missing(names: Sequence[str], label: str, verdict: str) -> str:
     )
 
 
+def rows_to_read(train: Survey, test: Survey, label: str, n_stars: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of both surveys that are read of them: with the label, at random, at most `n_stars` in all."""
+    generator = np.random.default_rng(seed)
+    with_label = [np.flatnonzero(~np.isnan(survey.label(label))) for survey in (train, test)]
+    share = min(1.0, n_stars / sum(map(len, with_label)))
+    chosen = [np.sort(generator.choice(rows, round(share * len(rows)), replace=False)) for rows in with_label]
+    return chosen[0], chosen[1]
+
+
+def in_memory(survey: Survey) -> Survey:
+    """Return a survey whose spectra have been read."""
+    return survey.replace(flux=np.asarray(survey.flux), ivar=np.asarray(survey.ivar)) if survey.is_lazy else survey
+
+
 def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     """Return the stars of both surveys, with what an audit reads of them; they are checked first.
 

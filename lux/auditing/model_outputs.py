@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lux.models.prediction import Prediction
+from lux.models.prediction import Prediction, StoredPrediction
 from lux.survey import Survey, plain_name
 
 # An object with ``predict_labels(survey)``, one with ``predict(flux)``, a function of the flux, or the predictions.
@@ -42,6 +42,16 @@ class ModelOutputs:
     others: np.ndarray
     catalogue: np.ndarray
     gradient: np.ndarray | None
+
+
+def of_stars(model: LabelModel, test: Survey, rows: np.ndarray, label: str) -> LabelModel:
+    """Return a model for those test stars alone that stand in `rows`: of predictions alone their own."""
+    if isinstance(model, StoredPrediction):
+        model = model.prediction
+    if callable(model) or hasattr(model, "predict_labels") or hasattr(model, "predict"):
+        return model
+    whole = _as_prediction(model, test, label)
+    return dataclasses.replace(whole, labels=whole.labels[rows], err=whole.err[rows])
 
 
 def interrogate(model: LabelModel, test: Survey, label: str, seed: int) -> ModelOutputs:

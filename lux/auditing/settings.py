@@ -72,6 +72,8 @@ class AuditSettings:
         An element with a line in each such stretch of spectrum (Angstrom) leaves no place that is not its own.
     max_error_ratio : float
         A pixel whose error is so many times that of the star's good pixels counts as masked.
+    max_opened_stars : int
+        Of surveys that were opened and not loaded, with more stars in all, so many are read, chosen at random.
     """
 
     significance: float = 0.005
@@ -105,6 +107,7 @@ class AuditSettings:
     n_probed: int = 200
     dense_spacing: float = 4.0
     max_error_ratio: float = MAX_ERROR_RATIO
+    max_opened_stars: int = 5000
 
     def min_growth(self, expected: float) -> float:
         """Return from where on growth with the catalogue's error is a leak, given what it would be in one.

@@ -79,6 +79,7 @@ def trial(
     workers: int | None = None,
     folder: Path | None = None,
     progress: bool | None = None,
+    client: Any = None,
 ) -> TrialResult:
     """Put a technique or a model to the bench.
 
@@ -100,8 +101,8 @@ def trial(
     n_seeds : int
         Worlds of a kind, 2 to 20; fewer give wide intervals.
     time_limit : float
-        Seconds that a world may take.
-    workers, folder, progress
+        Seconds that a world may take; it is not kept where worlds are measured in threads, as on a cluster.
+    workers, folder, progress, client
         As in `lux.controls.runner.run`.
 
     Raises
@@ -128,6 +129,7 @@ def trial(
         workers=workers,
         folder=folder,
         progress=progress,
+        client=client,
     )
     shown = name or str(getattr(subject, "__name__", type(subject).__name__))
     # A technique gives one number, a model several.

@@ -45,6 +45,7 @@ def run(
     workers: int | None = None,
     folder: Path | None = None,
     progress: bool | None = None,
+    client: Any = None,
 ) -> list[dict[str, Any]]:
     """Measure every world of an ensemble, on several cores; what was measured before is read, not measured again.
 
@@ -70,6 +71,8 @@ def run(
         `lux.store.products.store_dir` by default.
     progress : bool, optional
         Whether to show how far it is; by default on a terminal.
+    client : distributed.Client, optional
+        Of a Dask cluster whose workers measure; `folder` must be one that all of them can write to.
 
     Returns
     -------
@@ -86,6 +89,8 @@ def run(
     if code is None:
         code = _CODE if what is None else f"from {what.__module__} import {what.__name__}"
     workers = workers or int(os.environ.get("LUX_WORKERS") or os.cpu_count() or 1)
+    if client is not None:
+        workers = sum(client.nthreads().values())
     folder = Path(store_dir() / "worlds" if folder is None else folder) / product_key(code, parameters or {})
     folder.mkdir(parents=True, exist_ok=True)
     empirical = next((cell.key for cell in ensemble if cell.generator == "empirical"), None)
@@ -101,8 +106,9 @@ def run(
         batches[task.star_seed if len(groups) >= workers else task.seed].append((task, paths[task]))
     hidden = not (sys.stderr.isatty() if progress is None else progress)
     n_jobs = max(1, min(workers, len(batches)))
+    own = {"inner_max_num_threads": 1, "initializer": _use_one_thread, "idle_worker_timeout": 10}
     with (
-        parallel_config("loky", inner_max_num_threads=1, initializer=_use_one_thread, idle_worker_timeout=10),
+        parallel_config("loky", **own) if client is None else parallel_config("dask", client=client),
         tqdm(total=len(todo), desc="controls", unit="world", disable=hidden) as bar,
     ):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")

@@ -37,17 +37,25 @@ class Block(NamedTuple):
         return to_device((padded, self.pad(moment)))
 
 
-def blocks(survey: Survey, block_size: int) -> Iterator[Block]:
-    """Yield the survey's flux in blocks of one shape, so that nothing compiles twice."""
-    n_blocks = -(-survey.n_stars // block_size)
-    length = 16 * -(-survey.n_stars // (16 * n_blocks))
-    slices = list(survey.block_rows(length))
+def block_length(n_stars: int, block_size: int) -> int:
+    """Return the number of stars of a block: not more than a little above `block_size`, and alike for all blocks."""
+    n_blocks = -(-n_stars // block_size)
+    return 16 * -(-n_stars // (16 * n_blocks))
 
-    def read(rows: slice) -> tuple[np.ndarray, np.ndarray]:
-        return _padded(survey.flux[rows], length), _padded(survey.ivar[rows], length)
 
-    for rows, arrays in zip(slices, _ahead(read, slices) if survey.is_lazy else map(read, slices), strict=True):
-        yield Block(rows, *to_device(arrays))
+def blocks(survey: Survey, length: int, rows: slice | None = None) -> Iterator[Block]:
+    """Yield the flux of stars in blocks of one shape, so that nothing compiles twice; their rows count from the first.
+
+    By default they are all stars of the survey.
+    """
+    first, last = (0, survey.n_stars) if rows is None else (rows.start, rows.stop)
+    slices = [slice(start, min(start + length, last)) for start in range(first, last, length)]
+
+    def read(stars: slice) -> tuple[np.ndarray, np.ndarray]:
+        return _padded(survey.flux[stars], length), _padded(survey.ivar[stars], length)
+
+    for stars, arrays in zip(slices, _ahead(read, slices) if survey.is_lazy else map(read, slices), strict=True):
+        yield Block(slice(stars.start - first, stars.stop - first), *to_device(arrays))
 
 
 def _ahead(read: Callable[[slice], Any], slices: Sequence[slice]) -> Iterator[Any]:

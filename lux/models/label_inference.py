@@ -1,13 +1,15 @@
 """Latents and labels of stars given their flux alone, from the parameters of a fitted Lux."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 from scipy.optimize import brentq
 
-from lux.models.blocks import blocks, to_device
+from lux.models.blocks import to_device
 from lux.models.e_step import infer, total_weight
 from lux.models.parameters import Parameters
+from lux.models.parts import Part, Parts, cut
 from lux.survey import Survey
 
 # A residual is divided by one minus the leverage; the bound keeps single stars of tiny label errors from deciding.
@@ -16,37 +18,60 @@ _MAX_LEVERAGE = 0.5
 
 def infer_latents(parameters: Parameters, survey: Survey, block_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield mean (n, P) and covariance (n, P, P) of the latents, block by block, in double precision."""
+    for part in cut(survey, block_size):
+        yield from _latents(part, parameters)
+
+
+def _latents(part: Part, parameters: Parameters) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     linear, variance = to_device(((parameters.b, parameters.B), parameters.scatter**2))
-    for block in blocks(survey, block_size):
+    for block in part.blocks():
         prior = np.broadcast_to(parameters.prior_precision, (len(block.flux), *parameters.prior_precision.shape))
         moment = np.zeros(prior.shape[:2])
         posterior = infer(block.flux, total_weight(block.ivar, variance), linear, *to_device((prior, moment)))
         yield block.unpad(posterior.mean), block.unpad(posterior.covariance)
 
 
-def infer_labels(parameters: Parameters, survey: Survey, block_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return labels (N, M), their covariance (N, M, M) without label scatter, and the latents (N, P) behind them."""
+def infer_labels(parameters: Parameters, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels (N, M) and their covariance (N, M, M) without label scatter."""
+    _, inferred = parts.run(_inferred, _without_stars(parameters))
+    labels, covariances, _ = zip(*inferred, strict=True)
+    return np.concatenate(labels), np.concatenate(covariances)
+
+
+def _inferred(part: Part, parameters: Parameters) -> tuple[None, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return labels of the part's stars, their covariance, and the latents behind them."""
     latents, covariances = [], []
-    for mean, covariance in infer_latents(parameters, survey, block_size):
+    for mean, covariance in _latents(part, parameters):
         latents.append(mean)
         covariances.append(
             parameters.A @ covariance @ parameters.A.T + _coefficient_variance(parameters, mean, covariance)
         )
     mean = np.concatenate(latents)
-    return parameters.a + mean @ parameters.A.T, np.concatenate(covariances), mean
+    return None, (parameters.a + mean @ parameters.A.T, np.concatenate(covariances), mean)
 
 
-def label_scatter(parameters: Parameters, survey: Survey, block_size: int) -> np.ndarray:
+def _without_stars(parameters: Parameters) -> Parameters:
+    """Return the parameters without what they hold of each training star, for others to work with."""
+    return dataclasses.replace(parameters, latents=parameters.latents[:0])
+
+
+def label_scatter(parameters: Parameters, survey: Survey, parts: Parts) -> np.ndarray:
     """Return by how much (M,) labels of the training stars miss the prediction beyond all stated errors.
 
     The residual of a star is taken without the star's own leverage on the label coefficients.
     """
-    labels, covariance, latents = infer_labels(parameters, survey, block_size)
-    leverage = _quadratic_form(latents, parameters.label_coefficient_covariance) / survey.label_err**2
-    residual = (survey.labels - labels) / (1 - np.minimum(leverage, _MAX_LEVERAGE))
-    variance = survey.label_err**2 + np.diagonal(covariance, axis1=1, axis2=2)
+    _, missed = parts.run(_misses, _without_stars(parameters))
+    residual, variance = (np.concatenate(each) for each in zip(*missed, strict=True))
     columns = zip(residual.T, variance.T, ~np.isnan(survey.labels.T), strict=True)
     return np.array([_excess_scatter(values[present], stated[present]) for values, stated, present in columns])
+
+
+def _misses(part: Part, parameters: Parameters) -> tuple[None, tuple[np.ndarray, np.ndarray]]:
+    """Return by how much labels miss the prediction, and the variance that is stated of it, (n, M) each."""
+    _, (labels, covariance, latents) = _inferred(part, parameters)
+    leverage = _quadratic_form(latents, parameters.label_coefficient_covariance) / part.label_err**2
+    residual = (part.labels - labels) / (1 - np.minimum(leverage, _MAX_LEVERAGE))
+    return None, (residual, part.label_err**2 + np.diagonal(covariance, axis1=1, axis2=2))
 
 
 def _quadratic_form(latents: np.ndarray, matrices: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from lux.models import em, gauge, label_inference
+from lux.models.cluster import spread
 from lux.models.parameters import Parameters, Settings
 from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_pixel_weight, pixel_weight
@@ -152,22 +153,39 @@ class Lux(BaseEstimator):
         check_is_fitted(self, msg="this %(name)s model is not fitted; call fit(survey) first")
         return getattr(self.parameters_, name.removesuffix("_"))
 
-    def fit(self, survey: Survey) -> "Lux":
+    def fit(self, survey: Survey, *, client: Any = None, checkpoint: str | os.PathLike | None = None) -> "Lux":
         """Fit the model to a survey and return it.
+
+        Parameters
+        ----------
+        survey : Survey
+            In memory, or opened by `lux.open`: then its spectra are read a block at a time in every cycle.
+        client : distributed.Client, optional
+            Of a Dask cluster whose workers take the sums over stars; the survey must be opened at a path that they can
+            read.
+        checkpoint : path, optional
+            File that is written every two minutes and at the end. Where it exists, the fit goes on from it, to the
+            result that it would have had without interruption; `max_cycles` and `tolerance` may have changed.
 
         Raises
         ------
         ValueError
             If there are fewer stars than latents, a label is constant or missing everywhere, a pixel is masked in
-            every star, or the fit breaks down in single precision.
+            every star, the fit breaks down in single precision, or the checkpoint is damaged or of another fit.
+        OSError
+            If a file changes or vanishes under the fit, or the disk has no room for the checkpoint.
+        ConnectionError
+            If the scheduler of the cluster is lost, or it has no worker.
 
         Warns
         -----
         ConvergenceWarning
             If `max_cycles` pass before `tolerance` is met.
+        RuntimeWarning
+            If a worker of the cluster is lost.
         """
         _require_trainable(survey, self.n_latents)
-        self.parameters_ = em.fit(survey, self._settings())
+        self.parameters_ = em.fit(survey, self._settings(), client=client, checkpoint=checkpoint)
         if not self.converged_:
             warnings.warn(
                 f"Lux did not converge: after {self.max_cycles} cycles the labels still move by {self.movement_:.2g} "
@@ -190,11 +208,12 @@ class Lux(BaseEstimator):
             [mean for mean, _ in label_inference.infer_latents(self.parameters_, survey, self.block_size)]
         )
 
-    def predict_labels(self, survey: Survey) -> Prediction:
+    def predict_labels(self, survey: Survey, *, client: Any = None) -> Prediction:
         """Return the labels given flux alone; labels of `survey` are not looked at.
 
         The covariance is that of the latents' posterior and of the label coefficients, plus the label scatter. The
-        scatter is that of the training stars: for stars unlike them it may be too small.
+        scatter is that of the training stars: for stars unlike them it may be too small. With the client of a Dask
+        cluster its workers infer them, as in `fit`.
 
         Raises
         ------
@@ -202,7 +221,8 @@ class Lux(BaseEstimator):
             As `infer_latents`.
         """
         self._require_grid(survey)
-        labels, covariance, _ = label_inference.infer_labels(self.parameters_, survey, self.block_size)
+        parts = spread(survey, self.block_size, client)
+        labels, covariance = label_inference.infer_labels(self.parameters_, parts)
         covariance = covariance + np.diag(self.label_scatter_**2)
         err = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
         return Prediction(self.label_names_, labels, err, covariance)
@@ -340,10 +360,3 @@ def _require_trainable(survey: Survey, n_latents: int) -> None:
             raise ValueError(f"label {name!r} is missing in every training star; leave it out")
         if np.all(present == present[0]):
             raise ValueError(f"label {name!r} is {present[0]} in every training star; leave it out")
-    masked = ~np.any([np.any(survey.ivar[rows] > 0, axis=0) for rows in survey.block_rows()], axis=0)
-    if np.any(masked):
-        pixel = int(np.argmax(masked))
-        raise ValueError(
-            f"pixel {pixel} ({survey.wavelength[pixel]:.3f} A) is masked in every training star ({masked.sum()} such "
-            "pixels); call drop_masked_pixels() on the survey before it is split"
-        )

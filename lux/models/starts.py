@@ -1,10 +1,13 @@
 """Where the latents of the training stars begin: principal components, labels or noise."""
 
+from typing import Any
+
 import numpy as np
 
-from lux.models.blocks import blocks, to_device, to_host
+from lux.models.blocks import to_device, to_host
 from lux.models.e_step import pixel_sums, project
 from lux.models.parameters import Settings
+from lux.models.parts import Part, Parts
 from lux.survey import Survey
 
 # Standard deviation of latents to which the start gives no meaning.
@@ -14,14 +17,16 @@ _MIN_VARIANCE = 1e-10
 _MIN_GRAM = 1e-14
 
 
-def start_latents(settings: Settings, survey: Survey, mean_flux: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def start_latents(
+    settings: Settings, survey: Survey, parts: Parts, mean_flux: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
     """Return the latents (N, P) at which the fit begins, given the `pixel_means`."""
     generator = np.random.default_rng(settings.seed)
     noise = generator.normal(size=(survey.n_stars, settings.n_latents))
     if settings.start == "random":
         return noise
     if settings.start == "pca":
-        return _principal_components(settings, survey, mean_flux, np.sqrt(weight))
+        return _principal_components(settings, survey, parts, mean_flux, np.sqrt(weight))
     labels = labels_as_latents(survey, settings.n_latents)
     return np.where(np.arange(settings.n_latents) < survey.n_labels, labels, _UNUSED_STD * noise)
 
@@ -39,18 +44,22 @@ def labels_as_latents(survey: Survey, n_latents: int) -> np.ndarray:
     return latents
 
 
-def pixel_means(survey: Survey, block_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted mean flux and the mean ivar of each pixel, (D,) each."""
-    weight, weighted = np.zeros(survey.n_pixels), np.zeros(survey.n_pixels)
-    for block in blocks(survey, block_size):
-        block_weight, block_weighted = pixel_sums(block.flux, block.ivar)
-        weight += to_host(block_weight)
-        weighted += to_host(block_weighted)
-    return weighted / weight, weight / survey.n_stars
+def pixel_means(parts: Parts) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted mean flux (NaN where every star is masked) and the mean ivar of each pixel, (D,) each."""
+    (weight, weighted), _ = parts.run(_pixel_sums)
+    mean = np.divide(weighted, weight, out=np.full_like(weight, np.nan), where=weight > 0)
+    return mean, weight / parts.rows[-1].stop
+
+
+def _pixel_sums(part: Part) -> tuple[tuple[np.ndarray, np.ndarray], None]:
+    sums: Any = (0.0, 0.0)
+    for block in part.blocks():
+        sums = tuple(map(np.add, sums, to_host(pixel_sums(block.flux, block.ivar))))
+    return sums, None
 
 
 def _principal_components(
-    settings: Settings, survey: Survey, mean_flux: np.ndarray, root_weight: np.ndarray
+    settings: Settings, survey: Survey, parts: Parts, mean_flux: np.ndarray, root_weight: np.ndarray
 ) -> np.ndarray:
     """Return the scores (N, P) of the weighted principal components of the flux, with unit variance.
 
@@ -59,21 +68,28 @@ def _principal_components(
     extra = min(settings.n_latents + 8, survey.n_pixels, survey.n_stars)
     generator = np.random.default_rng(settings.seed)
     directions = generator.normal(size=(survey.n_pixels, extra))
-    scores = np.zeros((survey.n_stars, extra))
     for _ in range(2):
-        basis = _orthonormal(directions)
-        device = to_device((mean_flux, root_weight, basis))
-        directions = np.zeros_like(basis)
-        for block in blocks(survey, settings.block_size):
-            block_scores, back = project(block.flux, block.ivar, *device)
-            scores[block.rows] = block.unpad(block_scores)
-            directions += to_host(back)
+        directions, projected = parts.run(_projected, mean_flux, root_weight, _orthonormal(directions))
+    scores = np.concatenate(projected)
     values, vectors = np.linalg.eigh(scores.T @ scores / survey.n_stars)
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = min(settings.n_latents, int(np.sum(values > _MIN_VARIANCE * values[0])))
     latents = _UNUSED_STD * generator.normal(size=(survey.n_stars, settings.n_latents))
     latents[:, :kept] = scores @ vectors[:, :kept] / np.sqrt(values[:kept])
     return latents
+
+
+def _projected(
+    part: Part, mean_flux: np.ndarray, root_weight: np.ndarray, basis: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted deviations from the mean flux times their own projections on a basis, and these (n, Q)."""
+    device = to_device((mean_flux, root_weight, basis))
+    directions, scores = np.zeros_like(basis), np.zeros((part.n_stars, basis.shape[1]))
+    for block in part.blocks():
+        block_scores, back = project(block.flux, block.ivar, *device)
+        scores[block.rows] = block.unpad(block_scores)
+        directions += to_host(back)
+    return directions, scores
 
 
 def _orthonormal(directions: np.ndarray) -> np.ndarray:
