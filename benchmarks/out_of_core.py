@@ -33,7 +33,7 @@ N_KILLS = 10
 def write(path: Path, n_stars: int) -> dict:
     """Write a survey of synthetic stars."""
     from lux.simulation.synthetic import make_survey
-    from lux.storage import write_survey
+    from lux.store.survey_file import write_survey
 
     survey, generator = make_survey(BLOCK, 0), np.random.default_rng(0)
     repeats = n_stars // BLOCK

@@ -21,7 +21,7 @@ from statistics import median
 import numpy as np
 from problem import make_problem
 
-from lux.storage import cache_dir
+from lux.store.files import cache_dir
 
 HERE = Path(__file__).parent
 POLLUX = "pollux==0.1.0"

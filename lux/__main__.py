@@ -155,7 +155,7 @@ def _draw(reports: "list[Report]", folder: Path) -> None:
 
     from lux.figures import paper_style
     from lux.figures.audit import page
-    from lux.storage import atomic_write
+    from lux.store.files import atomic_write
 
     folder.mkdir(parents=True, exist_ok=True)
     for report in reports:
@@ -188,7 +188,7 @@ def _fetch(options: argparse.Namespace) -> None:
 
 def _trial(options: argparse.Namespace) -> None:
     from lux.controls.on_trial import trial
-    from lux.storage import atomic_write
+    from lux.store.files import atomic_write
 
     subject, model = _imported(options.subject), options.model
     if ":" in model:
@@ -228,7 +228,7 @@ def _draw_bench(rows: "Sequence[BenchRow]", path: str) -> None:
     from lux.controls import bench
     from lux.figures import paper_style
     from lux.figures.controls import power_curves
-    from lux.storage import atomic_write
+    from lux.store.files import atomic_write
 
     drawn = power_curves(bench.LINE_DEPTHS, {row.name: row.powers for row in rows}, rows[0].optimal_significance)
     with paper_style(), atomic_write(path) as temporary:

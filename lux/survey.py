@@ -1,7 +1,6 @@
 """The one container of data: spectra with their errors, labels with theirs, and where both came from.
 
-The module is long because validation, the spelling of labels, and what is read from the arrays and tables of users
-stand beside the fields that they are about.
+The module is long because validation and the spelling of labels stand beside the fields that they are about.
 """
 
 import dataclasses
@@ -17,13 +16,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from astropy.units import Quantity, spectral
+from astropy.units import Quantity
 from numpy.typing import ArrayLike
 
-from lux.storage import StoredArray, read_survey, write_survey
+from lux.columns import LEAST_WAVELENGTH as LEAST_WAVELENGTH
+from lux.columns import (
+    angstrom,
+    as_text,
+    column_names,
+    errors_of,
+    has_errors,
+    inverse_variance,
+    label_column,
+    numbers,
+    of_table,
+    standard_error,
+    star_names,
+    without_unit,
+)
+from lux.store.survey_file import StoredArray, read_survey, write_survey
 
-# Wavelengths (Angstrom) of which the largest is smaller are in another unit: no spectrum of a star is audited there.
-LEAST_WAVELENGTH = 2000.0
 # Between this and its inverse lies the median of a flux that was divided by something like a continuum.
 _LEAST_FLUX = 1e-6
 # Relative difference of wavelengths that are the same.
@@ -135,14 +147,14 @@ class Survey:
         units = ("",) * len(names) if self.label_units is None else tuple(str(unit) for unit in self.label_units)
         flux = _spectra("flux", self.flux)
         values = {
-            "wavelength": _array("wavelength", _without_unit(self.wavelength), np.float64, 1),
+            "wavelength": _array("wavelength", without_unit(self.wavelength), np.float64, 1),
             "flux": flux,
             "ivar": _spectra("ivar", self.ivar),
             "labels": _array("labels", self.labels, np.float64, 2),
             "label_err": _array("label_err", self.label_err, np.float64, 2),
             "label_names": names,
             "label_units": units,
-            "star_id": _star_names(self.star_id, len(flux)),
+            "star_id": star_names(self.star_id, len(flux)),
             "truth": self.truth if self.truth is None else _checked_truth(self.truth, len(flux), len(names)),
             "provenance": _json_dict("provenance", self.provenance or {}),
             "catalogue": _checked_columns("catalogue", self.catalogue or {}, len(flux)),
@@ -207,10 +219,10 @@ class Survey:
         >>> labels = {"Eu_fe": [0.1]}
         >>> survey = Survey.from_arrays([15150.0, 15150.2], [[1.0, 0.9]], error=0.01, labels=labels, label_err=0.05)
         """
-        wavelength, spectra = _angstrom(wavelength), np.ma.masked_invalid(_values("flux", flux))
+        wavelength, spectra = angstrom(wavelength), np.ma.masked_invalid(numbers("flux", flux))
         if spectra.ndim != 2:
             raise ValueError(f"flux must have a row for each star and a column for each pixel, got {spectra.shape}")
-        ivar = _inverse_variance(ivar, error, spectra.shape)
+        ivar = inverse_variance(ivar, error, spectra.shape)
         good = ~np.ma.getmaskarray(spectra) & np.isfinite(ivar) & (ivar > 0)
         good &= True if mask is None else np.broadcast_to(np.asarray(mask), good.shape) == 0
         level = float(np.median(np.abs(spectra.data[good]))) if good.any() else 1.0
@@ -222,7 +234,7 @@ class Survey:
             fields.setdefault("label_units", [str(unit) for unit in units])
             label_err = label_err if isinstance(label_err, Mapping) else dict.fromkeys(label_names, label_err)
             labels, label_err = (
-                np.stack([np.broadcast_to(_column(each, name), len(spectra)) for name in label_names], axis=1)
+                np.stack([np.broadcast_to(label_column(each, name), len(spectra)) for name in label_names], axis=1)
                 for each in (labels, label_err)
             )
         values: np.ndarray = np.ma.filled(np.ma.asarray(labels, float), np.nan)
@@ -278,12 +290,12 @@ class Survey:
         ValueError
             As `from_arrays`; or if the table lacks a column.
         """
-        column = functools.partial(_of_table, table)
+        column = functools.partial(of_table, table)
         return cls.from_arrays(
             wavelength,
             column(flux),
             labels={name: column(name) for name in labels},
-            label_err={name: _errors_of(name, table, label_err) for name in labels},
+            label_err={name: errors_of(name, table, label_err) for name in labels},
             star_id=None if star_id is None else column(star_id),
             catalogue={name: column(name) for name in catalogue},
             **{name: column(value) for name, value in pixels.items()},
@@ -307,7 +319,7 @@ class Survey:
             As `from_arrays`; or if spectra have no uncertainty, or different grids.
         """
         rows = list(spectra)
-        grids = [_angstrom(row.spectral_axis) for row in rows]
+        grids = [angstrom(row.spectral_axis) for row in rows]
         arrays["mask"] = np.zeros((len(rows), len(grids[0])), bool)
         for number, grid in enumerate(grids):
             if grid.shape != grids[0].shape or np.any(np.abs(grid / grids[0] - 1) > _SAME_WAVELENGTH):
@@ -318,7 +330,7 @@ class Survey:
             if rows[number].uncertainty is None:
                 raise ValueError(f"spectrum {number} has no uncertainty, which an audit weighs pixels by")
             arrays["mask"][number] = False if rows[number].mask is None else rows[number].mask
-        arrays["error"] = np.stack([_standard_error(row.uncertainty) for row in rows])
+        arrays["error"] = np.stack([standard_error(row.uncertainty) for row in rows])
         flux = np.stack([np.asarray(getattr(row.flux, "value", row.flux)) for row in rows])
         return cls.from_arrays(grids[0], flux, **arrays)
 
@@ -414,7 +426,7 @@ class Survey:
         return self[np.sort(order[n_test:])], self[np.sort(order[:n_test])]
 
     def _split_groups(self, test_fraction: float, seed: int, groups: ArrayLike | str) -> tuple["Survey", "Survey"]:
-        column = _of_table(self.catalogue, groups) if isinstance(groups, str) else np.asarray(groups)
+        column = of_table(self.catalogue, groups) if isinstance(groups, str) else np.asarray(groups)
         if column.shape != (self.n_stars,):
             raise ValueError(f"groups must name the group of each of {self.n_stars} stars, got shape {column.shape}")
         _, number, sizes = np.unique(column, return_inverse=True, return_counts=True)
@@ -476,8 +488,8 @@ class Survey:
         ValueError
             If the table lacks a column, names a star twice or none of the survey, or its ids lost digits.
         """
-        column = functools.partial(_of_table, table)
-        names = np.char.strip(_star_names(column(star_id), 0))
+        column = functools.partial(of_table, table)
+        names = np.char.strip(star_names(column(star_id), 0))
         order = np.argsort(names)
         if np.any(repeated := names[order][1:] == names[order][:-1]):
             raise ValueError(f"the column {star_id!r} names {names[order][1:][repeated][0]} twice; give each star once")
@@ -489,14 +501,14 @@ class Survey:
                 f"{names[0]}, ..."
             )
         rows = order[place[found]]
-        labels = labels or [name for name in _column_names(table) if _has_errors(name, table)]
+        labels = labels or [name for name in column_names(table) if has_errors(name, table)]
         stars = self[found]
         return Survey.from_arrays(
             stars.wavelength,
             stars.flux,
             ivar=stars.ivar,
             labels={name: column(name)[rows] for name in labels},
-            label_err={name: np.broadcast_to(_errors_of(name, table, label_err), len(names))[rows] for name in labels},
+            label_err={name: np.broadcast_to(errors_of(name, table, label_err), len(names))[rows] for name in labels},
             star_id=stars.star_id,
             catalogue=stars.catalogue,
             provenance=stars.provenance,
@@ -543,7 +555,7 @@ class Survey:
         return digest.hexdigest()
 
     def columns(self) -> dict[str, Any]:
-        """Return everything but the spectra, by name of field, as `lux.storage.write_survey` takes it."""
+        """Return everything but the spectra, by name of field, as `lux.store.survey_file.write_survey` takes it."""
         fields = {name: value for name, value in vars(self).items() if name not in ("flux", "ivar")}
         return {**fields, "truth": None if self.truth is None else vars(self.truth)}
 
@@ -617,115 +629,6 @@ def label_name(name: str) -> str:
     return text
 
 
-def _angstrom(wavelength: ArrayLike | Quantity) -> np.ndarray:
-    """Return wavelengths as Angstrom; ValueError if numbers without a unit cannot be that."""
-    if getattr(wavelength, "unit", None) is not None:
-        return np.asarray(Quantity(wavelength).to_value("Angstrom", equivalencies=spectral()), float)
-    values = np.asarray(wavelength, float)
-    if values.ndim != 1 or not values.size:
-        raise ValueError(f"wavelength must be one grid (D,) for all stars, got shape {values.shape}: resample to one")
-    if np.nanmax(values) < LEAST_WAVELENGTH:
-        guess = "log10 of Angstrom, or microns" if np.nanmax(values) < 20 else "nanometers"
-        raise ValueError(
-            f"wavelengths of {values.min():g} to {values.max():g} are no Angstrom; if they are {guess}, give them with "
-            "their unit, as in wavelength * astropy.units.nm, or as 10**wavelength"
-        )
-    return values
-
-
-def _without_unit(wavelength: Any) -> Any:
-    return wavelength if getattr(wavelength, "unit", None) is None else _angstrom(wavelength)
-
-
-def _values(name: str, value: Any) -> np.ma.MaskedArray:
-    """Return an array or a quantity as numbers, masked where it is."""
-    try:
-        return np.ma.asarray(getattr(value, "value", value) if hasattr(value, "unit") else value, float)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of numbers: {error}") from error
-
-
-def _inverse_variance(ivar: Any, error: Any, shape: tuple[int, ...]) -> np.ndarray:
-    if (ivar is None) == (error is None):
-        raise ValueError("the errors of the flux are needed once: give either ivar or error")
-    if ivar is not None:
-        return np.broadcast_to(np.ma.filled(_values("ivar", ivar), 0), shape)
-    sigma = np.broadcast_to(np.ma.filled(_values("error", error), np.nan), shape)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        return np.where(sigma > 0, sigma**-2.0, 0)
-
-
-def _column(table: Mapping[str, Any], name: str) -> np.ndarray:
-    """Return a column of labels or their errors, NaN where it is masked."""
-    if name not in table:
-        raise ValueError(f"label_err lacks {name!r}; give a number if one error holds for all stars")
-    return np.ma.filled(_values(name, table[name]), np.nan)
-
-
-def _column_names(table: Any) -> list[str]:
-    return [str(name) for name in getattr(table, "colnames", getattr(table, "columns", table))]
-
-
-def _of_table(table: Any, name: Any) -> Any:
-    """Return a column by its name; what is not a name as it is."""
-    if not isinstance(name, str):
-        return name
-    if name not in (names := _column_names(table)):
-        near = difflib.get_close_matches(name, names, n=3)
-        hint = f"; similar: {', '.join(near)}" if near else ""
-        raise ValueError(f"the table has no column {name!r} among its {len(names)}{hint}")
-    return table[name]
-
-
-def _error_column(label: str, table: Any) -> str:
-    """Return the column that by its name holds the errors of a label."""
-    spelled = {name.casefold(): name for name in _column_names(table)}
-    plain = label.casefold()
-    for name in (f"e_{plain}", f"{plain}_err", f"{plain}_error", f"err_{plain}", f"sigma_{plain}"):
-        if name in spelled:
-            return spelled[name]
-    raise ValueError(f"no column is named as that of the errors of {label!r}: give it, or a number, in label_err")
-
-
-def _errors_of(label: str, table: Any, given: Mapping[str, Any]) -> Any:
-    """Return the errors of a label: those given, or the column of a table."""
-    return _of_table(table, given[label] if label in given else _error_column(label, table))
-
-
-def _has_errors(label: str, table: Any) -> bool:
-    try:
-        return bool(_error_column(label, table))
-    except ValueError:
-        return False
-
-
-def _standard_error(uncertainty: Any) -> np.ndarray:
-    from astropy.nddata import StdDevUncertainty
-
-    return np.asarray(uncertainty.represent_as(StdDevUncertainty).array, float)
-
-
-def _text(column: Any) -> np.ndarray:
-    """Return a column whose text came as objects or bytes as text; others as they are."""
-    column = np.asarray(column)
-    if column.dtype.kind == "S" or (column.dtype.kind == "O" and all(isinstance(each, str | bytes) for each in column)):
-        return np.array([each.decode() if isinstance(each, bytes) else str(each) for each in column.tolist()])
-    return column
-
-
-def _star_names(star_id: Any, n_stars: int) -> np.ndarray:
-    """Return the names of stars; ValueError for floating-point numbers, which cannot hold an id of 64 bits."""
-    if star_id is None:
-        return np.arange(n_stars).astype(str)
-    names = _text(star_id)
-    if names.dtype.kind == "f":
-        raise ValueError(
-            f"star_id holds {names.dtype} numbers such as {names.flat[0]!r}, in which ids of 64 bits lose digits: read "
-            "them as integers or text"
-        )
-    return names.astype(str)
-
-
 def _spectra(name: str, value: ArrayLike | StoredArray) -> Any:
     return value if isinstance(value, StoredArray) else _array(name, value, np.float32, 2)
 
@@ -769,7 +672,7 @@ def _json_dict(name: str, value: dict) -> dict:
 def _checked_columns(name: str, columns: Mapping[str, Any], n_stars: int) -> dict[str, np.ndarray]:
     checked = {}
     for key, column in columns.items():
-        column = _text(column)
+        column = as_text(column)
         if column.shape != (n_stars,):
             raise ValueError(f"{name} column {key!r} must have shape ({n_stars},), got {column.shape}")
         if column.dtype.kind not in "biufU":

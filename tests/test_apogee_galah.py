@@ -21,7 +21,7 @@ from lux.datasets.crossmatch import in_globular_cluster
 from lux.datasets.fetch import TransferOptions
 from lux.datasets.manifest import file_sha256
 from lux.datasets.request import DEFAULT_LABELS, Request
-from lux.storage import LocalDiskError
+from lux.store.files import LocalDiskError
 
 QUICK = TransferOptions(connections=4, attempts=4, timeout=1.0, first_wait=0.01, max_wait=0.2)
 # Stars whose Gaia identifier is missing in APOGEE, and in both catalogues.

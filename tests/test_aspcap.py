@@ -12,7 +12,7 @@ from lux.datasets.apogee_dr10 import ARCHIVE
 from lux.datasets.aspcap import flux_and_ivar, read_aspcap_star, require_spectrum
 from lux.datasets.sdist import obtain_archive
 from lux.spectroscopy.instrument import N_PIXELS, on_chip
-from lux.storage import cache_dir
+from lux.store.files import cache_dir
 
 STAR = "2M03471806+2423268"
 

@@ -10,7 +10,7 @@ from fixture_archive import ArchiveServer
 from lux.datasets import fetch
 from lux.datasets.fetch import RemoteFile, TransferOptions, fetch_files
 from lux.datasets.manifest import file_sha256, read_manifest
-from lux.storage import LocalDiskError
+from lux.store.files import LocalDiskError
 
 QUICK = TransferOptions(connections=3, attempts=5, timeout=0.4, min_rate=20_000, first_wait=0.01, max_wait=0.5)
 # For faults that do not hang on time: a busy machine that answers late is no fault of its own.

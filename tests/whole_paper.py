@@ -14,7 +14,7 @@ from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 
 from lux.datasets.apogee_galah import make_survey_file
 from lux.datasets.request import Request
-from lux.storage import cache_dir
+from lux.store.files import cache_dir
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("book", "lux", "_config.yml", "_toc.yml", "pyproject.toml", "requirements.lock", "CITATION.cff")

@@ -28,7 +28,7 @@ from lux.controls.recipes import DEPTHS, vary
 from lux.controls.trial_tables import trial_tables
 from lux.datasets.load import load
 from lux.simulation.empirical import fit_empirical
-from lux.storage import atomic_write
+from lux.store.files import atomic_write
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "book" / "lux_pages" / "full_trial.json"

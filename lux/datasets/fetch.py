@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from lux.datasets.http import RefusedError, TryAgainError, answer_to, total_size, validator_of
 from lux.datasets.manifest import add_entry, file_sha1, file_sha256, open_manifest, read_manifest
-from lux.storage import local_disk
+from lux.store.files import local_disk
 
 _CHUNK = 1 << 16
 # Tries of a file whose complete content is not what it should be: more would press the archive for nothing.
@@ -188,7 +188,7 @@ def fetch_files(
 
     Raises
     ------
-    lux.storage.LocalDiskError
+    lux.store.files.LocalDiskError
         If the disk is full or not writable. What has arrived stays, and another run continues.
     """
     transfer = transfer or TransferOptions()

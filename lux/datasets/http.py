@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lux.storage import LocalDiskError
+from lux.store.files import LocalDiskError
 
 _USER_AGENT = "lux-paper (astronomical research; resumable, few connections)"
 # Answers that another try may change.

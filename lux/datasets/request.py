@@ -16,7 +16,7 @@ from lux.datasets.catalogues import APOGEE_COLUMNS, GALAH_COLUMNS, check_columns
 from lux.datasets.crossmatch import check_selection, cut_names, is_place
 from lux.datasets.fetch import RemoteFile
 from lux.datasets.manifest import read_sha1sums
-from lux.storage import cache_dir
+from lux.store.files import cache_dir
 
 DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 # As many as the published study trained on and tested with.
@@ -49,7 +49,7 @@ class Request:
     max_disagreement : float, optional
         Leave out stars in whose Teff or [Fe/H] the surveys differ by more than this many errors; by default none.
     cache : str or path, optional
-        Folder for everything fetched; "apogee-galah" in `lux.storage.cache_dir` by default.
+        Folder for everything fetched; "apogee-galah" in `lux.store.files.cache_dir` by default.
     sdss_url, galah_url : str, optional
         Mirrors; by default the environment variables ``LUX_SDSS_URL`` and ``LUX_GALAH_URL`` where they are set, else
         the archives of the surveys.

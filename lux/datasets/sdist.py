@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from lux.datasets.manifest import file_sha256
-from lux.storage import atomic_write
+from lux.store.files import atomic_write
 
 _FETCH_TIMEOUT_SECONDS = 600
 

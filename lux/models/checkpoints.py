@@ -12,7 +12,7 @@ import numpy as np
 
 from lux.models.expectations import Coefficients, Cycle
 from lux.models.parameters import Settings
-from lux.storage import atomic_write
+from lux.store.files import atomic_write
 from lux.survey import Survey
 
 # Of which another value goes on with the same fit.

@@ -27,7 +27,7 @@ from lux.models.cluster import spread
 from lux.models.parameters import Parameters, Settings
 from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_pixel_weight, pixel_weight
-from lux.storage import atomic_write
+from lux.store.files import atomic_write
 from lux.survey import Survey
 
 _FORMAT = "lux-model-3"

@@ -14,7 +14,7 @@ import numpy as np
 
 from lux.paper.formats import decimal_places, format_quantity, markdown_table, power_of_ten
 from lux.statistics import Estimate
-from lux.storage import atomic_write
+from lux.store.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""What a result depends on, and the products that are kept under a key of all that."""
+"""Files: where they are kept and how they are written; that of a survey; products kept by what they depend on."""
 
 import lazy_loader
 

@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from filelock import FileLock
 
-from lux.storage import atomic_write, cache_dir
 from lux.store.dependencies import Package, data_files_digest
+from lux.store.files import atomic_write, cache_dir
 
 _PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "astropy", "h5py", "scikit-learn")
 _MAX_BYTES = 8 * 2**30
@@ -28,7 +28,7 @@ Product = TypeVar("Product")
 
 
 def store_dir() -> Path:
-    """Return the folder of kept products, made if needed: ``$LUX_STORE``, else ``store`` in `lux.storage.cache_dir`."""
+    """Return the folder of kept products, made if needed: ``$LUX_STORE``, else ``store`` in `cache_dir`."""
     given = os.environ.get("LUX_STORE")
     folder = Path(given).expanduser() if given else cache_dir() / "store"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,8 @@
-"""Files are written whole or not at all, where the user chooses; a survey comes back whole from its file."""
+"""A survey comes back whole from its file, or not at all."""
 
-import errno
-import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from linear_truth import assert_same_survey, linear_survey
 
 import lux
-from lux import storage
+from lux.store import survey_file
 
 BLOCKS = (slice(0, 17), slice(17, 18), slice(18, 40))
 
@@ -24,71 +21,6 @@ BLOCKS = (slice(0, 17), slice(17, 18), slice(18, 40))
 @pytest.fixture(scope="module")
 def survey():
     return linear_survey(n_stars=40, n_pixels=30, missing=0.2)
-
-
-def test_the_cache_is_where_the_system_keeps_caches_unless_the_user_says_otherwise(tmp_path, monkeypatch):
-    monkeypatch.delenv("LUX_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    if sys.platform == "linux":
-        assert storage.cache_dir() == tmp_path / ".cache" / "lux"
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-        assert storage.cache_dir() == tmp_path / "xdg" / "lux"
-    monkeypatch.setenv("LUX_CACHE", "~/mine")
-    assert storage.cache_dir() == tmp_path / "mine"
-    assert (tmp_path / "mine").is_dir()
-
-
-def test_a_failing_block_leaves_the_old_file_and_no_litter(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def fail():
-        with storage.atomic_write(path) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError("stopped")
-
-    with pytest.raises(RuntimeError, match="stopped"):
-        fail()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_written_file_has_the_usual_permissions(tmp_path):
-    with storage.atomic_write(tmp_path / "file") as temporary:
-        temporary.write_text("new")
-        assert not (tmp_path / "file").exists()
-    (tmp_path / "other").touch()
-    assert (tmp_path / "file").read_text() == "new"
-    assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
-
-
-def test_a_missing_folder_is_named(tmp_path):
-    with (
-        pytest.raises(FileNotFoundError, match="absent does not exist; create it first"),
-        storage.atomic_write(tmp_path / "absent" / "file"),
-    ):
-        pass
-
-
-def test_a_file_that_has_no_room_is_refused(tmp_path, monkeypatch):
-    storage.require_space(tmp_path, 1000)
-    assert not list(tmp_path.iterdir())
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="no room for 1000 bytes"):
-        storage.require_space(tmp_path, 1000)
-
-
-def test_trouble_with_the_disk_says_what_to_do():
-    with (
-        pytest.raises(storage.LocalDiskError, match=r"cannot write spectrum in /data: .* make room there"),
-        storage.local_disk(Path("/data/spectrum")),
-    ):
-        raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_the_file_loses_nothing(survey, tmp_path):
@@ -176,7 +108,7 @@ def test_a_killed_save_leaves_a_whole_file(survey, tmp_path):
 def test_a_failing_save_keeps_the_old_file_and_leaves_no_litter(survey, tmp_path, monkeypatch):
     path = tmp_path / "survey.h5"
     survey.save(path)
-    monkeypatch.setattr("lux.storage._write_columns", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr("lux.store.survey_file._write_columns", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         survey[:2].save(path)
     monkeypatch.undo()
@@ -187,10 +119,10 @@ def test_a_failing_save_keeps_the_old_file_and_leaves_no_litter(survey, tmp_path
 
 
 def test_spectra_that_come_in_blocks_make_the_same_file(survey, tmp_path):
-    storage.write_survey(
+    survey_file.write_survey(
         tmp_path / "blocks.h5", survey.columns(), [(survey[rows].flux, survey[rows].ivar) for rows in BLOCKS]
     )
     assert_same_survey(survey, lux.load(tmp_path / "blocks.h5"))
     with pytest.raises(ValueError, match="17 spectra came for the 40 stars"):
-        storage.write_survey(tmp_path / "few.h5", survey.columns(), [(survey[:17].flux, survey[:17].ivar)])
+        survey_file.write_survey(tmp_path / "few.h5", survey.columns(), [(survey[:17].flux, survey[:17].ivar)])
     assert not (tmp_path / "few.h5").exists()

@@ -1,0 +1,121 @@
+"""What users' arrays, tables and their columns mean: units, masks, errors by the names of columns, names of stars."""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from astropy.units import Quantity, spectral
+from numpy.typing import ArrayLike
+
+# Wavelengths (Angstrom) of which the largest is smaller are in another unit: no spectrum of a star is audited there.
+LEAST_WAVELENGTH = 2000.0
+
+
+def angstrom(wavelength: ArrayLike | Quantity) -> np.ndarray:
+    """Return wavelengths as Angstrom; ValueError if numbers without a unit cannot be that."""
+    if getattr(wavelength, "unit", None) is not None:
+        return np.asarray(Quantity(wavelength).to_value("Angstrom", equivalencies=spectral()), float)
+    values = np.asarray(wavelength, float)
+    if values.ndim != 1 or not values.size:
+        raise ValueError(f"wavelength must be one grid (D,) for all stars, got shape {values.shape}: resample to one")
+    if np.nanmax(values) < LEAST_WAVELENGTH:
+        guess = "log10 of Angstrom, or microns" if np.nanmax(values) < 20 else "nanometers"
+        raise ValueError(
+            f"wavelengths of {values.min():g} to {values.max():g} are no Angstrom; if they are {guess}, give them with "
+            "their unit, as in wavelength * astropy.units.nm, or as 10**wavelength"
+        )
+    return values
+
+
+def without_unit(wavelength: Any) -> Any:
+    return wavelength if getattr(wavelength, "unit", None) is None else angstrom(wavelength)
+
+
+def numbers(name: str, value: Any) -> np.ma.MaskedArray:
+    """Return an array or a quantity as numbers, masked where it is."""
+    try:
+        return np.ma.asarray(getattr(value, "value", value) if hasattr(value, "unit") else value, float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers: {error}") from error
+
+
+def inverse_variance(ivar: Any, error: Any, shape: tuple[int, ...]) -> np.ndarray:
+    if (ivar is None) == (error is None):
+        raise ValueError("the errors of the flux are needed once: give either ivar or error")
+    if ivar is not None:
+        return np.broadcast_to(np.ma.filled(numbers("ivar", ivar), 0), shape)
+    sigma = np.broadcast_to(np.ma.filled(numbers("error", error), np.nan), shape)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return np.where(sigma > 0, sigma**-2.0, 0)
+
+
+def label_column(table: Mapping[str, Any], name: str) -> np.ndarray:
+    """Return a column of labels or their errors, NaN where it is masked."""
+    if name not in table:
+        raise ValueError(f"label_err lacks {name!r}; give a number if one error holds for all stars")
+    return np.ma.filled(numbers(name, table[name]), np.nan)
+
+
+def column_names(table: Any) -> list[str]:
+    return [str(name) for name in getattr(table, "colnames", getattr(table, "columns", table))]
+
+
+def of_table(table: Any, name: Any) -> Any:
+    """Return a column by its name; what is not a name as it is."""
+    if not isinstance(name, str):
+        return name
+    if name not in (names := column_names(table)):
+        near = difflib.get_close_matches(name, names, n=3)
+        hint = f"; similar: {', '.join(near)}" if near else ""
+        raise ValueError(f"the table has no column {name!r} among its {len(names)}{hint}")
+    return table[name]
+
+
+def error_column(label: str, table: Any) -> str:
+    """Return the column that by its name holds the errors of a label."""
+    spelled = {name.casefold(): name for name in column_names(table)}
+    plain = label.casefold()
+    for name in (f"e_{plain}", f"{plain}_err", f"{plain}_error", f"err_{plain}", f"sigma_{plain}"):
+        if name in spelled:
+            return spelled[name]
+    raise ValueError(f"no column is named as that of the errors of {label!r}: give it, or a number, in label_err")
+
+
+def errors_of(label: str, table: Any, given: Mapping[str, Any]) -> Any:
+    """Return the errors of a label: those given, or the column of a table."""
+    return of_table(table, given[label] if label in given else error_column(label, table))
+
+
+def has_errors(label: str, table: Any) -> bool:
+    try:
+        return bool(error_column(label, table))
+    except ValueError:
+        return False
+
+
+def standard_error(uncertainty: Any) -> np.ndarray:
+    from astropy.nddata import StdDevUncertainty
+
+    return np.asarray(uncertainty.represent_as(StdDevUncertainty).array, float)
+
+
+def as_text(column: Any) -> np.ndarray:
+    """Return a column whose text came as objects or bytes as text; others as they are."""
+    column = np.asarray(column)
+    if column.dtype.kind == "S" or (column.dtype.kind == "O" and all(isinstance(each, str | bytes) for each in column)):
+        return np.array([each.decode() if isinstance(each, bytes) else str(each) for each in column.tolist()])
+    return column
+
+
+def star_names(star_id: Any, n_stars: int) -> np.ndarray:
+    """Return the names of stars; ValueError for floating-point numbers, which cannot hold an id of 64 bits."""
+    if star_id is None:
+        return np.arange(n_stars).astype(str)
+    names = as_text(star_id)
+    if names.dtype.kind == "f":
+        raise ValueError(
+            f"star_id holds {names.dtype} numbers such as {names.flat[0]!r}, in which ids of 64 bits lose digits: read "
+            "them as integers or text"
+        )
+    return names.astype(str)

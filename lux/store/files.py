@@ -1,0 +1,98 @@
+"""Where files are kept, and how they are written: whole or not at all, with an error that says what to do."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+class LocalDiskError(OSError):
+    """The disk here cannot take what arrives; no try will change that."""
+
+
+def cache_dir() -> Path:
+    """Return the folder for fetched and derived data, creating it if needed.
+
+    It is ``$LUX_CACHE`` where that is set, else where the operating system keeps caches: ``~/.cache/lux`` on Linux, or
+    under ``$XDG_CACHE_HOME``.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be created.
+    """
+    explicit = os.environ.get("LUX_CACHE")
+    folder = Path(explicit).expanduser() if explicit else user_cache_path("lux", appauthor=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it into place only if the block succeeds.
+
+    A killed or failing block leaves the old file (or none), never half of a new one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder of `path` does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path.name}: the folder {path.parent} does not exist; create it first")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def require_space(folder: Path, n_bytes: int) -> None:
+    """Raise OSError if a file of so many bytes cannot be written to a folder now.
+
+    HDF5 must not meet a full disk: it notices when it closes the file, and then takes the process down with it.
+    """
+    with tempfile.TemporaryFile(dir=folder) as probe:
+        try:
+            os.posix_fallocate(probe.fileno(), 0, n_bytes)
+            return
+        except AttributeError:
+            pass
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise OSError(
+                    error.errno, f"{error.strerror}: no room for {n_bytes} bytes in {folder}; make room and run again"
+                ) from error
+    if shutil.disk_usage(folder).free < n_bytes:
+        raise OSError(errno.ENOSPC, f"No space left: no room for {n_bytes} bytes in {folder}; make room and run again")
+
+
+@contextlib.contextmanager
+def local_disk(path: Path) -> Iterator[None]:
+    """Turn trouble with the disk here into an error that no try can mend, and that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalDiskError(
+            error.errno,
+            f"cannot write {path.name} in {path.parent}: {error.strerror or error}; make room there and "
+            "run again, what has arrived is kept",
+        ) from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
