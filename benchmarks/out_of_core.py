@@ -51,6 +51,15 @@ def write(path: Path, n_stars: int) -> dict:
     return {"stars": n_stars, "seconds": time.perf_counter() - started, "GB": path.stat().st_size / 1e9}
 
 
+def about(path: Path) -> dict:
+    """Return the size of a survey and its file."""
+    import lux
+
+    survey = lux.open(path)
+    size = {"stars": survey.n_stars, "pixels": survey.n_pixels, "latents": N_LATENTS}
+    return size | {"bytes": path.stat().st_size}
+
+
 def timed_fit(survey, cycles: int, **options):
     """Return a model fitted for some cycles, and the median seconds of a cycle after the first."""
     import lux
@@ -146,10 +155,10 @@ def cluster(path: Path, cycles: int) -> dict:
     survey = survey[np.arange(min(N_CLUSTER, survey.n_stars))]
     dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None})
     dask.config.set({"distributed.scheduler.allowed-failures": N_KILLS})
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     result, models = {}, {}
     for count in (1, 2):
-        with LocalCluster(count, threads_per_worker=1, dashboard_address=None) as own, Client(own) as client:
+        with LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None) as own, Client(own) as client:
+            client.run(use_one_core)
             models[count], result[f"seconds_{count}"] = timed_fit(survey, cycles, client=client)
             if count == 2:
                 stop, killed = threading.Event(), []
@@ -166,6 +175,11 @@ def cluster(path: Path, cycles: int) -> dict:
         apart = np.abs(labels[name] - labels[other]) / np.nanmedian(some.label_err, axis=0)
         result[f"apart {name}"] = float(apart.max())
     return result | {"speedup": result["seconds_1"] / result["seconds_2"], "kills": len(killed)}
+
+
+def use_one_core(dask_worker) -> None:
+    """Give a worker a core of its own; JAX would take a thread for each core that it sees."""
+    os.sched_setaffinity(0, {int(dask_worker.name) % os.cpu_count()})
 
 
 def kill_workers(client, stop: threading.Event, killed: list[int]) -> None:
@@ -194,6 +208,7 @@ def main() -> None:
     parser.add_argument("--stars", type=int, default=200_000)
     parser.add_argument("--cycles", type=int, default=4)
     parser.add_argument("--path", type=Path, help="keep the survey in this file, and use it if it is there")
+    parser.add_argument("--json", type=Path, help="write the figures to this file, beside what it has of other steps")
     parser.add_argument("--steps", nargs="+", default=["memory", "fit", "predict", "audit", "cluster"])
     parser.add_argument("--step", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -205,12 +220,16 @@ def main() -> None:
         path = options.path or Path(folder) / "survey.h5"
         if not path.exists():
             print("write  ", write(path, options.stars), flush=True)
-        found = {}
+        found = about(path)
+        if options.json and options.json.exists():
+            found = json.loads(options.json.read_text(encoding="utf-8")) | found
         for step in options.steps:
             found[step] = in_fresh_process(step, path, options.cycles)
             shown = ", ".join(f"{key} {_text(value)}" for key, value in found[step].items())
             asked = f" (asked: peak below {ASKED[step]:.0f} MB)" if step in ASKED else ""
             print(f"{step:<8} {shown}{asked}", flush=True)
+        if options.json:
+            options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
         if {"memory", "fit"} <= set(found):
             slower = found["fit"]["us"] / found["memory"]["us"]
             print(f"a star and cycle opened takes {slower:.2f} of that in memory (asked: below {MOST_SLOWER})")

@@ -38,7 +38,7 @@ def alone(opened):
 @pytest.fixture(scope="module")
 def workers():
     """Two workers of one thread each."""
-    with dask.config.set(AS_FAST), LocalCluster(2, threads_per_worker=1, dashboard_address=None) as started:
+    with dask.config.set(AS_FAST), LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as started:
         yield started
 
 
@@ -142,7 +142,7 @@ def test_a_lost_scheduler_is_an_error_and_the_checkpoint_stands(opened, alone, t
     monkeypatch.setattr("lux.models.checkpoints._SECONDS", 0)
     with (
         dask.config.set(AS_FAST),
-        LocalCluster(1, processes=False, threads_per_worker=1, dashboard_address=None) as own,
+        LocalCluster(n_workers=1, processes=False, threads_per_worker=1, dashboard_address=None) as own,
         Client(own, timeout="2s") as connected,
     ):
         do_in_cycle(4, monkeypatch, lambda: own.sync(own.scheduler.close))

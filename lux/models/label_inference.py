@@ -40,14 +40,15 @@ def infer_labels(parameters: Parameters, parts: Parts) -> tuple[np.ndarray, np.n
 
 def _inferred(part: Part, parameters: Parameters) -> tuple[None, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return labels of the part's stars, their covariance, and the latents behind them."""
-    latents, covariances = [], []
+    n_labels, n_latents = parameters.A.shape
+    latents, covariances = np.empty((part.n_stars, n_latents)), np.empty((part.n_stars, n_labels, n_labels))
+    first = 0
     for mean, covariance in _latents(part, parameters):
-        latents.append(mean)
-        covariances.append(
-            parameters.A @ covariance @ parameters.A.T + _coefficient_variance(parameters, mean, covariance)
-        )
-    mean = np.concatenate(latents)
-    return None, (parameters.a + mean @ parameters.A.T, np.concatenate(covariances), mean)
+        rows = slice(first, first := first + len(mean))
+        latents[rows] = mean
+        covariances[rows] = parameters.A @ covariance @ parameters.A.T
+        covariances[rows] += _coefficient_variance(parameters, mean, covariance)
+    return None, (parameters.a + latents @ parameters.A.T, covariances, latents)
 
 
 def _without_stars(parameters: Parameters) -> Parameters:
