@@ -17,6 +17,9 @@ from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from machinery.glossary import mark_terms, show_meanings
+from machinery.page_head import describe
+
 MATHJAX_FILE = "tex-svg.js"
 FORMULA_HEADING = re.compile(
     r'<th class="(head[^"]*)">(?=<p><span class="math[^"]*">\\\(([^<]*)\\\)</span></p></th>)(.*?)</th>', re.DOTALL
@@ -251,7 +254,9 @@ def _mend_roles(app, page, template, context, doctree):
     """Give references the role that their list requires, docutils' own being deprecated, and formulas a name."""
     if "body" in context:
         body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
-        context["body"] = FORMULA_HEADING.sub(_name_formula, body)
+        body = FORMULA_HEADING.sub(_name_formula, body)
+        # A figure below the first screen is fetched when it comes near.
+        context["body"] = show_meanings(body.replace("<img ", '<img loading="lazy" '))
 
 
 def _name_formula(heading):
@@ -273,6 +278,8 @@ def setup(app):
     app.connect("config-inited", _drop_live_cells)
     app.connect("builder-inited", _draw_architecture)
     app.connect("source-read", _own_labels)
+    app.connect("doctree-resolved", mark_terms)
     app.connect("html-page-context", _mend_roles)
+    app.connect("html-page-context", describe)
     app.connect("build-finished", _copy_mathjax)
     return {"parallel_read_safe": True}

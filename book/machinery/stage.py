@@ -34,7 +34,9 @@ def stage(pages, settings, package, current, failures=None, extra_downloads=()):
     shutil.rmtree(target, ignore_errors=True)
     (target / "book").mkdir(parents=True)
     _write_configuration(settings.root, target)
-    shutil.copy(settings.root / "_toc.yml", target)
+    for name in ("_toc.yml", "CITATION.cff"):
+        if (settings.root / name).exists():
+            shutil.copy(settings.root / name, target)
     for name in ("references.bib", "_static"):
         _copy(settings.root / "book" / name, target / "book" / name)
     _copy(settings.root / "book" / "_static", target / "_static")

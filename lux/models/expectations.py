@@ -1,12 +1,13 @@
 """What the stars of one part add to a fit of Lux: sums over the posterior of their latents, and how labels move."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from lux.models.blocks import Block, to_device, to_host
+from lux.models.blocks import Block, Result, mapped, to_device, to_host
 from lux.models.e_step import LatentPosterior, Linear, Statistics, add, infer, statistics, total_weight
 from lux.models.parameters import Settings
 from lux.models.parts import Part
@@ -68,23 +69,27 @@ class _Labels(NamedTuple):
 
 def expectations(part: Part, problem: Problem, number: int, given: Coefficients) -> tuple[Expectations, None]:
     """Return sums over the posterior of the latents, which the part keeps for `label_movement` of the same cycle."""
-    latents = np.empty((part.n_stars, problem.settings.n_latents))
-    labels, sums = _unit_labels(part, problem), _Sums()
-    for block, weight, linear in _staged(part, given):
+    labels = _unit_labels(part, problem)
+
+    def summed(block: Block, weight: jax.Array, linear: Linear) -> _BlockSums:
         posterior = _posterior(problem, given, labels.of(block), block, weight, linear)
-        latents[block.rows] = sums.take(problem, given, labels.of(block), block, weight, linear, posterior)
+        return _block_sums(problem, given, labels.of(block), block, weight, linear, posterior)
+
+    total, latents = _total(_of_blocks(part, given, summed))
     part.kept[_LATENTS] = number, latents
-    return sums.total(latents), None
+    return total, None
 
 
 def fixed_expectations(
     part: Part, latents: np.ndarray, problem: Problem, given: Coefficients
 ) -> tuple[Expectations, None]:
     """Return the sums if the latents of the part's stars (n, P) were exact."""
-    labels, sums, latents = _unit_labels(part, problem), _Sums(), latents.astype(np.float32)
-    for block, weight, linear in _staged(part, given):
-        sums.take(problem, given, labels.of(block), block, weight, linear, _fixed(block, latents))
-    return sums.total(latents.astype(np.float64)), None
+    labels = _unit_labels(part, problem)
+
+    def summed(block: Block, weight: jax.Array, linear: Linear) -> _BlockSums:
+        return _block_sums(problem, given, labels.of(block), block, weight, linear, _fixed(block, latents))
+
+    return _total(_of_blocks(part, given, summed))[0], None
 
 
 def label_movement(part: Part, problem: Problem, before: Cycle | None, after: Cycle) -> tuple[np.ndarray, None]:
@@ -101,47 +106,59 @@ def label_movement(part: Part, problem: Problem, before: Cycle | None, after: Cy
 
 def final_latents(part: Part, problem: Problem, given: Coefficients) -> tuple[np.ndarray, np.ndarray]:
     """Return the sum of the labels' normal matrices (M, P + 1, P + 1), and the latents (n, P), at the last state."""
-    latents, labels = np.empty((part.n_stars, problem.settings.n_latents)), _unit_labels(part, problem)
-    normal: Any = 0.0
-    for block, weight, linear in _staged(part, given):
+    labels = _unit_labels(part, problem)
+
+    def inferred(block: Block, weight: jax.Array, linear: Linear) -> tuple[np.ndarray, np.ndarray]:
         posterior = _posterior(problem, given, labels.of(block), block, weight, linear)
-        latents[block.rows] = block.unpad(posterior.mean)
-        mean, covariance = latents[block.rows], block.unpad(posterior.covariance)
-        normal = normal + _label_sums(given, labels.of(block), mean, covariance)[0]
-    return normal, latents
+        mean = block.unpad(posterior.mean)
+        return _label_sums(given, labels.of(block), mean, block.unpad(posterior.covariance))[0], mean
+
+    normals, latents = zip(*_of_blocks(part, given, inferred), strict=True)
+    return functools.reduce(np.add, normals), np.concatenate(latents)
 
 
-class _Sums:
-    """The sums over the blocks of a part, taken one after the other."""
+class _BlockSums(NamedTuple):
+    """Sums over the stars of a block: of flux on the device, of labels and covariances; and the latents (n, P)."""
 
-    def __init__(self) -> None:
-        self._small: Any = None
-        self._flux: Any = None
+    flux: Statistics[jax.Array]
+    others: tuple[Any, ...]
+    latents: np.ndarray
 
-    def take(
-        self,
-        problem: Problem,
-        given: Coefficients,
-        labels: _Labels,
-        block: Block,
-        weight: jax.Array,
-        linear: Linear,
-        posterior: LatentPosterior,
-    ) -> np.ndarray:
-        """Add a block, given the posterior of its latents; return their means (n, P)."""
-        if problem.settings.algorithm == "als":
-            posterior = posterior._replace(covariance=np.zeros(posterior.covariance.shape, np.float32))
-        flux, log_density = statistics(block.flux, weight, linear, posterior.mean, posterior.covariance)
-        mean, covariance, log_determinant = (block.unpad(array) for array in posterior)
-        value = _log_likelihood(problem, given, labels, mean, log_determinant) + block.unpad(log_density).sum()
-        terms = (*_label_sums(given, labels, mean, covariance), covariance.sum(axis=0), value)
-        self._small = terms if self._small is None else jax.tree.map(np.add, self._small, terms)
-        self._flux = flux if self._flux is None else add(self._flux, flux)
-        return mean
 
-    def total(self, latents: np.ndarray) -> Expectations:
-        """Return the sums over all blocks, whose latents (n, P) are given."""
-        return Expectations(to_host(self._flux), latents.sum(axis=0), latents.T @ latents, *self._small)
+def _block_sums(
+    problem: Problem,
+    given: Coefficients,
+    labels: _Labels,
+    block: Block,
+    weight: jax.Array,
+    linear: Linear,
+    posterior: LatentPosterior,
+) -> _BlockSums:
+    if problem.settings.algorithm == "als":
+        posterior = posterior._replace(covariance=np.zeros(posterior.covariance.shape, np.float32))
+    flux, log_density = statistics(block.flux, weight, linear, posterior.mean, posterior.covariance)
+    mean, covariance, log_determinant = (block.unpad(array) for array in posterior)
+    value = _log_likelihood(problem, given, labels, mean, log_determinant) + block.unpad(log_density).sum()
+    return _BlockSums(flux, (*_label_sums(given, labels, mean, covariance), covariance.sum(axis=0), value), mean)
+
+
+def _total(found: Iterable[_BlockSums]) -> tuple[Expectations, np.ndarray]:
+    """Return the sums over all blocks, and their latents (n, P)."""
+    flux: Any = None
+    others: Any = None
+    means = []
+    for each in found:
+        flux = each.flux if flux is None else add(flux, each.flux)
+        others = each.others if others is None else jax.tree.map(np.add, others, each.others)
+        means.append(each.latents)
+    latents = np.concatenate(means)
+    return Expectations(to_host(flux), latents.sum(axis=0), latents.T @ latents, *others), latents
+
+
+def _of_blocks(part: Part, given: Coefficients, work: Callable[[Block, jax.Array, Linear], Result]) -> Iterator[Result]:
+    """Yield what `work` makes of each block, its weights, and the flux coefficients on the device."""
+    linear, variance = to_device((given.flux_linear, given.scatter_variance))
+    return mapped(lambda block: work(block, total_weight(block.ivar, variance), linear), part.blocks())
 
 
 def _unit_labels(part: Part, problem: Problem) -> _Labels:
@@ -159,13 +176,6 @@ def _labels_of_cycle(part: Part, problem: Problem, cycle: Cycle) -> np.ndarray:
         _, latents = final_latents(part, problem, cycle.given)
     offset, loadings = cycle.label_linear
     return offset + latents @ loadings.T
-
-
-def _staged(part: Part, given: Coefficients) -> Iterator[tuple[Block, jax.Array, Linear]]:
-    """Yield each block with its weights and the flux coefficients on the device."""
-    linear, variance = to_device((given.flux_linear, given.scatter_variance))
-    for block in part.blocks():
-        yield block, total_weight(block.ivar, variance), linear
 
 
 def _posterior(

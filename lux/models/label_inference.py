@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import brentq
 
-from lux.models.blocks import to_device
+from lux.models.blocks import Block, mapped, to_device
 from lux.models.e_step import infer, total_weight
 from lux.models.parameters import Parameters
 from lux.models.parts import Part, Parts, cut
@@ -24,11 +24,14 @@ def infer_latents(parameters: Parameters, survey: Survey, block_size: int) -> It
 
 def _latents(part: Part, parameters: Parameters) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     linear, variance = to_device(((parameters.b, parameters.B), parameters.scatter**2))
-    for block in part.blocks():
+
+    def inferred(block: Block) -> tuple[np.ndarray, np.ndarray]:
         prior = np.broadcast_to(parameters.prior_precision, (len(block.flux), *parameters.prior_precision.shape))
         moment = np.zeros(prior.shape[:2])
         posterior = infer(block.flux, total_weight(block.ivar, variance), linear, *to_device((prior, moment)))
-        yield block.unpad(posterior.mean), block.unpad(posterior.covariance)
+        return block.unpad(posterior.mean), block.unpad(posterior.covariance)
+
+    return mapped(inferred, part.blocks())
 
 
 def infer_labels(parameters: Parameters, parts: Parts) -> tuple[np.ndarray, np.ndarray]:

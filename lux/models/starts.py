@@ -1,10 +1,11 @@
 """Where the latents of the training stars begin: principal components, labels or noise."""
 
+import functools
 from typing import Any
 
 import numpy as np
 
-from lux.models.blocks import to_device, to_host
+from lux.models.blocks import Block, mapped, to_device, to_host
 from lux.models.e_step import pixel_sums, project
 from lux.models.parameters import Settings
 from lux.models.parts import Part, Parts
@@ -84,12 +85,13 @@ def _projected(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted deviations from the mean flux times their own projections on a basis, and these (n, Q)."""
     device = to_device((mean_flux, root_weight, basis))
-    directions, scores = np.zeros_like(basis), np.zeros((part.n_stars, basis.shape[1]))
-    for block in part.blocks():
-        block_scores, back = project(block.flux, block.ivar, *device)
-        scores[block.rows] = block.unpad(block_scores)
-        directions += to_host(back)
-    return directions, scores
+
+    def projected(block: Block) -> tuple[np.ndarray, np.ndarray]:
+        scores, back = project(block.flux, block.ivar, *device)
+        return to_host(back), block.unpad(scores)
+
+    directions, scores = zip(*mapped(projected, part.blocks()), strict=True)
+    return functools.reduce(np.add, directions), np.concatenate(scores)
 
 
 def _orthonormal(directions: np.ndarray) -> np.ndarray:
