@@ -256,6 +256,24 @@ def test_a_chapter_opened_from_the_disk_shows_its_figures_and_formulas(browser):
     assert not trouble, "\n".join(trouble)
 
 
+@pytest.mark.parametrize("width", [WIDE["width"], 390])
+def test_the_meaning_of_a_term_comes_up_under_the_pointer_and_the_focus(browser, address, width):
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    tab.goto(f"{address}book/06_latent_probing.html")
+    term = tab.locator("a.term").first
+
+    def shown():
+        return term.evaluate("link => getComputedStyle(link, '::after').display")
+
+    assert shown() == "none"
+    for show in (term.hover, term.focus):
+        show()
+        assert shown() == "block"
+        assert tab.evaluate("() => document.documentElement.scrollWidth") <= width + 1
+        tab.mouse.move(0, 0)
+    tab.close()
+
+
 def open_page(context, address, name):
     """Open a page that may ask for nothing beyond `address`; return its tab and a growing list of what went wrong."""
     trouble = []

@@ -38,10 +38,10 @@ def _entries(env):
 
 
 def _pattern(term):
-    """Return a term as a pattern: acronyms and names as they are, other words in either case at their beginning."""
+    """Return a term as a pattern: acronyms and names as they are, each other word in either case at its beginning."""
     if term != term.lower():
         return re.escape(term)
-    return f"[{term[0]}{term[0].upper()}]{re.escape(term[1:])}"
+    return " ".join(f"[{word[0]}{word[0].upper()}]{re.escape(word[1:])}" for word in term.split())
 
 
 def _inside(node, kinds, root):

@@ -1,0 +1,52 @@
+"""Search engines and reference managers are told what a page claims and whose it is."""
+
+import re
+import types
+from pathlib import Path
+
+import pytest
+from docutils import nodes
+from machinery.page_head import describe
+
+ROOT = Path(__file__).resolve().parents[1]
+APP = types.SimpleNamespace(srcdir=ROOT)
+
+
+def tags(page, claim, **context):
+    """Return the tags of a page with a claim, by name, and its title."""
+    box = nodes.container("", nodes.paragraph("", claim), classes=["claim"])
+    describe(APP, page, "page.html", context, nodes.section("", box))
+    return dict(re.findall(r'<meta \w+="([^"]+)" content="([^"]*)" />', context["metatags"])), context.get("title")
+
+
+def test_a_page_is_described_by_its_claim_and_cited_as_the_paper_is():
+    found, title = tags("book/08_controls", 'Lines of "1 %" are seen.', title="Controls")
+    assert found["description"] == found["og:description"] == "Lines of &quot;1 %&quot; are seen."
+    assert found["og:title"] == title == "Controls"
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert found["citation_title"] in citation
+    assert found["citation_author"] in citation
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", found["citation_publication_date"])
+
+
+def test_the_front_page_has_the_title_of_the_paper_and_a_long_claim_ends_at_a_word():
+    found, title = tags("book/index", "word " * 200, title="Known or guessed?")
+    assert title.startswith("Known or guessed? Interpretability")
+    assert len(found["description"]) <= 302
+    assert found["description"].endswith("word …")
+
+
+def test_a_page_without_a_claim_has_the_abstract():
+    context = {"title": "Search"}
+    describe(APP, "search", "search.html", context, None)
+    assert 'name="description" content="A linear latent-variable model' in context["metatags"]
+
+
+@pytest.mark.parametrize("name", ["book/index", "book/03_label_transfer", "book/large_surveys"])
+def test_a_built_page_has_one_title_and_one_description(name):
+    path = ROOT / "_build" / "html" / f"{name}.html"
+    if not path.exists():
+        pytest.skip("there is no built site (make paper)")
+    page = path.read_text(encoding="utf-8")
+    assert page.count("<title>") == page.count('<meta name="description"') == 1
+    assert all('loading="lazy"' in image for image in re.findall(r"<img [^>]*>", page) if "_images" in image)
