@@ -24,7 +24,7 @@ from problem import peak_memory_mb
 BLOCK = 2000
 N_LATENTS = 21
 # Stars beside which the whole survey is compared, in memory and on a cluster.
-N_MEMORY, N_CLUSTER = 5000, 40_000
+N_MEMORY, N_CLUSTER = 5000, 32_768
 ASKED = {"fit": 2500.0, "predict": 3000.0, "audit": 3000.0}
 MOST_SLOWER, LEAST_SPEEDUP, MOST_FLOOR = 1.25, 1.6, (2.0, 2.5)
 N_KILLS = 10

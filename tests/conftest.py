@@ -1,6 +1,7 @@
 """Surveys and models that several files share. Each is made once in a process, and no test changes it."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,16 @@ from lux.simulation.synthetic import make_survey
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 threadpoolctl.threadpool_limits(1)
+# A program that one process has compiled, now or in an earlier run, is read by the others: the half of the time of what
+# trains networks. The files are locked, since they have a largest size in all.
+PROGRAMS = {
+    "JAX_COMPILATION_CACHE_DIR": str(Path(__file__).resolve().parents[1] / "_build" / "test-programs"),
+    "JAX_COMPILATION_CACHE_MAX_SIZE": str(1 << 30),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+for name, value in PROGRAMS.items():
+    os.environ.setdefault(name, value)
 
 
 @pytest.fixture(scope="session")

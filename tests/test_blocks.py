@@ -1,6 +1,5 @@
 """The blocks in which stars are handled do not matter."""
 
-import threading
 import warnings
 
 import numpy as np
@@ -9,7 +8,7 @@ from linear_truth import TIGHT, errors_apart
 from sklearn.exceptions import ConvergenceWarning
 
 import lux
-from lux.models.blocks import block_length, blocks, mapped
+from lux.models.blocks import block_length, blocks
 
 
 def test_the_size_of_the_blocks_does_not_matter(surveys_with_scatter, converged_model):
@@ -47,43 +46,3 @@ def test_padding_has_a_proper_prior(surveys):
     assert precision.shape == (32, 2, 2)
     assert np.array_equal(precision[20:], np.broadcast_to(np.eye(2), (12, 2, 2)))
     assert not np.any(moment[20:])
-
-
-@pytest.mark.parametrize("cores", ["1", "3"])
-def test_what_is_made_of_blocks_comes_in_their_order_on_any_number_of_cores(surveys, monkeypatch, cores):
-    monkeypatch.setenv("LUX_WORKERS", cores)
-    survey, done, first = surveys[0][:200], [], threading.Event()
-
-    def work(block):
-        # On several cores the first block is the last to be done.
-        if block.rows.start == 0 and cores != "1":
-            first.wait(timeout=60)
-        done.append(block.rows.start)
-        if len(done) == 2:
-            first.set()
-        return block.rows.start
-
-    expected = list(range(0, 200, 16))
-    assert list(mapped(work, blocks(survey, 16))) == expected
-    assert (done == expected) == (cores == "1")
-
-
-def test_an_error_in_a_block_comes_out(surveys, monkeypatch):
-    monkeypatch.setenv("LUX_WORKERS", "2")
-
-    def work(block):
-        raise ArithmeticError(f"block at {block.rows.start}")
-
-    with pytest.raises(ArithmeticError, match="block at 0"):
-        list(mapped(work, blocks(surveys[0][:200], 16)))
-
-
-def test_a_fit_on_several_cores_is_the_fit_on_one(surveys, monkeypatch):
-    fits = []
-    for cores in ("1", "2"):
-        monkeypatch.setenv("LUX_WORKERS", cores)
-        fits.append(lux.Lux(4, block_size=64, max_cycles=5, tolerance=1e-9, progress=False))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            fits[-1].fit(surveys[0])
-    assert errors_apart(*(each.predict_labels(surveys[1]) for each in fits), surveys[1]) < 1e-4

@@ -129,7 +129,6 @@ def _use_one_thread() -> None:
 
     XLA reads its flags when it first computes; the thread pools that joblib limits are those of BLAS and OpenMP.
     """
-    os.environ["LUX_WORKERS"] = "1"
     os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
 
 

@@ -1,10 +1,8 @@
 """Flux of a survey on the device, a block of stars at a time, in single precision."""
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +10,6 @@ import numpy as np
 
 from lux.models.normal_equations import Array
 from lux.survey import Survey
-
-Result = TypeVar("Result")
 
 
 class Block(NamedTuple):
@@ -60,25 +56,6 @@ def blocks(survey: Survey, length: int, rows: slice | None = None) -> Iterator[B
 
     for stars, arrays in zip(slices, _ahead(read, slices) if survey.is_lazy else map(read, slices), strict=True):
         yield Block(slice(stars.start - first, stars.stop - first), *to_device(arrays))
-
-
-def mapped(work: Callable[[Block], Result], stars: Iterable[Block]) -> Iterator[Result]:
-    """Yield what `work` makes of each block, in their order; as many are worked on at a time as there are cores.
-
-    The programs of a block wait for memory more than for arithmetic, so that threads inside one of them help little.
-    """
-    n_threads = int(os.environ.get("LUX_WORKERS") or os.cpu_count() or 1)
-    if n_threads == 1:
-        yield from map(work, stars)
-        return
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(n_threads) as pool:
-        for block in stars:
-            waiting.append(pool.submit(work, block))
-            if len(waiting) > n_threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _ahead(read: Callable[[slice], Any], slices: Sequence[slice]) -> Iterator[Any]:

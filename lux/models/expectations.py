@@ -2,17 +2,18 @@
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
-from lux.models.blocks import Block, Result, mapped, to_device, to_host
+from lux.models.blocks import Block, to_device, to_host
 from lux.models.e_step import LatentPosterior, Linear, Statistics, add, infer, statistics, total_weight
 from lux.models.parameters import Settings
 from lux.models.parts import Part
 
 _LATENTS, _LABELS = "latents", "labels"
+Result = TypeVar("Result")
 
 
 class Problem(NamedTuple):
@@ -158,7 +159,8 @@ def _total(found: Iterable[_BlockSums]) -> tuple[Expectations, np.ndarray]:
 def _of_blocks(part: Part, given: Coefficients, work: Callable[[Block, jax.Array, Linear], Result]) -> Iterator[Result]:
     """Yield what `work` makes of each block, its weights, and the flux coefficients on the device."""
     linear, variance = to_device((given.flux_linear, given.scatter_variance))
-    return mapped(lambda block: work(block, total_weight(block.ivar, variance), linear), part.blocks())
+    for block in part.blocks():
+        yield work(block, total_weight(block.ivar, variance), linear)
 
 
 def _unit_labels(part: Part, problem: Problem) -> _Labels:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import brentq
 
-from lux.models.blocks import Block, mapped, to_device
+from lux.models.blocks import Block, to_device
 from lux.models.e_step import infer, total_weight
 from lux.models.parameters import Parameters
 from lux.models.parts import Part, Parts, cut
@@ -31,7 +31,7 @@ def _latents(part: Part, parameters: Parameters) -> Iterator[tuple[np.ndarray, n
         posterior = infer(block.flux, total_weight(block.ivar, variance), linear, *to_device((prior, moment)))
         return block.unpad(posterior.mean), block.unpad(posterior.covariance)
 
-    return mapped(inferred, part.blocks())
+    return map(inferred, part.blocks())
 
 
 def infer_labels(parameters: Parameters, parts: Parts) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lux.models.blocks import Block, mapped, to_device, to_host
+from lux.models.blocks import Block, to_device, to_host
 from lux.models.e_step import pixel_sums, project
 from lux.models.parameters import Settings
 from lux.models.parts import Part, Parts
@@ -90,7 +90,7 @@ def _projected(
         scores, back = project(block.flux, block.ivar, *device)
         return to_host(back), block.unpad(scores)
 
-    directions, scores = zip(*mapped(projected, part.blocks()), strict=True)
+    directions, scores = zip(*map(projected, part.blocks()), strict=True)
     return functools.reduce(np.add, directions), np.concatenate(scores)
 
 
