@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import threadpoolctl
@@ -19,13 +20,15 @@ threadpoolctl.threadpool_limits(1)
 # A program that one process has compiled, now or in an earlier run, is read by the others: the half of the time of what
 # trains networks. The files are locked, since they have a largest size in all.
 PROGRAMS = {
-    "JAX_COMPILATION_CACHE_DIR": str(Path(__file__).resolve().parents[1] / "_build" / "test-programs"),
-    "JAX_COMPILATION_CACHE_MAX_SIZE": str(1 << 30),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "jax_compilation_cache_dir": str(Path(__file__).resolve().parents[1] / "_build" / "test-programs"),
+    "jax_compilation_cache_max_size": 1 << 30,
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
 }
 for name, value in PROGRAMS.items():
-    os.environ.setdefault(name, value)
+    if name.upper() not in os.environ:
+        os.environ[name.upper()] = str(value)
+        jax.config.update(name, value)
 
 
 @pytest.fixture(scope="session")
