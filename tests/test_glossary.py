@@ -32,7 +32,8 @@ def test_each_of_fifty_words_has_a_short_meaning_and_stands_once():
     ("term", "text", "found"),
     [
         ("probe", "Probe it", True),
-        ("probe", "probes", False),
+        ("probe", "Probes", True),
+        ("probe", "probed", False),
         ("mutual information gap", "The Mutual Information Gap", True),
         ("MIG", "the MIG of", True),
         ("MIG", "mig", False),

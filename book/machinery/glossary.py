@@ -38,10 +38,13 @@ def _entries(env):
 
 
 def _pattern(term):
-    """Return a term as a pattern: acronyms and names as they are, each other word in either case at its beginning."""
+    """Return a term as a pattern, in the singular or plural.
+
+    Acronyms and names stand as they are, each other word in either case at its beginning.
+    """
     if term != term.lower():
-        return re.escape(term)
-    return " ".join(f"[{word[0]}{word[0].upper()}]{re.escape(word[1:])}" for word in term.split())
+        return f"{re.escape(term)}s?"
+    return " ".join(f"[{word[0]}{word[0].upper()}]{re.escape(word[1:])}" for word in term.split()) + "s?"
 
 
 def _inside(node, kinds, root):

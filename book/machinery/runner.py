@@ -21,6 +21,8 @@ PROFILES = {"paper": {"n_stars": 4000}, "quick": {"n_stars": 600}}
 
 # Raised when the executor changes what a chapter's products are.
 _FORMAT = 1
+# Folder of compiled programs.
+_PROGRAMS = "programs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,9 @@ def build_chapters(chapters, all_names, settings, say=print):
         shutil.rmtree(left_over)
     for abandoned in {folder.name for folder in settings.finished.iterdir()} - set(all_names):
         shutil.rmtree(settings.finished / abandoned)
+    programs = settings.build / _PROGRAMS
+    # What is left of a build that was killed may be half-written.
+    shutil.rmtree(programs, ignore_errors=True)
     progress = iter(range(1, len(chapters) + 1))
     parts = {page.name: key_parts(page, settings, package, data) for page in chapters}
     todo = [page for page in chapters if _reason(page, settings, parts[page.name])]
@@ -126,6 +131,7 @@ def build_chapters(chapters, all_names, settings, say=print):
     chapters = _longest_first(chapters, settings)
     with ThreadPoolExecutor(settings.jobs) as pool:
         outcomes = dict(zip((page.name for page in chapters), pool.map(build, chapters), strict=True))
+    shutil.rmtree(programs, ignore_errors=True)
     return {name: failure for name, failure in outcomes.items() if failure}
 
 
@@ -232,6 +238,11 @@ def _environment(settings, folder, threads):
         "LUX_PRODUCTS": str(folder / "products"),
         "LUX_STORE": str(settings.build / "store"),
         "LUX_WORKERS": str(threads),
+        # What one chapter has compiled the others read, while this build lasts. The largest size makes JAX lock files.
+        "JAX_COMPILATION_CACHE_DIR": str(settings.build / _PROGRAMS),
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(1 << 30),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
         "PYTHONPATH": os.pathsep.join(search_path),
         "PYTHONHASHSEED": "0",
         "XLA_FLAGS": " ".join(filter(None, flags)),
