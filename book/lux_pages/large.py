@@ -48,7 +48,7 @@ def record_measured(record: Record) -> None:
     found = _measured()
     memory, fit, cluster = found["memory"], found["fit"], found["cluster"]
     record.numbers(large_stars=found["stars"], large_floor=memory["floor_opened"], large_speedup=cluster["speedup"])
-    record.numbers(large_slower=fit["us"] / memory["us"])
+    record("large_slower", fit["us"] / memory["us"], digits=2)
     record("large_gigabytes", found["bytes"] / 1e9, unit="GB")
     record("large_fit_memory", fit["peak_mb"] / 1e3, unit="GB", digits=2)
     record("large_killed_apart", cluster["apart killed"], bound=1e-4)
