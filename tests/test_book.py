@@ -317,8 +317,11 @@ def inaccessible(tab, theme):
 
 
 def broken_images(tab):
-    images = tab.evaluate("""() => [...document.images].map(image => ({
-        source: image.src, alt: image.alt, whole: image.complete && image.naturalWidth > 0, loading: image.loading,
+    # Those below the first screen would be fetched when they come near.
+    images = tab.evaluate("""() => Promise.all([...document.images].map(async image => {
+        image.loading = 'eager';
+        await image.decode().catch(() => {});
+        return {source: image.src, alt: image.alt, whole: image.complete && image.naturalWidth > 0};
     }))""")
     missing = [f"broken image {image['source']}" for image in images if not image["whole"]]
     return missing + [f"no alt text: {image['source']}" for image in images if not image["alt"].strip()]

@@ -103,12 +103,14 @@ def page(root, name):
 def built_book(tmp_path_factory):
     """A book of two chapters on a `lux` of its own, built once; tests work on copies."""
     root = tmp_path_factory.mktemp("book")
-    for folder in ("lux/paper", "book/_static"):
+    for folder in ("lux/paper", "lux/store", "book/_static"):
         (root / folder).mkdir(parents=True)
-    for module in ("__init__", "storage", "statistics", "paper/__init__", "paper/formats", "paper/record"):
+    rooms = ("paper/__init__", "paper/formats", "paper/record", "store/__init__", "store/files")
+    for module in ("__init__", "statistics", *rooms):
         shutil.copy(ROOT / "lux" / f"{module}.py", root / "lux" / f"{module}.py")
     (root / "lux" / "__init__.pyi").write_text("from .physics import travelled as travelled\n")
     (root / "lux" / "paper" / "__init__.pyi").write_text("from .record import Record as Record\n")
+    (root / "lux" / "store" / "__init__.pyi").write_text("from .files import cache_dir as cache_dir\n")
     (root / "lux" / "physics.py").write_text(PHYSICS)
     (root / "lux" / "geometry.py").write_text("def area(side):\n    return side * side\n")
     (root / "lux" / "figures.py").write_text("def paper_style():\n    pass\n")

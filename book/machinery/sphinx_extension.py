@@ -254,9 +254,9 @@ def _mend_roles(app, page, template, context, doctree):
     """Give references the role that their list requires, docutils' own being deprecated, and formulas a name."""
     if "body" in context:
         body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
-        body = FORMULA_HEADING.sub(_name_formula, body)
-        # A figure below the first screen is fetched when it comes near.
-        context["body"] = show_meanings(body.replace("<img ", '<img loading="lazy" '))
+        body = show_meanings(FORMULA_HEADING.sub(_name_formula, body))
+        # A figure below the first screen is fetched when it comes near; what is printed needs all.
+        context["body"] = body.replace("<img ", '<img loading="lazy" ') if app.builder.name == "html" else body
 
 
 def _name_formula(heading):
