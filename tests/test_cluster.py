@@ -1,8 +1,11 @@
 """A fit on the workers of a cluster is the fit of one process, whoever is lost on the way."""
 
+import contextlib
 import os
+import re
 import signal
 import warnings
+from pathlib import Path
 
 import dask
 import numpy as np
@@ -90,6 +93,19 @@ def test_a_fit_on_two_workers_is_that_of_one_process(opened, alone, client):
     np.testing.assert_allclose(shared.history_, alone.history_, rtol=1e-6)
     in_memory = lux.Lux(**LATENTS).fit(lux.load(opened.flux.path))
     assert errors_apart(in_memory.predict_labels(opened), predicted, opened) < 1e-4
+
+
+def test_what_the_page_shows_runs_as_it_stands_there(opened, workers, tmp_path, monkeypatch):
+    page = (Path(__file__).resolve().parents[1] / "book" / "large_surveys.md").read_text(encoding="utf-8")
+    snippet = re.search(r"^```python\n(# Two workers.*?)^```", page, re.DOTALL | re.MULTILINE)[1]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("distributed.LocalCluster", lambda **_: contextlib.nullcontext(workers))
+    train, test = opened.split(0.3)
+    names = {"lux": lux, "train": train, "test": test}
+    with dask.config.set({}):
+        exec(compile(snippet, "book/large_surveys.md", "exec"), names)
+    assert names["predicted"].labels.shape == test.labels.shape
+    assert (tmp_path / "fit.npz").exists()
 
 
 def test_a_worker_killed_in_a_cycle_is_named_and_changes_nothing(opened, alone, client, monkeypatch):
