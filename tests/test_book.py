@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import lint_book
 import pytest
 from machinery.chapters import read_pages
-from machinery.site import chromium
+from machinery.site import chromium, keep_links_inside
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "html"
@@ -271,6 +271,24 @@ def test_the_meaning_of_a_term_comes_up_under_the_pointer_and_the_focus(browser,
         assert shown() == "block"
         assert tab.evaluate("() => document.documentElement.scrollWidth") <= width + 1
         tab.mouse.move(0, 0)
+    tab.close()
+
+
+def test_links_of_a_printed_page_stay_inside_or_lead_to_the_web(browser, tmp_path):
+    page = tmp_path / "paper.html"
+    links = {
+        "here": "#one",
+        "there": "book/other.html#one",
+        "gone": "book/other.html#two",
+        "web": "https://example.org/",
+    }
+    anchors = "".join(f'<a id="{name}" href="{target}">{name}</a>' for name, target in links.items())
+    page.write_text(f'<h1 id="one">One</h1>{anchors}', encoding="utf-8")
+    tab = browser.new_page()
+    tab.goto(page.as_uri())
+    keep_links_inside(tab)
+    found = {name: tab.locator(f"#{name}").get_attribute("href") for name in links}
+    assert found == {"here": "#one", "there": "#one", "gone": None, "web": "https://example.org/"}
     tab.close()
 
 

@@ -10,6 +10,10 @@ import sys
 from machinery.errors import BuildError
 
 _STAMP = ".stamp"
+_FOOTER = (
+    '<div style="width: 100%; text-align: center; font-size: 8px; font-family: sans-serif">'
+    '<span class="title"></span> · <span class="pageNumber"></span> / <span class="totalPages"></span></div>'
+)
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _IN_NOTEBOOK = re.compile(r"(\S+)\.ipynb:(\d+)(\d{4})")
 
@@ -100,6 +104,18 @@ def _put_in_place(built, site):
     shutil.rmtree(doomed, ignore_errors=True)
 
 
+def keep_links_inside(tab):
+    """Let links to files of this machine jump inside the page, or be text where what they lead to is not on it."""
+    tab.evaluate("""() => {
+        for (const link of document.querySelectorAll('a[href]')) {
+            if (!link.href.startsWith('file:')) continue;
+            const place = link.href.split('#')[1];
+            if (place && document.getElementById(decodeURIComponent(place))) link.setAttribute('href', '#' + place);
+            else link.removeAttribute('href');
+        }
+    }""")
+
+
 def _print(page, pdf):
     from playwright.sync_api import sync_playwright
 
@@ -112,12 +128,16 @@ def _print(page, pdf):
         tab.goto(page.as_uri())
         tab.wait_for_load_state("networkidle")
         tab.evaluate("() => window.MathJax ? MathJax.startup.promise : null")
+        keep_links_inside(tab)
         tab.pdf(
             path=str(pdf),
             format="A4",
             tagged=True,
             outline=True,
             print_background=True,
+            display_header_footer=True,
+            header_template="<span></span>",
+            footer_template=_FOOTER,
             margin={"top": "18mm", "bottom": "18mm", "left": "16mm", "right": "16mm"},
         )
         browser.close()
