@@ -151,6 +151,10 @@ def test_workers_that_give_memory_back_at_once_are_told_of(opened, client, monke
     with pytest.warns(RuntimeWarning, match="three times as slow") as told:
         cluster.ClusterParts(opened, 16, client)
     assert len(told) == 1
+    monkeypatch.setattr(type(client), "run", lambda *_: {"one": str(1 << 32), "two": ""})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        cluster.ClusterParts(opened, 16, client)
 
 
 def test_a_lost_scheduler_is_an_error_and_the_checkpoint_stands(opened, alone, tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ from lux.survey import Survey
 _TURN = threading.Lock()
 # Dask sets it by default: then each array is given back to the system and fetched again, page by page.
 _TRIMMING = "MALLOC_TRIM_THRESHOLD_"
+# Bytes; a block's arrays are smaller.
+_LEAST_TRIMMED = 1 << 24
 _TRIMMED = (
     f"the workers run with {_TRIMMING} set, as Dask starts them, and are about three times as slow for it; before the "
     f"workers start: dask.config.set({{'distributed.nanny.pre-spawn-environ.{_TRIMMING}': None}})"
@@ -60,7 +62,8 @@ class ClusterParts:
         parts = cut(survey, block_size)
         self.rows = [part.rows for part in parts]
         self._workers = self._present()
-        if any(client.run(os.environ.get, _TRIMMING).values()):
+        given = client.run(os.environ.get, _TRIMMING, "").values()
+        if any(value.isdigit() and int(value) < _LEAST_TRIMMED for value in given):
             warnings.warn(_TRIMMED, RuntimeWarning, stacklevel=5)
         self._parts = [self._submit(number, _same, part) for number, part in enumerate(parts)]
 
