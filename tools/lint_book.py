@@ -6,6 +6,8 @@ A number in the prose counts as a result if it has a decimal point or an exponen
 or more digits (a year apart). It may stand there if it is recorded (``{glue:text}``, ``{recorded}``), if its sentence
 cites where it comes from (``{cite:p}`` and the like), if it is part of a formula or code, or if it is a choice of ours
 and says so: ``{chosen}`5 %```.
+
+The pages and the README must also read easily, see `machinery.readability`.
 """
 
 import ast
@@ -14,6 +16,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "book"))
+
+from machinery.prose import CITATION, OPTION, blank, fences, prose  # noqa: E402
+from machinery.readability import acronyms, complaints_of, read, results_in, texts  # noqa: E402
 
 MAX_CELL_LINES = 30
 MAX_MEAN_CELL_LINES = 16
@@ -41,25 +47,6 @@ _SCORE = re.compile(
     rf"\b(?:areas?|powers?)\b[^.]*{_ROLE_OF_RESULT}|{_ROLE_OF_RESULT}[^.]*\b(?:areas?|powers?)\b", re.IGNORECASE
 )
 _SIZE = re.compile(r"stars_\w+`|number of stars|n_(?:real|stars|matched)`")
-_CITATION = "\x01"
-_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-_FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})(?P<head>[^\n]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.DOTALL | re.MULTILINE)
-_PROSE_DIRECTIVES = {
-    "claim", "agreement", "recorded-figure", "recorded-table", "note", "warning", "tip", "important", "admonition",
-    "margin", "sidebar", "dropdown", "grid", "grid-item-card", "card", "div", "seealso", "figure", "tab-set",
-    "tab-item", "list-table",
-}  # fmt: skip
-_BLANKED = (
-    re.compile(r"^%.*$", re.MULTILINE),
-    re.compile(r"<!--.*?-->", re.DOTALL),
-    re.compile(r"\$\$.*?\$\$", re.DOTALL),
-    # A formula, but not a bare number dressed up as one.
-    re.compile(r"(?<![\\$])\$(?!(?:[\d\s.,+±%~-]|\\pm|\\,|\\%)+\$)[^$\n]+(?:\n[^$\n]+)?\$"),
-)
-_ROLE = re.compile(r"\{([\w:.-]+)\}(`+)(.+?)\2", re.DOTALL)
-_CODE = re.compile(r"(`+)(?!`).+?\1", re.DOTALL)
-_LINK_TARGET = re.compile(r"\]\([^)\s]*\)|<[a-zA-Z/][^>]*>|https?://\S+")
-_OPTION = re.compile(r"^:[\w-]+:.*$", re.MULTILINE)
 _SENTENCE_END = re.compile(r"(?<=[.!?;])[\"')\]]*\s+(?=[^a-z])|\n\s*\n|\n(?=\s*(?:[|#*+-]|\d+\.)\s?)|\|\s*\n")
 _ABBREVIATION = re.compile(r"\b(?:Figs?|Eqs?|Sect|Tab|et al|vs|cf|e\.g|i\.e|no|approx)\.$")
 _CITED = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
@@ -77,7 +64,7 @@ def lint_page(text, name, bibliography):
     bibliography : set of str
         Known citation keys.
     """
-    cells = [(fence.start("body"), fence["body"]) for fence in _fences(text) if "{code-cell}" in fence["head"]]
+    cells = [(fence.start("body"), fence["body"]) for fence in fences(text) if "{code-cell}" in fence["head"]]
     complaints = _typed_results(text) + _unknown_citations(text, bibliography) + _figures(text) + _long_lines(text)
     complaints += _scores_without_size(text)
     if cells or name == "index":
@@ -88,21 +75,10 @@ def lint_page(text, name, bibliography):
     return sorted(set(complaints))
 
 
-def prose(text):
-    """Return `text` of the same length with all that is not prose blanked and each citation replaced by one mark."""
-    text = _FRONT_MATTER.sub(_blank, text)
-    text = _blank_fences(text)
-    for pattern in _BLANKED:
-        text = pattern.sub(_blank, text)
-    text = _ROLE.sub(_blank_role, text)
-    text = _CODE.sub(_blank, text)
-    return _LINK_TARGET.sub(_blank, text)
-
-
 def _typed_results(text):
     cleaned, complaints = prose(text), []
     for sentence, offset in _sentences(cleaned):
-        if _CITATION in sentence:
+        if CITATION in sentence:
             continue
         for found in _RESULT.finditer(sentence):
             line = cleaned.count("\n", 0, offset + found.start()) + 1
@@ -145,10 +121,10 @@ def _figures(text):
     complaints = []
     for found in re.finditer(r"!\[([^\]]*)\]\(", text):
         complaints.append((_line(text, found.start()), "image without caption and number; record it as a figure"))
-    for fence in _fences(text):
+    for fence in fences(text):
         directive = re.match(r"\{([\w:-]+)\}", fence["head"].strip())
         kind, line = directive and directive[1], _line(text, fence.start())
-        caption = _OPTION.sub("", fence["body"]).strip()
+        caption = OPTION.sub("", fence["body"]).strip()
         if kind in ("recorded-figure", "recorded-table") and not caption:
             complaints.append((line, f"{kind} without caption"))
         if kind in ("figure", "image", "glue:figure") and not re.search(r"^:alt:\s*\S", fence["body"], re.MULTILINE):
@@ -167,7 +143,7 @@ def _long_cells(text, cells):
     """Complain about code that belongs in a module: long cells, and functions of more than a few lines."""
     complaints, lengths = [], []
     for start, cell in cells:
-        code = _OPTION.sub("", cell).strip()
+        code = OPTION.sub("", cell).strip()
         lengths.append(code.count("\n") + 1)
         if lengths[-1] > MAX_CELL_LINES:
             message = f"cell of {lengths[-1]} lines, {MAX_CELL_LINES} at most; what it computes belongs in a module"
@@ -217,7 +193,7 @@ def _chapter(text, cells, agrees):
 def _recording_calls(code, first_line, recorded):
     complaints = []
     # The options of the cell, at its head, are not Python.
-    body = re.sub(r"\A(?::[^\n]*\n)+", _blank, code)
+    body = re.sub(r"\A(?::[^\n]*\n)+", blank, code)
     for call in ast.walk(ast.parse(_without_magics(body))):
         kind = isinstance(call, ast.Call) and getattr(call.func, "attr", None)
         if kind not in ("figure", "table") or getattr(call.func.value, "id", None) != "record":
@@ -236,31 +212,6 @@ def _recording_calls(code, first_line, recorded):
     return complaints
 
 
-def _fences(text):
-    return _FENCE.finditer(_FRONT_MATTER.sub(_blank, text))
-
-
-def _blank_fences(text):
-    def replace(fence):
-        directive = re.match(r"\{([\w:-]+)\}", fence["head"].strip())
-        if not directive or directive[1] not in _PROSE_DIRECTIVES:
-            return _blank(fence)
-        head = " " * len(fence["mark"] + fence["head"]) + "\n"
-        body = _blank_fences(_OPTION.sub(_blank, fence["body"]))
-        return head + body + " " * (len(fence[0]) - len(head) - len(body))
-
-    return _FENCE.sub(replace, text)
-
-
-def _blank_role(role):
-    blanked = re.sub(r"\S", " ", role[0])
-    return _CITATION + blanked[1:] if role[1].startswith("cite") else blanked
-
-
-def _blank(found):
-    return re.sub(r"[^\n]", " ", found[0])
-
-
 def _line(text, offset):
     return text.count("\n", 0, offset) + 1
 
@@ -273,11 +224,17 @@ def bibliography_keys(path):
 def main(arguments):
     """Lint the given pages, or all pages of the book; return the number of complaints as exit status, 1 at most."""
     book = ROOT / "book"
-    pages = [Path(name) for name in arguments] or sorted(book.glob("*.md"))
+    pages = [Path(name) for name in arguments] or [*sorted(book.glob("*.md")), ROOT / "README.md"]
     keys = bibliography_keys(book / "references.bib")
+    results = results_in((ROOT / "results").glob("*.json"))
+    explained = acronyms((book / "glossary.md").read_text(encoding="utf-8"))
     count = 0
     for page in pages:
-        for line, message in lint_page(page.read_text(encoding="utf-8"), page.stem, keys):
+        text = page.read_text(encoding="utf-8")
+        complaints = [(1, each) for each in complaints_of(read(text, explained, texts(results, page.stem)))]
+        # A README has no build that could compute its numbers; tests compare them with the results.
+        complaints += lint_page(text, page.stem, keys) if page.stem != "README" else []
+        for line, message in complaints:
             print(f"{page}:{line}: {message}")
             count += 1
     print(f"{len(pages)} pages, {count} complaints")

@@ -56,6 +56,19 @@ _RATES = (
     ("lines_and_proxy", "lines and proxy", ("known",)),
     ("lines_and_artefact", "lines and artefact", ("known",)),
 )
+# What the audit was to reach, set before it was tried: key of the rate, what it is of, and the goal.
+_GOALS = (
+    ("false_verdicts", "no line, called known or a proxy", "at most 5 %"),
+    ("known_rate", "lines at 5σ or more, called known", "90 %"),
+    ("known_leaked", "lines at 5σ or more, called leaked", ""),
+    ("five_sigma_rate", "lines at about 5σ, called known", "90 %"),
+    ("proxy_rate", "proxy, called a proxy", "80 %"),
+    ("leak_rate", "leak, called leaked", "95 %"),
+    ("artefact_rate", "artefact, called an artefact", "80 %"),
+    ("lines_and_proxy", "lines and a proxy, called known", ""),
+    ("lines_and_leak", "lines and a leak, called leaked", ""),
+    ("lines_and_artefact", "lines and an artefact, called known", ""),
+)
 _LABELS = (
     "teff", "logg", "fe_h", "alpha_fe", "li_fe", "o_fe", "na_fe", "mg_fe", "si_fe", "ca_fe", "ti_fe", "mn_fe", "ni_fe",
     "y_fe", "ba_fe", "la_fe", "ce_fe", "nd_fe", "eu_fe",
@@ -193,10 +206,13 @@ def record_verdicts(record: Record, board: Scoreboard) -> None:
     for verdict in VERDICTS:
         columns[verdict] = [sum(world["verdict"] == verdict for world in worlds) for worlds in groups.values()]
     record.table("confusion", columns)
+    reached: dict[str, str] = {}
     groups["weak"] = board.cells[depth_key(0.003)]
     for key, kind, verdicts in (("known_weak", "weak", ("known",)), *_RATES):
         hits, total = sum(world["verdict"] in verdicts for world in groups[kind]), len(groups[kind])
-        record_share(record, key, hits, total)
+        reached[key] = record_share(record, key, hits, total)
+    worlds, goals = zip(*((what, goal or "none set") for _, what, goal in _GOALS), strict=True)
+    record.table("wanted", {"world": worlds, "goal": goals, "reached": [reached[key] for key, _, _ in _GOALS]})
 
 
 def record_calibration(record: Record, board: Scoreboard) -> None:

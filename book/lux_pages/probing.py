@@ -95,22 +95,33 @@ def _gap_text(each: Published) -> str:
     return f"{each.gap.gap[each.column]:.3f}{', lowest' if each.is_lowest else ''}"
 
 
-def record_repeated(record: Record, repeated: Mapping[str, Sequence[Published]]) -> dict[str, np.ndarray]:
+def record_repeated(
+    record: Record, repeated: Mapping[str, Sequence[Published]], titles: Mapping[str, str]
+) -> dict[str, np.ndarray]:
     """Record how the gap and the own latent, also its SHAP share, vary over surveys; return the gaps of each kind."""
+    headings = ("gap", "lowest", "own latent", "best two", "share in SHAP", "largest share")
+    columns: dict[str, list] = {"world": [titles[world] for world in repeated], **{name: [] for name in headings}}
     gaps = {world: np.array([each.gap.gap[each.column] for each in found]) for world, found in repeated.items()}
     own = {world: np.array([each.own for each in found]) for world, found in repeated.items()}
     for world, found in repeated.items():
-        record(f"surveys_gap_{world}", gaps[world].mean(), uncertainty=gaps[world].std())
-        record(f"surveys_own_{world}", own[world].mean(), uncertainty=own[world].std())
-        record(f"surveys_lowest_{world}", sum(each.is_lowest for each in found))
-        record(f"surveys_pair_{world}", sum(each.column in each.best for each in found))
         share = np.array([each.own_share for each in found])
-        record(f"surveys_share_{world}", share.mean(), uncertainty=share.std())
-        record(f"surveys_largest_{world}", sum(each.attribution.dominant[each.column] == each.column for each in found))
+        row = (
+            record(f"surveys_gap_{world}", gaps[world].mean(), uncertainty=gaps[world].std()),
+            record(f"surveys_lowest_{world}", sum(each.is_lowest for each in found)),
+            record(f"surveys_own_{world}", own[world].mean(), uncertainty=own[world].std()),
+            record(f"surveys_pair_{world}", sum(each.column in each.best for each in found)),
+            record(f"surveys_share_{world}", share.mean(), uncertainty=share.std()),
+            record(
+                f"surveys_largest_{world}", sum(each.attribution.dominant[each.column] == each.column for each in found)
+            ),
+        )
+        for heading, value in zip(headings, row, strict=True):
+            columns[heading].append(value)
         if world not in ("shortcut", FOLLOWER):
             record(f"gap_area_{world}", float(np.mean(gaps[world][:, None] < gaps["shortcut"])), digits=2)
             record(f"own_area_{world}", float(np.mean(own[world][:, None] > own["shortcut"])), digits=2)
     record("n_surveys", len(gaps["shortcut"]))
+    record.table("repeated", columns)
     for name, world in (("default", "shortcut"), ("follower", FOLLOWER)):
         test = repeated[world][0].fitted.test
         record(f"{name}_std", float(np.std(test.label(EUROPIUM))), unit="dex", digits=2)

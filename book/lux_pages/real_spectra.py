@@ -208,7 +208,15 @@ def record_limits(record: Record, spectra: Survey, draws: Draws, first_seed: int
     for key, (share, depth, width) in (("own", own), ("anywhere", anywhere)):
         record.numbers(unit="%", digits=2, **{f"limit_{key}": 100 * depth, f"limit_{key}_share": 100 * share})
         record(f"limit_{key}_width", width, unit="mÅ", digits=2)
-    record("limit_feature_share", 100 * found["blind"][Kind.STRONG_FEATURES][0], unit="%", digits=2)
+    feature = found["blind"][Kind.STRONG_FEATURES][0]
+    record("limit_feature_share", 100 * feature, unit="%", digits=2)
+    columns: dict[str, list[str]] = {
+        "trace": ["three lines at given wavelengths", "one line at a wavelength that nobody names", "strong features"],
+        "depth (%)": [*(f"{100 * depth:.2g}" for _, depth, _ in (own, anywhere)), "–"],
+        "equivalent width (mÅ)": [*(f"{width:.2g}" for *_, width in (own, anywhere)), "–"],
+        "share (%)": [f"{100 * share:.2g}" for share in (own[0], anywhere[0], feature)],
+    }
+    record.table("limits", columns)
     # Depths of weak lines are proportional.
     at_limit = Signal(depth=0.01 * own[1] / _mean_depth(spectra, Signal(depth=0.01), first_seed))
     record("limit_change", 100 * at_limit.depth, unit="%", digits=2)

@@ -277,12 +277,13 @@ def record_verdicts(record: Record, found: FullTrial) -> None:
             record_share(record, f"{how}_{verdict}_{generator}", counts.get(verdict, 0), sum(counts.values()))
 
 
-def record_share(record: Record, key: str, hits: int, total: int) -> None:
-    """Record a count of a total with its 95 % interval in per cent."""
+def record_share(record: Record, key: str, hits: int, total: int) -> str:
+    """Record a count of a total with its 95 % interval in per cent, and return it as text."""
     share = fraction(hits, total, 0.95)
     low, high = 100 * share.low, 100 * share.high
     text = f"{hits} of {total} ({low:.1f}–{high:.1f} %)"
     record(key, 100 * share.value, unit="%", interval=(low, high), text=text)
+    return text
 
 
 def record_uses(record: Record, found: FullTrial) -> None:

@@ -14,6 +14,7 @@ from textwrap import fill
 import yaml
 
 from lux.store.dependencies import data_files_digest
+from machinery.readability import acronyms, read, results_in, texts
 from machinery.runner import PROFILES, stamp_of
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9_.-]+)==\S+", re.MULTILINE)
@@ -31,6 +32,7 @@ def build_report(pages, settings, package, current, downloads):
         "versions": _versions_table(settings),
         "machines": _machines_table(settings),
         "hashes": _hashes_table(settings),
+        "readability": _readability_table(pages, settings, current),
         "figures": figures_table(chapters, settings.root, package),
         "citation": bibtex_entry(settings.root / "CITATION.cff"),
         "downloads": "\n".join(
@@ -61,6 +63,22 @@ def _machines_table(settings):
     lines += ["|:---|---:|---:|---:|:---|"]
     for row in rows:
         lines.append("| {arithmetic} | {identical} | {within} | {beyond} | {tests} |".format(**row))
+    return "\n".join(lines)
+
+
+def _readability_table(pages, settings, current):
+    """How hard each page with prose is to read; results count as what they print in this build."""
+    folders = [settings.finished / name / "products" / "results.json" for name in sorted(current)]
+    results = results_in(path for path in folders if path.exists())
+    glossary = [page for page in pages if page.name == "glossary"]
+    explained = acronyms(glossary[0].source) if glossary else set()
+    lines = ["| page | words | words a sentence | numbers in 100 words | acronyms not explained |"]
+    lines += ["|:---|---:|---:|---:|:---|"]
+    for page in pages:
+        found = read(page.source, explained, texts(results, page.name))
+        if found.words >= 100:
+            counts = f"{found.words} | {found.words_a_sentence:.1f} | {found.numbers_per_100_words:.1f}"
+            lines.append(f"| [{page.name}]({page.name}) | {counts} | {', '.join(found.unexplained) or 'none'} |")
     return "\n".join(lines)
 
 
