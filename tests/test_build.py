@@ -103,9 +103,9 @@ def page(root, name):
 def built_book(tmp_path_factory):
     """A book of two chapters on a `lux` of its own, built once; tests work on copies."""
     root = tmp_path_factory.mktemp("book")
-    for folder in ("lux/paper", "lux/store", "book/_static"):
+    for folder in ("lux/paper", "lux/store", "lux/figures", "book/_static"):
         (root / folder).mkdir(parents=True)
-    rooms = ("paper/__init__", "paper/formats", "paper/record", "store/__init__", "store/files")
+    rooms = ("paper/__init__", "paper/formats", "paper/record", "store/__init__", "store/files", "figures/values")
     for module in ("__init__", "statistics", *rooms):
         shutil.copy(ROOT / "lux" / f"{module}.py", root / "lux" / f"{module}.py")
     (root / "lux" / "__init__.pyi").write_text("from .physics import travelled as travelled\n")
@@ -113,7 +113,7 @@ def built_book(tmp_path_factory):
     (root / "lux" / "store" / "__init__.pyi").write_text("from .files import cache_dir as cache_dir\n")
     (root / "lux" / "physics.py").write_text(PHYSICS)
     (root / "lux" / "geometry.py").write_text("def area(side):\n    return side * side\n")
-    (root / "lux" / "figures.py").write_text("def paper_style():\n    pass\n")
+    (root / "lux" / "figures" / "__init__.py").write_text("def paper_style():\n    pass\n")
     (root / "requirements.lock").write_text("")
     shutil.copy(ROOT / "_config.yml", root)
     shutil.copy(ROOT / "book" / "references.bib", root / "book")

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+from functools import cache
 from html import escape
 from importlib import metadata
 from textwrap import fill
@@ -34,6 +35,7 @@ def build_report(pages, settings, package, current, downloads):
         "hashes": _hashes_table(settings),
         "readability": _readability_table(pages, settings, current),
         "figures": figures_table(chapters, settings.root, package),
+        "passports": {page.name: passports(page, settings, package) for page in chapters if page.name in current},
         "citation": bibtex_entry(settings.root / "CITATION.cff"),
         "downloads": "\n".join(
             f'- {title}: <a href="../downloads/{name}">{escape(name)}</a>' for title, name in downloads
@@ -120,9 +122,22 @@ def figures_table(chapters, root, package):
             module, function = drawn.get(name, (None, None))
             file = f"`{package.files[module].relative_to(root)}`" if module else f"`{page.document}.md`"
             shown = f"`{module}.{function}`" if module else "in the chapter"
-            tests = ", ".join(f"`{test}`" for test in _tests_naming(root, function)) if function else ""
+            tests = ", ".join(f"`{test}`" for test in _tests_by_name(root).get(function, ())) if function else ""
             lines.append(f"| {name} | [{page.name}]({page.name}) | {shown} | {file} | {tests or '–'} |")
     return "\n".join(lines)
+
+
+def passports(page, settings, package):
+    """Return for each figure of a chapter the function that draws it, the tests that name it, and the execution."""
+    drawn = drawing_functions(page, package)
+    seconds = stamp_of(page, settings)["seconds"]
+    found = {}
+    for name in page.placed("figure"):
+        module, function = drawn.get(name, (None, None))
+        tests = _tests_by_name(settings.root).get(function, [])
+        shown = f"{module}.{function}" if module else ""
+        found[name] = {"function": shown, "tests": tests, "seed": settings.seed, "seconds": seconds}
+    return found
 
 
 def drawing_functions(page, package):
@@ -159,13 +174,16 @@ def _package_function(function, aliases, package):
     return (module, function) if module in package.files else None
 
 
-def _tests_naming(root, function):
+@cache
+def _tests_by_name(root):
+    """Return the tests that name a function, by the function's name."""
+    found = {}
     for path in sorted((root / "tests").glob("test_*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                names = {getattr(part, "id", getattr(part, "attr", None)) for part in ast.walk(node)}
-                if function in names:
-                    yield f"{path.name}::{node.name}"
+                for name in {getattr(part, "id", getattr(part, "attr", None)) for part in ast.walk(node)}:
+                    found.setdefault(name, []).append(f"{path.name}::{node.name}")
+    return found
 
 
 def bibtex_entry(path):

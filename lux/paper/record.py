@@ -1,11 +1,12 @@
 """The record of a chapter: every number, table and figure of its page, computed once and written for machines too."""
 
+import csv
 import hashlib
 import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -163,7 +164,7 @@ class Record:
         _display({"text/markdown": markdown, "text/plain": markdown}, f"table:{name}")
 
     def figure(self, fig: "Figure", name: str, *, alt: str) -> None:
-        """Save a figure as png and svg for ``{recorded-figure}``, show it and close it.
+        """Save a figure as png, svg and a table of what it draws (csv) for ``{recorded-figure}``, show and close it.
 
         Parameters
         ----------
@@ -181,6 +182,7 @@ class Record:
         import matplotlib.pyplot as plt
 
         from lux.figures import paper_style
+        from lux.figures.values import COLUMNS, values_of
 
         self._claim(name)
         alt = " ".join(alt.split())
@@ -193,10 +195,19 @@ class Record:
                 fig.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
             with atomic_write(folder / f"{name}.png") as path:
                 fig.savefig(path, format="png", metadata={"Software": None})
+        _write_rows(folder / f"{name}.csv", COLUMNS, values_of(fig))
         self._figures[name] = {"alt": alt}
         _write_json(folder / f"{name}.json", self._figures[name])
         _display({"image/png": (folder / f"{name}.png").read_bytes(), "text/plain": alt}, f"figure:{name}")
         plt.close(fig)
+
+    def data(self, name: str, content: Mapping[str, Any]) -> None:
+        """Save what an interactive figure shows, JSON-able and of finite numbers, for the directive that places it."""
+        (self.folder / "data").mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.folder / "data" / f"{name}.json") as path:
+            path.write_text(
+                json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")), encoding="utf-8"
+            )
 
     def remark(self, text: str, *, opening: bool = False) -> None:
         """Show a note to the reader where there is something to say; an `opening` one moves to under the title."""
@@ -272,6 +283,11 @@ def _plain_cell(cell: Any, name: str) -> Any:
     if not hasattr(cell, "low"):
         return _plain(cell, name, missing=True)
     return {"value": _plain(cell.value, name), "interval": [_plain(end, name) for end in (cell.low, cell.high)]}
+
+
+def _write_rows(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([tuple(columns), *rows])
 
 
 def _write_json(path: Path, content: Any) -> str:
