@@ -43,6 +43,11 @@ def test_the_version_is_the_same_wherever_it_is_read():
     assert citation["version"] == lux.__version__ == released[1]
     assert str(citation["date-released"]) == released[2]
     assert f"version = {{{lux.__version__}}}" in bibtex_entry(ROOT / "CITATION.cff")
+    deposit = json.loads((ROOT / ".zenodo.json").read_text())
+    for key, same in {"title": "title", "version": "version", "keywords": "keywords"}.items():
+        assert deposit[key] == citation[same]
+    assert deposit["publication_date"] == str(citation["date-released"])
+    assert [each["name"] for each in deposit["creators"]] == [each["name"] for each in citation["authors"]]
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,6 @@ def test_every_chapter_runs_on_the_stars_of_the_study(tmp_path, monkeypatch):
     results = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "_build" / "results").glob("*.json")}
     chapters = re.findall(r"^ *- file: book/(\d\w+)$", (tmp_path / "_toc.yml").read_text(), re.MULTILINE)
     assert len(chapters) > 7
-    assert {*chapters, "audit_your_own", "your_technique", "large_surveys"} == set(results)
+    assert {*chapters, "audit_your_own", "explore", "your_technique", "large_surveys"} == set(results)
     assert all(result["parameters"]["dataset"] == "apogee-galah" for result in results.values())
     assert (tmp_path / "_build" / "html" / "index.html").is_file()

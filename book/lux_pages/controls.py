@@ -110,10 +110,10 @@ def record_observer(record: Record, board: Scoreboard) -> None:
 def record_scores(record: Record, board: Scoreboard) -> None:
     """Record how well each technique tells worlds with lines from worlds without."""
     found = board.techniques
-    columns: dict[str, list[str]] = {"technique": names()}
+    columns: dict[str, list[Any]] = {"technique": names()}
     for depth in _SHOWN_DEPTHS:
-        columns[f"AUC, {100 * depth:g} %"] = [_with_error(each.at(depth).auc) for each in found.values()]
-    columns["power, 1 %"] = [_with_error(each.at(0.01).power) for each in found.values()]
+        columns[f"AUC, {100 * depth:g} %"] = [each.at(depth).auc for each in found.values()]
+    columns["power, 1 %"] = [each.at(0.01).power for each in found.values()]
     smallest = [each.smallest_depth for each in found.values()]
     columns["depth found (%)"] = [_with_range(each, 0.01) or "> 10" for each in smallest]
     columns["over the sample's bound"] = [_with_range(each, board.optimal_depth()) for each in smallest]
@@ -149,11 +149,6 @@ def power_alt(powers: Mapping[str, np.ndarray]) -> str:
     )
 
 
-def _with_error(found: Estimate) -> str:
-    """Return a score with the error of its last digit in brackets."""
-    return f"{found.value:.2f}({round(100 * found.uncertainty)})"
-
-
 def _with_range(found: Estimate, unit: float) -> str:
     """Return an estimate in some unit with its interval in brackets, or nothing if it is infinite."""
     if not np.isfinite(found.value):
@@ -164,11 +159,11 @@ def _with_range(found: Estimate, unit: float) -> str:
 
 def record_again(record: Record, board: Scoreboard, n_stars: int) -> None:
     """Record areas at lines of 1 % in the largest surveys, as executed here, by generator."""
-    columns: dict[str, list[str]] = {"technique": names()}
+    columns: dict[str, list[Any]] = {"technique": names()}
     for generator in GENERATORS:
         cells = [sized_key(depth, n_stars, generator) for depth in (0.01, 0.0)]
         scores = [board.score(technique, *cells) for technique in TECHNIQUES]
-        columns[f"area, {generator}"] = [_with_error(score.auc) for score in scores]
+        columns[f"area, {generator}"] = [score.auc for score in scores]
     record("stars_again", n_stars)
     record.table("again", columns)
 
@@ -188,10 +183,10 @@ def record_besides(record: Record, board: Scoreboard) -> None:
     """Record whether techniques still find lines when something else is planted in both kinds of worlds."""
     cells = {"nothing": (depth_key(DEPTH_BESIDE), depth_key(0.0))}
     cells |= {name: (beside_key(name, DEPTH_BESIDE), name) for name in BESIDES}
-    columns: dict[str, list[str]] = {"technique": names()}
+    columns: dict[str, list[Any]] = {"technique": names()}
     for name, (planted, without) in cells.items():
         areas = {technique: board.score(technique, planted, without).auc for technique in TECHNIQUES}
-        columns[f"beside {name}"] = [_with_error(area) for area in areas.values()]
+        columns[f"beside {name}"] = list(areas.values())
         for technique in _QUOTED_BESIDE:
             record(f"beside_{name}_{technique}", areas[technique].value, digits=2)
     record.table("besides", columns)

@@ -92,8 +92,10 @@ def record_unfinished(chapter: Chapter, survey: Survey) -> Unfinished:
     )
     for key, label in (("canary", initialization.CANARY), ("label", name)):
         column = explained[:, test.label_index(label)]
-        values = {f"{key}_early": column[early], f"{key}_last": column[-2], f"{key}_solved": column[-1]}
-        record.numbers(digits=2, **values)
+        record.numbers(digits=2, **{f"{key}_early": column[early], f"{key}_solved": column[-1]})
+        # Where the minimization has left the canary behind, rounding decides how far a label has come.
+        if key == "canary":
+            record("canary_last", column[-2], digits=2)
     return Unfinished(steps, test.label_names, explained)
 
 

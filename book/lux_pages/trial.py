@@ -6,7 +6,7 @@ re-executes a part of it.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
@@ -150,6 +150,31 @@ def areas(found: FullTrial, techniques: Sequence[str], *, power: bool = False) -
     places = [(n_stars, generator) for generator in GENERATORS for n_stars in SIZES]
     rows = [[found.score(name, *place) for place in places] for name in techniques]
     return np.array([[_best(row) if power else row["area"][0] for row in line] for line in rows])
+
+
+def noticed(found: FullTrial, names: Sequence[str]) -> dict[str, Any]:
+    """Return what `book/scripts/noticed.js` shows: powers in per cent, by generator, size, depth and technique.
+
+    A power is that of whichever sign serves better; `falls` says where that is the sign of a number which lines lower.
+    """
+    depths = sorted({row["depth"] for row in found.rows("scores")})
+    rows = [
+        [[[found.score(name, size, generator, depth) for name in SHOWN] for depth in depths] for size in SIZES]
+        for generator in GENERATORS
+    ]
+    told = [{"name": name, "published": TECHNIQUES[key].published} for name, key in zip(names, SHOWN, strict=True)]
+    return {
+        "techniques": told,
+        "generators": list(GENERATORS),
+        "sizes": list(SIZES),
+        "depths": [round(100 * depth, 2) for depth in depths],
+        "power": _each(rows, lambda row: round(100 * _best(row))),
+        "falls": _each(rows, lambda row: row["reverse"][0] > row["power"][0]),
+    }
+
+
+def _each(rows: list[Any], value: Callable[[_Row], Any]) -> list[Any]:
+    return [_each(row, value) if isinstance(row, list) else value(row) for row in rows]
 
 
 def columns() -> list[str]:

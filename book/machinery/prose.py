@@ -8,9 +8,9 @@ OPTION = re.compile(r"^:[\w-]+:.*$", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _FENCE = re.compile(r"^(?P<mark>`{3,}|:{3,})(?P<head>[^\n]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.DOTALL | re.MULTILINE)
 _PROSE_DIRECTIVES = {
-    "claim", "agreement", "recorded-figure", "recorded-table", "note", "warning", "tip", "important", "admonition",
-    "margin", "sidebar", "dropdown", "grid", "grid-item-card", "card", "div", "seealso", "figure", "tab-set",
-    "tab-item", "list-table",
+    "claim", "agreement", "interactive", "recorded-figure", "recorded-table", "note", "warning", "tip", "important",
+    "admonition", "margin", "sidebar", "dropdown", "grid", "grid-item-card", "card", "div", "seealso", "figure",
+    "tab-set", "tab-item", "list-table",
 }  # fmt: skip
 _COMMENT = re.compile(r"^%.*$|<!--[\s\S]*?-->", re.MULTILINE)
 _DISPLAYED = re.compile(r"\$\$.*?\$\$", re.DOTALL)

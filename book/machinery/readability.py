@@ -14,7 +14,7 @@ MAX_WORDS_A_SENTENCE = 20.0
 MAX_NUMBERS_PER_100_WORDS = 5.0
 
 _WORD = re.compile(r"\[[^\]\s]+\]|[^\W_][^\s]*")
-_ERROR = re.compile(r" ± [\d.]+|(?<=\d) \([\d.]+–[\d.]+ ?%?\)|(?<= of) \d+\b")
+_ERROR = re.compile(r" ± [\d.]+|(?<=\d) \[[−\d., ]+\]|(?<=\d) \([\d.]+–[\d.]+ ?%?\)|(?<=\d of) \d+\b")
 _DIGIT = re.compile(r"[-+−~]?\d")
 _END = re.compile(r"(?<=[.!?])[*_\"')\]]*\s+(?=[^a-z\s])|\n\s*\n|\n(?=\s*(?:[|*+-]|\d+\.)\s)")
 _ABBREVIATION = re.compile(r"\b(?:Figs?|Eqs?|Sect|Tab|et al|vs|cf|e\.g|i\.e|no|approx|D)\.$")

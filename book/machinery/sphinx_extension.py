@@ -17,10 +17,15 @@ from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from machinery.figures import finish, passport
 from machinery.glossary import mark_terms, show_meanings
 from machinery.page_head import describe
 
-MATHJAX_FILE = "tex-svg.js"
+# Half the bytes of the one that draws its letters; these are in a folder of fonts beside it.
+MATHJAX_FILE = "tex-chtml.js"
+_MATHJAX_FONTS = Path("output", "chtml", "fonts", "woff-v2")
+_SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
+ICON_SCRIPT = re.compile(r"<(?:script|link)[^>]*fontawesome\.js[^>]*>(?:\s*</script>)?")
 FORMULA_HEADING = re.compile(
     r'<th class="(head[^"]*)">(?=<p><span class="math[^"]*">\\\(([^<]*)\\\)</span></p></th>)(.*?)</th>', re.DOTALL
 )
@@ -95,16 +100,51 @@ class RecordedFigure(SphinxDirective):
         caption += _inline_content(self)
         figure += caption
         figure += nodes.legend("", self._downloads(products, image))
+        figure[-1] += self._passport(products)
         return [_named(self, figure, products, "fig")]
 
     def _downloads(self, products, image):
         paragraph = nodes.paragraph("", "Download: ", classes=["downloads"])
-        for number, path in enumerate((image, image.with_suffix(".svg"))):
+        files = (image.with_suffix(suffix) for suffix in (".png", ".svg", ".csv"))
+        for number, path in enumerate(path for path in files if path.exists()):
             target = products.relative(path)
             link = addnodes.download_reference("", "", refdoc=self.env.docname, reftarget=target, refdomain="")
-            link += nodes.inline("", path.suffix[1:])
+            link += nodes.inline("", "data (csv)" if path.suffix == ".csv" else path.suffix[1:])
             paragraph += [nodes.Text(", ")] * bool(number) + [link]
         return paragraph
+
+    def _passport(self, products):
+        known = _report(self.env).get("passports", {}).get(products.chapter, {}).get(products.name)
+        return (
+            _parse(self, f"{{.passport}}\n{passport(known)[0].upper()}{passport(known)[1:]}.").children if known else []
+        )
+
+
+class Interactive(SphinxDirective):
+    """What a chapter recorded with `Record.data`, for a script of the site: ``{interactive} explorer spectra``.
+
+    The first argument names the script in ``book/scripts``, which is loaded on pages that use it and nowhere else. The
+    content, such as a recorded figure, is what a page without scripts and the printed one show.
+    """
+
+    required_arguments = 2
+    has_content = True
+
+    def run(self):
+        script, reference = self.arguments
+        products = _Products(self.env, reference)
+        content = products.read(f"data/{products.name}.json")
+        if content is None:
+            message = f"chapter {products.chapter} has no data {products.name!r}"
+            return [nodes.paragraph("", "", _missing(self, message))]
+        self.env.metadata[self.env.docname].setdefault("scripts", []).append(f"{script}.js")
+        box = nodes.container(classes=[script, "interactive"])
+        fallback = nodes.container(classes=["fallback"])
+        self.state.nested_parse(self.content, self.content_offset, fallback)
+        # "<" would end the element where a text says so.
+        data = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
+        box += [nodes.raw("", f'<script type="application/json">{data}</script>', format="html"), fallback]
+        return [box]
 
 
 class RecordedTable(SphinxDirective):
@@ -170,11 +210,17 @@ class BuildReport(SphinxDirective):
     required_arguments = 1
 
     def run(self):
-        path = Path(self.env.srcdir) / "_products" / "report.json"
-        self.env.note_dependency(str(path))
-        if not path.exists():
+        report = _report(self.env)
+        if not report:
             return [nodes.paragraph("", "This table is filled in by the build of the whole paper, make paper.")]
-        return _parse(self, json.loads(path.read_text(encoding="utf-8"))[self.arguments[0]]).children
+        return _parse(self, report[self.arguments[0]]).children
+
+
+def _report(env):
+    """Return the build's report on itself, empty where Jupyter Book executes the chapters by itself."""
+    path = Path(env.srcdir) / "_products" / "report.json"
+    env.note_dependency(str(path))
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _parse(directive, markdown):
@@ -230,12 +276,44 @@ def _copy_mathjax(app, failure):
     if failure is None and app.builder.format == "html":
         package = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent
         target = Path(app.outdir) / "_static" / "mathjax"
-        target.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(package / "static" / "mathjax" / _MATHJAX_FONTS, target / _MATHJAX_FONTS, dirs_exist_ok=True)
         shutil.copy(package / "static" / "mathjax" / MATHJAX_FILE, target)
+
+
+def _copy_scripts(app, failure):
+    """Offer the scripts of interactive figures; from `_static`, Jupyter Book would load them on every page."""
+    if failure is None and app.builder.format == "html":
+        for path in _SCRIPTS.glob("*.js"):
+            shutil.copy(path, Path(app.outdir) / "_static")
+
+
+def _drop_icon_script(app, failure):
+    """Take the theme's script of icons out of all pages: its style sheet draws them too, with a tenth of the bytes."""
+    if failure is None and app.builder.format == "html":
+        for path in Path(app.outdir).rglob("*.html"):
+            text = path.read_text(encoding="utf-8")
+            path.write_text(ICON_SCRIPT.sub("", text), encoding="utf-8")
+        for path in (Path(app.outdir) / "_static" / "scripts").glob("fontawesome.js*"):
+            path.unlink()
 
 
 def _point_to_local_mathjax(app, config):
     config.mathjax_path = f"mathjax/{MATHJAX_FILE}"
+
+
+def _search_prose_alone(app):
+    """Keep the code of chapters out of the index of the search, where every name of a variable would be found."""
+    if app.builder.format != "html":
+        return
+    index_page = app.builder.index_page
+
+    def index_prose(page, doctree, title):
+        prose = doctree.deepcopy()
+        for code in list(prose.findall(nodes.literal_block)):
+            code.parent.remove(code)
+        index_page(page, prose, title)
+
+    app.builder.index_page = index_prose
 
 
 def _drop_live_cells(app, config):
@@ -254,9 +332,20 @@ def _mend_roles(app, page, template, context, doctree):
     """Give references the role that their list requires, docutils' own being deprecated, and formulas a name."""
     if "body" in context:
         body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
-        body = show_meanings(FORMULA_HEADING.sub(_name_formula, body))
-        # A figure below the first screen is fetched when it comes near; what is printed needs all.
-        context["body"] = body.replace("<img ", '<img loading="lazy" ') if app.builder.name == "html" else body
+        # The summary says what the code does; this would be read instead.
+        body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+        # A displayed formula may be wider than the screen, and must be scrolled without a pointer too.
+        body = body.replace('<div class="math ', '<div tabindex="0" class="math ')
+        body = finish(show_meanings(FORMULA_HEADING.sub(_name_formula, body)))
+        if app.builder.name == "html":
+            # A figure below the first screen is fetched when it comes near; what is printed needs all.
+            body = body.replace("<img ", '<img loading="lazy" ')
+            if 'class="math' not in body:
+                # Sphinx asks whether any page below has a formula.
+                context["script_files"] = [each for each in context["script_files"] if "mathjax" not in str(each)]
+            for script in app.env.metadata.get(page, {}).get("scripts", ()):
+                body += f'<script defer src="{context["pathto"](f"_static/{script}", 1)}"></script>'
+        context["body"] = body
 
 
 def _name_formula(heading):
@@ -271,15 +360,19 @@ def setup(app):
     app.add_role("chosen", ChosenRole())
     app.add_directive("recorded-figure", RecordedFigure)
     app.add_directive("recorded-table", RecordedTable)
+    app.add_directive("interactive", Interactive)
     app.add_directive("claim", Claim)
     app.add_directive("agreement", Agreement)
     app.add_directive("build-report", BuildReport)
     app.connect("config-inited", _point_to_local_mathjax)
     app.connect("config-inited", _drop_live_cells)
     app.connect("builder-inited", _draw_architecture)
+    app.connect("builder-inited", _search_prose_alone)
     app.connect("source-read", _own_labels)
     app.connect("doctree-resolved", mark_terms)
     app.connect("html-page-context", _mend_roles)
     app.connect("html-page-context", describe)
     app.connect("build-finished", _copy_mathjax)
+    app.connect("build-finished", _copy_scripts)
+    app.connect("build-finished", _drop_icon_script)
     return {"parallel_read_safe": True}

@@ -1,5 +1,6 @@
 """Lay out executed chapters and text pages as one tree that Jupyter Book can build without executing anything."""
 
+import ast
 import hashlib
 import json
 import shutil
@@ -67,6 +68,8 @@ def executed_notebook(page, settings):
         cell.outputs = executed_cell.outputs
         cell.execution_count = number + 1
         cell.id = f"cell-{number}"
+        doing = what_it_does(cell)
+        cell.metadata["mystnb"] = {f"code_prompt_{act}": f"{act.title()} code: {doing}" for act in ("show", "hide")}
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = injected[0].source.replace("# Parameters\n", "# The parameters of this run\n", 1)
     _move_opening_remarks(notebook)
@@ -75,6 +78,31 @@ def executed_notebook(page, settings):
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook
+
+
+def what_it_does(cell):
+    """Return in a few words what a code cell does: what it records or draws, by the names of what it calls."""
+    lines = len([line for line in cell.source.splitlines() if line.strip()])
+    size = f"{lines} line{'s' * (lines > 1)}"
+    if "parameters" in cell.metadata.get("tags", []):
+        return f"parameters, {size}"
+    calls = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
+    names = [getattr(call.func, "attr", getattr(call.func, "id", "")) for call in calls]
+    drawn = [call.args[1].value for call in calls if _is_figure(call)]
+    if "begin" in names:
+        doing = "set up the chapter"
+    elif "provenance" in names:
+        doing = "provenance"
+    elif drawn:
+        doing = f"draw {' and '.join(drawn)}"
+    else:
+        doing = next((name for name in names if name.startswith(("record_", "print"))), next(iter(names), "compute"))
+    return f"{doing.replace('_', ' ')}, {size}"
+
+
+def _is_figure(call):
+    named = getattr(call.func, "attr", None) == "figure" and getattr(call.func.value, "id", None) == "record"
+    return named and len(call.args) > 1 and isinstance(call.args[1], ast.Constant)
 
 
 def _move_opening_remarks(notebook):
@@ -141,7 +169,7 @@ def _copy(source, target):
 
 def _tree_digest(folder):
     digest = hashlib.sha256()
-    for base in (folder, _MACHINERY / "machinery"):
+    for base in (folder, _MACHINERY / "machinery", _MACHINERY / "scripts"):
         for path in sorted(base.rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 digest.update(str(path.relative_to(base)).encode() + b"\0" + path.read_bytes())
