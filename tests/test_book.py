@@ -283,12 +283,13 @@ def test_links_of_a_printed_page_stay_inside_or_lead_to_the_web(browser, tmp_pat
         "web": "https://example.org/",
     }
     anchors = "".join(f'<a id="{name}" href="{target}">{name}</a>' for name, target in links.items())
-    page.write_text(f'<h1 id="one">One</h1>{anchors}', encoding="utf-8")
+    page.write_text(f'<h1 id="one">One</h1>{anchors}<h2 id="one">Two</h2>', encoding="utf-8")
     tab = browser.new_page()
     tab.goto(page.as_uri())
     keep_links_inside(tab)
     found = {name: tab.locator(f"#{name}").get_attribute("href") for name in links}
     assert found == {"here": "#one", "there": "#one", "gone": None, "web": "https://example.org/"}
+    assert tab.locator("[id=one]").count() == 1
     tab.close()
 
 

@@ -105,8 +105,16 @@ def _put_in_place(built, site):
 
 
 def keep_links_inside(tab):
-    """Let links to files of this machine jump inside the page, or be text where what they lead to is not on it."""
+    """Let links to files of this machine jump inside the page, or be text where what they lead to is not on it.
+
+    Pages that had a name in common are one now: the first keeps it.
+    """
     tab.evaluate("""() => {
+        const names = new Set();
+        for (const named of document.querySelectorAll('[id]')) {
+            if (names.has(named.id)) named.removeAttribute('id');
+            names.add(named.id);
+        }
         for (const link of document.querySelectorAll('a[href]')) {
             if (!link.href.startsWith('file:')) continue;
             const place = link.href.split('#')[1];
