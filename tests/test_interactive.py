@@ -177,6 +177,7 @@ def test_the_front_page_counts_what_would_have_been_noticed(browser, width):
     assert all(re.fullmatch(r"(falls, )?\d+ %", share) for share in after)
     widths = tab.locator(".noticed-fill").evaluate_all("bars => bars.map(bar => bar.style.width)")
     assert [f"{share.removeprefix('falls, ')}".replace(" ", "") for share in after] == widths
+    assert min(tab.locator(".noticed-track").evaluate_all("bars => bars.map(bar => bar.clientWidth)")) > 80
     assert "published statistics miss" in tab.locator(".noticed-view output").text_content()
     assert tab.evaluate("() => document.documentElement.scrollWidth") <= width + 1
     tab.close()

@@ -24,6 +24,8 @@ from machinery.page_head import describe
 # Half the bytes of the one that draws its letters; these are in a folder of fonts beside it.
 MATHJAX_FILE = "tex-chtml.js"
 _MATHJAX_FONTS = Path("output", "chtml", "fonts", "woff-v2")
+# A number stays with its unit, its error and what it is of.
+_SHORT_RESULT = re.compile(r'<span class="pasted-text">([^<]{1,24})</span>')
 _SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 ICON_SCRIPT = re.compile(r"<(?:script|link)[^>]*fontawesome\.js[^>]*>(?:\s*</script>)?")
 FORMULA_HEADING = re.compile(
@@ -334,6 +336,9 @@ def _mend_roles(app, page, template, context, doctree):
         body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
         # The summary says what the code does; this would be read instead.
         body = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+        body = _SHORT_RESULT.sub(
+            lambda found: found[0].replace(found[1], found[1].replace(" ", "\N{NO-BREAK SPACE}")), body
+        )
         # A displayed formula may be wider than the screen, and must be scrolled without a pointer too.
         body = body.replace('<div class="math ', '<div tabindex="0" class="math ')
         body = finish(show_meanings(FORMULA_HEADING.sub(_name_formula, body)))
