@@ -236,3 +236,13 @@ def test_the_search_finds_words_and_no_code():
     assert "book/06_latent_probing" in found("leac")
     assert not found("n_seeds")
     assert not found("record_observer")
+
+
+def test_a_missing_page_leads_to_the_front_page_from_any_depth(browser):
+    tab = browser.new_page()
+    page = (SITE.parent / "404.html").read_text(encoding="utf-8")
+    tab.route("**/*", lambda route: route.fulfill(body=page, content_type="text/html"))
+    for asked, front in (("/lux/book/gone.html", "/lux/index.html"), ("/lux/gone.html", "/lux/index.html")):
+        tab.goto(f"http://127.0.0.1:9{asked}")
+        assert tab.evaluate("() => document.getElementById('front').href") == f"http://127.0.0.1:9{front}"
+    tab.close()

@@ -283,10 +283,11 @@ def _copy_mathjax(app, failure):
 
 
 def _copy_scripts(app, failure):
-    """Offer the scripts of interactive figures; from `_static`, Jupyter Book would load them on every page."""
+    """Offer a page for addresses that are none, and scripts, which from `_static` every page would load."""
     if failure is None and app.builder.format == "html":
         for path in _SCRIPTS.glob("*.js"):
             shutil.copy(path, Path(app.outdir) / "_static")
+        shutil.copy(_SCRIPTS / "404.html", app.outdir)
 
 
 def _drop_icon_script(app, failure):
