@@ -1,9 +1,28 @@
 """The settings of JAX under which all programs of this package run, whatever those of its user are."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import jax
+
+
+class _Process:
+    """Whether programs have run in this process, and whether it was forked from one in which some had."""
+
+    has_run = False
+    forked = False
+
+
+_process = _Process()
+
+
+def _after_fork() -> None:
+    _process.forked = _process.has_run
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextlib.contextmanager
@@ -12,6 +31,18 @@ def own_settings(*, double: bool = False) -> Iterator[None]:
 
     The user's settings hold outside. They are part of the key of a compiled program, so that one entered again under
     the same settings is not compiled again.
+
+    Raises
+    ------
+    RuntimeError
+        In a process that was forked from one in which a program had run: it would wait for threads that it has not.
     """
+    if _process.forked:
+        raise RuntimeError(
+            f"process {os.getpid()} was forked after a program of JAX had run in its parent, and would wait forever "
+            'for threads that it has not; start workers with multiprocessing.get_context("spawn"), or with joblib or '
+            "dask, or fork before the first fit or prediction"
+        )
+    _process.has_run = True
     with jax.enable_x64(double), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield

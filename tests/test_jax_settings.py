@@ -1,0 +1,41 @@
+"""A process forked after a program of JAX had run is refused at once, where it would hang; before, it works."""
+
+import multiprocessing
+import subprocess
+import sys
+
+import pytest
+
+SCRIPT = """
+import multiprocessing
+import sys
+import numpy as np
+import lux
+
+def fit(seed):
+    try:
+        model = lux.Lux(2, max_cycles=2).fit(survey)
+    except RuntimeError as error:
+        return str(error)
+    return f"fitted {len(model.history_)} cycles"
+
+rng = np.random.default_rng(0)
+flux = 1 - 0.1 * rng.random((30, 40))
+survey = lux.Survey.from_arrays(15200 + np.arange(40.0), flux, error=np.full(flux.shape, 0.01),
+                                labels=rng.random((30, 1)), label_err=np.full((30, 1), 0.1), label_names=("fe_h",))
+if sys.argv[1] == "after":
+    fit(0)
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    print(pool.apply_async(fit, (0,)).get(timeout=60))
+"""
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
+@pytest.mark.parametrize(
+    ("when", "said"), [("after", "forked after a program of JAX had run"), ("before", "fitted 2 cycles")]
+)
+def test_a_forked_worker_works_or_is_refused_and_never_hangs(when, said):
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, when], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert said in done.stdout, done.stderr[-2000:]
