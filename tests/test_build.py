@@ -96,7 +96,9 @@ def results(root, name):
 
 
 def page(root, name):
-    return (root / "_build" / "html" / "book" / f"{name}.html").read_text()
+    text = (root / "_build" / "html" / "book" / f"{name}.html").read_text()
+    # A number keeps its unit by a space that does not break.
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 @pytest.fixture(scope="module")
