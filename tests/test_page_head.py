@@ -5,8 +5,10 @@ import types
 from pathlib import Path
 
 import pytest
+import yaml
 from docutils import nodes
 from machinery.page_head import describe
+from machinery.stage import imprint
 
 ROOT = Path(__file__).resolve().parents[1]
 APP = types.SimpleNamespace(srcdir=ROOT)
@@ -50,3 +52,12 @@ def test_a_built_page_has_one_title_and_one_description(name):
     page = path.read_text(encoding="utf-8")
     assert page.count("<title>") == page.count('<meta name="description"') == 1
     assert all('loading="lazy"' in image for image in re.findall(r"<img [^>]*>", page) if "_images" in image)
+
+
+def test_every_page_ends_with_who_wrote_which_version_under_what_license(tmp_path):
+    said = imprint(ROOT)
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert cited["authors"][0]["name"] in said
+    assert f"version {cited['version']} of {cited['date-released']}, commit " in said
+    assert "CC BY 4.0; code: MIT" in said
+    assert imprint(tmp_path) == ""

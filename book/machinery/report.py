@@ -105,7 +105,7 @@ def _hashes_table(settings):
     for path in sorted((settings.root / "lux").rglob("*.py")):
         rows.append((f"`{path.relative_to(settings.root)}`", _short(path.read_bytes())))
     rows.append(("tables and figure style of lux", data_files_digest(settings.root / "lux")[:16]))
-    rows += [("source of the paper (git)", _commit(settings.root))]
+    rows += [("source of the paper (git)", commit_of(settings.root))]
     pinned = re.search(r'sha256="([0-9a-f]{64})"', _read(settings.root / "lux" / "datasets" / "apogee_dr10.py"))
     if pinned:
         rows.append(("APOGEE DR10 archive, checked on reading", pinned.group(1)[:16]))
@@ -201,7 +201,7 @@ def bibtex_entry(path):
     return "\n".join(["```bibtex", "@software{lux_paper,", ",\n".join(lines), "}", "```"])
 
 
-def _commit(root):
+def commit_of(root):
     try:
         shown = subprocess.run(["git", "rev-parse", "--short=16", "HEAD"], cwd=root, capture_output=True, text=True)
     except OSError:

@@ -4,13 +4,14 @@ import ast
 import hashlib
 import json
 import shutil
+from html import escape
 from pathlib import Path
 
 import nbformat
 import yaml
 
 from machinery.errors import BuildError
-from machinery.report import build_report
+from machinery.report import build_report, commit_of
 
 _MACHINERY = Path(__file__).resolve().parents[1]
 
@@ -34,7 +35,7 @@ def stage(pages, settings, package, current, failures=None, extra_downloads=()):
     target = settings.build / "stage"
     shutil.rmtree(target, ignore_errors=True)
     (target / "book").mkdir(parents=True)
-    _write_configuration(settings.root, target)
+    _write_configuration(settings.root, target, imprint(settings.root))
     for name in ("_toc.yml", "CITATION.cff"):
         if (settings.root / name).exists():
             shutil.copy(settings.root / name, target)
@@ -152,9 +153,25 @@ def _offer_downloads(pages, settings, current, target, extra):
     return offered
 
 
-def _write_configuration(root, target):
+def imprint(root):
+    """Return the foot of every page: authors, version, date, commit and licenses; nothing without a citation."""
+    path = root / "CITATION.cff"
+    if not path.exists():
+        return ""
+    cited = yaml.safe_load(path.read_text(encoding="utf-8"))
+    names = ", ".join(
+        " ".join(filter(None, map(each.get, ("given-names", "family-names", "name")))) for each in cited["authors"]
+    )
+    commit = commit_of(root)
+    commit = commit if commit.startswith("commit") else f"commit {commit}"
+    made = f"version {cited['version']} of {cited['date-released']}, {commit}"
+    return f"<p>{escape(names)}, {escape(made)}. Text and figures: CC BY 4.0; code: MIT.</p>"
+
+
+def _write_configuration(root, target, footer):
     configuration = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     configuration.setdefault("execute", {})["execute_notebooks"] = "off"
+    configuration.setdefault("html", {})["extra_footer"] = footer
     extensions = configuration.setdefault("sphinx", {}).get("local_extensions", {})
     configuration["sphinx"]["local_extensions"] = {name: str(_MACHINERY) for name in extensions}
     (target / "_config.yml").write_text(yaml.safe_dump(configuration, allow_unicode=True), encoding="utf-8")
