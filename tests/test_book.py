@@ -371,6 +371,17 @@ def broken_mathematics(tab):
     return trouble + (["formulas are not set"] if formulas and not set_in_type else [])
 
 
+def test_notebooks_to_download_have_their_numbers_in_the_text():
+    if not (SITE / "index.html").exists():
+        pytest.skip("there is no built site (make paper)")
+    offered = [*(SITE / "downloads").glob("*.ipynb"), *(SITE / "_sources").rglob("*.ipynb")]
+    assert len(offered) > 20
+    for path in offered:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        prose = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        assert not re.search(r"\{(?:glue:text|recorded|numref|claim)\}", prose), path
+
+
 def test_results_json_of_the_site_is_that_of_the_build():
     if not (SITE / "index.html").exists():
         pytest.skip("there is no built site (make paper)")

@@ -15,7 +15,7 @@ import pytest
 from linear_truth import linear_survey
 from machinery import report, runner
 from machinery.chapters import read_pages, select
-from write_notebooks import plain_text
+from machinery.plain_text import plain_text
 
 import lux
 from lux import __main__ as command_line

@@ -31,6 +31,10 @@ def build_site(staged, digest, settings, *, strict, say):
         return first_page
     built = _jupyter_book(staged, settings, "html", strict)
     shutil.copytree(staged / "downloads", built / "downloads", dirs_exist_ok=True)
+    for path in (built / "_sources").rglob("*.ipynb"):
+        # What the button at the head of a page offers: the one that Jupyter can show.
+        if (plain := built / "downloads" / path.name).exists():
+            shutil.copy(plain, path)
     (built / _STAMP).write_text(digest + _pages_digest(built))
     _put_in_place(built, site)
     return first_page

@@ -11,6 +11,8 @@ import nbformat
 import yaml
 
 from machinery.errors import BuildError
+from machinery.plain_text import plain_text
+from machinery.readability import results_in
 from machinery.report import build_report, commit_of
 
 _MACHINERY = Path(__file__).resolve().parents[1]
@@ -142,12 +144,17 @@ def _offer_downloads(pages, settings, current, target, extra):
     folder = target / "downloads"
     folder.mkdir()
     offered = []
+    results = results_in(settings.finished / name / "products" / "results.json" for name in sorted(current))
     for title, path in extra:
         shutil.copy(path, folder)
         offered.append((title, path.name))
     for page in pages:
         if page.is_chapter and page.name in current:
-            shutil.copy(target / f"{page.document}.ipynb", folder / f"{page.name}.ipynb")
+            notebook = nbformat.read(target / f"{page.document}.ipynb", as_version=4)
+            for cell in notebook.cells:
+                if cell.cell_type == "markdown":
+                    cell.source = plain_text(cell.source, page.name, results)
+            nbformat.write(notebook, folder / f"{page.name}.ipynb")
             shutil.copy(settings.finished / page.name / "products" / "results.json", folder / f"{page.name}.json")
             offered += [("executed notebook", f"{page.name}.ipynb"), ("results", f"{page.name}.json")]
     return offered
