@@ -80,7 +80,7 @@ def test_the_settings_of_jax_change_no_verdict(shortcut):
 
 def test_without_git_the_commit_is_unknown(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert report._commit(ROOT).startswith("commit unknown")
+    assert report.commit_of(ROOT).startswith("commit unknown")
 
 
 def test_a_matplotlibrc_of_the_user_does_not_reach_figures():
