@@ -139,7 +139,7 @@ class Interactive(SphinxDirective):
         if content is None:
             message = f"chapter {products.chapter} has no data {products.name!r}"
             return [nodes.paragraph("", "", _missing(self, message))]
-        self.env.metadata[self.env.docname].setdefault("scripts", []).append(f"{script}.js")
+        self.env.metadata[self.env.docname].setdefault("scripts", ["inputs.js"]).append(f"{script}.js")
         box = nodes.container(classes=[script, "interactive"])
         fallback = nodes.container(classes=["fallback"])
         self.state.nested_parse(self.content, self.content_offset, fallback)

@@ -7,12 +7,7 @@
   const MOST_NAMES = 40;
   const KEYS = { ArrowLeft: -1, ArrowRight: 1 };
 
-  const element = (name, attributes = {}, text = "", space = null) => {
-    const made = space ? document.createElementNS(space, name) : document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (text) made.textContent = text;
-    return made;
-  };
+  const { element, choice, slider } = window.figureInputs;
   const angstrom = (value, digits = 1) =>
     value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
@@ -35,13 +30,18 @@
       const view = element("div", { class: "explorer-view" });
       const choices = element("div", { class: "explorer-controls" });
       const names = (list) => list.map((each) => each.name);
+      const set = (key) => (value) => { this.state[key] = value; this.draw(); };
+      const { spectra, worlds, planted, places } = this.data;
       choices.append(
-        this.choice("Star", names(this.data.spectra), "spectrum"),
-        this.choice("Model trained on", names(this.data.worlds), "world"),
-        this.slider("Lines planted", 0, this.data.planted.depths.length - 1, 1, "depth", (value) =>
-          value ? `${this.data.planted.depths[value]} % per standard deviation` : "none"),
-        this.slider("Europium", -0.5, 1, 0.05, "europium", (value) => `[Eu/H] ${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)} dex`),
-        this.places(),
+        choice("Star", names(spectra), set("spectrum")),
+        choice("Model trained on", names(worlds), set("world")),
+        slider("Lines planted", { min: 0, max: planted.depths.length - 1, step: 1, value: 0 },
+          (value) => (value ? `${planted.depths[value]} % per standard deviation` : "none"), set("depth")),
+        slider("Europium", { min: -0.5, max: 1, step: 0.05, value: 0 },
+          (value) => `[Eu/H] ${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)} dex`, set("europium")),
+        choice("Go to", ["choose a place", ...names(places)], (number) => {
+          if (number) this.show(places[number - 1].low, places[number - 1].high);
+        }),
       );
       const buttons = element("div", { class: "explorer-buttons" });
       const doings = { "Zoom in": () => this.zoom(0.5), "Zoom out": () => this.zoom(2), "Whole spectrum": () => this.show(...this.ends) };
@@ -58,44 +58,6 @@
       this.root.classList.add("explorer-live");
       this.listen();
       this.draw();
-    }
-
-    choice(label, names, key) {
-      const select = element("select");
-      names.forEach((name, number) => select.append(element("option", { value: number }, name)));
-      select.addEventListener("change", () => { this.state[key] = Number(select.value); this.draw(); });
-      return this.labeled(label, select);
-    }
-
-    places() {
-      const select = element("select");
-      select.append(element("option", { value: "" }, "choose a place"));
-      this.data.places.forEach((place, number) => select.append(element("option", { value: number }, place.name)));
-      select.addEventListener("change", () => {
-        if (select.value !== "") this.show(this.data.places[select.value].low, this.data.places[select.value].high);
-      });
-      return this.labeled("Go to", select);
-    }
-
-    slider(label, min, max, step, key, say) {
-      const input = element("input", { type: "range", min, max, step, value: this.state[key] });
-      const said = element("span", { class: "explorer-value" }, say(this.state[key]));
-      const change = () => {
-        this.state[key] = Number(input.value);
-        said.textContent = say(this.state[key]);
-        input.setAttribute("aria-valuetext", said.textContent);
-        this.draw();
-      };
-      input.setAttribute("aria-valuetext", said.textContent);
-      input.addEventListener("input", change);
-      return this.labeled(label, input, said);
-    }
-
-    labeled(label, ...inputs) {
-      const box = element("label");
-      inputs[0].setAttribute("aria-label", label);
-      box.append(element("span", {}, label), ...inputs);
-      return box;
     }
 
     listen() {

@@ -1,12 +1,7 @@
 // Would you have noticed? Bars of how often each technique finds planted lines, for the survey that sliders choose.
 (() => {
   "use strict";
-  const element = (name, attributes = {}, text = "") => {
-    const made = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    if (text) made.textContent = text;
-    return made;
-  };
+  const { element, choice, slider } = window.figureInputs;
 
   class Noticed {
     constructor(root) {
@@ -15,10 +10,14 @@
       this.state = { generator: 0, size: this.data.sizes.length - 1, depth: this.data.depths.indexOf(1) };
       const view = element("div", { class: "noticed-view" });
       const controls = element("div", { class: "noticed-controls" });
+      const set = (key) => (value) => { this.state[key] = value; this.draw(); };
+      const { depths, sizes, generators } = this.data;
       controls.append(
-        this.slider("Lines change by", this.data.depths, "depth", (depth) => `${depth} % per standard deviation of [Eu/Fe]`),
-        this.slider("Survey", this.data.sizes, "size", (size) => `${size.toLocaleString("en-US")} stars`),
-        this.choice("Spectra", this.data.generators, "generator"),
+        slider("Lines change by", { min: 0, max: depths.length - 1, step: 1, value: this.state.depth },
+          (value) => `${depths[value]} % per standard deviation of [Eu/Fe]`, set("depth")),
+        slider("Survey", { min: 0, max: sizes.length - 1, step: 1, value: this.state.size },
+          (value) => `${sizes[value].toLocaleString("en-US")} stars`, set("size")),
+        choice("Spectra", generators, set("generator")),
       );
       this.bars = element("div", { class: "noticed-bars", role: "table", "aria-label": "Share of surveys in which each technique notices the lines" });
       this.rows = this.data.techniques.map((technique) => {
@@ -36,34 +35,6 @@
       this.root.append(view);
       this.root.classList.add("noticed-live");
       this.draw();
-    }
-
-    slider(label, values, key, say) {
-      const input = element("input", { type: "range", min: 0, max: values.length - 1, step: 1, value: this.state[key] });
-      const said = element("span");
-      const change = () => {
-        this.state[key] = Number(input.value);
-        said.textContent = say(values[this.state[key]]);
-        input.setAttribute("aria-valuetext", said.textContent);
-        if (this.rows) this.draw();
-      };
-      input.addEventListener("input", change);
-      change();
-      return this.labeled(label, input, said);
-    }
-
-    choice(label, names, key) {
-      const select = element("select");
-      names.forEach((name, number) => select.append(element("option", { value: number }, name)));
-      select.addEventListener("change", () => { this.state[key] = Number(select.value); this.draw(); });
-      return this.labeled(label, select);
-    }
-
-    labeled(label, ...inputs) {
-      const box = element("label");
-      inputs[0].setAttribute("aria-label", label);
-      box.append(element("span", {}, label), ...inputs);
-      return box;
     }
 
     draw() {
