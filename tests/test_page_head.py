@@ -8,7 +8,7 @@ import pytest
 import yaml
 from docutils import nodes
 from machinery.page_head import describe
-from machinery.stage import imprint
+from machinery.stage import _write_configuration, imprint
 
 ROOT = Path(__file__).resolve().parents[1]
 APP = types.SimpleNamespace(srcdir=ROOT)
@@ -61,3 +61,11 @@ def test_every_page_ends_with_who_wrote_which_version_under_what_license(tmp_pat
     assert f"version {cited['version']} of {cited['date-released']}, commit " in said
     assert "CC BY 4.0; code: MIT" in said
     assert imprint(tmp_path) == ""
+
+
+@pytest.mark.parametrize("address", ["", "https://example.org/paper/"])
+def test_pages_name_their_address_where_the_site_has_one(tmp_path, monkeypatch, address):
+    monkeypatch.setenv("LUX_SITE_URL", address)
+    _write_configuration(ROOT, tmp_path, "")
+    configuration = yaml.safe_load((tmp_path / "_config.yml").read_text(encoding="utf-8"))
+    assert configuration["html"].get("baseurl", "") == address

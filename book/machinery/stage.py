@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import os
 import shutil
 from html import escape
 from pathlib import Path
@@ -179,6 +180,9 @@ def _write_configuration(root, target, footer):
     configuration = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     configuration.setdefault("execute", {})["execute_notebooks"] = "off"
     configuration.setdefault("html", {})["extra_footer"] = footer
+    if address := os.environ.get("LUX_SITE_URL"):
+        # Where the site will stand: each page then names its own address, so that copies do not compete with it.
+        configuration["html"]["baseurl"] = address
     extensions = configuration.setdefault("sphinx", {}).get("local_extensions", {})
     configuration["sphinx"]["local_extensions"] = {name: str(_MACHINERY) for name in extensions}
     (target / "_config.yml").write_text(yaml.safe_dump(configuration, allow_unicode=True), encoding="utf-8")
