@@ -73,10 +73,13 @@ class FullTrial:
         """Stars of the largest surveys of which both generators have all depths."""
         return max(SIZES)
 
-    def missed(self, n_stars: int, generator: str, depth: float = DEPTH) -> list[str]:
-        """Return the published statistics that miss lines more often than not, whichever sign counts as knowledge."""
+    def missed(self, n_stars: int, generator: str, depth: float = DEPTH, *, as_read: bool = False) -> list[str]:
+        """Return the published statistics that miss lines more often than not, whichever sign counts as knowledge.
+
+        `as_read`: a large number alone counts as knowledge, as the study read it.
+        """
         scores = {name: self.score(name, n_stars, generator, depth) for name in _PUBLISHED}
-        return [name for name, row in scores.items() if _best(row) < 0.5]
+        return [name for name, row in scores.items() if (row["power"][0] if as_read else _best(row)) < 0.5]
 
     def verdicts(self, told: bool, depths: Iterable[float] | None = None, **wanted: Any) -> dict[str, int]:
         """Return how often each verdict was given, at some depths (all by default)."""
@@ -128,12 +131,20 @@ def record_all_verdicts(record: Record) -> None:
             columns[f"{generator}, {how}"] = [_said(each) for each in found]
     record.table("all_verdicts", columns)
     record("verdict_seeds", content["about"]["seeds"])
+    weak = [each for kind, each in counts.items() if kind[0] == "lines at 5σ" and not kind[-1]]
+    record_share(
+        record, "blind_guessed_at_5_sigma", sum(each.get("guessed", 0) for each in weak), sum(map(_total, weak))
+    )
     for planted, right in RIGHT.items():
         for how, wanted in zip(("told", "blind"), right, strict=True):
             found = [each for kind, each in counts.items() if kind[0] == planted and kind[-1] == (how == "told")]
             hits = sum(each.get(name, 0) for each in found for name in wanted)
             key = f"all_{planted.replace(' ', '_').replace('σ', '_sigma')}_{how}"
-            record_share(record, key, hits, sum(sum(each.values()) for each in found))
+            record_share(record, key, hits, sum(map(_total, found)))
+
+
+def _total(counts: dict[str, int]) -> int:
+    return sum(counts.values())
 
 
 def _said(counts: dict[str, int]) -> str:
@@ -210,8 +221,9 @@ def record_grid(record: Record, found: FullTrial) -> None:
         record(key, counts[0], text="{} of {}".format(*counts))
     for generator in GENERATORS:
         for n_stars in SIZES:
-            missed = found.missed(n_stars, generator)
-            record(f"missed_{n_stars}_{generator}", len(missed), text=f"{len(missed)} of {N_PUBLISHED}")
+            for key, as_read in (("missed", False), ("missed_as_read", True)):
+                missed = len(found.missed(n_stars, generator, as_read=as_read))
+                record(f"{key}_{n_stars}_{generator}", missed, text=f"{missed} of {N_PUBLISHED}")
             uses = {row["name"]: row for row in found.rows("uses", n_stars=n_stars, generator=generator, depth=DEPTH)}
             for name in ("response", "own_slope"):
                 row = uses[name]

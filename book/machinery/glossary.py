@@ -17,7 +17,7 @@ def mark_terms(app, doctree, page):
     if page in _WITHOUT or PAGE not in app.env.found_docs:
         return
     waiting = _entries(app.env)
-    for paragraph in list(doctree.findall(nodes.paragraph)):
+    for paragraph in list(doctree.findall(lambda node: isinstance(node, (nodes.paragraph, nodes.caption)))):
         if _inside(paragraph, (nodes.entry, nodes.legend), doctree):
             continue
         for text in list(paragraph.findall(nodes.Text)):
