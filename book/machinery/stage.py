@@ -16,6 +16,10 @@ from machinery.plain_text import plain_text
 from machinery.readability import results_in
 from machinery.report import build_report, commit_of
 
+_QUICK = (
+    "This is the quick build. The text describes the full one; with so few stars some of the numbers in it do not bear "
+    "it out."
+)
 _MACHINERY = Path(__file__).resolve().parents[1]
 
 
@@ -76,7 +80,7 @@ def executed_notebook(page, settings):
         cell.metadata["mystnb"] = {f"code_prompt_{act}": f"{act.title()} code: {doing}" for act in ("show", "hide")}
         if "parameters" in cell.metadata.get("tags", []):
             cell.source = injected[0].source.replace("# Parameters\n", "# The parameters of this run\n", 1)
-    _move_opening_remarks(notebook)
+    _move_opening_remarks(notebook, [_QUICK] if settings.profile == "quick" else [])
     for number, cell in enumerate(cell for cell in notebook.cells if cell.cell_type != "code"):
         cell.id = f"text-{number}"
     notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
@@ -109,9 +113,9 @@ def _is_figure(call):
     return named and len(call.args) > 1 and isinstance(call.args[1], ast.Constant)
 
 
-def _move_opening_remarks(notebook):
-    """Put the remarks that a chapter marked as opening under its title, before the claim that they bear on."""
-    remarks = []
+def _move_opening_remarks(notebook, remarks):
+    """Put remarks, and those that a chapter marked as opening, under its title, before the claim that they bear on."""
+    remarks = list(remarks)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             opening = [output for output in cell.outputs if output.get("metadata", {}).get("opening")]
