@@ -113,7 +113,7 @@ def _is_figure(call):
     return named and len(call.args) > 1 and isinstance(call.args[1], ast.Constant)
 
 
-def _move_opening_remarks(notebook, remarks):
+def _move_opening_remarks(notebook, remarks=()):
     """Put remarks, and those that a chapter marked as opening, under its title, before the claim that they bear on."""
     remarks = list(remarks)
     for cell in notebook.cells:
