@@ -11,6 +11,7 @@ from lux_pages import explore
 from machinery.figures import finish, passport
 from machinery.stage import what_it_does
 
+from lux.simulation.population import disc_moments
 from lux.simulation.worlds import World
 from lux.spectroscopy.instrument import wavelength_grid
 
@@ -34,8 +35,6 @@ def test_the_script_plants_what_the_simulation_plants():
     depth = content["depths"].index(3.0)
     sample = World("signal", depth=0.03)
     flux = np.ones((1, len(wavelength_grid())))
-    from lux.simulation.population import disc_moments
-
     mean = disc_moments(0.06)["eu_h_mean"]
 
     class Stars:

@@ -1,6 +1,5 @@
 """A process forked after a program of JAX had run is refused at once, where it would hang; before, it works."""
 
-import multiprocessing
 import subprocess
 import sys
 
@@ -30,7 +29,6 @@ with multiprocessing.get_context("fork").Pool(1) as pool:
 """
 
 
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="needs fork")
 @pytest.mark.parametrize(
     ("when", "said"), [("after", "forked after a program of JAX had run"), ("before", "fitted 2 cycles")]
 )

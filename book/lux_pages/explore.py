@@ -75,7 +75,7 @@ def stars(chapter: Chapter) -> dict[str, Survey]:
 
 
 def record_views(record: Record, views: Mapping[str, View]) -> None:
-    """Record what the audit says of each world, and how many pixels the model looks at."""
+    """Record the audit's verdict in each world, and the largest values of the Jacobian and of the significance."""
     for world, view in views.items():
         record(f"verdict_{world}", view.verdict)
         record(f"jacobian_{world}", float(np.abs(view.jacobian).max()), digits=2)

@@ -26,7 +26,7 @@ _NAMES = {
 }  # fmt: skip
 # What this book said once and no reader says.
 _IDIOMS = re.compile(
-    r"\b(?:heeds?|puts? to|lets? expect|goes with|go with|speaks? of|on trial to)\b|^Answer:|\bAnswer: ", re.IGNORECASE
+    r"\b(?:heeds?|puts? to|lets? expect|goes with|go with|speaks? of)\b|^Answer:|\bAnswer: ", re.IGNORECASE
 )
 
 

@@ -46,7 +46,7 @@
       });
       const published = powers.filter((_, number) => this.data.techniques[number].published);
       const missed = published.filter((power) => power < 50).length;
-      this.said.textContent = `${missed} of the ${published.length} published statistics miss these lines more often than not.`;
+      this.said.textContent = `${missed} of the ${published.length} published statistics miss these lines more often than not, read in either direction.`;
     }
   }
 
