@@ -126,12 +126,13 @@ def fit(path: Path, cycles: int) -> dict:
 
 
 def predict(path: Path, cycles: int) -> dict:
-    """Predict all stars of the survey."""
+    """Predict all stars of the survey, into a file."""
     import lux
+    from lux.models import write_predictions
 
-    started = time.perf_counter()
-    shape = lux.Lux.load(path.with_suffix(".npz")).predict_labels(lux.open(path)).labels.shape
-    return {"seconds": time.perf_counter() - started, "stars": shape[0]}
+    started, survey = time.perf_counter(), lux.open(path)
+    write_predictions(lux.Lux.load(path.with_suffix(".npz")), survey, path.with_suffix(".predicted.h5"))
+    return {"seconds": time.perf_counter() - started, "stars": survey.n_stars}
 
 
 def audit(path: Path, cycles: int) -> dict:

@@ -124,7 +124,9 @@ def _read_table(path: str) -> "Table":
     if not Path(path).is_file():
         raise FileNotFoundError(f"no table at {path}")
     try:
-        return Table.read(path, format="ascii.csv") if path.casefold().endswith(".csv") else Table.read(path)
+        table = Table.read(path, format="ascii.csv") if path.casefold().endswith(".csv") else Table.read(path)
+        table.convert_bytestring_to_unicode()
+        return table
     except Exception as error:
         # Readers of the many formats raise exceptions of as many types.
         raise ValueError(f"{path} cannot be read as a table: {error}") from error

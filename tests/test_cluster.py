@@ -4,6 +4,8 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -157,17 +159,25 @@ def test_workers_that_give_memory_back_at_once_are_told_of(opened, client, monke
         cluster.ClusterParts(opened, 16, client)
 
 
-def test_a_lost_scheduler_is_an_error_and_the_checkpoint_stands(opened, alone, tmp_path, monkeypatch):
-    path = tmp_path / "fit.npz"
+def test_a_killed_scheduler_is_an_error_and_the_checkpoint_stands(opened, alone, tmp_path, monkeypatch):
+    """The process of a scheduler is killed in a cycle: nothing waits for it for ever."""
+    path, address = tmp_path / "fit.npz", tmp_path / "scheduler.json"
     monkeypatch.setattr("lux.models.checkpoints._SECONDS", 0)
-    with (
-        dask.config.set(AS_FAST),
-        LocalCluster(n_workers=1, processes=False, threads_per_worker=1, dashboard_address=None) as own,
-        Client(own, timeout="2s") as connected,
-    ):
-        do_in_cycle(4, monkeypatch, lambda: own.sync(own.scheduler.close))
-        with pytest.raises(ConnectionError, match="scheduler of the cluster was lost"):
-            lux.Lux(**LATENTS).fit(opened, client=connected, checkpoint=path)
+    command = [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0"]
+    command += ["--no-dashboard", "--scheduler-file", str(address)]
+    with dask.config.set(AS_FAST), subprocess.Popen(command, stderr=subprocess.DEVNULL) as scheduler:
+        command = [sys.executable, "-m", "dask", "worker", "--scheduler-file", str(address)]
+        command += ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--death-timeout", "5"]
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL) as worker:
+            try:
+                with Client(scheduler_file=str(address), timeout="30s") as connected:
+                    connected.wait_for_workers(1, timeout=60)
+                    do_in_cycle(4, monkeypatch, scheduler.kill)
+                    with pytest.raises(ConnectionError, match="scheduler of the cluster was lost"):
+                        lux.Lux(**LATENTS).fit(opened, client=connected, checkpoint=path)
+            finally:
+                scheduler.kill()
+                worker.kill()
     assert np.load(path)["history"].size == 3
     again = lux.Lux(**LATENTS).fit(opened, checkpoint=path)
     assert errors_apart(again.predict_labels(opened), alone.predict_labels(opened), opened) < 1e-4

@@ -12,6 +12,7 @@ from lux.auditing import AuditSettings
 from lux.auditing.model_outputs import interrogate
 from lux.models.baselines import FluxRegression
 from lux.models.prediction import Prediction, StoredPrediction
+from lux.models.prediction_file import write_predictions
 
 LABEL = "label_1"
 
@@ -124,13 +125,26 @@ def europium():
     return FluxRegression(Ridge(alpha=10.0)).fit(train), train, test
 
 
-def test_an_audit_says_the_same_of_a_model_in_every_form(europium):
+def test_an_audit_says_the_same_of_a_model_in_every_form(europium, tmp_path):
     model, train, test = europium
+    write_predictions(model, test[::-1], tmp_path / "predicted.h5")
     labels = model.predict_labels(test).labels
     kinds = {"own": model, "function": lambda flux, ivar: model.predict_labels(test.replace(flux=flux, ivar=ivar))}
     kinds |= {"array": labels, "stored": StoredPrediction(model.predict_labels(test))}
+    kinds["file"] = Table.read(tmp_path / "predicted.h5")
     reports = {name: str(lux.audit(kind, train, test, "eu_fe")) for name, kind in kinds.items()}
     assert len(set(reports.values())) == 1
+
+
+def test_columns_that_are_no_labels_of_the_survey_are_no_predictions(divided, ridge):
+    """Errors, coordinates or what else a table holds must not be partialled out of the prediction."""
+    _, test = divided
+    labels = dict(zip(test.label_names, ridge.predict(test.flux).T, strict=True))
+    extra = {f"{LABEL}_err": np.full(test.n_stars, np.nan), "li_h": labels[LABEL] + 1e-3, "ra": np.arange(test.n_stars)}
+    assert interrogate(labels | extra, test, LABEL, seed=0).others.shape == (test.n_stars, test.n_labels - 1)
+    other = next(name for name in labels if name != LABEL)
+    with pytest.raises(ValueError, match=rf"prediction of {other} for star .* is not finite; leave that column or"):
+        interrogate(labels | {other: np.full(test.n_stars, np.nan)}, test, LABEL, seed=0)
 
 
 def test_a_guess_of_one_label_alone_is_no_use_of_it(europium):

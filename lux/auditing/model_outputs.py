@@ -28,8 +28,8 @@ class ModelOutputs:
         Two predictions from the same survey.
     shuffled : (T,) array
         Prediction after the label's catalogue values and errors were shuffled among the test stars.
-    others : (T, M - 1) array
-        Predictions of the other labels.
+    others : (T, K) array
+        Predictions of those other labels that the survey has, too.
     catalogue : (T,) array
         The label; NaN where missing.
     gradient : (D,) array or None
@@ -61,7 +61,7 @@ def interrogate(model: LabelModel, test: Survey, label: str, seed: int) -> Model
     ------
     ValueError
         If the model is nothing that predicts, what it returns cannot be read as labels of the stars, the label is not
-        among them, or a prediction of it is not finite.
+        among them, or a prediction of it or of another label of the survey is not finite.
     """
     column = test.label_index(label)
     order = np.random.default_rng(seed).permutation(test.n_stars)
@@ -79,7 +79,7 @@ def interrogate(model: LabelModel, test: Survey, label: str, seed: int) -> Model
         predicted=_column(first, test, label),
         repeated=_column(second, test, label),
         shuffled=_column(third, test, label),
-        others=np.delete(first.labels, place, axis=1),
+        others=_others(first, test, label),
         catalogue=test.label(label),
         gradient=gradient,
     )
@@ -157,7 +157,8 @@ def _columns(value: Any) -> list[str]:
 
 def _rows_by_id(table: Any, survey: Survey) -> np.ndarray:
     """Return the row of a table for each star; ValueError if one is missing or stands twice."""
-    ids = np.asarray(table[_ID_COLUMN]).astype(str)
+    ids = np.asarray(table[_ID_COLUMN])
+    ids = np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids.astype(str)
     found, rows = np.unique(ids, return_index=True)
     if len(found) < len(ids):
         raise ValueError(f"the column {_ID_COLUMN!r} of the predictions names {len(ids) - len(found)} stars again")
@@ -181,10 +182,27 @@ def _place(prediction: Prediction, label: str) -> int:
     return plain.index(plain_name(label))
 
 
-def _column(prediction: Prediction, survey: Survey, label: str) -> np.ndarray:
+def _others(prediction: Prediction, survey: Survey, label: str) -> np.ndarray:
+    """Return the predictions (T, K) of other labels of the survey; other columns, such as errors, are no predictions.
+
+    Raises
+    ------
+    ValueError
+        If one is not finite.
+    """
+    wanted = {plain_name(name) for name in survey.label_names} - {plain_name(label)}
+    names = [name for name in prediction.names if plain_name(name) in wanted]
+    if not names:
+        return np.empty((survey.n_stars, 0))
+    return np.stack(
+        [_column(prediction, survey, name, "leave that column or those stars out") for name in names], axis=1
+    )
+
+
+def _column(prediction: Prediction, survey: Survey, label: str, way_out: str = "nothing can be audited") -> np.ndarray:
     """Return the prediction (T,) of one label; ValueError if it is not finite."""
     values = prediction.labels[:, _place(prediction, label)]
     if not np.all(np.isfinite(values)):
         star = survey.star_id[int(np.argmin(np.isfinite(values)))]
-        raise ValueError(f"the model's prediction of {label} for star {star} is not finite; nothing can be audited")
+        raise ValueError(f"the model's prediction of {label} for star {star} is not finite; {way_out}")
     return values

@@ -11,5 +11,5 @@ from .model_selection import folds_by_group as folds_by_group
 from .model_selection import folds_by_star as folds_by_star
 from .model_selection import score_latent_numbers as score_latent_numbers
 from .neural import NeuralNetwork as NeuralNetwork
-from .prediction import Prediction as Prediction
 from .prediction import StoredPrediction as StoredPrediction
+from .prediction_file import write_predictions as write_predictions

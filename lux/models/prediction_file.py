@@ -1,0 +1,94 @@
+"""Predictions of surveys larger than memory, written to one file a block of stars at a time."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from lux.models.prediction import Prediction
+from lux.store.files import atomic_write, require_space
+from lux.survey import Survey
+
+_FORMAT = "lux-predictions-1"
+_TABLE = "predictions"
+
+
+def write_predictions(
+    model: Any, survey: Survey, path: str | os.PathLike, *, block_size: int = 4096, progress: bool | None = None
+) -> None:
+    """Predict the labels of a survey block by block, and write them to one HDF5 table, whole or not at all.
+
+    No more than a block of spectra and predictions is held. ``astropy.table.Table.read(path)`` reads the table: a row
+    for each star with its ``star_id``, each label under its name and its standard error under ``<label>_err``, in the
+    label's unit. `lux.audit` takes the table in the place of a model. Covariances are not kept.
+
+    Parameters
+    ----------
+    model : object with ``predict_labels(survey)``
+        Its predictions of a star must not depend on which others are predicted with it.
+    survey : Survey
+        In memory, or opened by `lux.open`.
+    path : str or path
+    block_size : int
+        Stars predicted at a time.
+    progress : bool, optional
+        Whether to show rate and time left; by default where there is a terminal.
+
+    Raises
+    ------
+    ValueError
+        If `block_size` is less than one, the model gives labels of another number of stars, or other names than in
+        the blocks before.
+    OSError
+        If the disk has no room.
+    """
+    if block_size < 1:
+        raise ValueError(f"block_size = {block_size}; expected the number of stars to predict at a time, at least 1")
+    bar = tqdm(total=survey.n_stars, unit="star", leave=False, disable=None if progress is None else not progress)
+    with bar, atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
+        table = None
+        for rows, prediction in _predicted(model, survey, block_size):
+            if table is None:
+                names, row = prediction.names, _row(survey, prediction.names)
+                require_space(temporary.parent, survey.n_stars * row.itemsize + (1 << 16))
+                table = file.create_dataset(_TABLE, survey.n_stars, row, chunks=True, fletcher32=True)
+                table.attrs.update(format=_FORMAT, model=type(model).__name__, units=_units(survey, names))
+            if prediction.names != names:
+                raise ValueError(
+                    f"stars {rows.start} to {rows.stop - 1} came with labels {prediction.names}, not {names}"
+                )
+            table[rows] = _filled(survey.star_id[rows], prediction, row)
+            bar.update(rows.stop - rows.start)
+
+
+def _predicted(model: Any, survey: Survey, block_size: int) -> Iterator[tuple[slice, Prediction]]:
+    for rows in survey.block_rows(block_size):
+        prediction = model.predict_labels(survey[rows])
+        if len(prediction.labels) != (n_stars := rows.stop - rows.start):
+            raise ValueError(f"{type(model).__name__} gave the labels of {len(prediction.labels)} stars for {n_stars}")
+        yield rows, prediction
+
+
+def _row(survey: Survey, names: tuple[str, ...]) -> np.dtype:
+    """Return the type of a row of the table."""
+    width = np.char.encode(survey.star_id, "utf-8").dtype.itemsize
+    columns = (column for name in names for column in (name, f"{name}_err"))
+    return np.dtype([("star_id", f"S{max(width, 1)}"), *((column, np.float64) for column in columns)])
+
+
+def _filled(star_id: np.ndarray, prediction: Prediction, row: np.dtype) -> np.ndarray:
+    filled = np.empty(len(star_id), row)
+    filled["star_id"] = np.char.encode(star_id, "utf-8")
+    for name, labels, err in zip(prediction.names, prediction.labels.T, prediction.err.T, strict=True):
+        filled[name], filled[f"{name}_err"] = labels, err
+    return filled
+
+
+def _units(survey: Survey, names: tuple[str, ...]) -> str:
+    """Return the units of labels, as JSON; of those that the survey does not have nothing."""
+    known = dict(zip(survey.label_names, survey.label_units, strict=True))
+    return json.dumps({name: known[name] for name in names if name in known})

@@ -1,0 +1,96 @@
+"""Predictions written block by block are those of the whole survey, and stand whole or not at all."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from sklearn.linear_model import Ridge
+
+import lux
+from lux.models import Cannon, write_predictions
+from lux.models.baselines import FluxRegression
+
+
+@pytest.fixture(scope="module")
+def opened(surveys, tmp_path_factory):
+    path = tmp_path_factory.mktemp("predictions") / "survey.h5"
+    names = np.array([f"étoile {number}" for number in range(300)])
+    surveys[0][:300].replace(star_id=names).save(path)
+    return lux.open(path)
+
+
+MODELS = {
+    "Lux": lambda: lux.Lux(n_latents=4, block_size=64, progress=False),
+    "Cannon": lambda: Cannon(n_cycles=2, block_size=64),
+    "FluxRegression": lambda: FluxRegression(Ridge()),
+}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_the_table_holds_what_the_model_predicts_of_all_stars_at_once(kind, opened, tmp_path):
+    model = MODELS[kind]().fit(opened)
+    write_predictions(model, opened, tmp_path / "predicted.h5", block_size=77, progress=False)
+    table, whole = Table.read(tmp_path / "predicted.h5"), model.predict_labels(opened)
+    assert [text.decode() for text in np.asarray(table["star_id"])] == list(opened.star_id)
+    for name, labels, err in zip(whole.names, whole.labels.T, whole.err.T, strict=True):
+        assert np.all(np.abs(table[name] - labels) <= 1e-3 * opened.label_err.min())
+        np.testing.assert_allclose(table[f"{name}_err"], err, rtol=1e-4)
+    assert table.meta["model"] == kind
+    assert json.loads(table.meta["units"]) == dict(zip(opened.label_names, opened.label_units, strict=True))
+
+
+def test_an_opened_survey_and_one_in_memory_make_the_same_cannon(opened):
+    lazy, whole = (MODELS["Cannon"]().fit(survey) for survey in (opened, lux.load(opened.flux.path)))
+    np.testing.assert_array_equal(lazy.coefficients_, whole.coefficients_)
+    np.testing.assert_array_equal(lazy.scatter_, whole.scatter_)
+
+
+class Failing:
+    """Says the mean of the labels, and of the third block something else."""
+
+    def __init__(self, answer):
+        self.answer, self.blocks = answer, 0
+
+    def predict_labels(self, survey):
+        self.blocks += 1
+        labels = np.zeros((survey.n_stars, 1))
+        if self.blocks < 3:
+            return lux.Prediction(("teff",), labels, labels)
+        return self.answer(labels)
+
+
+def out_of_memory(labels):
+    raise MemoryError("no memory for block three")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (out_of_memory, MemoryError, "block three"),
+        (lambda labels: lux.Prediction(("logg",), labels, labels), ValueError, r"100 to 149 .*'logg'.* not .*'teff'"),
+        (lambda labels: lux.Prediction(("teff",), labels[1:], labels[1:]), ValueError, "labels of 49 stars for 50"),
+    ],
+)
+def test_a_model_that_fails_on_the_way_leaves_what_stood_there(answer, error, message, opened, tmp_path):
+    path = tmp_path / "predicted.h5"
+    path.write_text("of last week")
+    with pytest.raises(error, match=message):
+        write_predictions(Failing(answer), opened, path, block_size=50)
+    assert path.read_text() == "of last week"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_told_before_anything_is_written(opened, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left: make room and run again")
+
+    monkeypatch.setattr("lux.models.prediction_file.require_space", full)
+    with pytest.raises(OSError, match="make room"):
+        write_predictions(Failing(None), opened, tmp_path / "predicted.h5", block_size=200)
+    assert not list(tmp_path.iterdir())
+
+
+def test_blocks_without_stars_are_refused(opened, tmp_path):
+    with pytest.raises(ValueError, match="block_size = 0; expected the number of stars"):
+        write_predictions(Failing(None), opened, tmp_path / "predicted.h5", block_size=0)
