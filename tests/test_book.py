@@ -18,6 +18,7 @@ from machinery.chapters import read_pages
 from machinery.site import chromium, keep_links_inside
 
 ROOT = Path(__file__).resolve().parents[1]
+MAX_WEIGHT = 1_500_000
 SITE = ROOT / "_build" / "html"
 
 CLEAN_CHAPTER = """\
@@ -234,15 +235,20 @@ def test_a_page_is_whole_and_readable_for_all_without_a_network(inspected, name)
 def inspect_page(context, address, name):
     """Return what is wrong with a page, in light and dark, on a wide and a narrow screen."""
     tab, trouble = open_page(context, address, name)
-    trouble += broken_images(tab) + broken_links(tab, address) + broken_mathematics(tab)
-    for theme in ("light", "dark"):
-        tab.emulate_media(color_scheme=theme)
-        tab.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
-        trouble += inaccessible(tab, theme, everywhere="01_data" in name)
+    trouble += heaviness(tab) + broken_images(tab) + broken_links(tab, address) + broken_mathematics(tab)
     tab.set_viewport_size({"width": 390, "height": 800})
     width = tab.evaluate("() => document.documentElement.scrollWidth")
     if width > 391:
         trouble.append(f"is {width} pixels wide on a screen of 390")
+    tab.set_viewport_size(WIDE)
+    if "01_data" not in name:
+        # What looks alike on all pages and in all rows is read once.
+        tab.evaluate("""() => document.querySelectorAll('.highlight pre *, tbody tr:nth-child(n + 4)')
+            .forEach(alike => alike.remove())""")
+    for theme in ("light", "dark"):
+        tab.emulate_media(color_scheme=theme)
+        tab.wait_for_function("theme => document.documentElement.dataset.theme === theme", arg=theme)
+        trouble += inaccessible(tab, theme)
     tab.close()
     return trouble
 
@@ -312,12 +318,11 @@ def open_page(context, address, name):
     tab.on("requestfailed", lambda request: trouble.append(f"could not load {request.url}"))
     tab.goto(address + name)
     tab.wait_for_load_state("networkidle")
-    tab.evaluate("() => window.MathJax ? MathJax.startup.promise : null")
     return tab, trouble
 
 
-def inaccessible(tab, theme, everywhere):
-    """Return what axe finds: `everywhere` on the page, or leaving out what looks alike on all pages and in all rows."""
+def inaccessible(tab, theme):
+    """Return what axe finds on a page."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = []
@@ -328,13 +333,20 @@ def inaccessible(tab, theme, everywhere):
     # The inside of formulas is MathJax's; what does not depend on the theme is looked at once.
     options = {"preload": False, "resultTypes": ["violations"]}
     options |= {"runOnly": ["color-contrast"]} if theme == "dark" else {}
-    alike = [] if everywhere else [".highlight pre *", "tbody tr:nth-child(n + 4)"]
-    for violation in Axe().run(tab, {"exclude": ["mjx-container > *", *alike]}, options).response["violations"]:
+    for violation in Axe().run(tab, {"exclude": ["mjx-container > *"]}, options).response["violations"]:
         for node in violation["nodes"]:
             if not any(re.search(known, node["html"]) for known in KNOWN_OF_THE_THEME.get(violation["id"], ())):
                 html = " ".join(node["html"].split())[:300]
                 found.append(f"axe, {theme}: {violation['id']}: {violation['help']}: {html}")
     return found
+
+
+def heaviness(tab):
+    """Return a complaint of a page that is heavier than asked: what it loads when it opens, before compression."""
+    weight = tab.evaluate("""() => performance.getEntries()
+        .filter(entry => ['navigation', 'resource'].includes(entry.entryType))
+        .reduce((total, entry) => total + entry.decodedBodySize, 0)""")
+    return [f"weighs {weight} bytes; at most {MAX_WEIGHT}"] if weight > MAX_WEIGHT else []
 
 
 def broken_images(tab):
@@ -368,7 +380,9 @@ def broken_mathematics(tab):
         [...document.querySelectorAll('mjx-merror, [data-mjx-error], mjx-container [fill="red"]')].map(e => e.outerHTML)
     ]""")
     trouble = [f"formula with an error: {error[:200]}" for error in errors]
-    return trouble + (["formulas are not set"] if formulas and not set_in_type else [])
+    if tab.evaluate("() => 'MathJax' in window"):
+        trouble.append("the page brings a program that draws its formulas")
+    return trouble + (["formulas are not set"] if formulas != set_in_type else [])
 
 
 def test_notebooks_to_download_have_their_numbers_in_the_text():

@@ -25,7 +25,6 @@ def main(folder):
                 for page in sorted((SITE / "book").glob("*.html")):
                     tab.goto(page.as_uri())
                     tab.wait_for_load_state("networkidle")
-                    tab.evaluate("() => window.MathJax ? MathJax.startup.promise : null")
                     tab.screenshot(path=str(folder / f"{page.stem}-{width}-{theme}.png"), full_page=True)
         browser.close()
 

@@ -1,6 +1,7 @@
 """Turn the staged tree into the website and the PDF, and put them in place whole."""
 
 import hashlib
+import importlib.util
 import os
 import re
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 
 from machinery.errors import BuildError
+from machinery.page_weight import draw_formulas, shrink_pictures
 
 _STAMP = ".stamp"
 _FOOTER = (
@@ -35,6 +37,11 @@ def build_site(staged, digest, settings, *, strict, say):
         # What the button at the head of a page offers: the one that Jupyter can show.
         if (plain := built / "downloads" / path.name).exists():
             shutil.copy(plain, path)
+    if (program := chromium()) and importlib.util.find_spec("playwright"):
+        draw_formulas(built, program)
+    else:
+        say("Each page draws its formulas itself, and weighs twice as much for it: there is no Chromium here.")
+    shrink_pictures(built)
     (built / _STAMP).write_text(digest + _pages_digest(built))
     _put_in_place(built, site)
     return first_page
