@@ -56,6 +56,20 @@ def test_what_is_planted_at_the_limit_is_found_and_half_of_it_is_not(kind):
     assert found[0.4] <= 13
 
 
+def test_lines_that_are_there_do_not_hide_how_weak_ones_would_have_been_found():
+    survey, own = survey_with_own_part(0)
+    lines, found = PLACES[Kind.OWN_LINES], []
+    without = look(survey, 0, lines)[2][Kind.OWN_LINES]
+    for depth in (0.01, 0.03, 0.1):
+        _, evidence, limits = look(with_lines(survey, own, depth, lines), 0, lines)
+        assert evidence[Kind.OWN_LINES].significant
+        assert limits[Kind.OWN_LINES].depth < limits[Kind.ANY_LINE].depth
+        found.append(limits[Kind.OWN_LINES].depth)
+    assert found == pytest.approx([found[0]] * 3, rel=0.02)
+    # That of a typical place; single places of this survey differ by so much.
+    assert found[0] == pytest.approx(without.depth, rel=0.4)
+
+
 def test_depth_width_and_share_are_those_of_a_weak_line():
     _, _, limits = look(survey_with_own_part(0)[0], 0, PLACES[Kind.OWN_LINES])
     own, anywhere = limits[Kind.OWN_LINES], limits[Kind.ANY_LINE]

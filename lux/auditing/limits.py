@@ -11,6 +11,9 @@ and the response :math:`R_n` of a score to a line of unit depth. They are found 
 mean of the statistic from its null to 1.64 standard deviations above the threshold. What is neglected: nuisances are
 made from the flux and take up a part of unlisted lines, and where significance saturates, its scatter becomes smaller.
 
+Where the label's own lines were found, they are themselves what scatters at their places, and pixels that scatter count
+for less. What would have been found in the same survey without them is then asked at a typical place elsewhere.
+
 The depth of a weak line is proportional to the abundance: one that changes by :math:`\beta` per dex is
 :math:`\beta / \ln 10` deep.
 """
@@ -68,13 +71,14 @@ def detection_limits(
     above, searched = stats.norm.isf(1 - settings.power), stats.norm.isf(settings.significance)
     lines = _lines(measured)
     own, elsewhere = np.split(np.arange(len(design.probed)), [len(design.own_pixels)])
+    typical = elsewhere[np.argsort(lines.gain[elsewhere])[[len(elsewhere) // 2]]] if len(elsewhere) else own[:1]
     asked = {}
-    if Kind.OWN_LINES in evidence:
+    if at_own := evidence.get(Kind.OWN_LINES):
         named = stats.norm.isf(settings.significance_at_own_lines)
-        asked[Kind.OWN_LINES] = own, np.sqrt(len(own)) * evidence[Kind.OWN_LINES].null_scatter * (named + above)
+        places = np.repeat(typical, len(own)) if at_own.significant else own
+        asked[Kind.OWN_LINES] = places, np.sqrt(len(own)) * at_own.null_scatter * (named + above)
     if Kind.ANY_LINE in evidence:
         null = stats.gumbel_r.fit(measured.largest_by_chance, method="MM")
-        typical = elsewhere[[np.argsort(lines.gain[elsewhere])[len(elsewhere) // 2]]]
         asked[Kind.ANY_LINE] = typical, stats.gumbel_r.isf(settings.significance, *null) + above
     limits = []
     for kind, (places, needed) in asked.items():
