@@ -24,6 +24,15 @@ def test_a_mac_without_wheels_is_told_early():
     assert install.missing(machine=("darwin", "arm64")) is None
 
 
+def test_an_environment_behind_a_link_is_not_emptied(capsys, tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "bin").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "shared")
+    assert install.main(tmp_path / "link") == 1
+    assert "remove the link" in capsys.readouterr().err
+    assert (tmp_path / "shared" / "bin").exists()
+
+
 def test_progress_counts_packages_and_sizes():
     lines = [
         "Collecting numpy==2.4",

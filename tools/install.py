@@ -40,6 +40,12 @@ def main(folder):
     import platform
 
     problem = missing(machine=(sys.platform, platform.machine()))
+    if Path(folder).is_symlink():
+        # It would be emptied for all who share it.
+        problem = (
+            f"{folder} is a link to {Path(folder).resolve()}, whose packages are not those of the lock; remove the "
+            "link and run again."
+        )
     if problem:
         print(problem, file=sys.stderr)
         return 1

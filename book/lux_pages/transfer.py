@@ -17,6 +17,7 @@ from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.simulation.cramer_rao import star_bound
+from lux.simulation.population import disc_moments
 from lux.simulation.strengths import line_strengths, natural_strengths
 from lux.simulation.worlds import Signal
 from lux.simulation.worlds import World as PlantedWorld
@@ -38,6 +39,8 @@ PUBLISHED = {
 # Planted lines by their change per standard deviation of [Eu/Fe], and the weak ones of the chapter.
 DEPTHS = (0.003, 0.01, 0.03)
 WEAK = 0.01
+# Europium's own scatter (dex) in the surveys of all chapters but where it is varied.
+_TAU = 0.06
 WORLDS_WITH_LINES = {"weak": Signal(depth=WEAK), "signal": Signal()}
 OPTIONS: dict[str, dict[str, Any]] = {
     "as elsewhere": {},
@@ -160,6 +163,7 @@ def record_strengths(record: Record) -> None:
     for key, each in (("weak", weak), ("planted", default)):
         record(f"{key}_width", each.equivalent_width.mean(), unit="mÅ", digits=2)
     record("planted_line_depth", 100 * default.depth[0], unit="%", digits=2)
+    record("eu_sigma", disc_moments(_TAU)["eu_fe_std"], unit="dex", digits=2)
     record("weak_change", 100 * WEAK, unit="%", digits=1)
     record("cerium_width", cerium.equivalent_width[strongest], unit="mÅ", digits=2)
 
