@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import lint_book
 import pytest
 from machinery.chapters import read_pages
-from machinery.site import chromium, keep_links_inside
+from machinery.site import chromium, keep_links_inside, say_bookmarks_once
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_WEIGHT = 1_500_000
@@ -297,6 +297,22 @@ def test_links_of_a_printed_page_stay_inside_or_lead_to_the_web(browser, tmp_pat
     assert found == {"here": "#one", "there": "#one", "gone": None, "web": "https://example.org/"}
     assert tab.locator("[id=one]").count() == 1
     tab.close()
+
+
+def test_bookmarks_say_their_headings_once_and_nothing_in_the_file_moves():
+    titles = [b"Reading itReading it", b"An audit, and others that are notothers that are not", b"We said that that"]
+    coded = "Recipe’s rowRecipe’s row".encode("utf-16-be").hex().upper()
+    pdf = (
+        b"".join(b"/Title (%b)\n" % title for title in titles)
+        + b"/Title <FEFF%b>\nstream (It is it is)" % coded.encode()
+    )
+    once = say_bookmarks_once(pdf)
+    assert len(once) == len(pdf)
+    said = [title.rstrip() for title in re.findall(rb"\((.*?)\)", once)]
+    assert said == [b"Reading it", b"An audit, and others that are not", b"We said that that", b"It is it is"]
+    (coded,) = re.findall(rb"<FEFF(\w+)>", once)
+    assert bytes.fromhex(coded.decode()).decode("utf-16-be").rstrip() == "Recipe’s row"
+    assert say_bookmarks_once(once) == once
 
 
 def open_page(context, address, name):

@@ -16,6 +16,10 @@ _FOOTER = (
     '<div style="width: 100%; text-align: center; font-size: 8px; font-family: sans-serif">'
     '<span class="title"></span> · <span class="pageNumber"></span> / <span class="totalPages"></span></div>'
 )
+# Title of a bookmark, without what ends it.
+_BOOKMARK = re.compile(rb"(/Title )(\((?:\\.|[^\\)])*|<FEFF[0-9A-F]+)([)>])", re.DOTALL)
+# Characters; what is repeated in a heading by its author is shorter.
+_REPEATED = 6
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _IN_NOTEBOOK = re.compile(r"(\S+)\.ipynb:(\d+)(\d{4})")
 
@@ -60,6 +64,7 @@ def build_pdf(staged, digest, settings, say):
     page = (built / "book" / "index.html").rename(built / "paper.html")
     temporary = pdf.with_suffix(".part")
     _print(page, temporary)
+    temporary.write_bytes(say_bookmarks_once(temporary.read_bytes()))
     os.replace(temporary, pdf)
     stamp.write_text(digest)
     return pdf
@@ -133,6 +138,33 @@ def keep_links_inside(tab):
             else link.removeAttribute('href');
         }
     }""")
+
+
+def say_bookmarks_once(pdf):
+    """Return the bytes of a PDF whose bookmarks say their headings once.
+
+    Chromium writes a heading, or its last line, twice where it moved to the next page. What is taken away is made up
+    for by spaces, so that everything in the file stays where it is.
+    """
+    return _BOOKMARK.sub(lambda found: found[1] + _once(found[2]) + found[3], pdf)
+
+
+def _once(title):
+    """Return what a bookmark says, (text or <FEFF and digits of UTF-16, without a repetition that it ends with."""
+    if title.startswith(b"("):
+        return b"(" + _without_repetition(title[1:].decode("latin-1")).encode("latin-1")
+    text = bytes.fromhex(title[5:].decode()).decode("utf-16-be")
+    return b"<FEFF" + _without_repetition(text).encode("utf-16-be").hex().upper().encode()
+
+
+def _without_repetition(text):
+    for start in range(len(text) - 1):
+        length, odd = divmod(len(text) - start, 2)
+        end = start + length
+        by_chance = start > 0 and (length < _REPEATED or text[start] == " ")
+        if not odd and text[start:end] == text[end:] and not by_chance:
+            return text[:end] + " " * length
+    return text
 
 
 def _print(page, pdf):
