@@ -9,6 +9,7 @@ import pytest
 import threadpoolctl
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 from linear_truth import TIGHT, linear_survey
+from machinery.site import chromium
 
 import lux
 from lux.simulation.synthetic import make_survey
@@ -76,3 +77,21 @@ def server(published, monkeypatch):
         for name, value in server.urls.items():
             monkeypatch.setenv(name, value)
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; in CI its absence, or that of the site, is a failure and no reason to skip."""
+    missing = []
+    if chromium() is None:
+        missing.append("Chromium is not installed (Debian: apt-get install chromium)")
+    if not (Path(__file__).resolve().parents[1] / "_build" / "html" / "index.html").exists():
+        missing.append("there is no built site (make paper)")
+    if missing:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("; ".join(missing))
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield running
+        running.close()

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import http.server
 import json
-import os
 import queue
 import re
 import threading
@@ -15,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import lint_book
 import pytest
 from machinery.chapters import read_pages
-from machinery.site import chromium, keep_links_inside, say_bookmarks_once
+from machinery.site import chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_WEIGHT = 1_500_000
@@ -158,24 +157,6 @@ KNOWN_OF_THE_THEME = {
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium; in CI its absence, or that of the site, is a failure and no reason to skip."""
-    missing = []
-    if chromium() is None:
-        missing.append("Chromium is not installed (Debian: apt-get install chromium)")
-    if not (SITE / "index.html").exists():
-        missing.append("there is no built site (make paper)")
-    if missing:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("; ".join(missing))
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
 def address():
     """The site served on this machine alone, as a host would."""
 
@@ -278,41 +259,6 @@ def test_the_meaning_of_a_term_comes_up_under_the_pointer_and_the_focus(browser,
         assert tab.evaluate("() => document.documentElement.scrollWidth") <= width + 1
         tab.mouse.move(0, 0)
     tab.close()
-
-
-def test_links_of_a_printed_page_stay_inside_or_lead_to_the_web(browser, tmp_path):
-    page = tmp_path / "paper.html"
-    links = {
-        "here": "#one",
-        "there": "book/other.html#one",
-        "gone": "book/other.html#two",
-        "web": "https://example.org/",
-    }
-    anchors = "".join(f'<a id="{name}" href="{target}">{name}</a>' for name, target in links.items())
-    page.write_text(f'<h1 id="one">One</h1>{anchors}<h2 id="one">Two</h2>', encoding="utf-8")
-    tab = browser.new_page()
-    tab.goto(page.as_uri())
-    keep_links_inside(tab)
-    found = {name: tab.locator(f"#{name}").get_attribute("href") for name in links}
-    assert found == {"here": "#one", "there": "#one", "gone": None, "web": "https://example.org/"}
-    assert tab.locator("[id=one]").count() == 1
-    tab.close()
-
-
-def test_bookmarks_say_their_headings_once_and_nothing_in_the_file_moves():
-    titles = [b"Reading itReading it", b"An audit, and others that are notothers that are not", b"We said that that"]
-    coded = "Recipe’s rowRecipe’s row".encode("utf-16-be").hex().upper()
-    pdf = (
-        b"".join(b"/Title (%b)\n" % title for title in titles)
-        + b"/Title <FEFF%b>\nstream (It is it is)" % coded.encode()
-    )
-    once = say_bookmarks_once(pdf)
-    assert len(once) == len(pdf)
-    said = [title.rstrip() for title in re.findall(rb"\((.*?)\)", once)]
-    assert said == [b"Reading it", b"An audit, and others that are not", b"We said that that", b"It is it is"]
-    (coded,) = re.findall(rb"<FEFF(\w+)>", once)
-    assert bytes.fromhex(coded.decode()).decode("utf-16-be").rstrip() == "Recipe’s row"
-    assert say_bookmarks_once(once) == once
 
 
 def open_page(context, address, name):

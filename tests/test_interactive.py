@@ -78,19 +78,6 @@ def test_a_passport_says_who_drew_tested_and_executed():
     assert passport(facts | {"function": "", "tests": []}) == "seed 0, chapter executed in 12 s"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    from machinery.site import chromium
-
-    if chromium() is None or not (SITE / "explore.html").exists():
-        pytest.skip("needs Chromium and a built site (make paper)")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture(params=[1280, 390])
 def explorer(browser, request):
     tab = browser.new_page(viewport={"width": request.param, "height": 900})
