@@ -129,11 +129,11 @@ def robust_std(values: np.ndarray, axis: int | None = None, center: float | None
     """
     if axis is None:
         values, axis = np.ravel(values), 0
-    about = np.expand_dims(_nan_median(values, axis), axis) if center is None else values.dtype.type(center)
-    return _nan_median(np.abs(values - about), axis) / values.dtype.type(norm.ppf(0.75))
+    about = np.expand_dims(nan_median(values, axis), axis) if center is None else values.dtype.type(center)
+    return nan_median(np.abs(values - about), axis) / values.dtype.type(norm.ppf(0.75))
 
 
-def _nan_median(values: np.ndarray, axis: int) -> np.ndarray:
+def nan_median(values: np.ndarray, axis: int) -> np.ndarray:
     """Return the median along an axis, NaN left out; NumPy's takes a call of Python for each column."""
     ordered = np.sort(values, axis=axis)
     count = np.count_nonzero(~np.isnan(values), axis=axis, keepdims=True)

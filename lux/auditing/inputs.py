@@ -10,7 +10,7 @@ import numpy as np
 
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import without_negligible
-from lux.statistics import robust_std
+from lux.statistics import nan_median, robust_std
 from lux.survey import LEAST_WAVELENGTH, Survey, plain_name
 
 # Of a star towards the telescope, and about the Sun, in km/s.
@@ -154,7 +154,7 @@ def _refuse_unnormalized(survey: Survey) -> None:
     flux = flux[:, np.mean(np.isfinite(flux), axis=0) > 0.5]
     if flux.shape[1] == 0:
         return
-    levels, spectrum = np.nanmedian(flux, axis=1), np.nanmedian(flux, axis=0)
+    levels, spectrum = nan_median(flux, axis=1), nan_median(flux, axis=0)
     scatter = float(robust_std(levels[np.isfinite(levels)]))
     contrast = float(np.subtract(*np.quantile(spectrum, (0.95, 0.05))))
     level = abs(float(np.nanmedian(levels)))

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import pixel_index, to_full_grid
 from lux.spectroscopy.lines import airglow_lines
+from lux.statistics import nan_median
 from lux.survey import Survey
 
 # The Earth's motion and a margin: how far the velocity towards the telescope may lie from the heliocentric one, km/s.
@@ -88,9 +89,17 @@ def observed_velocity(survey: Survey) -> np.ndarray:
     best = np.empty(survey.n_stars)
     for star in range(survey.n_stars):
         doppler = np.log1p((velocity[star] + shifts) / SPEED_OF_LIGHT_KMS) / step
-        at_lines = np.interp(places[kept] - doppler[:, None], np.arange(raised.shape[1]), raised[star])
+        at_lines = _between_pixels(raised[star], places[kept] - doppler[:, None])
         best[star] = velocity[star] + _top(shifts, at_lines @ np.sqrt(lines.strength[kept]))
     return best
+
+
+def _between_pixels(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return values (D,) interpolated at places (K, L) counted in pixels, as `numpy.interp` does for any grid."""
+    places = np.clip(places, 0, len(values) - 1)
+    pixel = np.minimum(places.astype(int), len(values) - 2)
+    first = values[pixel].astype(float)
+    return (values[pixel + 1] - first) * (places - pixel) + first
 
 
 def _top(shifts: np.ndarray, height: np.ndarray) -> float:
@@ -106,6 +115,6 @@ def _top(shifts: np.ndarray, height: np.ndarray) -> float:
 
 def _raised_errors(ivar: np.ndarray) -> np.ndarray:
     """Return how far each pixel's error lies above the star's typical one, between 0 and 1; 1 where masked."""
-    typical = np.sqrt([np.median(row[row > 0]) for row in ivar])[:, None]
+    typical = np.sqrt(nan_median(np.where(ivar > 0, ivar, np.nan), axis=1))[:, None]
     ratio = typical / np.sqrt(np.where(ivar > 0, ivar, typical**2))
     return np.where(ivar > 0, np.clip(ratio - 1, 0, 1), 1).astype(np.float32)
