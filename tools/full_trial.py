@@ -2,10 +2,10 @@
 
 Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
 
-    python tools/full_trial.py [--seeds 50] [--out FILE] [--more] [--recipes] [--verdicts] [--networks] [--bench]
+    python tools/full_trial.py [--seeds 50] [--out FILE] [--whole] [--recipes] [--verdicts] [--networks] [--bench]
 
-With `--more` it goes on to surveys of 12,000 stars and to all pixels, which the chapter does not show yet. With
-`--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of each generator. With
+With `--whole` all pixels are tried instead of windows, in 20 surveys with lines of each kind and 40 without; and the
+doppelganger test is tried with each survey's own richest star, in windows and in all pixels. With `--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of each generator. With
 `--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of each kind and size.
 With `--networks` the networks of chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques
 of the paper are scored on the bench, whose table is kept with it.
@@ -25,7 +25,8 @@ from lux.controls.calibration import calibrate
 from lux.controls.model_trial import measure_models
 from lux.controls.network_tables import network_cells, network_tables
 from lux.controls.recipes import DEPTHS, vary
-from lux.controls.trial_tables import trial_tables
+from lux.controls.techniques import measure_own_star
+from lux.controls.trial_tables import own_star_rows, trial_tables
 from lux.datasets.load import load
 from lux.simulation.empirical import fit_empirical
 from lux.store.files import atomic_write
@@ -33,23 +34,12 @@ from lux.store.files import atomic_write
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "book" / "lux_pages" / "full_trial.json"
 FIRST_SEED = 940_000
-LARGEST = 12_000
+# Of whole spectra: how many surveys of a kind have lines, of how many stars, and how deep their lines are.
+WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_000_000, 20, 4000, (0.0, 0.01, 0.03)
 N_RECIPE_SEEDS = 20
 # Of the networks' surveys, and how many of a generator have no lines.
 NETWORK_SEED, N_WITHOUT = 965_000, 50
 BENCH = ROOT / "lux" / "controls" / "bench_scores.json"
-
-
-def grid(n_seeds: int, *, more: bool) -> list:
-    """Return parts of the grid: sizes, depths and both generators; then a few of the largest size and of all pixels."""
-    few = max(2, n_seeds // 5)
-    if not more:
-        return [sized_cells(n_seeds)]
-    return [
-        sized_cells(n_seeds),
-        sized_cells(few, (LARGEST,), depths=(0.0, 0.003, 0.01)),
-        sized_cells(few, (4000,), depths=(0.0, 0.01), full_band=True),
-    ]
 
 
 def main() -> None:
@@ -57,13 +47,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=50, help="worlds a cell (default 50; twice as many without lines)")
     parser.add_argument("--out", type=Path, default=OUT)
-    parser.add_argument("--more", action="store_true", help="also 12,000 stars, and all pixels")
+    parser.add_argument("--whole", action="store_true", help="whole spectra and each survey's own star, and no more")
     parser.add_argument("--recipes", action="store_true", help="vary the published recipe, and nothing else")
     parser.add_argument("--verdicts", action="store_true", help="calibrate all verdicts, and nothing else")
     parser.add_argument("--networks", action="store_true", help="interrogate networks, and nothing else")
     parser.add_argument("--bench", action="store_true", help="score the paper's techniques on the bench, and no more")
     arguments = parser.parse_args()
     started, spectra = time.monotonic(), fit_empirical(load("apogee-dr10"))
+    if arguments.whole:
+        n_seeds = min(arguments.seeds, N_WHOLE_SEEDS)
+        whole = sized_cells(n_seeds, (WHOLE_STARS,), depths=WHOLE_DEPTHS, full_band=True)
+        every = [*sized_cells(n_seeds, depths=WHOLE_DEPTHS), *whole]
+        tables = trial_tables(whole, run(whole, WHOLE_SEED, spectra, progress=True))
+        tables["own_star"] = own_star_rows(every, run(every, WHOLE_SEED, spectra, what=measure_own_star, progress=True))
+        out = OUT.with_name("whole_trial.json") if arguments.out == OUT else arguments.out
+        write(out, tables, sum(cell.seeds for cell in whole), n_seeds, started, WHOLE_SEED)
+        return
     if arguments.recipes:
         n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
         rows = vary(n_seeds, FIRST_SEED + 5000, spectra)
@@ -95,11 +94,9 @@ def main() -> None:
         n_worlds = sum(cell.seeds for cell in bench.bench_cells(n_seeds))
         write(out, {"bench": bench.VERSION, "rows": rows}, n_worlds, n_seeds, started, bench.FIRST_SEED)
         return
-    ensemble, worlds = [], []
-    for part in grid(arguments.seeds, more=arguments.more):
-        worlds += run(part, FIRST_SEED, spectra, progress=True)
-        ensemble += part
-        write(arguments.out, trial_tables(ensemble, worlds), len(worlds), arguments.seeds, started)
+    cells = sized_cells(arguments.seeds)
+    worlds = run(cells, FIRST_SEED, spectra, progress=True)
+    write(arguments.out, trial_tables(cells, worlds), len(worlds), arguments.seeds, started)
 
 
 def write(out: Path, tables: dict, n_worlds: int, n_seeds: int, started: float, first_seed: int = FIRST_SEED) -> None:

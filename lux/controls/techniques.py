@@ -157,6 +157,16 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
     return {**words, "blind_verdict": blind_report.verdict, **{key: float(numbers[key]) for key in keys}}
 
 
+def measure_own_star(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None) -> dict[str, Any]:
+    """Return the doppelganger's number where the survey's own richest star is compared, as "own_star".
+
+    `measure` lends it a star of a larger survey. Arguments are those of `measure`, and so is the survey.
+    """
+    survey = make_world(cell, seed, star_seed, spectra).survey
+    found = counterfactuals.doppelganger_test(survey, LABEL, n_ordinary=_N_ORDINARY, seed=seed)
+    return {"cell": cell.key, "seed": seed, "own_star": float(found.largest.statistic)}
+
+
 class MadeWorld(NamedTuple):
     """A survey, its training and test stars, enhanced stars that are in neither, and the options of them all."""
 

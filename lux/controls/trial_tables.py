@@ -54,6 +54,22 @@ def trial_tables(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> dict[str
     return dict(tables)
 
 
+def own_star_rows(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> list[_Row]:
+    """Return rows as "scores" of `trial_tables` has them, of what `lux.controls.techniques.measure_own_star` returns."""
+    found = defaultdict(list)
+    for world in worlds:
+        found[world["cell"]].append(world["own_star"])
+    numbers = {
+        (cell.generator, cell.n_stars, cell.full_band, cell.depth): np.array(found[cell.key]) for cell in ensemble
+    }
+    return [
+        dict(zip(("generator", "n_stars", "full_band", "depth"), group, strict=True))
+        | _score(planted, numbers[*group[:3], 0.0])
+        for group, planted in numbers.items()
+        if group[-1]
+    ]
+
+
 def _tables(by_depth: Mapping[float, list[_World]]) -> dict[str, list[_Row]]:
     """Return the tables of one generator and size, from the worlds of each depth."""
     without = by_depth[0.0]
