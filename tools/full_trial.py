@@ -5,10 +5,11 @@ Chapter 8 shows them, marked with their commit and date; the paper itself re-exe
     python tools/full_trial.py [--seeds 50] [--out FILE] [--whole] [--recipes] [--verdicts] [--networks] [--bench]
 
 With `--whole` all pixels are tried instead of windows, in 20 surveys with lines of each kind and 40 without; and the
-doppelganger test is tried with each survey's own richest star, in windows and in all pixels. With `--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of each generator. With
-`--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of each kind and size.
-With `--networks` the networks of chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques
-of the paper are scored on the bench, whose table is kept with it.
+doppelganger test is tried with each survey's own richest star, in windows and in all pixels. With `--recipes` the
+published recipe is varied instead, in 20 surveys with lines and 20 without of each generator. With `--verdicts` the
+audit is calibrated instead on everything that can be planted, in 20 surveys of each kind and size. With `--networks`
+the networks of chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are
+scored on the bench, whose table is kept with it.
 """
 
 import argparse

@@ -55,7 +55,7 @@ def trial_tables(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> dict[str
 
 
 def own_star_rows(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> list[_Row]:
-    """Return rows as "scores" of `trial_tables` has them, of what `lux.controls.techniques.measure_own_star` returns."""
+    """Return rows like "scores" of `trial_tables`, of what `lux.controls.techniques.measure_own_star` returns."""
     found = defaultdict(list)
     for world in worlds:
         found[world["cell"]].append(world["own_star"])
