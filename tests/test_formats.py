@@ -30,3 +30,17 @@ def test_a_quantity_is_rounded_to_what_is_known_of_it(arguments, text):
 def test_a_table_aligns_numbers_right_and_shows_missing_and_infinite_cells():
     text = markdown_table({"label": ["fe_h", "eu_fe", "u_fe"], "RMSE": [-0.0931, None, math.inf]}, {"RMSE": ".3f"})
     assert text == "| label | RMSE |\n|:---|---:|\n| fe_h | −0.093 |\n| eu_fe | – |\n| u_fe | ∞ |\n"
+
+
+def test_cells_of_a_table_are_typeset_as_numbers_are_in_prose():
+    columns = {
+        "label": [r"[$\alpha$/M]", "one of two", "0.3 dex"],
+        "slope": ["0.31 ± 0.10", "–", "18 of 20"],
+        "area": [{"value": value, "interval": [value - 0.01, value + 0.01]} for value in (-0.07, -0.001, 0.5)],
+        "depth": [-0.004, -0.75, 1.0],
+    }
+    _, rule, *rows = markdown_table(columns, {"depth": ".2f"}).splitlines()
+    assert rule == "|:---|---:|---:|---:|"
+    assert rows[0] == "| [α/M] | 0.31\u00a0±\u00a00.10 | −0.07(1) | 0.00 |"
+    assert rows[1] == "| one of two | – | 0.00(1) | −0.75 |"
+    assert rows[2] == "| 0.3 dex | 18\u00a0of\u00a020 | 0.50(1) | 1.00 |"

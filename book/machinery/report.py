@@ -114,16 +114,17 @@ def _hashes_table(settings):
 
 
 def figures_table(chapters, root, package):
-    """Return a Markdown table: figure, chapter, function that draws it, file, tests that name the function."""
-    lines = ["| figure | chapter | function | file | tests |", "|:---|:---|:---|:---|:---|"]
+    """Return a Markdown table: figure, chapter, function that draws it, tests that name the function."""
+    lines = ["| figure | chapter | function | tests |", "|:---|:---|:---|:---|"]
     for page in chapters:
         drawn = drawing_functions(page, package)
         for name in page.placed("figure"):
-            module, function = drawn.get(name, (None, None))
-            file = f"`{package.files[module].relative_to(root)}`" if module else f"`{page.document}.md`"
-            shown = f"`{module}.{function}`" if module else "in the chapter"
-            tests = ", ".join(f"`{test}`" for test in _tests_by_name(root).get(function, ())) if function else ""
-            lines.append(f"| {name} | [{page.name}]({page.name}) | {shown} | {file} | {tests or '–'} |")
+            shown = f"`{'.'.join(drawn[name])}`" if name in drawn else "in the chapter"
+            tests = _tests_of(root, package).get(drawn.get(name), [])
+            more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+            lines.append(
+                f"| {name} | [{page.name}]({page.name}) | {shown} | {f'`{tests[0]}`' if tests else '–'}{more} |"
+            )
     return "\n".join(lines)
 
 
@@ -133,10 +134,9 @@ def passports(page, settings, package):
     seconds = stamp_of(page, settings)["seconds"]
     found = {}
     for name in page.placed("figure"):
-        module, function = drawn.get(name, (None, None))
-        tests = _tests_by_name(settings.root).get(function, [])
-        shown = f"{module}.{function}" if module else ""
-        found[name] = {"function": shown, "tests": tests, "seed": settings.seed, "seconds": seconds}
+        function = drawn.get(name, ())
+        tests = _tests_of(settings.root, package).get(function, [])
+        found[name] = {"function": ".".join(function), "tests": tests, "seed": settings.seed, "seconds": seconds}
     return found
 
 
@@ -175,14 +175,17 @@ def _package_function(function, aliases, package):
 
 
 @cache
-def _tests_by_name(root):
-    """Return the tests that name a function, by the function's name."""
+def _tests_of(root, package):
+    """Return the tests that name a function of the package, by (module, function)."""
     found = {}
     for path in sorted((root / "tests").glob("test_*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        aliases = package.aliases(tree)
+        for node in tree.body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                for name in {getattr(part, "id", getattr(part, "attr", None)) for part in ast.walk(node)}:
-                    found.setdefault(name, []).append(f"{path.name}::{node.name}")
+                parts = [part for part in ast.walk(node) if isinstance(part, (ast.Name, ast.Attribute))]
+                for function in {_package_function(part, aliases, package) for part in parts} - {None}:
+                    found.setdefault(function, []).append(f"{path.name}::{node.name}")
     return found
 
 

@@ -1,10 +1,13 @@
 """How quantities and tables are written in prose: rounded to their errors."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Value = bool | int | float | str
+# Cells such as "0.31 ± 0.10", "> 10", "18 of 20", "0.83 (0.77–0.90)" or "–" are numbers to the eye.
+_LIKE_A_NUMBER = re.compile(r"(?:[\d.,∞()\[\]±–−%<>≥≤\s-]|\bof\b)+")
 
 
 def format_quantity(
@@ -41,7 +44,7 @@ def format_quantity(
 def markdown_table(columns: Mapping[str, Any], formats: Mapping[str, str]) -> str:
     """Write columns (heading -> cells) as a pipe table, numbers aligned to the right."""
     cells = [[_cell(cell, formats.get(heading)) for cell in column] for heading, column in columns.items()]
-    numeric = [all(not isinstance(cell, str) for cell in column) for column in columns.values()]
+    numeric = [all(_LIKE_A_NUMBER.fullmatch(cell) for cell in column) for column in cells]
     lines = ["| " + " | ".join(columns) + " |", "|" + "|".join("---:" if right else ":---" for right in numeric) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in zip(*cells, strict=True)]
     return "\n".join(lines) + "\n"
@@ -65,15 +68,28 @@ def _cell(value: Value | dict | None, specification: str | None) -> str:
         return "–"
     if isinstance(value, dict):
         return _cell(value["value"], specification) if specification else _with_error_of_last_digit(**value)
-    if isinstance(value, str) or specification is None or (isinstance(value, float) and math.isinf(value)):
+    if isinstance(value, str):
+        return _unbroken(value)
+    if specification is None or (isinstance(value, float) and math.isinf(value)):
         return format_quantity(value)
-    return format(value, specification).replace("-", "−")
+    return _typeset(format(value, specification))
 
 
 def _with_error_of_last_digit(value: float, interval: Sequence[float]) -> str:
     """Write 0.59(4): the half width of the interval, in units of the last digit, in brackets."""
     half_width = (interval[1] - interval[0]) / 2
-    return f"{value:.2f}({round(100 * half_width)})"
+    return f"{_typeset(f'{value:.2f}')}({round(100 * half_width)})"
+
+
+def _typeset(number: str) -> str:
+    """Write a minus as one, and none before a zero: "-0.75", "-0.00"."""
+    return number.replace("-", "−") if re.search("[1-9]", number) else number.lstrip("-")
+
+
+def _unbroken(text: str) -> str:
+    """Let no line of a cell end within a result or a label: "0.31 ± 0.10 or more", "[$\\alpha$/M]"."""
+    text = re.sub(r"(?<=\d) (?:± |%|of (?=\d))", lambda found: found[0].replace(" ", "\u00a0"), text)
+    return text.replace(r"$\alpha$", "α")
 
 
 def _leading_digit(value: float) -> int:
