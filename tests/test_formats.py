@@ -38,9 +38,10 @@ def test_cells_of_a_table_are_typeset_as_numbers_are_in_prose():
         "slope": ["0.31 ± 0.10", "–", "18 of 20"],
         "area": [{"value": value, "interval": [value - 0.01, value + 0.01]} for value in (-0.07, -0.001, 0.5)],
         "depth": [-0.004, -0.75, 1.0],
+        "width": [317.4, 12.0, 0.123],
     }
-    _, rule, *rows = markdown_table(columns, {"depth": ".2f"}).splitlines()
-    assert rule == "|:---|---:|---:|---:|"
-    assert rows[0] == "| [α/M] | 0.31\u00a0±\u00a00.10 | −0.07(1) | 0.00 |"
-    assert rows[1] == "| one of two | – | 0.00(1) | −0.75 |"
-    assert rows[2] == "| 0.3 dex | 18\u00a0of\u00a020 | 0.50(1) | 1.00 |"
+    _, rule, *rows = markdown_table(columns, {"depth": ".2f", "width": ".2g"}).splitlines()
+    assert rule == "|:---|---:|---:|---:|---:|"
+    assert rows[0] == "| [α/M] | 0.31\u00a0±\u00a00.10 | −0.07(1) | 0.00 | 317 |"
+    assert rows[1] == "| one of two | – | 0.00(1) | −0.75 | 12 |"
+    assert rows[2] == "| 0.3 dex | 18\u00a0of\u00a020 | 0.50(1) | 1.00 | 0.12 |"

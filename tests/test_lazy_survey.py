@@ -19,9 +19,12 @@ def path(surveys, tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module")
-def pair(path):
+@pytest.fixture(scope="module", params=["HDF5", "Zarr"])
+def pair(path, request):
     """The survey on the disk, and in memory."""
+    if request.param == "Zarr":
+        path = path.with_suffix(".zarr")
+        lux.load(path.with_suffix(".h5")).save(path)
     return lux.open(path), lux.load(path)
 
 
@@ -35,9 +38,10 @@ def test_what_is_read_is_what_was_saved(pair, tmp_path):
     np.testing.assert_array_equal(lazy.flux[7], whole.flux[7])
     assert lazy.flux[-1, 5] == whole.flux[-1, 5]
     assert lazy.digest() == whole.digest()
-    lazy.save(tmp_path / "again.h5")
-    assert lux.load(tmp_path / "again.h5").digest() == whole.digest()
-    assert lux.load(tmp_path / "again.h5", lazy=True).is_lazy
+    for name in ("again.h5", "again.zarr"):
+        lazy.save(tmp_path / name)
+        assert lux.load(tmp_path / name).digest() == whole.digest()
+        assert lux.load(tmp_path / name, lazy=True).is_lazy
 
 
 def test_stars_pixels_and_labels_are_picked_without_reading(pair, monkeypatch):

@@ -25,8 +25,9 @@ def survey():
 
 def test_the_file_loses_nothing(survey, tmp_path):
     for number, one in enumerate((survey, survey.replace(truth=None, catalogue=None, star_id=None), survey[:1])):
-        one.save(tmp_path / f"{number}.h5")
-        assert_same_survey(one, lux.load(tmp_path / f"{number}.h5"))
+        for name in (f"{number}.h5", f"{number}.zarr"):
+            one.save(tmp_path / name)
+            assert_same_survey(one, lux.load(tmp_path / name))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,12 +4,12 @@ Chapter 8 shows them, marked with their commit and date; the paper itself re-exe
 
     python tools/full_trial.py [--seeds 50] [--out FILE] [--whole] [--recipes] [--verdicts] [--networks] [--bench]
 
-With `--whole` all pixels are tried instead of windows, in 20 surveys with lines and 40 without of each generator; and the
-doppelganger test is tried with each survey's own richest star, in windows and in all pixels. With `--recipes` the
-published recipe is varied instead, in 20 surveys with lines and 20 without of each generator. With `--verdicts` the
-audit is calibrated instead on everything that can be planted, in 20 surveys of each kind and size. With `--networks`
-the networks of chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are
-scored on the bench, whose table is kept with it.
+With `--whole` all pixels are tried instead of windows, in 20 surveys with lines and 40 without of each generator; and
+in windows the doppelganger test is tried with each survey's own richest star. With `--recipes` the published recipe is
+varied instead, in 20 surveys with lines and 20 without of each generator. With `--verdicts` the audit is calibrated
+instead on everything that can be planted, in 20 surveys of each kind and size. With `--networks` the networks of
+chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are scored on the
+bench, whose table is kept with it.
 """
 
 import argparse
@@ -58,9 +58,10 @@ def main() -> None:
     if arguments.whole:
         n_seeds = min(arguments.seeds, N_WHOLE_SEEDS)
         whole = sized_cells(n_seeds, (WHOLE_STARS,), depths=WHOLE_DEPTHS, full_band=True)
-        every = [*sized_cells(n_seeds, depths=WHOLE_DEPTHS), *whole]
         tables = trial_tables(whole, run(whole, WHOLE_SEED, spectra, progress=True))
-        tables["own_star"] = own_star_rows(every, run(every, WHOLE_SEED, spectra, what=measure_own_star, progress=True))
+        windows = sized_cells(n_seeds, depths=WHOLE_DEPTHS)
+        stars = run(windows, WHOLE_SEED, spectra, what=measure_own_star, progress=True)
+        tables["own_star"] = own_star_rows(windows, stars)
         out = OUT.with_name("whole_trial.json") if arguments.out == OUT else arguments.out
         write(out, tables, sum(cell.seeds for cell in whole), n_seeds, started, WHOLE_SEED)
         return

@@ -20,7 +20,7 @@ from lux.controls.scores import fraction
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
 from lux.paper.record import Record
 
-SOURCE, _RECIPES, _VERDICTS = "full_trial.json", "recipe_trial.json", "verdict_trial.json"
+SOURCE, WHOLE, _RECIPES, _VERDICTS = "full_trial.json", "whole_trial.json", "recipe_trial.json", "verdict_trial.json"
 # Of an earlier round, 900000 on: large physical surveys without a line whose verdict was false, of how many.
 _EARLIER_FALSE = (7, 58)
 # Of the three rounds before this one, 910000, 920000 and 930000 on: the same of both generators, told the lines.
@@ -42,20 +42,23 @@ _VARIED_STATEMENTS = {
     "shap_elsewhere": "dominant latent of another label, without and with lines",
 }
 _FALSE = ("known", "proxy")
+_QUOTED_WHOLE = ("rmse", "probe", "line_match", "shap_own", "doppelganger", "audit_lines")
 _Row = dict[str, Any]
 
 
 class FullTrial:
-    """The tables of `lux.controls.trial_tables.trial_tables`, looked up by generator, size and depth."""
+    """The tables of `lux.controls.trial_tables.trial_tables`, looked up by generator, size and depth.
 
-    def __init__(self) -> None:
-        content = json.loads(files("lux_pages").joinpath(SOURCE).read_text(encoding="utf-8"))
+    Those of windows by default, or, from `WHOLE`, those of whole spectra and of the surveys' own richest stars.
+    """
+
+    def __init__(self, source: str = SOURCE) -> None:
+        content = json.loads(files("lux_pages").joinpath(source).read_text(encoding="utf-8"))
         self.about: dict[str, Any] = content.pop("about")
         self.tables: dict[str, list[_Row]] = content
 
     def rows(self, table: str, **wanted: Any) -> list[_Row]:
-        """Return the rows of a table that have some values; of the windows, not of all pixels, unless told."""
-        wanted = {"full_band": False, **wanted}
+        """Return the rows of a table that have some values."""
         return [row for row in self.tables[table] if all(row[name] == value for name, value in wanted.items())]
 
     def row(self, table: str, **wanted: Any) -> _Row:
@@ -73,12 +76,16 @@ class FullTrial:
         """Stars of the largest surveys of which both generators have all depths."""
         return max(SIZES)
 
-    def missed(self, n_stars: int, generator: str, depth: float = DEPTH, *, as_read: bool = False) -> list[str]:
+    def missed(
+        self, n_stars: int, generator: str, depth: float = DEPTH, *, as_read: bool = False, own_star: _Row | None = None
+    ) -> list[str]:
         """Return the published statistics that miss lines more often than not, whichever sign counts as knowledge.
 
-        `as_read`: a large number alone counts as knowledge, as the study read it.
+        `as_read`: a large number alone counts as knowledge, as the study read it. `own_star`: powers of the
+        doppelganger test with a star of the survey, to count in place of those with the star that it was lent.
         """
         scores = {name: self.score(name, n_stars, generator, depth) for name in _PUBLISHED}
+        scores |= {"doppelganger": own_star} if own_star else {}
         return [name for name, row in scores.items() if (row["power"][0] if as_read else _best(row)) < 0.5]
 
     def verdicts(self, told: bool, depths: Iterable[float] | None = None, **wanted: Any) -> dict[str, int]:
@@ -156,6 +163,12 @@ def _best(row: _Row) -> float:
     return max(row["power"][0], row["reverse"][0])
 
 
+def _holds_half(row: _Row) -> bool:
+    """Return whether the interval of the power, of whichever sign serves better, holds one half."""
+    _, low, high = max(row["power"], row["reverse"])
+    return low < 0.5 < high
+
+
 def areas(found: FullTrial, techniques: Sequence[str], *, power: bool = False) -> np.ndarray:
     """Return areas, or powers, (K, 2 S) of techniques at lines of `DEPTH`, by size, one generator after the other."""
     places = [(n_stars, generator) for generator in GENERATORS for n_stars in SIZES]
@@ -222,12 +235,60 @@ def record_grid(record: Record, found: FullTrial) -> None:
     for generator in GENERATORS:
         for n_stars in SIZES:
             for key, as_read in (("missed", False), ("missed_as_read", True)):
-                missed = len(found.missed(n_stars, generator, as_read=as_read))
-                record(f"{key}_{n_stars}_{generator}", missed, text=f"{missed} of {N_PUBLISHED}")
+                missed = found.missed(n_stars, generator, as_read=as_read)
+                _record_missed(record, f"{key}_{n_stars}_{generator}", missed)
+            near = [row for name in _PUBLISHED if _holds_half(row := found.score(name, n_stars, generator))]
+            record(f"near_{n_stars}_{generator}", len(near))
             uses = {row["name"]: row for row in found.rows("uses", n_stars=n_stars, generator=generator, depth=DEPTH)}
             for name in ("response", "own_slope"):
                 row = uses[name]
                 record(f"{name}_{n_stars}_{generator}", row["mean"], uncertainty=row["error"])
+
+
+def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
+    """Record the trial on whole spectra beside that on windows, and the doppelganger test with surveys' own stars."""
+    (n_stars,) = {row["n_stars"] for row in whole.rows("scores")}
+    columns: dict[str, list[str]] = {"technique": [TECHNIQUES[name].name for name in SHOWN]}
+    about, minutes = whole.about, round(whole.about["seconds"] / 60)
+    record.numbers(whole_worlds=about["worlds"], whole_minutes=minutes, whole_seeds=about["seeds"])
+    record("whole_commit", about["commit"], text=about["commit"][:7])
+    for generator in GENERATORS:
+        for heading, trial in (("windows", found), ("whole", whole)):
+            rows = [trial.score(name, n_stars, generator) for name in SHOWN]
+            columns[f"{generator}, {heading}"] = [_three(row) for row in rows]
+        for key, as_read in (("missed", False), ("missed_as_read", True)):
+            _record_missed(record, f"{key}_whole_{generator}", whole.missed(n_stars, generator, as_read=as_read))
+        uses = {row["name"]: row for row in whole.rows("uses", generator=generator, depth=DEPTH)}
+        for name in ("response", "own_slope", "bound"):
+            record(f"{name}_whole_{generator}", uses[name]["mean"], uncertainty=uses[name]["error"])
+        for name in _QUOTED_WHOLE:
+            value, low, high = whole.score(name, n_stars, generator)["area"]
+            record(f"area_{name}_whole_{generator}", value, interval=(low, high), text=f"{value:.2f}")
+    for how, verdict in (("told", "known"), ("blind", "proxy")):
+        planted, without = (whole.verdicts(how == "told", (depth,)) for depth in (DEPTH, 0.0))
+        record_share(record, f"{how}_{verdict}_whole", planted.get(verdict, 0), _total(planted))
+        record_share(record, f"false_{how}_whole", sum(without.get(name, 0) for name in _FALSE), _total(without))
+    record.table("whole", columns)
+    _record_own_stars(record, found, whole)
+
+
+def _record_own_stars(record: Record, found: FullTrial, whole: FullTrial) -> None:
+    """Record the power of the doppelganger test with a star that it is lent, and with the survey's own richest."""
+    columns: dict[str, list[Any]] = {"spectra": [], "stars": [], "a star it is lent": [], "its own richest": []}
+    for row in whole.rows("own_star", depth=DEPTH):
+        generator, n_stars = row["generator"], row["n_stars"]
+        lent = found.score("doppelganger", n_stars, generator)
+        columns["spectra"].append(generator)
+        columns["stars"].append(n_stars)
+        for heading, each in (("a star it is lent", lent), ("its own richest", row)):
+            value, low, high = each["power"]
+            columns[heading].append(f"{value:.2f} ({low:.2f}–{high:.2f})")
+        _record_missed(record, f"missed_own_{n_stars}_{generator}", found.missed(n_stars, generator, own_star=row))
+    record.table("own_star", columns)
+
+
+def _record_missed(record: Record, key: str, missed: Sequence[str]) -> None:
+    record(key, len(missed), text=f"{len(missed)} of {N_PUBLISHED}")
 
 
 def record_scores(record: Record, found: FullTrial) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 Value = bool | int | float | str
 # Cells such as "0.31 ± 0.10", "> 10", "18 of 20", "0.83 (0.77–0.90)" or "–" are numbers to the eye.
-_LIKE_A_NUMBER = re.compile(r"(?:[\d.,∞()\[\]±–−%<>≥≤\s-]|\bof\b)+")
+_LIKE_A_NUMBER = re.compile(r"(?:[\d.,∞()\[\]±–−%<>≥≤\s/-]|\bof\b)+")
 
 
 def format_quantity(
@@ -72,7 +72,9 @@ def _cell(value: Value | dict | None, specification: str | None) -> str:
         return _unbroken(value)
     if specification is None or (isinstance(value, float) and math.isinf(value)):
         return format_quantity(value)
-    return _typeset(format(value, specification))
+    text = format(value, specification)
+    # Two digits of 317 are 317: in prose, too, a number keeps its whole part.
+    return _typeset(f"{value:.0f}" if "e+" in text else text)
 
 
 def _with_error_of_last_digit(value: float, interval: Sequence[float]) -> str:

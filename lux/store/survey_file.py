@@ -1,9 +1,10 @@
-"""The HDF5 file of a survey, written whole or not at all, and its spectra read where they lie."""
+"""The file of a survey, HDF5 or a Zarr folder, written whole or not at all, and its spectra read where they lie."""
 
+import contextlib
 import copy
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import h5py
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from lux.store import zarr_folder
 from lux.store.files import atomic_write, require_space
 
+# A group of HDF5 or of a Zarr folder.
+_Group = Any
 _FORMAT = "lux-survey-1"
 # Rows of a file that are read at once; 60 MB on APOGEE's pixels.
 _MAX_SPAN = 2048
@@ -26,11 +30,12 @@ def write_survey(
     *,
     compress: bool = True,
 ) -> None:
-    """Write a survey whose spectra come in blocks of stars to one HDF5 file, whole or not at all.
+    """Write a survey whose spectra come in blocks of stars to one HDF5 file or Zarr folder, whole or not at all.
 
     Parameters
     ----------
     path : str or path
+        A Zarr folder if it ends so, in ``.zarr``.
     columns : mapping
         Everything but the spectra, as `lux.Survey.columns` returns it.
     blocks : iterable of (flux, ivar)
@@ -49,7 +54,7 @@ def write_survey(
     """
     n_stars = len(columns["labels"])
     wavelength = columns["wavelength"] if wavelength is None else np.asarray(wavelength, np.float64)
-    with atomic_write(path) as temporary, _new_file(temporary, columns, len(wavelength)) as file:
+    with _new_file(Path(path), columns, len(wavelength)) as file:
         for name in ("wavelength", "labels", "label_err"):
             array = wavelength if name == "wavelength" else columns[name]
             file.create_dataset(name, data=array, fletcher32=array.size > 0)
@@ -92,12 +97,15 @@ def read_survey(path: str | os.PathLike, *, lazy: bool = False) -> dict[str, Any
         If the file is truncated, damaged, or not a survey.
     """
     path = Path(path)
-    if not path.is_file():
+    if not _metadata(path).is_file():
         raise FileNotFoundError(f"no survey file at {path}")
     try:
-        with h5py.File(path, "r") as file:
+        with contextlib.ExitStack() as stack:
+            file = _open(path)
+            if isinstance(file, h5py.File):
+                stack.enter_context(file)
             if file.attrs.get("format") != _FORMAT:
-                raise ValueError(f"{path} is HDF5 but not a survey (format {file.attrs.get('format')!r})")
+                raise ValueError(f"{path} can be read but is not a survey (format {file.attrs.get('format')!r})")
             fields = _read_fields(file, () if lazy else ("flux", "ivar"))
     except (OSError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
@@ -115,7 +123,7 @@ class StoredArray(NDArrayOperatorsMixin):
     Parameters
     ----------
     path : path
-        HDF5 file of a survey.
+        HDF5 file or Zarr folder of a survey.
     name : {"flux", "ivar"}
     """
 
@@ -123,7 +131,7 @@ class StoredArray(NDArrayOperatorsMixin):
 
     def __init__(self, path: str | os.PathLike, name: str):
         self.path, self.name = Path(path).absolute(), name
-        self._file: h5py.File | None = None
+        self._file: _Group | None = None
         self._seen = _signature(self.path)
         n_stars, n_pixels = self._dataset().shape
         # Of the file; no columns are all.
@@ -191,9 +199,9 @@ class StoredArray(NDArrayOperatorsMixin):
         except OSError as error:
             raise OSError(f"{self.path}: {self.name} of rows {low} to {high - 1} cannot be read: {error}") from error
 
-    def _dataset(self) -> h5py.Dataset:
+    def _dataset(self) -> Any:
         if self._file is None:
-            self._file = h5py.File(self.path, "r")
+            self._file = _open(self.path)
         return self._file[self.name]
 
     def _check(self, values: np.ndarray, rows: np.ndarray) -> None:
@@ -214,22 +222,40 @@ class StoredArray(NDArrayOperatorsMixin):
         )
 
 
+def _metadata(path: Path) -> Path:
+    """Return the file that tells whether a survey is there, and still the same."""
+    return path / zarr_folder.METADATA if path.suffix == zarr_folder.SUFFIX else path
+
+
 def _signature(path: Path) -> tuple[int, int]:
-    """Return size and time of the last change of a file."""
-    status = path.stat()
+    """Return size and time of the last change of a survey."""
+    status = _metadata(path).stat()
     return status.st_size, status.st_mtime_ns
 
 
-def _new_file(path: Path, columns: Mapping[str, Any], n_pixels: int) -> h5py.File:
+def _open(path: Path) -> _Group:
+    return zarr_folder.ZarrGroup.open(path) if path.suffix == zarr_folder.SUFFIX else h5py.File(path, "r")
+
+
+@contextlib.contextmanager
+def _new_file(path: Path, columns: Mapping[str, Any], n_pixels: int) -> Iterator[_Group]:
+    """Yield a new file, or folder, that gets its name if all goes well; OSError if there is no room for it."""
     n_stars, n_labels = columns["labels"].shape
     per_star = 8 * (n_pixels + 3 * n_labels)
     truth = columns["truth"]["columns"].values() if columns["truth"] else ()
     n_bytes = sum(column.nbytes for column in (*columns["catalogue"].values(), *truth))
-    require_space(path.parent, n_stars * per_star + n_bytes + (1 << 16))
-    return h5py.File(path, "w")
+    if path.suffix == zarr_folder.SUFFIX:
+        with zarr_folder.new_folder(path) as folder:
+            require_space(path.parent, n_stars * per_star + n_bytes + (1 << 16))
+            yield folder
+        return
+    with atomic_write(path) as temporary:
+        require_space(path.parent, n_stars * per_star + n_bytes + (1 << 16))
+        with h5py.File(temporary, "w") as file:
+            yield file
 
 
-def _write_columns(parent: h5py.Group, name: str, columns: Mapping[str, np.ndarray]) -> None:
+def _write_columns(parent: _Group, name: str, columns: Mapping[str, np.ndarray]) -> None:
     group = parent.create_group(name, track_order=True)
     for key, column in columns.items():
         if column.dtype.kind == "U":
@@ -240,7 +266,7 @@ def _write_columns(parent: h5py.Group, name: str, columns: Mapping[str, np.ndarr
             group.create_dataset(key, data=column)
 
 
-def _read_columns(group: h5py.Group) -> dict[str, np.ndarray]:
+def _read_columns(group: _Group) -> dict[str, np.ndarray]:
     columns = {}
     for key, dataset in group.items():
         column = dataset[()]
@@ -250,7 +276,7 @@ def _read_columns(group: h5py.Group) -> dict[str, np.ndarray]:
     return columns
 
 
-def _read_fields(file: h5py.File, spectra: Sequence[str]) -> dict[str, Any]:
+def _read_fields(file: _Group, spectra: Sequence[str]) -> dict[str, Any]:
     truth = None
     if "truth" in file:
         group = file["truth"]

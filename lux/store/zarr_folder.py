@@ -1,0 +1,146 @@
+"""A survey as a Zarr folder, which clusters read in parallel: the part of h5py's groups that a survey needs.
+
+Every chunk ends in its checksum, and one that is missing reads as NaN, which no survey holds. Text is kept as bytes,
+each a row of an array, since Zarr's format has no text of a fixed length.
+"""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SUFFIX = ".zarr"
+# Zarr's file that every group has; written last, with the attributes.
+METADATA = "zarr.json"
+# Rows of a chunk of spectra; 8 MB on APOGEE's pixels, since file systems of clusters dislike many small files.
+_CHUNK_ROWS = 256
+_BYTES = "bytes"
+
+
+def _zarr() -> Any:
+    try:
+        import zarr
+    except ImportError as error:
+        raise ImportError(
+            f"a survey named *{SUFFIX} needs the package zarr: pip install 'lux-paper[cluster]'; any other name gives "
+            "an HDF5 file, which needs nothing more"
+        ) from error
+    return zarr
+
+
+class ZarrDataset:
+    """An array of a Zarr folder, read by slices of rows; of bytes where it was given bytes."""
+
+    def __init__(self, array: Any):
+        self._array = array
+        self.attrs, self.shape = array.attrs, array.shape
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a part, all of it for ``()``; OSError if a chunk is damaged."""
+        try:
+            values = np.asarray(self._array[key])
+        except (ValueError, RuntimeError) as error:
+            raise OSError(f"a chunk of {self._array.path} is damaged: {error}") from error
+        width = self.attrs.get(_BYTES)
+        return values if width is None else np.ascontiguousarray(values).view(f"S{width}")[..., 0]
+
+    def __setitem__(self, rows: slice, values: np.ndarray) -> None:
+        self._array[rows] = values
+
+
+class ZarrGroup(Mapping[str, Any]):
+    """A group of a Zarr folder."""
+
+    def __init__(self, group: Any):
+        self._group = group
+        self.attrs = group.attrs
+
+    @classmethod
+    def open(cls, path: Path) -> "ZarrGroup":
+        """Open the folder of a survey to read it; OSError if it is none of Zarr."""
+        try:
+            return cls(_zarr().open_group(path, mode="r"))
+        except (ValueError, FileNotFoundError) as error:
+            raise OSError(f"no Zarr folder: {error}") from error
+
+    def __getitem__(self, name: str) -> Any:
+        member = self._group[name]
+        return ZarrDataset(member) if hasattr(member, "shape") else ZarrGroup(member)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield names of members in the order in which they were made."""
+        order = self.attrs.get("order", [])
+        return iter(sorted(self._group, key=lambda name: order.index(name) if name in order else len(order)))
+
+    def __len__(self) -> int:
+        return len(list(self._group))
+
+    def create_group(self, name: str, **_: Any) -> "ZarrGroup":
+        """Create a group in this one."""
+        self._remember(name)
+        return ZarrGroup(self._group.create_group(name))
+
+    def create_dataset(
+        self,
+        name: str,
+        *,
+        data: np.ndarray | None = None,
+        shape: tuple[int, ...] | None = None,
+        dtype: Any = None,
+        compression: str | None = None,
+        **_: Any,
+    ) -> ZarrDataset:
+        """Create an array of `data`, or an empty one of a shape and type, whose rows are set later."""
+        codecs = _zarr().codecs
+        self._remember(name)
+        width = None
+        if data is not None:
+            if data.dtype.kind == "S":
+                width = data.dtype.itemsize
+                data = np.ascontiguousarray(data[..., None]).view(np.uint8)
+            shape, dtype = data.shape, data.dtype
+        assert shape is not None, "an array has data or a shape"
+        chunks = tuple(max(1, size) for size in ((min(shape[0], _CHUNK_ROWS), *shape[1:]) if data is None else shape))
+        packing = [codecs.BloscCodec(cname="zstd", clevel=1)] if compression else []
+        fill = {"fill_value": np.nan} if np.dtype(dtype).kind == "f" else {}
+        array = self._group.create_array(
+            name, shape=shape, dtype=dtype, chunks=chunks, compressors=[*packing, codecs.Crc32cCodec()], **fill
+        )
+        if data is not None:
+            array[...] = data
+        dataset = ZarrDataset(array)
+        if width is not None:
+            dataset.attrs[_BYTES] = width
+        return dataset
+
+    def _remember(self, name: str) -> None:
+        self.attrs["order"] = [*self.attrs.get("order", []), name]
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[ZarrGroup]:
+    """Yield a group beside `path` that gets this name only if the block succeeds.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder in which it is to lie does not exist.
+    FileExistsError
+        If something has that name: no folder can take the place of another at once.
+    """
+    zarr = _zarr()
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path.name}: the folder {path.parent} does not exist; create it first")
+    if path.exists():
+        raise FileExistsError(f"{path} exists, and a Zarr folder replaces nothing; choose another name, or remove it")
+    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    try:
+        yield ZarrGroup(zarr.create_group(work / "new"))
+        os.replace(work / "new", path)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
