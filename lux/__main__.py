@@ -266,7 +266,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit_parser.set_defaults(run=_audit)
     add = audit_parser.add_argument
-    add("survey", help="HDF5 survey, or the name of a data set such as apogee-dr10")
+    add("survey", help="saved survey (HDF5 file or .zarr folder), or the name of a data set such as apogee-dr10")
     add("--label", help="label to audit; all of them by default")
     wavelengths = "vacuum wavelengths of the label's own lines; none given: it has none"
     add("--own-lines", type=float, nargs="*", metavar="ANGSTROM", help=wavelengths)

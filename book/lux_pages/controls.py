@@ -84,6 +84,15 @@ def names(techniques: Sequence[str] = tuple(TECHNIQUES)) -> list[str]:
     return [TECHNIQUES[technique].name for technique in techniques]
 
 
+def names_with_help(techniques: Sequence[str]) -> list[str]:
+    """Return the names of techniques, with what each is given beyond spectra and catalogue."""
+    told = {name: "told the lines" for name in techniques if TECHNIQUES[name].told}
+    given = told | {"response": "true labels", "doppelganger": "lent a star"}
+    return [
+        f"{TECHNIQUES[name].name} ({given[name]})" if name in given else TECHNIQUES[name].name for name in techniques
+    ]
+
+
 def record_ensemble(record: Record, board: Scoreboard, n_seeds: Sequence[int], first_seed: int) -> None:
     """Record the size of what is executed here, and the table of the techniques."""
     example = default_survey("synthetic", n_stars=10, seed=first_seed, wavelength_range=WINDOWS)
