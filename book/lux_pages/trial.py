@@ -27,6 +27,8 @@ _EARLIER_FALSE = (7, 58)
 _LAST_FALSE = ((8, 200), (8, 200), (6, 200))
 # What the prose is about: lines of 1 % per standard deviation of [Eu/Fe].
 DEPTH = 0.01
+# So deep that they are a strong feature of a small survey.
+_DEEP = 0.03
 _PUBLISHED = tuple(name for name, technique in TECHNIQUES.items() if technique.published)
 N_PUBLISHED = len(_PUBLISHED)
 # Of the headline figure.
@@ -42,7 +44,7 @@ _VARIED_STATEMENTS = {
     "shap_elsewhere": "dominant latent of another label, without and with lines",
 }
 _FALSE = ("known", "proxy")
-_QUOTED_WHOLE = ("rmse", "probe", "line_match", "shap_own", "doppelganger", "audit_lines")
+_QUOTED_WHOLE = ("line_match", "shap_own")
 _Row = dict[str, Any]
 
 
@@ -230,6 +232,10 @@ def record_grid(record: Record, found: FullTrial) -> None:
     record("grid_commit", about["commit"], text=about["commit"][:7])
     record("n_published", N_PUBLISHED)
     record("earlier_false", _EARLIER_FALSE[0], text="{} of {}".format(*_EARLIER_FALSE))
+    for depth in (DEPTH, _DEEP):
+        for key, name in (("any_line", "audit_any"), ("features", "audit_features")):
+            power = found.score(name, min(SIZES), "physical", depth)["power"]
+            record(f"{key}_{round(1000 * depth)}", power[0], interval=(power[1], power[2]), text=f"{power[0]:.2f}")
     for key, counts in zip(("last_false", "recent_false", "latest_false"), _LAST_FALSE, strict=True):
         record(key, counts[0], text="{} of {}".format(*counts))
     for generator in GENERATORS:
@@ -249,9 +255,8 @@ def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
     """Record the trial on whole spectra beside that on windows, and the doppelganger test with surveys' own stars."""
     (n_stars,) = {row["n_stars"] for row in whole.rows("scores")}
     columns: dict[str, list[str]] = {"technique": [TECHNIQUES[name].name for name in SHOWN]}
-    about, minutes = whole.about, round(whole.about["seconds"] / 60)
-    record.numbers(whole_worlds=about["worlds"], whole_minutes=minutes, whole_seeds=about["seeds"])
-    record("whole_commit", about["commit"], text=about["commit"][:7])
+    record("whole_seeds", whole.about["seeds"])
+    record("whole_commit", whole.about["commit"], text=whole.about["commit"][:7])
     for generator in GENERATORS:
         for heading, trial in (("windows", found), ("whole", whole)):
             rows = [trial.score(name, n_stars, generator) for name in SHOWN]
