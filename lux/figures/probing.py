@@ -17,7 +17,7 @@ def gap_and_information(
     gaps: Mapping[str, np.ndarray], published: float, gains: Mapping[str, InformationGain]
 ) -> plt.Figure:
     """Draw the gap of one label in surveys of several kinds (K,), and its unique information beside the null."""
-    figure, (left, right) = new_figure(1, 2, height=3.3)
+    figure, (left, right) = new_figure(1, 2, height=3.6)
     for row, (values, marker) in enumerate(zip(gaps.values(), "osD^", strict=False)):
         left.plot(values, row + np.linspace(-0.15, 0.15, len(values)), marker, color=COLORS["model"], markersize=4)
     left.axvline(published, color="black", linestyle="--", linewidth=1)
@@ -31,7 +31,7 @@ def gap_and_information(
         right.errorbar(gain.nats, row, xerr=error, marker="o", color=COLORS[color], capsize=3)
     right.set_yticks(range(len(gains)), [_wrapped(name) for name in gains])
     right.set(xlabel="unique information (nats)", ylim=(-0.6, len(gains) - 0.4))
-    right.legend(loc="center right")
+    right.legend(loc="lower left", bbox_to_anchor=(0, 1))
     for axis in (left, right):
         axis.tick_params(axis="y", which="minor", left=False)
     return figure
