@@ -29,6 +29,8 @@ def import_matrix(rooms: Sequence[str], counts: Mapping[tuple[str, str], int]) -
     axis.set_yticks(range(len(rooms)), rooms, fontsize=10)
     axis.tick_params(which="both", length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axis.minorticks_off()
-    axis.set(xlim=(-0.5, len(rooms) - 0.5), ylim=(len(rooms) - 0.5, -0.5), ylabel="importing room")
+    axis.set(xlim=(-0.5, len(rooms) - 0.5), ylim=(len(rooms) - 0.5, -0.5))
+    axis.set(xlabel="imported room", ylabel="importing room")
+    axis.xaxis.set_label_position("top")
     axis.grid(color="#dddddd", linewidth=0.5)
     return figure
