@@ -6,13 +6,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 import lux
 from lux.auditing.settings import AuditSettings
 from lux.controls.ensemble import WINDOWS
+from lux.figures import large_surveys as drawing
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.survey import Survey
@@ -84,19 +84,15 @@ def record_expected(record: Record) -> None:
 
 def draw_expected() -> Figure:
     """Draw the seconds of a cycle against the number of stars."""
-    figure, axes = plt.subplots(figsize=(6, 3.6))
     stars = np.geomspace(1e5, 1e8, 50)
-    for workers in _WORKERS:
-        axes.loglog(stars, [_seconds(size, workers) for size in stars], label=f"{workers} workers")
+    seconds = {f"{workers} workers": _seconds(stars, workers) for workers in _WORKERS}
     measured = _measured()
     trained = 0.8 * measured["stars"]
-    axes.loglog(trained, 1e-6 * measured["fit"]["us"] * trained, "o", color="black", label="measured, two cores")
-    axes.set(xlabel="stars", ylabel="seconds a cycle")
-    axes.legend()
-    return figure
+    point = trained, 1e-6 * measured["fit"]["us"] * trained
+    return drawing.seconds_of_a_cycle(stars, seconds, point, "measured, two cores")
 
 
-def _seconds(n_stars: float, workers: int) -> float:
+def _seconds(n_stars: Any, workers: int) -> Any:
     """Return the seconds of a cycle; what was measured took two cores."""
     return 2e-6 * _measured()["fit"]["us"] * n_stars / workers
 
