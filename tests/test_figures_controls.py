@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from lux.auditing.evidence import Evidence, Kind
 from lux.auditing.report import Report
@@ -33,10 +34,26 @@ def test_the_matrix_of_sizes_writes_areas_and_powers_and_separates_the_generator
 
 
 def test_the_map_names_the_labels_of_the_first_model():
-    points = {name: (np.array([0.5, 20.0]), np.array([0.0, 0.8]), ["Li", "Mg"]) for name in ("Lux", "PLS")}
+    points = {name: (np.array([0.5, 20.0]), np.array([0.0, 0.8]), ["li_fe", "teff"]) for name in ("Lux", "PLS")}
     figure = controls.information_and_use(points, 2.3)
-    assert texts(figure.axes[0]) == ["Li", "Mg"]
+    assert texts(figure.axes[0]) == ["[Li/Fe]", "$T_\\mathrm{eff}$"]
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["Lux", "PLS"]
+    plt.close(figure)
+
+
+def test_names_on_the_map_cover_neither_each_other_nor_a_point_nor_the_zero_line():
+    found, used = np.array([0.40, 0.55, 0.65, 20.0]), np.array([-0.02, 0.0, 0.02, 0.9])
+    points = {"Lux": (found, used, ["ba_fe", "li_fe", "eu_fe", "mg_fe"]), "PLS": (found, used - 0.03, [])}
+    figure = controls.information_and_use(points, 2.3)
+    figure.draw_without_rendering()
+    axis = figure.axes[0]
+    boxes = [Text.get_window_extent(text) for text in axis.texts]
+    marks = axis.transData.transform(np.concatenate([np.column_stack(line.get_data()) for line in axis.lines[:2]]))
+    zero = axis.transData.transform((0, 0))[1]
+    for number, box in enumerate(boxes):
+        assert not box.count_overlaps(boxes[:number])
+        assert not any(box.contains(*mark) for mark in marks)
+        assert not box.y0 < zero < box.y1
     plt.close(figure)
 
 
@@ -65,9 +82,12 @@ def test_a_page_shows_the_verdict_and_each_evidence_and_refuses_an_empty_report(
     )
     wavelength = np.linspace(15200, 16800, 400)
     arrays = {"wavelength": wavelength, "significance": np.zeros(400)}
-    report = Report("eu_fe", "known", "because", evidence, 500, 100, (15448.4,), **arrays)
+    reason = "95% of -3.1 +- 0.2 sigma at 15448.4 A and 2 more A, 3.2 mA"
+    report = Report("eu_fe", "known", reason, evidence, 500, 100, (15448.4,), **arrays)
     figure = audit.page(report)
     assert figure.get_suptitle() == "[Eu/Fe]: known"
+    said = figure.axes[0].get_title(loc="left").splitlines()[0].replace("\u00a0", " ")
+    assert said == "95 % of −3.1 ± 0.2 σ at 15448.4 Å and 2 more Å, 3.2 mÅ"
     assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == [Kind.OWN_LINES]
     plt.close(figure)
     with pytest.raises(ValueError, match="only 3 stars"):

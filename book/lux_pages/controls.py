@@ -263,16 +263,17 @@ def draw_map(reports: Mapping[str, Mapping[str, Report]]) -> Figure:
 
 
 def _map_points(reports: Mapping[str, Report]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Return the strongest evidence in the flux and the slope of the model for each label that has both."""
+    """Return the strongest evidence in the flux and the slope of the model for each label that has both, and these."""
     usable = {name: report for name, report in reports.items() if report.evidence and report.model_use}
     found = [max(report[kind].z_score for kind in FLUX_KINDS if kind in report) for report in usable.values()]
     used = [report.model_use.slope for report in usable.values() if report.model_use]
-    return np.array(found), np.array(used), [label_name(name) for name in usable]
+    return np.array(found), np.array(used), list(usable)
 
 
 def map_alt(reports: Mapping[str, Mapping[str, Report]]) -> str:
     """Return what the map shows, in words."""
-    found, used, names = _map_points(reports["Lux"])
+    found, used, labels = _map_points(reports["Lux"])
+    names = [label_name(label) for label in labels]
     strongest, weakest = int(np.argmax(found)), int(np.argmin(found))
     return (
         f"Slope of predictions against evidence in the flux, for {len(names)} labels and three models. "

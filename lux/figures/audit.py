@@ -1,5 +1,6 @@
 """A report of the audit on one page: its verdict, its evidence, and where in the spectrum it comes from."""
 
+import re
 import textwrap
 from typing import Any
 
@@ -22,16 +23,16 @@ def page(report: Any) -> plt.Figure:
         raise ValueError(f"the report on {report.label} holds no evidence to draw: {report.reason}")
     shown = [item for item in report.evidence if item.null_scatter > 0]
     figure, (top, bottom) = new_figure(2, height=6.4, gridspec_kw={"height_ratios": [1, 0.11 * len(shown) + 0.15]})
-    reason = "\n".join(line for answer in report.answers for line in textwrap.wrap(answer, 74))
+    reason = "\n".join(line for answer in report.answers for line in textwrap.wrap(_typeset(answer), 88))
     figure.suptitle(f"{label_text(report.label, with_unit=False)}: {report.verdict}", fontsize=14)
     stars = f"{report.n_stars} stars, {report.n_test} of them not used in training"
-    top.set_title(f"{reason}\n{stars}", fontsize=10, loc="left")
+    top.set_title(f"{reason}\n{stars}", fontsize=10, loc="left", x=-0.26)
     top.plot(*with_gaps(report.wavelength, report.significance), color=COLORS["observed"], linewidth=0.5)
     limit = 1.1 * max(5.0, np.abs(report.significance).max())
     for line in report.own_lines:
         top.plot([line, line], [0.86 * limit, 0.97 * limit], color=COLORS["highlight"], linewidth=1)
     top.locator_params(axis="x", nbins=6)
-    top.set(ylim=(-limit, limit), xlabel="vacuum wavelength (Å)", ylabel="significance of absorption (σ)")
+    top.set(ylim=(-limit, limit), xlabel="vacuum wavelength (Å)", ylabel="significance (σ)")
     for row, item in enumerate(shown):
         bottom.plot([-2, 2], [row, row], color=COLORS["observed"], alpha=0.25, linewidth=9, solid_capstyle="butt")
         color = COLORS[report.verdict] if item.significant else COLORS["observed"]
@@ -46,3 +47,11 @@ def page(report: Any) -> plt.Figure:
     bottom.set(xlim=(-reach, reach), ylim=(len(shown) - 0.5, -0.5))
     bottom.set_xlabel("standard deviations of the null distribution (band: ± 2)")
     return figure
+
+
+def _typeset(answer: str) -> str:
+    """Return a sentence of a report, which is written for any terminal, with the signs of print."""
+    answer = answer.replace("+-", "±").replace(" sigma", "\u00a0σ")
+    answer = re.sub(r"(?<=[ (])-(?=\d)", "−", answer)
+    answer = re.sub(r"(?<=\d) ?%", "\u00a0%", answer)
+    return re.sub(r"(\d|more) (m?)A\b", "\\1\u00a0\\2Å", answer)

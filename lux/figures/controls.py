@@ -1,13 +1,22 @@
 """Drawings of the controls: which techniques tell planted worlds apart, and from what line strength."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox, BboxBase
 from scipy.stats import norm
 
-from lux.figures import COLORS, new_figure, paper_style, write_cells
+from lux.figures import COLORS, label_text, new_figure, paper_style, write_cells
 
+# How the name of a point is written, and where it may stand: sides in order of preference, gaps in points.
+_HAIRLINE = {"arrowstyle": "-", "color": COLORS["undecided"], "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
+_NAME: dict[str, Any] = {"fontsize": 9.5, "arrowprops": _HAIRLINE, "zorder": 1}
+_SIDES = np.array([(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1), (1, 0), (-1, 0)])
+_GAPS = (4, 10, 18, 28, 40, 54)
 _LINES = (("highlight", "o"), ("proxy", "s"), ("guessed", "D"), ("model", "^"), ("known", "v"), ("leaked", "P"))
 
 
@@ -76,7 +85,7 @@ def size_matrix(
     for axis, values, title, cmap in zip(axes, (areas, powers), titles, ("RdBu", "Blues"), strict=True):
         axis.imshow(values, cmap=cmap, vmin=0, vmax=1, aspect="auto")
         dark = np.abs(values - 0.5) > 0.36 if cmap == "RdBu" else values > 0.6
-        write_cells(axis, values, ".2f", dark, fontsize=7)
+        write_cells(axis, values, ".2f", dark, fontsize=8)
         axis.axhline(n_published - 0.5, color="black", linewidth=1.5)
         for place in range(n_sizes, values.shape[1], n_sizes):
             axis.axvline(place - 0.5, color="black", linewidth=1.5)
@@ -95,14 +104,11 @@ def information_and_use(
     """Draw what the flux has of labels against what each model uses of them.
 
     `points` are by model: the significance in the flux (K,), the slope of the prediction on the label's own part (K,),
-    and the names of the labels; to the right of `threshold` a label is found.
+    and the labels; to the right of `threshold` a label is found. The labels are named at the points of the first model.
     """
-    figure, axis = new_figure(height=4.2)
+    figure, axis = new_figure(height=4.6)
     for (model, (found, used, _)), (color, marker) in zip(points.items(), _LINES, strict=False):
         axis.plot(found, used, marker, color=COLORS[color], label=model, markersize=6, clip_on=False)
-    _, (found, used, names) = next(iter(points.items()))
-    for x, y, name in zip(found, used, names, strict=True):
-        axis.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8.5)
     axis.axhline(0, color="black", linewidth=0.8)
     axis.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
     axis.margins(x=0.12)
@@ -111,5 +117,34 @@ def information_and_use(
         xlabel="strongest evidence in the flux (σ)",
         ylabel="slope of the prediction on the label's own part",
     )
-    axis.legend(fontsize=9.5)
+    axis.legend(ncols=len(points), loc="lower left", bbox_to_anchor=(0, 1))
+    places = [np.column_stack([found, used]) for found, used, _ in points.values()]
+    names = [label_text(name, with_unit=False) for name in next(iter(points.values()))[2]]
+    figure.draw_without_rendering()
+    _name_points(axis, places[0], names, np.concatenate(places))
     return figure
+
+
+def _name_points(axis: Axes, places: np.ndarray, names: Sequence[str], markers: np.ndarray) -> None:
+    """Write names beside places (K, 2), each where it hides least of the markers (L, 2), axes and other names.
+
+    The figure must have its final layout.
+    """
+    point = axis.figure.dpi / 72
+    taken = [Bbox([center, center]).padded(4 * point) for center in axis.transData.transform(markers)]
+    taken += [line.get_window_extent().padded(2 * point) for line in axis.lines if line.get_marker() == "None"]
+    for name, place in zip(names, places, strict=True):
+        text = axis.annotate(name, place, (0, 0), textcoords="offset points", va="center", ha="center", **_NAME)
+        size = np.array(Text.get_window_extent(text).padded(point).size)
+        center = axis.transData.transform(place)
+        shifts = [side * (size / 2 + gap * point) for gap in _GAPS for side in _SIDES]
+        boxes = [Bbox([center + shift - size / 2, center + shift + size / 2]) for shift in shifts]
+        best = int(np.argmin([_hidden(box, taken, axis.bbox) for box in boxes]))
+        text.set_position(shifts[best] / point)
+        taken.append(boxes[best])
+
+
+def _hidden(box: Bbox, taken: Sequence[BboxBase], room: BboxBase) -> int:
+    """Return how much a box would hide: of what is taken, or that it leaves the room."""
+    outside = not (room.contains(*box.min) and room.contains(*box.max))
+    return box.count_overlaps(taken) + 10 * outside
