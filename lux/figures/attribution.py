@@ -27,7 +27,8 @@ def share_matrices(attributions: Mapping[str, LatentAttribution], names: Sequenc
             axis.add_patch(frame)
         label_rows(axis, names, fontsize=9)
         axis.set_title(title, fontsize=10.5)
-    axes[-1].set_xticks(range(share.shape[1]), [f"$z_{{{first + k}}}$" for k in range(share.shape[1])], fontsize=8)
+    axes[-1].set_xticks(range(share.shape[1]), range(first, first + share.shape[1]), fontsize=9)
+    axes[-1].set_xlabel("$k$ of the latent $z_k$")
     figure.colorbar(image, ax=axes, label="share of mean |SHAP|", pad=0.02, extend="max")
     return figure
 
