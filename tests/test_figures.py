@@ -57,6 +57,17 @@ def test_marks_stand_at_their_lines_inside_the_panel_and_neighbours_do_not_colli
     assert heights[0] == heights[2]
 
 
+def test_names_of_lines_stay_inside_the_panel_and_neighbours_of_one_species_share_one(axis):
+    axis.set_xlim(15000, 15100)
+    figures.mark_lines(axis, [(15000.5, "Yb II"), (15050.0, "Rb I"), (15050.5, "Rb I"), (15099.8, "Ce II")])
+    assert [text.get_text() for text in axis.texts] == ["Yb II", "Rb I", "Ce II"]
+    assert [line.get_xdata()[0] for line in axis.lines] == [15000.5, 15050.0, 15050.5, 15099.8]
+    axis.figure.draw_without_rendering()
+    for text in axis.texts:
+        box = text.get_window_extent()
+        assert axis.bbox.x0 < box.x0 < box.x1 < axis.bbox.x1
+
+
 def test_one_to_one_has_equal_axes_and_leaves_out_missing_labels(axis):
     figures.one_to_one(axis, [0.0, 1.0, np.nan], [0.1, 0.9, 0.5], name="eu_fe")
     assert axis.get_xlim() == axis.get_ylim()

@@ -23,7 +23,7 @@ from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import line_sigma
 from lux.spectroscopy.lines import R_PROCESS_FRACTION, heavy_element_lines, load_lines, strongest, vacuum_to_air
 from lux.statistics import PermutationTest, holm
-from lux.survey import Survey
+from lux.survey import Survey, label_unit
 
 _ELEMENTS = ("Fe", "Mg", "Si", "Ti", "Ca", "Al", "Mn", "Ni", "OH", "CO", "CN")
 _HEAVY = "Rb to Yb"
@@ -123,12 +123,14 @@ def map_panels(maps: Maps, excess: ExcessMap, survey: Survey, name: str) -> list
     title = "backward, and the best combination of the other labels' (orange)"
     panels: list[tuple] = []
     if maps.forward is not None:
-        panels.append(("forward / error", wavelength, maps.forward.z(name), None, pixel_threshold(survey), []))
+        forward = maps.forward.z(name)
+        panels.append(("forward", "map / error", wavelength, forward, None, pixel_threshold(survey), []))
+    excess_title = "backward beyond the other labels"
     return [
         *panels,
-        ("pattern", wavelength, maps.pattern.of(name), None, None, []),
-        (title, wavelength, scale * backward, scale * combined, None, []),
-        ("backward beyond the other labels / error", wavelength, excess.z, None, excess.largest.threshold(), []),
+        ("pattern", f"flux per {label_unit(name) or 'unit'}", wavelength, maps.pattern.of(name), None, None, []),
+        (title, "map / largest", wavelength, scale * backward, scale * combined, None, []),
+        (excess_title, "map / error", wavelength, excess.z, None, excess.largest.threshold(), []),
     ]
 
 

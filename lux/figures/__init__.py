@@ -27,6 +27,8 @@ COLORS = {
 
 
 FULL_WIDTH = 6.4
+# Of the box behind a name that lines would strike through.
+_BLANK = {"facecolor": "white", "linewidth": 0, "pad": 0.4}
 
 
 @contextlib.contextmanager
@@ -135,18 +137,24 @@ def mark_lines(
     ----------
     lines : sequence of (float, str)
         Vacuum wavelength in Angstrom and species, such as ``(15789.1, "Ce II")``. Names that would collide are raised
-        or lowered onto three levels.
+        or lowered onto three levels; neighbors of one species share a name. Names stay inside the axis, and all is
+        drawn behind the data.
     """
     first, last = sorted(axis.get_xlim())
-    transform = axis.get_xaxis_transform()
+    style: dict[str, Any] = {"color": color, "transform": axis.get_xaxis_transform()}
     reach = [-np.inf, -np.inf, -np.inf]
+    named = ("", -np.inf, 0.0)
     room = 0.075 * (last - first)
     for wavelength, species in sorted(line for line in lines if first <= line[0] <= last):
+        shared = species == named[0] and wavelength - named[1] < 0.1 * room
         level = next((k for k, end in enumerate(reach) if wavelength - end > room), int(np.argmin(reach)))
-        reach[level] = wavelength
-        y = top - 0.085 * level
-        axis.plot([wavelength, wavelength], [0.0, y - 0.03], color=color, lw=0.8, alpha=0.55, transform=transform)
-        axis.text(wavelength, y, species, color=color, ha="center", va="center", fontsize=9, transform=transform)
+        y = named[2] if shared else top - 0.085 * level
+        axis.plot([wavelength, wavelength], [0.0, y - 0.03], lw=0.8, alpha=0.55, zorder=1.5, **style)
+        if not shared:
+            reach[level] = wavelength
+            named = (species, wavelength, y)
+            place = np.clip(wavelength, first + 0.5 * room, last - 0.5 * room)
+            axis.text(place, y, species, ha="center", va="center", fontsize=9, zorder=1.6, bbox=_BLANK, **style)
 
 
 def label_rows(axis: Axes, names: Sequence[str], **text: Any) -> None:

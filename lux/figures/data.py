@@ -41,7 +41,7 @@ def spectrum_pair(
         axis.set_xlabel("")
         mark_lines(axis, lines)
     axes[-1].set_xlabel("vacuum wavelength (Å)")
-    axes[-1].legend(loc="lower center", ncols=2, borderpad=0.1)
+    axes[0].legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
 
 

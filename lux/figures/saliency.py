@@ -24,14 +24,16 @@ def map_rows(rows: Sequence[tuple], *, limits: tuple[float, float] | None = None
 
     Parameters
     ----------
-    rows : sequence of (title, wavelength (D,), value (D,), overlay (D,) or None, threshold or None, places)
-        `overlay` is drawn over the map; plus and minus `threshold` as dashes; `places`, pairs of a vacuum wavelength in
-        Angstrom and a species, as lines with names.
+    rows : sequence of (title, unit, wavelength (D,), value (D,), overlay (D,) or None, threshold or None, places)
+        `unit` says in what the value is; `overlay` is drawn over the map; plus and minus `threshold` as dashes;
+        `places`, pairs of a vacuum wavelength in Angstrom and a species, as lines with names.
     limits : (float, float), optional
         Wavelengths shown.
     """
     figure, axes = new_figure(len(rows), height=1.75 * len(rows) + 0.6, sharex=True)
-    for axis, (title, wavelength, value, overlay, threshold, places) in zip(np.atleast_1d(axes), rows, strict=True):
+    for axis, (title, unit, wavelength, value, overlay, threshold, places) in zip(
+        np.atleast_1d(axes), rows, strict=True
+    ):
         axis.plot(*with_gaps(wavelength, value), color=COLORS["model"], linewidth=0.6)
         if overlay is not None:
             axis.plot(*with_gaps(wavelength, overlay), color=COLORS["proxy"], linewidth=0.6)
@@ -40,8 +42,10 @@ def map_rows(rows: Sequence[tuple], *, limits: tuple[float, float] | None = None
         low, high = min(np.min(value), -(threshold or 0)), max(np.max(value), threshold or 0)
         axis.set(ylim=(low - 0.08 * (high - low), high + (0.35 if places else 0.08) * (high - low)), xlim=limits)
         axis.set_title(title)
+        axis.set_ylabel(unit, fontsize=10.5)
         mark_lines(axis, places)
     np.atleast_1d(axes)[-1].set_xlabel("vacuum wavelength (Å)")
+    figure.align_ylabels()
     return figure
 
 
