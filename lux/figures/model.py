@@ -154,5 +154,5 @@ def reconstruction(survey: Survey, rebuilt: np.ndarray, star: int, windows: Sequ
         lower.set(ylabel="residual", ylim=(-0.06, 0.06), xlabel="")
         upper.set_ylabel("flux")
     lower.set_xlabel("vacuum wavelength (Å)")
-    axes[0].legend(loc="lower left", ncols=2)
+    axes[0].legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return figure
