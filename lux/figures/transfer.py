@@ -46,7 +46,7 @@ def paradox(panels: Mapping[str, tuple], label: str = "eu_fe") -> plt.Figure:
         axis.scatter(true, predicted, s=5, color=COLORS["observed"], alpha=0.5, lw=0, label="disc stars")
         style = {"marker": "D", "color": COLORS["highlight"], "alpha": 0.6, "lw": 0}
         axis.scatter(enhanced_true, enhanced, s=9, label="r-process-enhanced", **style)
-        axis.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"true {label_text(label, with_unit=False)}")
+        axis.set(xlim=ends, ylim=ends, aspect="equal", xlabel=f"true {label_text(label)}")
         axis.set_title(title, fontsize=11)
     axes[0].set_ylabel(f"predicted {label_text(label)}")
     axes[0].legend(loc="upper left", markerscale=2, handletextpad=0.2, fontsize=10)
