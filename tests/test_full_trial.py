@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from lux_pages.trial import N_PUBLISHED, SHOWN, FullTrial, areas
+from lux_pages.trial import DEPTH, N_PUBLISHED, SHOWN, WHOLE, FullTrial, areas
 
 from lux.controls.ensemble import GENERATORS, SIZED_DEPTHS, SIZES
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
@@ -38,3 +38,21 @@ def test_what_is_missed_has_less_than_half_the_power_whichever_sign_counts(found
     missed = found.missed(max(SIZES), GENERATORS[0])
     assert set(missed) == {name for name in published if powers[name] < 0.5}
     assert list(SHOWN[:N_PUBLISHED]) == published
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_whole_spectra_have_every_technique_and_verdict_too(generator):
+    whole = FullTrial(WHOLE)
+    assert {row["technique"] for row in whole.rows("scores", generator=generator, depth=DEPTH)} == set(TECHNIQUES)
+    assert all(row["full_band"] for row in whole.rows("scores"))
+    for depth, count in ((0.0, 2 * whole.about["seeds"]), (DEPTH, whole.about["seeds"])):
+        for told in (True, False):
+            assert sum(whole.verdicts(told, (depth,), generator=generator).values()) == count
+    own = whole.rows("own_star", generator=generator, depth=DEPTH, full_band=False)
+    assert [row["n_stars"] for row in own] == list(SIZES)
+
+
+def test_a_survey_s_own_star_counts_in_place_of_the_one_it_is_lent(found):
+    row = dict.fromkeys(("power", "reverse"), (0.0, 0.0, 0.1))
+    missed = found.missed(max(SIZES), GENERATORS[0], own_star=row)
+    assert set(missed) == {*found.missed(max(SIZES), GENERATORS[0]), "doppelganger"}

@@ -7,7 +7,7 @@ import pytest
 
 from lux.controls import sized_cells
 from lux.controls.techniques import STATEMENTS, TECHNIQUES, USES
-from lux.controls.trial_tables import trial_tables
+from lux.controls.trial_tables import own_star_rows, trial_tables
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +59,16 @@ def test_verdicts_told_and_blind_are_counted_apart_with_their_intervals(tables):
 
 def test_tables_can_be_written_as_json(tables):
     assert json.loads(json.dumps(tables)) == tables
+
+
+def test_surveys_with_lines_are_scored_against_those_of_their_size_without():
+    ensemble = sized_cells(10, (600, 1500), ("physical",), depths=(0.0, 0.01))
+    worlds = [
+        {"cell": cell.key, "own_star": cell.depth * (cell.n_stars == 1500) + 1e-6 * number}
+        for cell in ensemble
+        for number in range(cell.seeds)
+    ]
+    small, large = own_star_rows(ensemble, worlds)
+    assert (small["n_stars"], large["n_stars"], large["depth"], large["full_band"]) == (600, 1500, 0.01, False)
+    assert large["power"][0] == 1.0
+    assert small["power"][0] < 0.5

@@ -266,6 +266,8 @@ def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
         uses = {row["name"]: row for row in whole.rows("uses", generator=generator, depth=DEPTH)}
         for name in ("response", "own_slope", "bound"):
             record(f"{name}_whole_{generator}", uses[name]["mean"], uncertainty=uses[name]["error"])
+        scatter = uses["response"]["error"] * np.sqrt(whole.about["seeds"])
+        record(f"response_scatter_whole_{generator}", scatter, digits=2)
         for name in _QUOTED_WHOLE:
             value, low, high = whole.score(name, n_stars, generator)["area"]
             record(f"area_{name}_whole_{generator}", value, interval=(low, high), text=f"{value:.2f}")
