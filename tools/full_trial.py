@@ -4,7 +4,7 @@ Chapter 8 shows them, marked with their commit and date; the paper itself re-exe
 
     python tools/full_trial.py [--seeds 50] [--out FILE] [--whole] [--recipes] [--verdicts] [--networks] [--bench]
 
-With `--whole` all pixels are tried instead of windows, in 15 surveys with lines and 30 without of each generator; and
+With `--whole` all pixels are tried instead of windows, in 10 surveys with lines and 20 without of each generator; and
 in windows the doppelganger test is tried with each survey's own richest star. With `--recipes` the published recipe is
 varied instead, in 20 surveys with lines and 20 without of each generator. With `--verdicts` the audit is calibrated
 instead on everything that can be planted, in 20 surveys of each kind and size. With `--networks` the networks of
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "book" / "lux_pages" / "full_trial.json"
 FIRST_SEED = 940_000
 # Of whole spectra: how many surveys have lines, of how many stars, and how deep their lines are.
-WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_010_000, 15, 4000, (0.0, 0.01)
+WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_010_000, 10, 4000, (0.0, 0.01)
 N_RECIPE_SEEDS = 20
 # Of the networks' surveys, and how many of a generator have no lines.
 NETWORK_SEED, N_WITHOUT = 965_000, 50
