@@ -8,12 +8,14 @@ import nbformat
 import numpy as np
 import pytest
 from lux_pages import explore
+from machinery import report
 from machinery.figures import finish, passport
 from machinery.stage import what_it_does
 
 from lux.simulation.population import disc_moments
 from lux.simulation.worlds import World
 from lux.spectroscopy.instrument import wavelength_grid
+from lux.store.dependencies import Package
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = ROOT / "_build" / "html" / "book"
@@ -69,6 +71,22 @@ def test_a_figure_opens_large_and_is_downloaded_under_its_number():
     assert '<a class="enlarge" href="../_images/headline.png"><img' in found
     assert 'download="fig-8-2-headline.csv"' in found
     assert finish("<figure>other</figure>") == "<figure>other</figure>"
+
+
+def test_the_tests_of_a_figure_name_its_own_function_and_not_another_of_that_name(tmp_path):
+    (tmp_path / "lux").mkdir()
+    for module in ("drawing", "writing"):
+        (tmp_path / "lux" / f"{module}.py").write_text("def page():\n    pass\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_pages.py").write_text(
+        "from lux import drawing\nfrom lux.writing import page\n\n"
+        "def test_drawn():\n    drawing.page()\n\n"
+        "def test_written(page_of_a_book):\n    page()\n\n"
+        "def test_other(page_of_a_book):\n    page_of_a_book.page()\n"
+    )
+    found = report.tests_of(tmp_path, Package(tmp_path / "lux"))
+    assert found["lux.drawing", "page"] == ["test_pages.py::test_drawn"]
+    assert found["lux.writing", "page"] == ["test_pages.py::test_written"]
 
 
 def test_a_passport_says_who_drew_tested_and_executed():

@@ -120,7 +120,7 @@ def figures_table(chapters, root, package):
         drawn = drawing_functions(page, package)
         for name in page.placed("figure"):
             shown = f"`{'.'.join(drawn[name])}`" if name in drawn else "in the chapter"
-            tests = _tests_of(root, package).get(drawn.get(name), [])
+            tests = tests_of(root, package).get(drawn.get(name), [])
             more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
             lines.append(
                 f"| {name} | [{page.name}]({page.name}) | {shown} | {f'`{tests[0]}`' if tests else '–'}{more} |"
@@ -135,7 +135,7 @@ def passports(page, settings, package):
     found = {}
     for name in page.placed("figure"):
         function = drawn.get(name, ())
-        tests = _tests_of(settings.root, package).get(function, [])
+        tests = tests_of(settings.root, package).get(function, [])
         found[name] = {"function": ".".join(function), "tests": tests, "seed": settings.seed, "seconds": seconds}
     return found
 
@@ -175,7 +175,7 @@ def _package_function(function, aliases, package):
 
 
 @cache
-def _tests_of(root, package):
+def tests_of(root, package):
     """Return the tests that name a function of the package, by (module, function)."""
     found = {}
     for path in sorted((root / "tests").glob("test_*.py")):
