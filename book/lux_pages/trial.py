@@ -44,7 +44,6 @@ _VARIED_STATEMENTS = {
     "shap_elsewhere": "dominant latent of another label, without and with lines",
 }
 _FALSE = ("known", "proxy")
-_QUOTED_WHOLE = ("line_match", "shap_own")
 _Row = dict[str, Any]
 
 
@@ -246,7 +245,7 @@ def record_grid(record: Record, found: FullTrial) -> None:
             near = [row for name in _PUBLISHED if _holds_half(row := found.score(name, n_stars, generator))]
             record(f"near_{n_stars}_{generator}", len(near))
             uses = {row["name"]: row for row in found.rows("uses", n_stars=n_stars, generator=generator, depth=DEPTH)}
-            for name in ("response", "own_slope"):
+            for name in ("response", "own_slope", "own_slope_published"):
                 row = uses[name]
                 record(f"{name}_{n_stars}_{generator}", row["mean"], uncertainty=row["error"])
 
@@ -264,13 +263,12 @@ def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
         for key, as_read in (("missed", False), ("missed_as_read", True)):
             _record_missed(record, f"{key}_whole_{generator}", whole.missed(n_stars, generator, as_read=as_read))
         uses = {row["name"]: row for row in whole.rows("uses", generator=generator, depth=DEPTH)}
-        for name in ("response", "own_slope", "bound"):
+        for name in ("response", "own_slope", "own_slope_published", "bound"):
             record(f"{name}_whole_{generator}", uses[name]["mean"], uncertainty=uses[name]["error"])
         scatter = uses["response"]["error"] * np.sqrt(whole.about["seeds"])
         record(f"response_scatter_whole_{generator}", scatter, digits=2)
-        for name in _QUOTED_WHOLE:
-            value, low, high = whole.score(name, n_stars, generator)["area"]
-            record(f"area_{name}_whole_{generator}", value, interval=(low, high), text=f"{value:.2f}")
+        value, low, high = whole.score("line_match", n_stars, generator)["power"]
+        record(f"line_match_whole_{generator}", value, interval=(low, high), text=f"{value:.1f}")
     for how, verdict in (("told", "known"), ("blind", "proxy")):
         planted, without = (whole.verdicts(how == "told", (depth,)) for depth in (DEPTH, 0.0))
         record_share(record, f"{how}_{verdict}_whole", planted.get(verdict, 0), _total(planted))
