@@ -37,6 +37,8 @@ from lux.statistics import Estimate
 from lux.survey import Survey
 from lux_pages.trial import record_share
 
+# True labels, and a star of a larger survey; others are told the lines.
+_HELPED = ("response", "doppelganger")
 _SHOWN_DEPTHS = (0.003, 0.01, 0.03)
 # Techniques whose areas the text quotes: with something else planted, and with lines beside it.
 _QUOTED_ELSEWHERE = ("partial_inferred", "unique", "probe_ours", "response", "stack_maximum")
@@ -84,13 +86,10 @@ def names(techniques: Sequence[str] = tuple(TECHNIQUES)) -> list[str]:
     return [TECHNIQUES[technique].name for technique in techniques]
 
 
-def names_with_help(techniques: Sequence[str]) -> list[str]:
-    """Return the names of techniques, with what each is given beyond spectra and catalogue."""
-    told = {name: "told the lines" for name in techniques if TECHNIQUES[name].told}
-    given = told | {"response": "true labels", "doppelganger": "lent a star"}
-    return [
-        f"{TECHNIQUES[name].name} ({given[name]})" if name in given else TECHNIQUES[name].name for name in techniques
-    ]
+def marked_names(techniques: Sequence[str]) -> list[str]:
+    """Return the names of techniques, with a dagger where one is given more than spectra and catalogue."""
+    helped = {*_HELPED, *(name for name in techniques if TECHNIQUES[name].told)}
+    return [f"{TECHNIQUES[name].name}{' †' * (name in helped)}" for name in techniques]
 
 
 def record_ensemble(record: Record, board: Scoreboard, n_seeds: Sequence[int], first_seed: int) -> None:
