@@ -9,6 +9,7 @@ from machinery.errors import BuildError
 
 # Bytes; a smaller picture is left as it is.
 _HEAVY = 50_000
+_SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"[^>]*></script>')
 _PICTURE = re.compile(r'(<img [^>]*src="[^"]*_images/)([^"/]+)\.png"')
 _FORMULA = re.compile(r'(<(span|div)(?: tabindex="0")? class="math [^>]*>)(.*?)(</\2>)', re.DOTALL)
 _PROGRAM = re.compile(r'<script[^>]* src="[^"]*/mathjax/[^"]*"></script>\s*')
@@ -69,6 +70,21 @@ def shrink_pictures(site):
     for path in site.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
         path.write_text(_PICTURE.sub(shown, text), encoding="utf-8")
+
+
+def leave_search_to_its_page(site):
+    """Take the index of the search, and its scripts, from all pages but the one that searches.
+
+    The theme adds them everywhere for a search at each letter typed, which is off here.
+
+    Parameters
+    ----------
+    site : Path
+        Folder of the built pages.
+    """
+    for path in site.rglob("*.html"):
+        if path.name != "search.html":
+            path.write_text(_SEARCH.sub("", path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def _is_smaller_as_webp(path):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from machinery.errors import BuildError
-from machinery.page_weight import draw_formulas, shrink_pictures
+from machinery.page_weight import draw_formulas, leave_search_to_its_page, shrink_pictures
 
 _STAMP = ".stamp"
 _FOOTER = (
@@ -46,6 +46,7 @@ def build_site(staged, digest, settings, *, strict, say):
     else:
         say("Each page draws its formulas itself, and weighs twice as much for it: there is no Chromium here.")
     shrink_pictures(built)
+    leave_search_to_its_page(built)
     (built / _STAMP).write_text(digest + _pages_digest(built))
     _put_in_place(built, site)
     return first_page
