@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from lux_pages.trial import DEPTH, N_PUBLISHED, SHOWN, WHOLE, FullTrial, areas
+from lux_pages.trial import DEPTH, N_PUBLISHED, SHOWN, FullTrial, areas
+from lux_pages.whole_spectra import SOURCE
 
 from lux.controls.ensemble import GENERATORS, SIZED_DEPTHS, SIZES
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
@@ -42,7 +43,7 @@ def test_what_is_missed_has_less_than_half_the_power_whichever_sign_counts(found
 
 @pytest.mark.parametrize("generator", GENERATORS)
 def test_whole_spectra_have_every_technique_and_verdict_too(generator):
-    whole = FullTrial(WHOLE)
+    whole = FullTrial(SOURCE)
     assert {row["technique"] for row in whole.rows("scores", generator=generator, depth=DEPTH)} == set(TECHNIQUES)
     assert all(row["full_band"] for row in whole.rows("scores"))
     for depth, count in ((0.0, 2 * whole.about["seeds"]), (DEPTH, whole.about["seeds"])):

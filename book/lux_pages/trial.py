@@ -20,7 +20,7 @@ from lux.controls.scores import fraction
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
 from lux.paper.record import Record
 
-SOURCE, WHOLE, _RECIPES, _VERDICTS = "full_trial.json", "whole_trial.json", "recipe_trial.json", "verdict_trial.json"
+SOURCE, _RECIPES, _VERDICTS = "full_trial.json", "recipe_trial.json", "verdict_trial.json"
 # Of an earlier round, 900000 on: large physical surveys without a line whose verdict was false, of how many.
 _EARLIER_FALSE = (7, 58)
 # Of the three rounds before this one, 910000, 920000 and 930000 on: the same of both generators, told the lines.
@@ -43,14 +43,15 @@ _VARIED_STATEMENTS = {
     "mig_lowest": "lowest gap, without and with lines",
     "shap_elsewhere": "dominant latent of another label, without and with lines",
 }
-_FALSE = ("known", "proxy")
+FALSE = ("known", "proxy")
 _Row = dict[str, Any]
 
 
 class FullTrial:
     """The tables of `lux.controls.trial_tables.trial_tables`, looked up by generator, size and depth.
 
-    Those of windows by default, or, from `WHOLE`, those of whole spectra and of the surveys' own richest stars.
+    Those of windows by default, or those of whole spectra and of the surveys' own richest stars, from
+    `lux_pages.whole_spectra.SOURCE`.
     """
 
     def __init__(self, source: str = SOURCE) -> None:
@@ -141,17 +142,18 @@ def record_all_verdicts(record: Record) -> None:
     record("verdict_seeds", content["about"]["seeds"])
     weak = [each for kind, each in counts.items() if kind[0] == "lines at 5σ" and not kind[-1]]
     record_share(
-        record, "blind_guessed_at_5_sigma", sum(each.get("guessed", 0) for each in weak), sum(map(_total, weak))
+        record, "blind_guessed_at_5_sigma", sum(each.get("guessed", 0) for each in weak), sum(map(total, weak))
     )
     for planted, right in RIGHT.items():
         for how, wanted in zip(("told", "blind"), right, strict=True):
             found = [each for kind, each in counts.items() if kind[0] == planted and kind[-1] == (how == "told")]
             hits = sum(each.get(name, 0) for each in found for name in wanted)
             key = f"all_{planted.replace(' ', '_').replace('σ', '_sigma')}_{how}"
-            record_share(record, key, hits, sum(map(_total, found)))
+            record_share(record, key, hits, sum(map(total, found)))
 
 
-def _total(counts: dict[str, int]) -> int:
+def total(counts: dict[str, int]) -> int:
+    """Return the number of verdicts."""
     return sum(counts.values())
 
 
@@ -241,7 +243,7 @@ def record_grid(record: Record, found: FullTrial) -> None:
         for n_stars in SIZES:
             for key, as_read in (("missed", False), ("missed_as_read", True)):
                 missed = found.missed(n_stars, generator, as_read=as_read)
-                _record_missed(record, f"{key}_{n_stars}_{generator}", missed)
+                record_missed(record, f"{key}_{n_stars}_{generator}", missed)
             near = [row for name in _PUBLISHED if _holds_half(row := found.score(name, n_stars, generator))]
             record(f"near_{n_stars}_{generator}", len(near))
             uses = {row["name"]: row for row in found.rows("uses", n_stars=n_stars, generator=generator, depth=DEPTH)}
@@ -250,49 +252,8 @@ def record_grid(record: Record, found: FullTrial) -> None:
                 record(f"{name}_{n_stars}_{generator}", row["mean"], uncertainty=row["error"])
 
 
-def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
-    """Record the trial on whole spectra beside that on windows, and the doppelganger test with surveys' own stars."""
-    (n_stars,) = {row["n_stars"] for row in whole.rows("scores")}
-    columns: dict[str, list[str]] = {"technique": [TECHNIQUES[name].name for name in SHOWN]}
-    record("whole_seeds", whole.about["seeds"])
-    record("whole_commit", whole.about["commit"], text=whole.about["commit"][:7])
-    for generator in GENERATORS:
-        for heading, trial in (("windows", found), ("whole", whole)):
-            rows = [trial.score(name, n_stars, generator) for name in SHOWN]
-            columns[f"{generator}, {heading}"] = [_three(row) for row in rows]
-        for key, as_read in (("missed", False), ("missed_as_read", True)):
-            _record_missed(record, f"{key}_whole_{generator}", whole.missed(n_stars, generator, as_read=as_read))
-        uses = {row["name"]: row for row in whole.rows("uses", generator=generator, depth=DEPTH)}
-        for name in ("response", "own_slope", "own_slope_published", "bound"):
-            record(f"{name}_whole_{generator}", uses[name]["mean"], uncertainty=uses[name]["error"])
-        scatter = uses["response"]["error"] * np.sqrt(whole.about["seeds"])
-        record(f"response_scatter_whole_{generator}", scatter, digits=2)
-        value, low, high = whole.score("line_match", n_stars, generator)["power"]
-        record(f"line_match_whole_{generator}", value, interval=(low, high), text=f"{value:.1f}")
-    for how, verdict in (("told", "known"), ("blind", "proxy")):
-        planted, without = (whole.verdicts(how == "told", (depth,)) for depth in (DEPTH, 0.0))
-        record_share(record, f"{how}_{verdict}_whole", planted.get(verdict, 0), _total(planted))
-        record_share(record, f"false_{how}_whole", sum(without.get(name, 0) for name in _FALSE), _total(without))
-    record.table("whole", columns)
-    _record_own_stars(record, found, whole)
-
-
-def _record_own_stars(record: Record, found: FullTrial, whole: FullTrial) -> None:
-    """Record the power of the doppelganger test with a star that it is lent, and with the survey's own richest."""
-    columns: dict[str, list[Any]] = {"spectra": [], "stars": [], "a star it is lent": [], "its own richest": []}
-    for row in whole.rows("own_star", depth=DEPTH):
-        generator, n_stars = row["generator"], row["n_stars"]
-        lent = found.score("doppelganger", n_stars, generator)
-        columns["spectra"].append(generator)
-        columns["stars"].append(n_stars)
-        for heading, each in (("a star it is lent", lent), ("its own richest", row)):
-            value, low, high = each["power"]
-            columns[heading].append(f"{value:.2f} ({low:.2f}–{high:.2f})")
-        _record_missed(record, f"missed_own_{n_stars}_{generator}", found.missed(n_stars, generator, own_star=row))
-    record.table("own_star", columns)
-
-
-def _record_missed(record: Record, key: str, missed: Sequence[str]) -> None:
+def record_missed(record: Record, key: str, missed: Sequence[str]) -> None:
+    """Record how many of the published statistics miss the lines."""
     record(key, len(missed), text=f"{len(missed)} of {N_PUBLISHED}")
 
 
@@ -305,7 +266,7 @@ def record_scores(record: Record, found: FullTrial) -> None:
         }
         for n_stars in SIZES:
             rows = [found.score(name, n_stars, generator) for name in TECHNIQUES]
-            columns[f"{n_stars} stars"] = [_three(row) for row in rows]
+            columns[f"{n_stars} stars"] = [area_and_powers(row) for row in rows]
         follows = [
             found.row("follows", technique=name, n_stars=found.largest, generator=generator) for name in TECHNIQUES
         ]
@@ -319,7 +280,8 @@ def record_scores(record: Record, found: FullTrial) -> None:
                 record(f"{key}_{name}_{generator}", value, interval=(low, high), text=f"{value:.2f}")
 
 
-def _three(row: _Row) -> str:
+def area_and_powers(row: _Row) -> str:
+    """Return the text of a score: area (power/power the other way round)."""
     return f"{row['area'][0]:.2f} ({row['power'][0]:.2f}/{row['reverse'][0]:.2f})"
 
 
@@ -372,7 +334,7 @@ def record_verdicts(record: Record, found: FullTrial) -> None:
     for how in ("told", "blind"):
         for n_stars in SIZES:
             counts = found.verdicts(how == "told", (0.0,), n_stars=n_stars)
-            hits, total = sum(counts.get(name, 0) for name in _FALSE), sum(counts.values())
+            hits, total = sum(counts.get(name, 0) for name in FALSE), sum(counts.values())
             record_share(record, f"false_{how}_{n_stars}", hits, total)
     for generator in GENERATORS:
         for how, verdict in (("told", "known"), ("blind", "proxy")):
