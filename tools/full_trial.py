@@ -2,14 +2,16 @@
 
 Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
 
-    python tools/full_trial.py [--seeds 50] [--out FILE] [--whole] [--recipes] [--verdicts] [--networks] [--bench]
+    python tools/full_trial.py [--seeds 50] [--out FILE]
+        [--whole] [--learning] [--recipes] [--verdicts] [--networks] [--bench]
 
 With `--whole` all pixels are tried instead of windows, in 10 surveys with lines and 20 without of each generator; and
-in windows the doppelganger test is tried with each survey's own richest star. With `--recipes` the published recipe is
-varied instead, in 20 surveys with lines and 20 without of each generator. With `--verdicts` the audit is calibrated
-instead on everything that can be planted, in 20 surveys of each kind and size. With `--networks` the networks of
-chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are scored on the
-bench, whose table is kept with it.
+in windows the doppelganger test is tried with each survey's own richest star. With `--learning` it is
+measured which lines models learn, in 6 surveys of each generator, in windows and whole. With `--recipes` the published
+recipe is varied instead, in 20 surveys with lines and 20 without of each generator. With `--verdicts` the audit is
+calibrated instead on everything that can be planted, in 20 surveys of each kind and size. With `--networks` the
+networks of chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are
+scored on the bench, whose table is kept with it.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from pathlib import Path
 
 from lux.controls import bench, run, sized_cells
 from lux.controls.calibration import calibrate
+from lux.controls.learning import learning_rows, measure_learning
 from lux.controls.model_trial import measure_models
 from lux.controls.network_tables import network_cells, network_tables
 from lux.controls.recipes import DEPTHS, vary
@@ -37,6 +40,8 @@ OUT = ROOT / "book" / "lux_pages" / "full_trial.json"
 FIRST_SEED = 940_000
 # Of whole spectra: how many surveys have lines, of how many stars, and how deep their lines are.
 WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_010_000, 10, 4000, (0.0, 0.01)
+# Of what models learn; the cells are those without lines, of which there are twice as many.
+LEARNING_SEED, N_LEARNING_SEEDS = 1_020_000, 3
 N_RECIPE_SEEDS = 20
 # Of the networks' surveys, and how many of a generator have no lines.
 NETWORK_SEED, N_WITHOUT = 965_000, 50
@@ -49,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=50, help="worlds a cell (default 50; twice as many without lines)")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--whole", action="store_true", help="whole spectra and each survey's own star, and no more")
+    parser.add_argument("--learning", action="store_true", help="measure which lines models learn, and no more")
     parser.add_argument("--recipes", action="store_true", help="vary the published recipe, and nothing else")
     parser.add_argument("--verdicts", action="store_true", help="calibrate all verdicts, and nothing else")
     parser.add_argument("--networks", action="store_true", help="interrogate networks, and nothing else")
@@ -64,6 +70,17 @@ def main() -> None:
         tables["own_star"] = own_star_rows(windows, stars)
         out = OUT.with_name("whole_trial.json") if arguments.out == OUT else arguments.out
         write(out, tables, sum(cell.seeds for cell in whole), n_seeds, started, WHOLE_SEED)
+        return
+    if arguments.learning:
+        n_seeds = min(arguments.seeds, N_LEARNING_SEEDS)
+        bare = [
+            cell
+            for full_band in (False, True)
+            for cell in sized_cells(n_seeds, (WHOLE_STARS,), depths=(0.0,), full_band=full_band)
+        ]
+        worlds = run(bare, LEARNING_SEED, spectra, what=measure_learning, progress=True)
+        out = OUT.with_name("learning_trial.json") if arguments.out == OUT else arguments.out
+        write(out, {"learning": list(learning_rows(bare, worlds))}, len(worlds), 2 * n_seeds, started, LEARNING_SEED)
         return
     if arguments.recipes:
         n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
