@@ -1,8 +1,8 @@
 """Which lines a latent-variable model learns: their power beside that of its weakest latent.
 
 Power is what a pattern changes in the flux of the training stars, in units of the noise, squared and summed over stars
-and pixels. Maximum likelihood gives K latents to the K patterns of largest power (for one noise in all pixels: Tipping &
-Bishop 1999, JRSS B 61, 611), so that a line whose own power is below that of the weakest latent should be left out,
+and pixels. Maximum likelihood gives K latents to the K patterns of largest power (for one noise in all pixels: Tipping
+& Bishop 1999, JRSS B 61, 611), so that a line whose own power is below that of the weakest latent should be left out,
 however significant it is. Here that is tried: lines of several depths, surveys with and without their richest stars,
 spectra in windows and whole, models of more and fewer latents.
 """
@@ -80,7 +80,10 @@ def measure_learning(
         weakest = {kind: float(powers_of_latents(_fit(twin.train, *kind))[-1]) for kind in _KINDS}
         for depth in DEPTHS[cell.full_band]:
             made = make_world(dataclasses.replace(cell, world=World("signal", depth=depth)), seed, seed, spectra)
-            samples = _samples(made.train, made.train.flux - twin.train.flux)
+            everything = _sample(made.train, made.train.flux - twin.train.flux)
+            samples = {"all": everything}
+            if everything.rich.any():
+                samples["without rich"] = everything[~everything.rich]
             if cell.full_band and depth == LENT_DEPTH:
                 samples["one lent"] = _with_rich_star(
                     samples.get("without rich", samples["all"]), cell, seed, made.options, depth
@@ -127,12 +130,11 @@ class _Sample:
         }
 
 
-def _samples(train: Survey, change: np.ndarray) -> dict[str, _Sample]:
+def _sample(train: Survey, change: np.ndarray) -> _Sample:
     truth = train.truth
     assert truth is not None, "simulated surveys have their truth"
     others = np.delete(truth.labels, train.label_index("eu_fe"), axis=1)
-    whole = _Sample(train, change.astype(float), others, truth.columns["r_enhanced"].astype(bool))
-    return {"all": whole, "without rich": whole[~whole.rich]} if whole.rich.any() else {"all": whole}
+    return _Sample(train, change.astype(float), others, truth.columns["r_enhanced"].astype(bool))
 
 
 def _with_rich_star(sample: _Sample, cell: Cell, seed: int, options: Mapping[str, Any], depth: float) -> _Sample:
@@ -141,7 +143,7 @@ def _with_rich_star(sample: _Sample, cell: Cell, seed: int, options: Mapping[str
     rich, bare = (
         make_survey(_N_RICH, seed + 900, world, **of_rich) for world in (World("signal", depth=depth), cell.world)
     )
-    lent = _samples(rich, rich.flux - bare.flux)["all"]
+    lent = _sample(rich, rich.flux - bare.flux)
     row = [int(np.argmax(np.sum(lent.change**2 * rich.ivar, axis=1)))]
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(sample.survey, name), getattr(rich, name)[row]]) for name in _COLUMNS
