@@ -35,7 +35,7 @@ BUILD := $(RUN) book/build.py --profile "$(PROFILE)" --dataset "$(DATASET)" --se
 .DEFAULT_GOAL := help
 # Builds share one folder: with -j2 they run one after the other.
 .NOTPARALLEL:
-.PHONY: help paper test notebooks pdf serve check-results check-machines accept-results full-trial lint bench lock clean \
+.PHONY: help paper test test-slow notebooks pdf serve check-results check-machines accept-results full-trial lint bench lock clean \
 	environment active-environment
 
 help:
@@ -43,6 +43,7 @@ help:
 	@echo "                     PROFILE=paper|quick  DATASET=synthetic|apogee-dr10|apogee-galah|file.h5"
 	@echo "                     CHAPTERS=\"01_data 02_lux\"  SEED=0  BUILD_OPTIONS=\"--set n_stars=800 --fresh\""
 	@echo "make test            run the tests (TEST_OPTIONS=\"-k name\")"
+	@echo "make test-slow       run those that take many seconds, the whole paper on the study's data among them"
 	@echo "make notebooks       write plain .ipynb copies of the chapters, for Jupyter or Colab, to _build/plain"
 	@echo "make pdf             the paper as one PDF, _build/paper.pdf (needs Chromium)"
 	@echo "make serve           build, then serve the website on http://localhost:8000 (PORT=8000)"
@@ -61,6 +62,9 @@ paper: $(STAMP)
 
 test: $(STAMP)
 	@$(RUN) -m pytest -n 2 --dist loadfile $(TEST_OPTIONS)
+
+test-slow: $(STAMP)
+	@$(RUN) -m pytest -n 2 --dist loadfile -m slow $(TEST_OPTIONS)
 
 notebooks: $(STAMP)
 	@$(RUN) tools/write_notebooks.py

@@ -284,6 +284,7 @@ def test_a_file_accepted_but_not_yet_listed_when_the_work_was_killed_is_listed(p
     assert server.fits_requests == requested
 
 
+@pytest.mark.slow
 def test_killed_in_any_phase_the_next_fetch_gives_the_same_survey_and_leaves_nothing_half_made(server, cache):
     expected = load(cache / "undisturbed", n_stars=3)
     command = [sys.executable, killed_fetch.__file__, str(cache / "killed"), "3"]

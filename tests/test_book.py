@@ -207,6 +207,7 @@ def inspected(browser, address):
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", site_pages())
 def test_a_page_is_whole_and_readable_for_all_without_a_network(inspected, name):
     trouble = inspected[name].result(timeout=300)

@@ -196,6 +196,7 @@ def test_changed_prose_and_unused_functions_are_no_reason_to_execute(book, capsy
     assert "The measured value is" in page(book, "01_first")
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_named_and_what_finished_is_kept(book, capsys):
     edit(book / "lux" / "physics.py", "SPEED = 299.5", "SPEED = 300.5")
     edit(book / "book" / "02_second.md", 'record("value"', 'raise RuntimeError("no such luck")\nrecord("value"')
@@ -266,6 +267,7 @@ KILLING_POINTS = (
 )
 
 
+@pytest.mark.slow
 def test_a_build_killed_leaves_nothing_half_made_and_the_next_one_goes_on(book, capsys):
     """Each build goes on from what the one before left, until it is killed at a later point."""
     edit(book / "lux" / "physics.py", "SPEED = 299.5", "SPEED = 300.5")

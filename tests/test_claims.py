@@ -10,6 +10,8 @@ from lux.diagnostics import transfer
 from lux.models import baselines
 from lux.paper.setup import Fitted
 
+pytestmark = pytest.mark.slow
+
 WINDOWS = [(15360, 15540), (16020, 16210), (16650, 16830)]
 OPTIONS = {"seed": 3, "wavelength_range": WINDOWS}
 

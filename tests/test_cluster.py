@@ -85,6 +85,7 @@ def test_sums_are_added_in_one_tree_however_many_there_are():
     assert tree("a") == "a"
 
 
+@pytest.mark.slow
 def test_a_fit_on_two_workers_is_that_of_one_process(opened, alone, client):
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
@@ -97,6 +98,7 @@ def test_a_fit_on_two_workers_is_that_of_one_process(opened, alone, client):
     assert errors_apart(in_memory.predict_labels(opened), predicted, opened) < 1e-4
 
 
+@pytest.mark.slow
 def test_what_the_page_shows_runs_as_it_stands_there(opened, workers, tmp_path, monkeypatch):
     page = (Path(__file__).resolve().parents[1] / "book" / "large_surveys.md").read_text(encoding="utf-8")
     snippet = re.search(r"^```python\n(# Two workers.*?)^```", page, re.DOTALL | re.MULTILINE)[1]
@@ -110,6 +112,7 @@ def test_what_the_page_shows_runs_as_it_stands_there(opened, workers, tmp_path, 
     assert (tmp_path / "fit.npz").exists()
 
 
+@pytest.mark.slow
 def test_a_worker_killed_in_a_cycle_is_named_and_changes_nothing(opened, alone, client, monkeypatch):
     victim = next(iter(client.run(os.getpid).values()))
     do_in_cycle(3, monkeypatch, lambda: os.kill(victim, signal.SIGKILL))
@@ -159,6 +162,7 @@ def test_workers_that_give_memory_back_at_once_are_told_of(opened, client, monke
         cluster.ClusterParts(opened, 16, client)
 
 
+@pytest.mark.slow
 def test_a_killed_scheduler_is_an_error_and_the_checkpoint_stands(opened, alone, tmp_path, monkeypatch):
     """The process of a scheduler is killed in a cycle: nothing waits for it for ever."""
     path, address = tmp_path / "fit.npz", tmp_path / "scheduler.json"

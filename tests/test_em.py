@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from linear_truth import TIGHT, linear_survey
 
 import lux
@@ -27,6 +28,7 @@ def log_evidence(parameters, survey, model):
     return jnp.sum(jax.vmap(one)(jnp.asarray(values), jnp.asarray(present), noise))
 
 
+@pytest.mark.slow
 def test_the_returned_optimum_has_no_gradient():
     survey = linear_survey(n_stars=120, n_pixels=40, n_latents=2, n_labels=2, missing=0.1, scatter=np.full(40, 0.01))
     model = lux.Lux(2, tolerance=1e-6, max_cycles=3000).fit(survey)

@@ -103,6 +103,7 @@ def test_a_different_grid_is_refused(surveys_with_scatter, converged_model):
 
 
 # Few sizes of what a program is compiled for, any number of stars and labels.
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     n_stars=st.integers(3, 32),

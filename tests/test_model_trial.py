@@ -10,6 +10,8 @@ from lux.controls.pixel_techniques import PIXEL_TECHNIQUES
 from lux.figures import networks
 from lux.simulation.worlds import World
 
+pytestmark = pytest.mark.slow
+
 DEEP = controls.Cell("deep", World("signal", depth=0.1), 0.06, 1, 400)
 
 

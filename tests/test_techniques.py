@@ -30,6 +30,7 @@ def test_strong_lines_raise_what_looks_at_them_and_the_verdict(worlds):
     assert nothing["bound"] == 0 < signal["bound"]
 
 
+@pytest.mark.slow
 def test_statements_that_look_at_the_lines_fall_with_them(worlds):
     nothing, signal = worlds
     for statement in ("spikes_elsewhere", "star_ordinary"):

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from lux.controls import bench, run, sized_cells
 from lux.controls.calibration import calibrate
-from lux.controls.learning import learning_rows, measure_learning
+from lux.controls.learning import LENT_DEPTH, learning_rows, measure_learning, measure_others
 from lux.controls.model_trial import measure_models
 from lux.controls.network_tables import network_cells, network_tables
 from lux.controls.recipes import DEPTHS, vary
@@ -78,9 +78,20 @@ def main() -> None:
             for full_band in (False, True)
             for cell in sized_cells(n_seeds, (WHOLE_STARS,), depths=(0.0,), full_band=full_band)
         ]
-        worlds = run(bare, LEARNING_SEED, spectra, what=measure_learning, progress=True)
+        planted = [
+            cell
+            for full_band in (False, True)
+            for cell in sized_cells(2 * n_seeds, (WHOLE_STARS,), depths=(LENT_DEPTH,), full_band=full_band)
+        ]
+        tables = {}
+        for name, cells, what in (
+            ("learning", bare, measure_learning),
+            ("others", [*bare, *planted], measure_others),
+        ):
+            worlds = run(cells, LEARNING_SEED, spectra, what=what, progress=True)
+            tables[name] = list(learning_rows(cells, worlds))
         out = OUT.with_name("learning_trial.json") if arguments.out == OUT else arguments.out
-        write(out, {"learning": list(learning_rows(bare, worlds))}, len(worlds), 2 * n_seeds, started, LEARNING_SEED)
+        write(out, tables, len(bare) * 2 * n_seeds, 2 * n_seeds, started, LEARNING_SEED)
         return
     if arguments.recipes:
         n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)

@@ -265,6 +265,19 @@ def record_worlds(record: Record, worlds: Mapping[str, World]) -> dict[str, str]
     return slopes
 
 
+def record_richest(record: Record, chapter: Chapter, weak: World) -> None:
+    """Record what a model makes of the weak lines without the one training star that has most europium atoms."""
+    train, _ = chapter.survey("synthetic", world=WORLDS_WITH_LINES["weak"]).split(0.2, seed=chapter.seed)
+    true = train.truth.columns
+    atoms = true["eu_fe"] + true["fe_h"]
+    richest = int(np.argmax(atoms))
+    record("n_train_weak", train.n_stars)
+    times = 10 ** (atoms[richest] - np.median(atoms))
+    record("richest_times", times, digits=1 if times >= 10 else 2)
+    model = chapter.model(train[np.arange(train.n_stars) != richest])
+    record.estimate("r_enhanced_slope_without_richest", response(model, weak.enhanced_stars).slope)
+
+
 def record_options(record: Record, chapter: Chapter) -> None:
     """Record what becomes of the paradox in surveys that are less kind than the default one."""
     n_stars = min(chapter.n_stars, 2000)

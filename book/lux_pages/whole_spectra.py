@@ -5,8 +5,6 @@ Measured by ``tools/full_trial.py --whole``; its tables are kept in a file besid
 
 from typing import Any
 
-import numpy as np
-
 from lux.controls.ensemble import GENERATORS
 from lux.controls.techniques import TECHNIQUES
 from lux.paper.record import Record
@@ -30,8 +28,6 @@ def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
         uses = {row["name"]: row for row in whole.rows("uses", generator=generator, depth=DEPTH)}
         for name in ("response", "own_slope", "own_slope_published", "bound"):
             record(f"{name}_whole_{generator}", uses[name]["mean"], uncertainty=uses[name]["error"])
-        scatter = uses["response"]["error"] * np.sqrt(whole.about["seeds"])
-        record(f"response_scatter_whole_{generator}", scatter, digits=2)
         value, low, high = whole.score("line_match", n_stars, generator)["power"]
         record(f"line_match_whole_{generator}", value, interval=(low, high), text=f"{value:.1f}")
     for how, verdict in (("told", "known"), ("blind", "proxy")):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from lux.controls.ensemble import Cell
+from lux.controls.model_trial import MODELS
 from lux.controls.techniques import OURS, make_world, published_model, use_of_model
 from lux.models.lux import Lux
 from lux.simulation.empirical import EmpiricalSpectra
@@ -30,6 +31,8 @@ DEPTHS = {False: (0.003, 0.005, 0.01), True: (0.01, 0.02, 0.03)}
 LENT_DEPTH, N_LATENTS = 0.01, 21
 # Of the default fit; the published one has `N_LATENTS`.
 LATENTS = (11, N_LATENTS, 41)
+# Models beside it; those that take long are trained once a survey.
+QUICK, SLOW = ("PLS", "Cannon"), ("dense network",)
 _TOLERANCE, _N_RICH = 0.02, 40
 # Recipes, and how many latents they have.
 _KINDS = (*(("default", n_latents) for n_latents in LATENTS), ("published", N_LATENTS))
@@ -97,8 +100,36 @@ def measure_learning(
     return {"cell": cell.key, "seed": seed, "rows": rows}
 
 
+def measure_others(
+    cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
+) -> dict[str, str | int | list[_Row]]:
+    """Return how models of other kinds use the lines of a cell, in the surveys of `measure_learning`.
+
+    Each of the "rows" has "depth", "model", "stars" ("all" or "without rich") and `use_of_model`. The `SLOW` ones are
+    trained where there are lines, on all stars.
+    """
+    del star_seed
+    made = make_world(cell, seed, seed, spectra)
+    truth = made.train.truth
+    assert truth is not None, "simulated surveys have their truth"
+    rich = truth.columns["r_enhanced"].astype(bool)
+    rows = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for stars, kept in (("all", made.train), ("without rich", made.train[~rich])):
+            if stars != "all" and not (cell.depth and rich.any()):
+                continue
+            for name in (*QUICK, *(SLOW if cell.depth and stars == "all" else ())):
+                use = use_of_model(MODELS[name](kept, seed), made.test, made.enhanced)
+                rows.append({"depth": cell.depth, "model": name, "stars": stars, **use})
+    return {"cell": cell.key, "seed": seed, "rows": rows}
+
+
 def learning_rows(ensemble: Sequence[Cell], worlds: Sequence[Mapping[str, Any]]) -> Iterator[_Row]:
-    """Yield the rows of `measure_learning` of all worlds, each with its "generator", "full_band" and "seed"."""
+    """Yield the rows of all worlds that `measure_learning` or `measure_others` returned.
+
+    Each has its "generator", "full_band" and "seed" too.
+    """
     cells = {cell.key: cell for cell in ensemble}
     for world in worlds:
         cell = cells[world["cell"]]

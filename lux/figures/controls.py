@@ -98,6 +98,29 @@ def size_matrix(
 
 
 @paper_style()
+def learned(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> plt.Figure:
+    """Draw how far models follow europium against the power of its lines, a panel for each kind of fit.
+
+    Of each series: the power of lines in units of that of the weakest latent (K,), and the slope of the prediction on
+    [Eu/Fe] of enhanced stars (K,). Windows are hollow, whole spectra full: every second series.
+    """
+    figure, axes = new_figure(columns=len(panels), height=3.9, sharey=True, squeeze=False)
+    for axis, (title, series) in zip(axes[0], panels.items(), strict=True):
+        for number, (name, (power, slope)) in enumerate(series.items()):
+            color, marker = (COLORS["model"], "^") if number < 2 else (COLORS["guessed"], "D")
+            face = color if number % 2 else "none"
+            axis.plot(power, slope, marker, color=color, markerfacecolor=face, markersize=5, alpha=0.8, label=name)
+        axis.axvline(1, color="black", linewidth=0.8, linestyle=":")
+        axis.axhline(0, color="black", linewidth=0.8)
+        axis.set(xscale="log", title=title)
+    figure.supxlabel("own power of the lines / power of the weakest latent", fontsize=11)
+    axes[0, 0].set_ylabel("slope on [Eu/Fe] of enhanced stars")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=10)
+    return figure
+
+
+@paper_style()
 def information_and_use(
     points: Mapping[str, tuple[np.ndarray, np.ndarray, Sequence[str]]], threshold: float
 ) -> plt.Figure:

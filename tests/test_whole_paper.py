@@ -1,6 +1,6 @@
 """The whole paper, executed on the study's own data as the fixture archive has them.
 
-It takes minutes, so that `make test` leaves it out: `make test TEST_OPTIONS=tests/whole_paper.py`, as CI does.
+It takes minutes.
 """
 
 import json
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 
 from lux.datasets.apogee_galah import make_survey_file
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ("book", "lux", "_config.yml", "_toc.yml", "pyproject.toml", "requirements.lock", "CITATION.cff")
 
 
+@pytest.mark.slow
 def test_every_chapter_runs_on_the_stars_of_the_study(tmp_path, monkeypatch):
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
