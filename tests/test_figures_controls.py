@@ -33,6 +33,19 @@ def test_the_matrix_of_sizes_writes_areas_and_powers_and_separates_the_generator
     plt.close(figure)
 
 
+def test_every_fit_is_a_point_and_the_line_stands_where_both_have_the_same_chi_square():
+    series = {"physical, windows": ([0.1, 2.0], [0.0, 1.5]), "physical, whole spectra": ([0.3], [0.02])}
+    panels = {title: {name: tuple(map(np.array, each)) for name, each in series.items()} for title in ("one", "two")}
+    figure = controls.learned(panels)
+    for axis in figure.axes:
+        drawn = {line.get_label(): line.get_data() for line in axis.lines}
+        for name, (power, slope) in series.items():
+            np.testing.assert_array_equal(drawn[name], [power, slope])
+        assert [1, 1] in [list(line.get_xdata()) for line in axis.lines]
+    assert [axis.get_title() or axis.get_title(loc="left") for axis in figure.axes] == ["one", "two"]
+    plt.close(figure)
+
+
 def test_the_map_names_the_labels_of_the_first_model():
     points = {name: (np.array([0.5, 20.0]), np.array([0.0, 0.8]), ["li_fe", "teff"]) for name in ("Lux", "PLS")}
     figure = controls.information_and_use(points, 2.3)

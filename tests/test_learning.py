@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from lux_pages.learning import SOURCE
+from lux_pages.trial import FullTrial
 
 import lux
 from lux.controls import learning
@@ -70,3 +72,16 @@ def test_surveys_are_measured_with_their_rich_stars_and_without_and_with_one_len
     assert rows["one lent"]["richest"] <= rows["one lent"]["power"]
     assert all(0 < row["scattered"] < row["power"] for row in rows.values())
     assert {(row["generator"], row["full_band"], row["seed"]) for row in rows.values()} == {("physical", True, 82)}
+
+
+@pytest.mark.parametrize("generator", ["physical", "empirical"])
+def test_the_kept_trial_bears_the_rule_out_and_one_lent_star_decides(generator):
+    rows = FullTrial(SOURCE).rows("learning", generator=generator, recipe="default")
+    ratio = np.array([row["scattered"] / row["weakest"] for row in rows])
+    slope = np.array([row["response"] for row in rows])
+    assert np.sum(ratio < 0.5) > 30
+    assert np.all(slope[ratio < 0.5] < 0.5)
+    assert np.mean(slope[ratio > 1] > 0.5) > 0.85
+    lent = np.array([row["stars"] == "one lent" for row in rows])
+    assert lent.sum() == len({row["seed"] for row in rows})
+    assert np.all(slope[lent] > 0.5)

@@ -74,10 +74,10 @@ class RecordedRole(SphinxRole):
 
 
 class ChosenRole(SphinxRole):
-    """``{chosen}`5 %```: a number of the prose that is a choice of the authors, not a result; shown as it stands."""
+    """``{chosen}`5 %```: a number that is a choice of the authors, not a result; it stays on one line with its unit."""
 
     def run(self):
-        return [nodes.Text(self.text)], []
+        return [nodes.Text(self.text.replace(" ", "\N{NO-BREAK SPACE}"))], []
 
 
 class RecordedFigure(SphinxDirective):

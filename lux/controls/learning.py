@@ -1,10 +1,14 @@
 """Which lines a latent-variable model learns: their power beside that of its weakest latent.
 
 Power is what a pattern changes in the flux of the training stars, in units of the noise, squared and summed over stars
-and pixels. Maximum likelihood gives K latents to the K patterns of largest power (for one noise in all pixels: Tipping
-& Bishop 1999, JRSS B 61, 611), so that a line whose own power is below that of the weakest latent should be left out,
-however significant it is. Here that is tried: lines of several depths, surveys with and without their richest stars,
-spectra in windows and whole, models of more and fewer latents.
+and pixels: the chi-square that it costs to leave the pattern out. Maximum likelihood gives K latents to the K patterns
+of largest power (for one noise in all pixels: Tipping & Bishop 1999, JRSS B 61, 611), so that a line whose own power is
+below that of the weakest latent should be left out, however significant it is. Here that is tried: lines of several
+depths, surveys with and without their richest stars, spectra in windows and whole, models of more and fewer latents.
+
+Where the scatter s of each pixel is fitted too, it takes the whole of a pattern that has no latent: the noise variance
+of a pixel grows by a factor 1 + p, if p is the pattern's power there per star. A latent for it is then worth the sum of
+p / (1 + p) over pixels, and not that of p: what the scatter leaves.
 """
 
 import dataclasses

@@ -99,10 +99,10 @@ def size_matrix(
 
 @paper_style()
 def learned(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> plt.Figure:
-    """Draw how far models follow europium against the power of its lines, a panel for each kind of fit.
+    """Draw how far models follow europium against the chi-square of its lines, a panel for each kind of fit.
 
-    Of each series: the power of lines in units of that of the weakest latent (K,), and the slope of the prediction on
-    [Eu/Fe] of enhanced stars (K,). Windows are hollow, whole spectra full: every second series.
+    Of each series: the chi-square of lines in units of that of the weakest latent (K,), and the slope of the prediction
+    on [Eu/Fe] of enhanced stars (K,). Windows are hollow, whole spectra full: every second series.
     """
     figure, axes = new_figure(columns=len(panels), height=3.9, sharey=True, squeeze=False)
     for axis, (title, series) in zip(axes[0], panels.items(), strict=True):
@@ -113,7 +113,7 @@ def learned(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -
         axis.axvline(1, color="black", linewidth=0.8, linestyle=":")
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set(xscale="log", title=title)
-    figure.supxlabel("own power of the lines / power of the weakest latent", fontsize=11)
+    figure.supxlabel(r"own $\chi^2$ of the lines / $\chi^2$ of the weakest latent", fontsize=11)
     axes[0, 0].set_ylabel("slope on [Eu/Fe] of enhanced stars")
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=10)
