@@ -1,14 +1,17 @@
-"""Which lines a latent-variable model learns: their power beside that of its weakest latent.
+"""Which lines a latent-variable model learns: what a latent gains by them, beside what its weakest latent gains.
 
 Power is what a pattern changes in the flux of the training stars, in units of the noise, squared and summed over stars
-and pixels: the chi-square that it costs to leave the pattern out. Maximum likelihood gives K latents to the K patterns
-of largest power (for one noise in all pixels: Tipping & Bishop 1999, JRSS B 61, 611), so that a line whose own power is
-below that of the weakest latent should be left out, however significant it is. Here that is tried: lines of several
-depths, surveys with and without their richest stars, spectra in windows and whole, models of more and fewer latents.
+and pixels: the chi-square that it costs to leave the pattern out. Of N stars, let p be a pattern's power in each pixel
+per star. Without a latent the fitted scatter of the pixels takes it for noise; with one the log-likelihood is larger,
+by
 
-Where the scatter s of each pixel is fitted too, it takes the whole of a pattern that has no latent: the noise variance
-of a pixel grows by a factor 1 + p, if p is the pattern's power there per star. A latent for it is then worth the sum of
-p / (1 + p) over pixels, and not that of p: what the scatter leaves.
+    N / 2 [sum log(1 + p) - log(1 + sum p)],
+
+and for a pattern that is weak in every pixel by N / 2 [q - log(1 + q)] with q the sum of p: the case of one noise in
+all pixels (Tipping & Bishop 1999, JRSS B 61, 611). Maximum likelihood gives its few latents to what gains most, so that
+lines which gain less than the weakest latent should be left out, however significant they are. Here that is tried:
+lines of several depths, surveys with and without their richest stars, spectra in windows and whole, models of more and
+fewer latents.
 """
 
 import dataclasses
@@ -19,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from lux.controls.ensemble import Cell
+from lux.controls.ensemble import WINDOWS, Cell
 from lux.controls.model_trial import MODELS
 from lux.controls.techniques import OURS, make_world, published_model, use_of_model
 from lux.models.lux import Lux
 from lux.simulation.empirical import EmpiricalSpectra
 from lux.simulation.synthetic import make_survey
 from lux.simulation.worlds import World
+from lux.spectroscopy.instrument import on_chip, wavelength_grid
 from lux.statistics import quadratic_terms
 from lux.survey import Survey
 
@@ -38,6 +42,8 @@ LATENTS = (11, N_LATENTS, 41)
 # Models beside it; those that take long are trained once a survey.
 QUICK, SLOW = ("PLS", "Cannon"), ("dense network",)
 _TOLERANCE, _N_RICH = 0.02, 40
+# Of the stars, as in `lux.controls.techniques.make_world`.
+_TEST_FRACTION = 0.3
 # Recipes, and how many latents they have.
 _KINDS = (*(("default", n_latents) for n_latents in LATENTS), ("published", N_LATENTS))
 _COLUMNS = ("flux", "ivar", "labels", "label_err")
@@ -66,6 +72,31 @@ def own_power(change: np.ndarray, ivar: np.ndarray, others: np.ndarray, ordinary
     design = np.column_stack([np.ones(len(others)), quadratic_terms(others)])
     own = change - design @ np.linalg.lstsq(design[ordinary], change[ordinary])[0]
     return own**2 * ivar
+
+
+def gain_of_lines(power: float, scattered: float, n_stars: int) -> float:
+    """Return by how much a latent for lines raises the log-likelihood.
+
+    `power` and `scattered` are those of `measure_learning`, as if of equal pixels, as many as give both.
+    """
+    each = power / scattered - 1
+    n_pixels = scattered / n_stars * (1 + each) / each
+    return n_stars / 2 * float(n_pixels * np.log1p(each) - np.log1p(n_pixels * each))
+
+
+def gain_of_latent(power: float, n_stars: int, n_pixels: int, *, shrunk: bool) -> float:
+    """Return by how much a latent of that power, `powers_of_latents`, raises the log-likelihood, without its noise.
+
+    Latents that are known from noisy flux vary less than the truth if they are posterior means (`shrunk`), and more if
+    they are maximum-likelihood estimates. Loadings from few stars hold noise: of a true power q per star a fit shows
+    q + r + r / q, with r pixels per star, and never less than noise alone does, of which q = sqrt(r) is taken (Baik &
+    Silverstein 2006, J. Multivariate Anal. 97, 1382).
+    """
+    shown, ratio = power / n_stars, n_pixels / n_stars
+    shown = (shown + np.sqrt(shown**2 + 4 * shown)) / 2 if shrunk else shown - 1
+    beyond = max(shown - ratio, 2 * np.sqrt(ratio))
+    true = (beyond + np.sqrt(beyond**2 - 4 * ratio)) / 2
+    return n_stars / 2 * float(true - np.log1p(true))
 
 
 def measure_learning(
@@ -132,13 +163,26 @@ def measure_others(
 def learning_rows(ensemble: Sequence[Cell], worlds: Sequence[Mapping[str, Any]]) -> Iterator[_Row]:
     """Yield the rows of all worlds that `measure_learning` or `measure_others` returned.
 
-    Each has its "generator", "full_band" and "seed" too.
+    Each has its "generator", "full_band" and "seed" too, and those of the former "gain" and "weakest_gain": of the
+    lines, and of the weakest latent that the model has without them.
     """
     cells = {cell.key: cell for cell in ensemble}
     for world in worlds:
         cell = cells[world["cell"]]
         about = {"generator": cell.generator, "full_band": cell.full_band, "seed": world["seed"]}
-        yield from (about | row for row in world["rows"])
+        yield from (about | row | (_gains(cell, row) if "power" in row else {}) for row in world["rows"])
+
+
+def _gains(cell: Cell, row: Mapping[str, Any]) -> dict[str, float]:
+    grid = wavelength_grid()[on_chip("dr10" if cell.generator == "empirical" else "dr17")]
+    within = [(low <= grid) & (grid <= high) for low, high in WINDOWS]
+    n_pixels = len(grid) if cell.full_band else int(np.any(within, axis=0).sum())
+    n_stars = round((1 - _TEST_FRACTION) * cell.n_stars)
+    shrunk = row["recipe"] == "default"
+    return {
+        "gain": gain_of_lines(row["power"], row["scattered"], n_stars),
+        "weakest_gain": gain_of_latent(row["weakest"], n_stars, n_pixels, shrunk=shrunk),
+    }
 
 
 @dataclasses.dataclass(frozen=True)
