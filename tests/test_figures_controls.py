@@ -33,7 +33,7 @@ def test_the_matrix_of_sizes_writes_areas_and_powers_and_separates_the_generator
     plt.close(figure)
 
 
-def test_every_fit_is_a_point_and_the_line_stands_where_both_have_the_same_chi_square():
+def test_every_fit_is_a_point_and_the_line_stands_where_both_gain_the_same():
     series = {"physical, windows": ([0.1, 2.0], [0.0, 1.5]), "physical, whole spectra": ([0.3], [0.02])}
     panels = {title: {name: tuple(map(np.array, each)) for name, each in series.items()} for title in ("one", "two")}
     figure = controls.learned(panels)

@@ -13,15 +13,16 @@ from lux.controls.ensemble import GENERATORS
 from lux.controls.learning import LENT_DEPTH, N_LATENTS, QUICK, SLOW
 from lux.paper.record import Record
 from lux.statistics import Estimate
-from lux_pages.trial import FullTrial, record_share
+from lux_pages.trial import FullTrial
 
 SOURCE = "learning_trial.json"
 RECIPES = {"default": "our fit", "published": "published recipe"}
 # A model uses lines whose europium its prediction follows, in enhanced stars, by more than this slope.
-_USES = 0.5
-# Bounds of the chi-square of lines, what their pixels' scatter leaves of it, in units of that of the weakest latent.
-_BINS = {"lowest": (0.0, 0.2), "low": (0.2, 0.5), "near": (0.5, 1.0), "above": (1.0, np.inf)}
-_BIN_NAMES = ("less than a fifth", "a fifth to a half", "a half to one", "more than one")
+_USES, _NEXT_TO_NOTHING = 0.5, 0.1
+# Bounds of what a latent gains by lines, in units of what the weakest latent gains; the last two are pooled.
+_BINS = {"low": (0.0, 0.5), "near": (0.5, 1.0), "above": (1.0, 2.0), "high": (2.0, np.inf)}
+_BIN_NAMES = ("less than half", "half to one", "one to two", "more than two")
+_POOLED = {"below_one": (0.0, 1.0), "above_one": (1.0, np.inf)}
 _STARS = {"all": "all stars", "without rich": "without enhanced stars", "one lent": "with one lent instead"}
 _Row = dict[str, Any]
 
@@ -31,29 +32,28 @@ def record_learning(record: Record, trial: FullTrial) -> dict[str, dict[str, tup
     rows = trial.rows("learning")
     record("learning_commit", trial.about["commit"], text=trial.about["commit"][:7])
     record("learning_surveys", trial.about["seeds"])
-    columns: dict[str, list[str]] = {"own χ² of the lines": list(_BIN_NAMES)}
+    columns: dict[str, list[str]] = {"gain by the lines": list(_BIN_NAMES)}
     for recipe, heading in RECIPES.items():
-        of_recipe = [row for row in rows if row["recipe"] == recipe]
-        for name, limits in {**_BINS, "below_half": (0.0, 0.5)}.items():
-            record_share(record, f"learned_{name}_{recipe}", *_learned(of_recipe, *limits))
+        for name, limits in {**_BINS, **_POOLED}.items():
+            used, text = _learned(_of(rows, recipe=recipe), *limits)
+            record(f"learned_{name}_{recipe}", used, text=text)
         for generator in GENERATORS:
-            found = [row for row in of_recipe if row["generator"] == generator]
-            counts = [_learned(found, *limits) for limits in _BINS.values()]
-            columns[f"{generator}, {heading}"] = [f"{hits} of {total}" for hits, total in counts]
+            found = _of(rows, recipe=recipe, generator=generator)
+            columns[f"{generator}, {heading}"] = [_learned(found, *limits)[1] for limits in _BINS.values()]
     record.table("learned", columns)
     typical = {"recipe": "default", "n_latents": N_LATENTS, "stars": "all", "depth": LENT_DEPTH}
     for generator in GENERATORS:
         for full_band, band in ((False, "windows"), (True, "whole")):
-            found = trial.rows("learning", generator=generator, full_band=full_band, **typical)
-            for name in ("weakest", "scattered"):
+            found = _of(rows, generator=generator, full_band=full_band, **typical)
+            for name in ("gain", "weakest_gain"):
                 median = float(f"{np.median([row[name] for row in found]):.2g}")
                 record(f"{name}_{band}_{generator}", median, text=f"{median:,.0f}")
     _record_kinds(record, trial)
-    _record_rich_stars(record, [row for row in rows if row["full_band"] and row["depth"] == LENT_DEPTH])
+    _record_rich_stars(record, _of(rows, full_band=True, depth=LENT_DEPTH, n_latents=N_LATENTS))
     return {
         heading: {
             f"{generator}, {'whole spectra' if full_band else 'windows'}": _points(
-                row for row in trial.rows("learning", generator=generator, full_band=full_band, recipe=recipe)
+                _of(rows, generator=generator, full_band=full_band, recipe=recipe)
             )
             for generator in GENERATORS
             for full_band in (False, True)
@@ -63,7 +63,7 @@ def record_learning(record: Record, trial: FullTrial) -> dict[str, dict[str, tup
 
 
 def _record_kinds(record: Record, trial: FullTrial) -> None:
-    """Record the slopes on europium's own scatter of models of every kind, for the same weak lines."""
+    """Record the slopes of models of every kind, for the same weak lines."""
     groups = {
         f"{generator}, {'whole' if full_band else 'windows'}": {"generator": generator, "full_band": full_band}
         for generator in GENERATORS
@@ -74,11 +74,10 @@ def _record_kinds(record: Record, trial: FullTrial) -> None:
         f"Lux, {heading}": ("learning", {**lux, "recipe": recipe}) for recipe, heading in RECIPES.items()
     }
     for name in (*QUICK, *SLOW):
-        for stars, remark in {
-            "all": "",
-            **({"without rich": ", without enhanced stars"} if name in QUICK else {}),
-        }.items():
-            kinds[name + remark] = ("others", {"depth": LENT_DEPTH, "model": name, "stars": stars})
+        kinds[name] = ("others", {"depth": LENT_DEPTH, "model": name, "stars": "all"})
+        if name in QUICK:
+            poor = {"depth": LENT_DEPTH, "model": name, "stars": "without rich"}
+            kinds[f"{name}, without enhanced stars"] = ("others", poor)
     columns: dict[str, list[Any]] = {"model": list(kinds)}
     for heading, group in groups.items():
         columns[heading] = [
@@ -87,46 +86,57 @@ def _record_kinds(record: Record, trial: FullTrial) -> None:
         ]
     record.table("kinds", columns)
     for name in QUICK:
-        without = [row["own_slope"] for row in trial.rows("others", depth=0.0, model=name)]
-        record(f"largest_without_{name.lower()}", max(without, key=abs), digits=1)
-
-
-def _mean(values: Sequence[float]) -> Estimate:
-    mean, error = np.mean(values), np.std(values) / np.sqrt(len(values))
-    return Estimate(float(mean), float(mean - error), float(mean + error))
+        for depth, lines in ((0.0, "without"), (LENT_DEPTH, "with")):
+            found = trial.rows("others", depth=depth, model=name, full_band=True, stars="all")
+            for use in ("own_slope", "response"):
+                slopes = [row[use] for row in found]
+                text = f"{_slope(min(slopes))} to {_slope(max(slopes))}"
+                record(f"{use}_{lines}_{name.lower()}", max(slopes), text=text)
 
 
 def _record_rich_stars(record: Record, rows: Iterable[_Row]) -> None:
     """Record what a model makes of the same weak lines with its own rich stars, without them, and with one lent."""
-    rows = [row for row in rows if row["n_latents"] == N_LATENTS]
-    with_rich = {(row["generator"], row["seed"]) for row in rows if row["n_rich"] and row["stars"] == "all"}
+    rows = list(rows)
+    with_rich = {row["seed"] for row in rows if row["n_rich"] and row["stars"] == "all"}
+    record("n_with_rich", len(with_rich))
     columns: dict[str, list[Any]] = {"spectra": [], "fit": [], **{heading: [] for heading in _STARS.values()}}
     for generator in GENERATORS:
-        record(f"n_with_rich_{generator}", sum(each == generator for each, _ in with_rich))
         for recipe, fit in RECIPES.items():
             columns["spectra"].append(generator)
             columns["fit"].append(fit)
             for stars, heading in _STARS.items():
-                slopes = np.sort([
-                    row["response"]
-                    for row in rows
-                    if (row["generator"], row["recipe"], row["stars"]) == (generator, recipe, stars)
-                    and (generator, row["seed"]) in with_rich
-                ])  # fmt: skip
-                mean = float(np.mean(slopes))
-                record(
-                    f"slope_{stars.replace(' ', '_')}_{recipe}_{generator}", mean, text=f"{mean:.2f}".replace("-", "−")
-                )
-                columns[heading].append(", ".join(f"{round(slope, 2) + 0.0:.2f}".replace("-", "−") for slope in slopes))
+                found = _of(rows, generator=generator, recipe=recipe, stars=stars)
+                found = [row for row in found if row["seed"] in with_rich]
+                columns[heading].append(", ".join(_slope(slope) for slope in sorted(row["response"] for row in found)))
+                for use in ("response", "own_slope"):
+                    mean = float(np.mean([row[use] for row in found]))
+                    record(f"{use}_{stars.replace(' ', '_')}_{recipe}_{generator}", mean, text=_slope(mean))
     record.table("rich_stars", columns)
+    slopes = [row["response"] for row in _of(rows, generator=GENERATORS[0], recipe="default", stars="all")]
+    record("slopes_small", sum(slope < _NEXT_TO_NOTHING for slope in slopes))
+    record("slope_largest", max(slopes), text=_slope(max(slopes)))
 
 
-def _learned(rows: Iterable[_Row], low: float, high: float) -> tuple[int, int]:
-    """Return in how many fits, of how many whose lines have such a power, the model uses them."""
-    slopes = [row["response"] for row in rows if low <= row["scattered"] / row["weakest"] < high]
-    return sum(slope > _USES for slope in slopes), len(slopes)
+def _of(rows: Iterable[_Row], **wanted: Any) -> list[_Row]:
+    return [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+
+
+def _learned(rows: Iterable[_Row], low: float, high: float) -> tuple[int, str]:
+    """Return in how many fits in which a latent gains so much by the lines the model uses them, and of how many."""
+    slopes = [row["response"] for row in rows if low <= row["gain"] / row["weakest_gain"] < high]
+    used = sum(slope > _USES for slope in slopes)
+    return used, f"{used} of {len(slopes)}"
 
 
 def _points(rows: Iterable[_Row]) -> tuple[np.ndarray, np.ndarray]:
-    points = np.array([(row["scattered"] / row["weakest"], row["response"]) for row in rows]).reshape(-1, 2)
+    points = np.array([(row["gain"] / row["weakest_gain"], row["response"]) for row in rows]).reshape(-1, 2)
     return points[:, 0], points[:, 1]
+
+
+def _slope(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+
+
+def _mean(values: Sequence[float]) -> Estimate:
+    mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(len(values))
+    return Estimate(float(mean), float(mean - error), float(mean + error))

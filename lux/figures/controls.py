@@ -99,21 +99,21 @@ def size_matrix(
 
 @paper_style()
 def learned(panels: Mapping[str, Mapping[str, tuple[np.ndarray, np.ndarray]]]) -> plt.Figure:
-    """Draw how far models follow europium against the chi-square of its lines, a panel for each kind of fit.
+    """Draw how far models follow europium against what a latent gains by its lines, a panel for each kind of fit.
 
-    Of each series: the chi-square of lines in units of that of the weakest latent (K,), and the slope of the prediction
-    on [Eu/Fe] of enhanced stars (K,). Windows are hollow, whole spectra full: every second series.
+    Of each series: the gain of likelihood by the lines in units of that by the weakest latent (K,), and the slope of
+    the prediction on [Eu/Fe] of enhanced stars (K,). Windows are hollow, whole spectra full: every second series.
     """
     figure, axes = new_figure(columns=len(panels), height=3.9, sharey=True, squeeze=False)
     for axis, (title, series) in zip(axes[0], panels.items(), strict=True):
-        for number, (name, (power, slope)) in enumerate(series.items()):
+        for number, (name, (gain, slope)) in enumerate(series.items()):
             color, marker = (COLORS["model"], "^") if number < 2 else (COLORS["guessed"], "D")
             face = color if number % 2 else "none"
-            axis.plot(power, slope, marker, color=color, markerfacecolor=face, markersize=5, alpha=0.8, label=name)
+            axis.plot(gain, slope, marker, color=color, markerfacecolor=face, markersize=5, alpha=0.8, label=name)
         axis.axvline(1, color="black", linewidth=0.8, linestyle=":")
         axis.axhline(0, color="black", linewidth=0.8)
         axis.set(xscale="log", title=title)
-    figure.supxlabel(r"own $\chi^2$ of the lines / $\chi^2$ of the weakest latent", fontsize=11)
+    figure.supxlabel("gain of likelihood by the lines / by the weakest latent", fontsize=11)
     axes[0, 0].set_ylabel("slope on [Eu/Fe] of enhanced stars")
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=10)
