@@ -6,7 +6,7 @@ Measured by ``tools/full_trial.py --whole``; its tables are kept in a file besid
 from typing import Any
 
 from lux.controls.ensemble import GENERATORS
-from lux.controls.techniques import TECHNIQUES
+from lux.controls.techniques import STATEMENTS, TECHNIQUES
 from lux.paper.record import Record
 from lux_pages.trial import DEPTH, FALSE, SHOWN, FullTrial, area_and_powers, record_missed, record_share, total
 
@@ -35,7 +35,22 @@ def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
         record_share(record, f"{how}_{verdict}_whole", planted.get(verdict, 0), total(planted))
         record_share(record, f"false_{how}_whole", sum(without.get(name, 0) for name in FALSE), total(without))
     record.table("whole", columns)
+    _record_statements(record, whole)
     _record_own_stars(record, found, whole)
+
+
+def _record_statements(record: Record, whole: FullTrial) -> None:
+    """Record how often each statement of the study would be made of whole spectra, without lines and with them."""
+    columns: dict[str, list[str]] = {"statement": list(STATEMENTS.values())}
+    for generator in GENERATORS:
+        for depth in (0.0, DEPTH):
+            rows = [whole.row("statements", statement=name, generator=generator, depth=depth) for name in STATEMENTS]
+            counts = [f"{row['count']} of {row['total']}" for row in rows]
+            columns[f"{100 * depth:g} %, {generator}" if depth else f"no line, {generator}"] = counts
+            row = whole.row("statements", statement="mig_lowest", generator=generator, depth=depth)
+            key = f"mig_lowest_{round(1000 * depth)}_whole_{generator}"
+            record(key, row["count"], text=f"{row['count']} of {row['total']}")
+    record.table("whole_statements", columns)
 
 
 def _record_own_stars(record: Record, found: FullTrial, whole: FullTrial) -> None:
