@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lux import controls
-from lux.controls.techniques import STATEMENTS
+from lux.controls.techniques import STATEMENTS, slope_on_own_part
 from lux.simulation.worlds import World
 
 
@@ -41,3 +41,10 @@ def test_both_models_follow_europium_in_its_own_scatter_where_it_has_lines(world
     nothing, signal = worlds
     for key in ("own_slope", "own_slope_published"):
         assert abs(nothing[key]) < 0.15 < signal[key]
+
+
+def test_a_slope_on_the_own_part_leaves_out_what_the_other_labels_say():
+    generator = np.random.default_rng(0)
+    own, others = generator.normal(size=300), generator.normal(size=(300, 2))
+    predicted = 0.3 * own + others @ [2.0, -1.0] + others[:, 0] * others[:, 1] + 4
+    assert slope_on_own_part(predicted, own, others) == pytest.approx(0.3)

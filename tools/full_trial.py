@@ -44,7 +44,7 @@ WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_010_000, 10, 4000, (0.0
 LEARNING_SEED, N_LEARNING_SEEDS = 1_020_000, 3
 N_RECIPE_SEEDS = 20
 # Of the networks' surveys, and how many of a generator have no lines.
-NETWORK_SEED, N_WITHOUT = 965_000, 50
+NETWORK_SEED, N_WITHOUT = 1_030_000, 50
 BENCH = ROOT / "lux" / "controls" / "bench_scores.json"
 
 

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import kstest
 
+from lux.auditing.audit import audit_models
+from lux.auditing.report import Report
 from lux.controls import Cell, run, sized_cells
-from lux.controls.ensemble import GENERATORS, NONLINEAR, WINDOWS, sized_key
+from lux.controls.ensemble import CANDIDATE_LINES, GENERATORS, LABEL, NONLINEAR, WINDOWS, sized_key
 from lux.controls.model_trial import (
     LABELS_ONLY,
     MODELS,
@@ -24,11 +26,16 @@ from lux.controls.model_trial import (
     measure_trainings,
 )
 from lux.controls.pixel_techniques import PIXEL_TECHNIQUES
+from lux.controls.techniques import rmse_over_error, slope_on_own_part
 from lux.diagnostics.transfer import score
 from lux.figures import label_name
+from lux.models.baselines import FluxRegression
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.simulation.empirical import EmpiricalSpectra
+from lux.simulation.semisynthetic import plant_europium
+from lux.simulation.worlds import Shortcut, Signal
+from lux.survey import Survey
 from lux_pages.trial import record_share
 
 DEPTHS = (0.0, 0.003, 0.01, 0.03)
@@ -40,6 +47,10 @@ _HEADINGS = {
     "use_slope": "slope on the own part, as the audit has it",
 }
 _FULL = "network_trial.json"
+# Per standard deviation of [Eu/Fe], planted in genuine spectra; the deepest are the deepest of the chapter on these.
+_GENUINE_DEPTHS = (0.0, 0.03, 0.1)
+# Of models of some hundred whole spectra.
+_N_COMPONENTS, _N_LATENTS, _TOLERANCE = 8, 20, 0.02
 
 
 @dataclass(frozen=True)
@@ -162,6 +173,70 @@ def record_default(record: Record, chapter: Chapter) -> None:
         record(f"default_worst_{_key(name)}", max(ratios), digits=2)
     record.table("default", columns)
     record.numbers(default_train=fitted.train.n_stars, default_pixels=survey.n_pixels)
+
+
+def plant_and_audit(chapter: Chapter, spectra: Survey, n_draws: int, first_seed: int) -> list[dict[str, Any]]:
+    """Return what each model makes of europium that was planted in genuine spectra, a row for each draw and depth.
+
+    A row has "depth", "model", its "rmse" over the catalogue's error, its "slope" on the planted label's own part, that
+    which the audit measures, "use_slope", whether it "used" the label, and the "verdict" on the flux.
+    """
+    fits = {name: fit for name, fit in MODELS.items() if name != "mean"}
+    fits["PLS"] = lambda train, seed: FluxRegression.pls(_N_COMPONENTS).fit(train)
+    fits["Lux"] = lambda train, seed: chapter.model(train, n_latents=_N_LATENTS, tolerance=_TOLERANCE)
+    rows = []
+    for seed in range(first_seed, first_seed + n_draws):
+        for depth in _GENUINE_DEPTHS:
+            planted = plant_europium(spectra, Signal(depth=depth) if depth else Shortcut(), seed=seed)
+            train, test = planted.split(0.4, seed=seed)
+            models = {name: fit(train, seed) for name, fit in fits.items()}
+            reports = audit_models(models, train, test, LABEL, CANDIDATE_LINES, seed=seed)
+            rows += [{"depth": depth, "model": name, **_of_genuine(models[name], reports[name], test)} for name in fits]
+    return rows
+
+
+def _of_genuine(model: Any, report: Report, test: Survey) -> dict[str, Any]:
+    column, truth, use = test.label_index(LABEL), test.truth, report.model_use
+    assert truth is not None, "the label was planted"
+    assert use is not None, "there are stars enough to audit"
+    others = np.delete(truth.labels, column, axis=1)
+    predicted = model.predict_labels(test).labels[:, column]
+    return {
+        "rmse": rmse_over_error(model, test),
+        "slope": slope_on_own_part(predicted, truth.columns["eu_residual"], others),
+        "use_slope": use.slope,
+        "used": use.answer,
+        "verdict": report.verdict,
+    }
+
+
+def record_genuine(record: Record, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Record how far each model follows europium that was planted in genuine spectra, beside what the flux has."""
+
+    def values(name: str, number: str, depth: float) -> np.ndarray:
+        return np.array([row[number] for row in rows if row["model"] == name and row["depth"] == depth])
+
+    names = tuple(dict.fromkeys(row["model"] for row in rows))
+    deepest, columns = _GENUINE_DEPTHS[-1], {"model": list(names)}
+    columns["RMSE over error, no line"] = [f"{values(name, 'rmse', 0.0).mean():.2f}" for name in names]
+    for depth in _GENUINE_DEPTHS:
+        heading = f"slope, {100 * depth:g} %" if depth else "slope, no line"
+        columns[heading] = [_spread(values(name, "slope", depth)) for name in names]
+    for depth in _GENUINE_DEPTHS[1:]:
+        columns[f"the audit's slope, {100 * depth:g} %"] = [_spread(values(name, "use_slope", depth)) for name in names]
+        columns[f"uses it, {100 * depth:g} %"] = [_counts(values(name, "used", depth)) for name in names]
+    record.table("genuine", columns)
+    for name in names:
+        for depth in _GENUINE_DEPTHS:
+            record.mean(f"genuine_{_key(name)}_{round(1000 * depth)}", values(name, "slope", depth))
+    for depth in _GENUINE_DEPTHS[1:]:
+        verdicts = values("Lux", "verdict", depth)
+        hits = int(np.sum(verdicts == "known"))
+        record(f"genuine_known_{round(1000 * depth)}", hits, text=f"{hits} of {len(verdicts)}")
+    record("genuine_draws", len(verdicts))
+    for key, which, depth in (("networks", NETWORKS, deepest), ("without", names, 0.0)):
+        used = np.concatenate([values(name, "used", depth) for name in which]) == "yes"
+        record(f"genuine_used_{key}", int(used.sum()), text=f"{used.sum()} of {len(used)}")
 
 
 @functools.cache

@@ -45,9 +45,10 @@ BESIDES = {
 DEPTH_BESIDE = 0.01
 
 # Lines of that depth that hardly grow any more, and lines that only the cooler half of the stars has.
+COOL = 4700.0
 NONLINEAR = {
     "saturated": World("signal", depth=DEPTH_BESIDE, saturated=True),
-    "cool stars": World("signal", depth=DEPTH_BESIDE, below_teff=4700.0),
+    "cool stars": World("signal", depth=DEPTH_BESIDE, below_teff=COOL),
 }
 
 # A depth at which the optimal observer of `lux.simulation.cramer_rao` sees the lines of a sample at about five standard

@@ -12,9 +12,9 @@ from sklearn.frozen import FrozenEstimator
 
 from lux.auditing.audit import audit_models
 from lux.auditing.evidence import Kind
-from lux.controls.ensemble import CANDIDATE_LINES, LABEL, Cell
+from lux.controls.ensemble import CANDIDATE_LINES, COOL, LABEL, Cell
 from lux.controls.pixel_techniques import PIXEL_TECHNIQUES, measure_pixel_techniques
-from lux.controls.techniques import OURS, make_world, rmse_over_error, use_of_model
+from lux.controls.techniques import OURS, make_world, own_slope, rmse_over_error, use_of_model
 from lux.models.baselines import FluxRegression, LabelsOnly, Mean
 from lux.models.cannon import Cannon
 from lux.models.lux import Lux
@@ -37,8 +37,9 @@ NETWORKS = ("dense network", "convolutional network")
 N_TRAININGS = 5
 # Those that are interrogated.
 PROBED = ("Lux", *NETWORKS)
-# Of each model: slopes on europium, RMSE over the catalogue's error, and what the audit says that the model uses.
-NUMBERS = ("own_slope", "response", "rmse", "use_slope", "use_error", "use_p", "used")
+# Of each model: slopes on europium, the second among cool stars alone; RMSE over the catalogue's error; and what the
+# audit says that the model uses.
+NUMBERS = ("own_slope", "own_slope_cool", "response", "rmse", "use_slope", "use_error", "use_p", "used")
 NAMES = (*MODELS, LABELS_ONLY)
 # Of what each world gives of a model, what is scored, and the sign with which it speaks for knowledge.
 TECHNIQUES = {"rmse": -1, **dict.fromkeys(PIXEL_TECHNIQUES, 1), "use_slope": 1}
@@ -64,6 +65,7 @@ def measure_models(
         use = reports[name].model_use
         assert use is not None, "there are stars enough to audit"
         numbers = use_of_model(model, world.test, world.enhanced) | {
+            "own_slope_cool": own_slope(model, world.test, below_teff=COOL),
             "rmse": rmse_over_error(model, world.test),
             "use_slope": use.slope,
             "use_error": use.error,

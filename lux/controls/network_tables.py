@@ -47,9 +47,9 @@ def network_tables(ensemble: Sequence[Cell], worlds: _Worlds) -> dict[str, list[
     -------
     dict of name to rows
         "techniques": of each "model" and "technique" on a "generator", "area" and "power" with their 95 % intervals by
-        depth, and the "smallest_depth" found; "slopes": mean and standard deviation of a "number", "own_slope" or
-        "response", of each "model" and "cell"; "uses": how often the audit says that a model uses the label, by "model"
-        and "cell", and its p-values where there is no line.
+        depth, and the "smallest_depth" found; "slopes": mean and standard deviation of a "number", "own_slope",
+        "own_slope_cool" or "response", of each "model" and "cell"; "uses": how often the audit says that a model uses
+        the label, by "model" and "cell", and its p-values where there is no line.
     """
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for world in worlds:
@@ -88,7 +88,7 @@ def _scores(numbers: dict[float, np.ndarray]) -> _Row:
 
 def _slopes(cell: Cell, model: str, worlds: _Worlds) -> list[_Row]:
     rows = []
-    for number in ("own_slope", "response"):
+    for number in ("own_slope", "own_slope_cool", "response"):
         values = np.array([world[f"{model}: {number}"] for world in worlds])
         spread = {"mean": float(values.mean()), "std": float(values.std()), "n": len(values)}
         rows.append({**_about(cell, model), "number": number, **spread})

@@ -254,15 +254,27 @@ def use_of_model(model: Any, test: Survey, enhanced: Survey) -> dict[str, float]
 
     The latter is the slope on the true europium beyond the disc's relation, with the true other labels held fixed.
     """
-    column, truth, beyond = test.label_index(LABEL), test.truth, enhanced.truth
-    assert truth is not None, "simulated surveys have their truth"
+    beyond = enhanced.truth
     assert beyond is not None, "simulated surveys have their truth"
-    ordinary = ~truth.columns["r_enhanced"]
-    others = np.delete(truth.labels, column, axis=1)[ordinary]
-    design = np.column_stack([truth.columns["eu_residual"][ordinary], np.ones(len(others)), quadratic_terms(others)])
-    predicted = model.predict_labels(test).labels[ordinary, column]
-    slope = response_slope(model.predict_labels(enhanced), beyond.labels[:, column], LABEL, n_bootstrap=2)
-    return {"response": slope.value, "own_slope": float(np.linalg.lstsq(design, predicted)[0][0])}
+    true = beyond.labels[:, enhanced.label_index(LABEL)]
+    slope = response_slope(model.predict_labels(enhanced), true, LABEL, n_bootstrap=2)
+    return {"response": slope.value, "own_slope": own_slope(model, test)}
+
+
+def own_slope(model: Any, test: Survey, below_teff: float = np.inf) -> float:
+    """Return the slope of a prediction on europium's own scatter in ordinary stars, or in those below a Teff (K)."""
+    column, truth = test.label_index(LABEL), test.truth
+    assert truth is not None, "simulated surveys have their truth"
+    chosen = ~truth.columns["r_enhanced"] & (truth.labels[:, test.label_index("teff")] < below_teff)
+    predicted = model.predict_labels(test).labels[chosen, column]
+    others = np.delete(truth.labels, column, axis=1)[chosen]
+    return slope_on_own_part(predicted, truth.columns["eu_residual"][chosen], others)
+
+
+def slope_on_own_part(predicted: np.ndarray, own: np.ndarray, others: np.ndarray) -> float:
+    """Return the slope of predictions (N,) on a label's own part (N,), with the true other labels (N, M) held fixed."""
+    design = np.column_stack([own, np.ones(len(others)), quadratic_terms(others)])
+    return float(np.linalg.lstsq(design, predicted)[0][0])
 
 
 def _of_predictions(model: Lux, test: Survey) -> dict[str, float]:
