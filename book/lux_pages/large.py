@@ -47,6 +47,7 @@ def record_measured(record: Record) -> None:
     """Record the table of what was measured, and what the prose says of it."""
     found = _measured()
     memory, fit, cluster = found["memory"], found["fit"], found["cluster"]
+    record.numbers(large_pixels=found["pixels"], large_latents=found["latents"])
     record.numbers(large_stars=found["stars"], large_floor=memory["floor_opened"], large_speedup=cluster["speedup"])
     record("large_slower", fit["us"] / memory["us"], digits=2)
     record("large_gigabytes", found["bytes"] / 1e9, unit="GB")

@@ -13,6 +13,7 @@ from scipy.stats import kstest
 
 from lux.auditing.audit import audit_models
 from lux.auditing.report import Report
+from lux.auditing.settings import AuditSettings
 from lux.controls import Cell, run, sized_cells
 from lux.controls.ensemble import CANDIDATE_LINES, GENERATORS, LABEL, NONLINEAR, WINDOWS, sized_key
 from lux.controls.model_trial import (
@@ -287,16 +288,21 @@ def record_nonlinear(record: Record) -> None:
 
 def record_null(record: Record) -> None:
     """Record whether p-values of the use of europium are uniform where it has no line, by model."""
-    columns: dict[str, list[Any]] = {"model": [], "p < 0.05": [], "p < 0.003": [], "Kolmogorov–Smirnov p": []}
+    # The second is the level at which the audit says that a model uses a label.
+    levels = (0.05, AuditSettings().significance)
+    columns: dict[str, list[Any]] = {
+        name: [] for name in ("model", *(f"p < {level:g}" for level in levels), "Kolmogorov–Smirnov p")
+    }
     # A constant has no p-values.
     for model in NAMES[1:]:
         rows = [row for row in full_trial()["uses"] if row["model"] == model and not row["depth"]]
         p_values = np.array([p for row in rows for p in row["p_values"]])
         columns["model"].append(model)
-        for level in (0.05, 0.003):
+        for level in levels:
             columns[f"p < {level:g}"].append(f"{np.sum(p_values < level)} of {len(p_values)}")
         columns["Kolmogorov–Smirnov p"].append(f"{kstest(p_values, 'uniform').pvalue:.2g}")
-        record_share(record, f"null_{_key(model)}", int(np.sum(p_values < 0.05)), len(p_values))
+        for key, level in zip(("null", "null_strict"), levels, strict=True):
+            record_share(record, f"{key}_{_key(model)}", int(np.sum(p_values < level)), len(p_values))
     record.table("null_of_use", columns)
 
 
