@@ -15,7 +15,7 @@ from lux.auditing.audit import audit_models
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
 from lux.controls import Cell, run, sized_cells
-from lux.controls.ensemble import CANDIDATE_LINES, GENERATORS, LABEL, NONLINEAR, WINDOWS, sized_key
+from lux.controls.ensemble import CANDIDATE_LINES, COOL, GENERATORS, LABEL, NONLINEAR, WINDOWS, sized_key
 from lux.controls.model_trial import (
     LABELS_ONLY,
     MODELS,
@@ -270,18 +270,24 @@ def record_techniques(record: Record) -> None:
 
 def record_nonlinear(record: Record) -> None:
     """Record who finds lines that hardly grow, and lines of cool stars alone: slopes on europium alone."""
-    slopes = {(row["cell"], row["model"]): row for row in full_trial()["slopes"] if row["number"] == "own_slope"}
+    slopes = {(row["cell"], row["model"], row["number"]): row for row in full_trial()["slopes"]}
     uses = {(row["cell"], row["model"]): row["used"] for row in full_trial()["uses"]}
     kinds = {"lines of 1 %": sized_key(DEPTH, full_trial_stars(), GENERATORS[0]), **{name: name for name in NONLINEAR}}
     columns: dict[str, list[Any]] = {"model": list(NAMES)}
     for heading, cell in kinds.items():
-        rows = [slopes[cell, name] for name in NAMES]
+        rows = [slopes[cell, name, "own_slope"] for name in NAMES]
         columns[f"{heading}: slope"] = [_plus_minus(row["mean"], row["std"]) for row in rows]
         columns["used" if cell == kinds["lines of 1 %"] else f"used, {heading}"] = [
             f"{uses[cell, name].get('yes', 0)} of {row['n']}" for name, row in zip(NAMES, rows, strict=True)
         ]
         for name, row in list(zip(NAMES, rows, strict=True))[1:]:
             key = f"full_{_key(name)}_{heading.split(' ')[0]}"
+            record(key, row["mean"], uncertainty=row["std"] / np.sqrt(row["n"]))
+    for heading, cell in (("lines of 1 %", kinds["lines of 1 %"]), ("cool stars", "cool stars")):
+        rows = [slopes[cell, name, "own_slope_cool"] for name in NAMES]
+        columns[f"{heading}: slope below {COOL:.0f} K"] = [_plus_minus(row["mean"], row["std"]) for row in rows]
+        for name, row in list(zip(NAMES, rows, strict=True))[1:]:
+            key = f"full_below_{_key(name)}_{heading.split(' ')[0]}"
             record(key, row["mean"], uncertainty=row["std"] / np.sqrt(row["n"]))
     record.table("nonlinear", columns)
 
