@@ -6,7 +6,9 @@ from importlib.resources import as_file, files
 
 import numpy as np
 from astropy.table import Table
-from numpy.typing import ArrayLike
+
+from lux.survey import air_to_vacuum as air_to_vacuum
+from lux.survey import vacuum_to_air as vacuum_to_air
 
 _GIANT_TABLE = "giant_lines.ecsv"
 _HEAVY_TABLE = "heavy_lines.ecsv"
@@ -147,24 +149,3 @@ def strongest(lines: LineList, strength: np.ndarray, n_lines: int, apart: float 
         if not apart or np.all(np.abs(lines.wavelength[kept] - lines.wavelength[row]) > apart):
             kept.append(row)
     return lines[np.sort(np.array(kept, int))]
-
-
-def _refractive_index(vacuum_wavelength: np.ndarray) -> np.ndarray:
-    """Standard air (15 C, 101325 Pa, 450 ppm CO2) from vacuum wavelength in Angstrom (Ciddor 1996, equation 1)."""
-    wavenumber_squared = (1e4 / vacuum_wavelength) ** 2
-    return 1.0 + 0.05792105 / (238.0185 - wavenumber_squared) + 0.00167917 / (57.362 - wavenumber_squared)
-
-
-def vacuum_to_air(wavelength: ArrayLike) -> np.ndarray:
-    """Air wavelengths of vacuum wavelengths, Angstrom, any shape (Ciddor 1996, Applied Optics 35, 1566)."""
-    wavelength = np.asarray(wavelength, dtype=float)
-    return wavelength / _refractive_index(wavelength)
-
-
-def air_to_vacuum(wavelength: ArrayLike) -> np.ndarray:
-    """Vacuum wavelengths of air wavelengths, Angstrom, any shape: the inverse of `vacuum_to_air` by iteration."""
-    air = np.asarray(wavelength, dtype=float)
-    vacuum = air
-    for _ in range(4):
-        vacuum = air * _refractive_index(vacuum)
-    return vacuum
