@@ -1,5 +1,6 @@
 """Spectral lines of the H band: the lines of a red giant, of heavy elements, and of the night sky."""
 
+import os
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import as_file, files
@@ -7,6 +8,7 @@ from importlib.resources import as_file, files
 import numpy as np
 from astropy.table import Table
 
+from lux.spectroscopy.line_files import VACUUM_BELOW, read_columns
 from lux.survey import air_to_vacuum as air_to_vacuum
 from lux.survey import vacuum_to_air as vacuum_to_air
 
@@ -45,6 +47,36 @@ class LineList:
         lengths = {field.name: np.shape(getattr(self, field.name)) for field in fields(self)}
         if len(set(lengths.values())) != 1 or len(lengths["wavelength"]) != 1:
             raise ValueError(f"every column of a LineList must be one-dimensional and equally long, got {lengths}")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike, format: str | None = None, air: bool | None = None) -> "LineList":
+        """Read a list of lines, in order of wavelength.
+
+        Parameters
+        ----------
+        path : path of a file
+            "vald": what VALD extracts, long or short, gzipped or not; its header says units, and air or vacuum.
+            "kurucz": Kurucz' gf files, nm in air; hyperfine and isotopic shares are added to log gf.
+            "moog": MOOG's and linemake's lists, Angstrom in air, with a title above; log gf, not gf.
+            "table": anything that `astropy.table.Table` reads with a column ``wavelength``, Angstrom in vacuum if the
+            column has no unit, and perhaps ``species`` ("Eu II"), ``excitation`` (eV) and ``log_gf``.
+        format : str, optional
+            One of these; by default it is recognized.
+        air : bool, optional
+            Whether wavelengths above 2000 Angstrom are in air, if that is not as above.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it cannot be read, has no lines, or a species that is not known; the message names the line.
+        """
+        columns, in_air = read_columns(path, format)
+        listed = columns["wavelength"]
+        convert = (in_air if air is None else air) & (listed > VACUUM_BELOW)
+        columns["wavelength"] = np.where(convert, air_to_vacuum(np.maximum(listed, VACUUM_BELOW)), listed)
+        return combine(cls(**columns))
 
     def __len__(self) -> int:
         return len(self.wavelength)
