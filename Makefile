@@ -99,8 +99,8 @@ bench: $(STAMP)
 
 lock: $(STAMP)
 	@command -v uv >/dev/null || $(RUN) -m pip install --quiet uv
-	PATH="$$PATH:$(VENV)/bin" uv pip compile pyproject.toml --extra book --extra test --extra cluster --universal \
-		--python-version 3.11 --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url \
+	PATH="$$PATH:$(VENV)/bin" uv pip compile pyproject.toml --extra book --extra test --extra cluster --extra spectra \
+		--universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-header --no-emit-index-url \
 		--no-emit-find-links --no-annotate --quiet --output-file requirements.lock
 
 clean:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _EXAMPLES = """examples:
   lux audit survey.h5 --label eu_fe
   lux audit survey.h5 --label "[Eu/Fe]" --own-lines 15448.4 15551.6 --html pages
+  lux audit survey.h5 --label eu_fe --line-list eu.vald
   lux audit survey.h5 --label eu_fe --labels galah.fits --id star_id --predictions predicted.csv
 
 The status is 0 when the audit was made, whatever its verdict, and 2 when the input is wrong."""
@@ -56,14 +57,18 @@ def _print_anywhere() -> None:
 
 def _audit(options: argparse.Namespace) -> None:
     from lux.auditing.audit import audit, audit_all
+    from lux.auditing.label_lines import named_lines
     from lux.auditing.star_groups import star_of_spectrum
     from lux.datasets.load import load
     from lux.models.lux import Lux
+    from lux.spectroscopy.lines import LineList
 
     if options.predictions is not None and options.model is not None:
         raise ValueError("give either --model or --predictions")
-    if options.own_lines is not None and options.label is None:
-        raise ValueError("--own-lines are those of one label: name it with --label")
+    if (options.own_lines, options.line_list) != (None, None) and options.label is None:
+        raise ValueError("--own-lines or a --line-list are those of one label: name it with --label")
+    if None not in (options.own_lines, options.line_list):
+        raise ValueError("give either --own-lines or --line-list")
     survey = load(options.survey)
     if options.labels is not None:
         survey = survey.with_labels(_read_table(options.labels), star_id=options.id)
@@ -71,6 +76,9 @@ def _audit(options: argparse.Namespace) -> None:
     if options.label is not None:
         # Before a model is fitted, which takes minutes.
         survey.label_index(options.label)
+    own_lines = options.own_lines
+    if options.line_list is not None:
+        own_lines = named_lines(LineList.read(options.line_list), survey, options.label)
     if options.groups is not None:
         star_of_spectrum(survey, options.groups)
     train, test, model = _divided(survey, options)
@@ -81,7 +89,7 @@ def _audit(options: argparse.Namespace) -> None:
         reports = list(audit_all(model, train, test, seed=options.seed, groups=options.groups).values())
     else:
         settings = {"seed": options.seed, "groups": options.groups}
-        reports = [audit(model, train, test, options.label, options.own_lines, **settings)]
+        reports = [audit(model, train, test, options.label, own_lines, **settings)]
     if options.json:
         print("[" + ",\n".join(report.to_json() for report in reports) + "]")
     elif options.markdown:
@@ -270,6 +278,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--label", help="label to audit; all of them by default")
     wavelengths = "vacuum wavelengths of the label's own lines; none given: it has none"
     add("--own-lines", type=float, nargs="*", metavar="ANGSTROM", help=wavelengths)
+    listed = "take the label's own lines from this list: of VALD, Kurucz or MOOG, or a table with wavelengths in vacuum"
+    add("--line-list", metavar="FILE", help=listed)
     add("--labels", metavar="TABLE", help="take labels and errors from this CSV, FITS or VOTable file, joined by --id")
     add("--id", default="star_id", metavar="COLUMN", help="column of TABLE that names the stars (star_id)")
     stars = "column of the catalogue that says which star a spectrum is of, where stars have several"

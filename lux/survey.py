@@ -13,14 +13,15 @@ import re
 import types
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.units import Quantity
 from numpy.typing import ArrayLike
 
-from lux.columns import LEAST_WAVELENGTH as LEAST_WAVELENGTH
-from lux.columns import (
+from lux.reading.columns import LEAST_WAVELENGTH as LEAST_WAVELENGTH
+from lux.reading.columns import air_to_vacuum as air_to_vacuum
+from lux.reading.columns import (
     angstrom,
     as_text,
     column_names,
@@ -30,16 +31,17 @@ from lux.columns import (
     label_column,
     numbers,
     of_table,
-    standard_error,
     star_names,
     without_unit,
 )
+from lux.reading.columns import vacuum_to_air as vacuum_to_air
 from lux.store.survey_file import StoredArray, read_survey, write_survey
+
+if TYPE_CHECKING:
+    from lux.reading.spectra import Continuum
 
 # Between this and its inverse lies the median of a flux that was divided by something like a continuum.
 _LEAST_FLUX = 1e-6
-# Relative difference of wavelengths that are the same.
-_SAME_WAVELENGTH = 1e-6
 # What `Survey` replaces by the default of the field, so that no field of a survey but the truth is None.
 _DEFAULT: Any = None
 
@@ -302,37 +304,65 @@ class Survey:
         )
 
     @classmethod
-    def from_spectra(cls, spectra: Sequence[Any], **arrays: Any) -> "Survey":
-        """Make a survey of spectra as specutils has them: a collection, or a sequence of `Spectrum` on one grid.
+    def from_spectra(
+        cls,
+        spectra: Iterable[Any] | str | os.PathLike,
+        *,
+        wavelength: ArrayLike | Quantity | None = None,
+        air: bool = False,
+        format: str | None = None,
+        continuum: "Continuum | None" = None,
+        **arrays: Any,
+    ) -> "Survey":
+        """Make a survey of spectra as specutils has them, or of files that it reads.
 
         Parameters
         ----------
-        spectra : sequence of N spectra, or a collection
+        spectra : sequence of spectra, collection, or paths of files
             With ``spectral_axis``, ``flux``, ``uncertainty`` (of any type of `astropy.nddata`) and ``mask``, which may
-            be None.
+            be None. Each row of a flux of two dimensions is a spectrum; a list or tuple holds the arms of one star.
+            Paths, in the place of spectra, need the package specutils: of an apStar file the combined spectrum is read,
+            of a mwmStar or DESI file all instruments or arms, of a GALAH file the normalized spectrum, if it has one.
+        wavelength : (D,) array or Quantity, optional
+            Grid in vacuum, in Angstrom if it has no unit, on which all are resampled. Pixels are averaged with the
+            shares that they cover (Carnall 2017, arXiv:1705.05165), as by specutils' FluxConservingResampler; errors
+            follow, without the correlation of neighbors. A pixel is masked where any part of it is, or lies outside of
+            the spectrum. The arms of a star are averaged by their inverse variances.
+        air : bool
+            Whether the wavelengths of the spectra are in air, such as GALAH's.
+        format : str, optional
+            Of the files, as specutils names it, such as "SDSS-V apStar"; by default it is recognized.
+        continuum : function (wavelength (D,), flux (D,), ivar (D,)) -> (D,), optional
+            By whose values each spectrum is divided. A masked pixel has the median flux and the inverse variance 0.
         **arrays
-            ``labels``, ``label_err`` and further arguments of `from_arrays`.
+            ``labels`` and ``label_err`` in the order of the spectra, and further arguments of `from_arrays`. Without
+            labels the survey has none, and `with_labels` joins them. Stars are named after their files, and in a DESI
+            file by TARGETID.
 
         Raises
         ------
         ValueError
-            As `from_arrays`; or if spectra have no uncertainty, or different grids.
+            As `from_arrays`; or if a file cannot be read, spectra have no uncertainty, are not normalized, lie on
+            different grids while none is given, or beyond the one that is.
+        FileNotFoundError
+            If there is no such file.
+        ImportError
+            If files are to be read without the package specutils.
+
+        Notes
+        -----
+        Spectra must be in the rest frames of their stars. Those of apStar, aspcapStar and mwmStar files are; DESI's and
+        most others are in the frame of the Sun. Divide the wavelengths of each by 1 + v / c beforehand, as
+        ``spectrum.shift_spectrum_to(radial_velocity=0 * u.km / u.s)`` does where the spectrum knows its own velocity,
+        and give ``wavelength``, since the grids then differ.
         """
-        rows = list(spectra)
-        grids = [angstrom(row.spectral_axis) for row in rows]
-        arrays["mask"] = np.zeros((len(rows), len(grids[0])), bool)
-        for number, grid in enumerate(grids):
-            if grid.shape != grids[0].shape or np.any(np.abs(grid / grids[0] - 1) > _SAME_WAVELENGTH):
-                raise ValueError(
-                    f"spectrum {number} lies on another wavelength grid than the first: resample all to one, as "
-                    "specutils.manipulation.FluxConservingResampler does"
-                )
-            if rows[number].uncertainty is None:
-                raise ValueError(f"spectrum {number} has no uncertainty, which an audit weighs pixels by")
-            arrays["mask"][number] = False if rows[number].mask is None else rows[number].mask
-        arrays["error"] = np.stack([standard_error(row.uncertainty) for row in rows])
-        flux = np.stack([np.asarray(getattr(row.flux, "value", row.flux)) for row in rows])
-        return cls.from_arrays(grids[0], flux, **arrays)
+        # Half of a second that no other survey needs.
+        from lux.reading.spectra import on_one_grid
+
+        grid, flux, ivar, names = on_one_grid(spectra, wavelength, air, format, continuum)
+        if "labels" not in arrays:
+            arrays |= dict.fromkeys(("labels", "label_err"), np.empty((len(flux), 0)))
+        return cls.from_arrays(grid, flux, ivar=ivar, **{"star_id": names} | arrays)
 
     @property
     def n_stars(self) -> int:

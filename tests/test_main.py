@@ -83,6 +83,19 @@ def test_lines_of_no_label_are_refused(audited, capsys):
     assert "--label" in capsys.readouterr().err
 
 
+def test_lines_of_a_list_are_those_of_the_label_and_found_before_a_model_is_fitted(audited, tmp_path, capsys):
+    Table({"wavelength": [15110.4, 15140.2, 15120.0]}).write(tmp_path / "lines.ecsv")
+    status, calls = audited("--label", "label_1", "--line-list", str(tmp_path / "lines.ecsv"))
+    assert (status, calls[0][3]) == (0, (15110.4, 15120.0, 15140.2))
+    for options, said in (
+        (["--line-list", str(tmp_path / "lines.ecsv")], "name it with --label"),
+        (["--label", "label_1", "--line-list", str(tmp_path / "absent")], "no list of lines at"),
+        (["--label", "label_1", "--own-lines", "15110.4", "--line-list", "list"], "either --own-lines or --line-list"),
+    ):
+        assert audited(*options) == (2, [])
+        assert said in capsys.readouterr().err
+
+
 def test_a_page_of_a_label_in_brackets_gets_a_name_that_a_file_may_have(tmp_path, monkeypatch):
     drawn = types.SimpleNamespace(savefig=lambda path, **_: path.write_bytes(b"page"))
     monkeypatch.setattr("lux.figures.audit.page", lambda report: drawn)

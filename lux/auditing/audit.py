@@ -55,8 +55,8 @@ def audit(
         (`lux.open`), and they have more than ``settings.max_opened_stars`` stars, so many are chosen at random.
     label : str
     own_lines : sequence of float, float, Quantity or table, optional
-        Vacuum wavelengths (Angstrom if without a unit) of the label's own lines; of a table, or a `LineList`, those in
-        its column ``wavelength``. By default
+        Vacuum wavelengths (Angstrom if without a unit) of the label's own lines; of a table those in its column
+        ``wavelength``, of a `LineList` the strongest ones of the label's element. By default
         what the survey's world planted, else the strongest lines of the label's element in the line list (none for
         europium). Empty: it has none.
     seed : int
@@ -119,8 +119,10 @@ def audit_models(
         sampled = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
         models = {name: of_stars(model, test, rows[1], label) for name, model in models.items()}
         train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
-    default = functools.partial(label_lines.default_lines, train, label, settings.max_own_lines)
-    lines = default() if own_lines is None else label_lines.given_lines(own_lines)
+    if own_lines is None:
+        lines = label_lines.default_lines(train, label, settings.max_own_lines)
+    else:
+        lines = label_lines.named_lines(own_lines, train, label, settings.max_own_lines)
     resolution = resolution or measurements.sampled_resolution(train.wavelength)
     measurements.locate(test.wavelength, lines, resolution)
     spectra, star_of = test, None

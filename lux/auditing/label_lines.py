@@ -8,8 +8,9 @@ import numpy as np
 from astropy.units import Quantity
 
 from lux.auditing.settings import AuditSettings
-from lux.simulation.equilibrium import ALPHA_ELEMENTS
+from lux.simulation.equilibrium import ALPHA_ELEMENTS, BOLTZMANN_EV
 from lux.simulation.synthesis import line_strength
+from lux.spectroscopy.line_files import WAVELENGTH_COLUMNS
 from lux.spectroscopy.lines import LineList, air_to_vacuum, load_lines, strongest, vacuum_to_air
 from lux.survey import ELEMENTS, Survey, plain_name
 
@@ -20,7 +21,6 @@ _PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
 # Standard deviations of the lines together, reached by chance in one of two thousand audits in either medium. Lines
 # that were not given are partly taken for strong features, so that what is left of them is weaker than they are.
 _SIGNIFICANT_IN_OTHER_MEDIUM = 3.5
-_WAVELENGTH_COLUMNS = ("wavelength", "wave", "lambda", "wl", "wavelength_vac")
 # Wavelengths, or a table or `LineList` that has them.
 Lines: TypeAlias = Any
 _REFERENCES = ("h", "fe", "m", "")
@@ -63,15 +63,48 @@ def given_lines(own_lines: Lines) -> tuple[float, ...]:
     values = getattr(own_lines, "wavelength", own_lines)
     names = list(getattr(own_lines, "colnames", getattr(own_lines, "columns", ())))
     if names:
-        column = next((name for name in names if str(name).casefold() in _WAVELENGTH_COLUMNS), None)
+        column = next((name for name in names if str(name).casefold() in WAVELENGTH_COLUMNS), None)
         if column is None:
             raise ValueError(
-                f"the table of lines has no column {_WAVELENGTH_COLUMNS[0]!r}; it has {', '.join(map(str, names))}"
+                f"the table of lines has no column {WAVELENGTH_COLUMNS[0]!r}; it has {', '.join(map(str, names))}"
             )
         values = own_lines[column]
     if getattr(values, "unit", None) is not None:
         values = Quantity(values).to_value("Angstrom")
     return tuple(np.atleast_1d(np.asarray(values, float)).ravel().tolist())
+
+
+def named_lines(
+    own_lines: Lines, survey: Survey, label: str, max_lines: int = AuditSettings.max_own_lines
+) -> tuple[float, ...]:
+    """Return the own lines of a label that are named: all wavelengths that are given, or those of a list of lines.
+
+    Of a `LineList` of several elements those of the label's are taken; of these the strongest `max_lines` on the
+    survey's pixels.
+
+    Raises
+    ------
+    ValueError
+        As `given_lines`; or if the list has no line of the label's element, or none on the pixels.
+    """
+    if not isinstance(own_lines, LineList):
+        return given_lines(own_lines)
+    lines, elements, listed = own_lines, _elements(label), sorted(set(own_lines.element) - {""})
+    if elements and len(listed) > 1:
+        lines = lines[np.isin(lines.element, elements)]
+        if not len(lines):
+            raise ValueError(
+                f"the list of lines has none of {' or '.join(elements)}, the label {label!r}; it has "
+                f"{', '.join(listed[:10])}{', ...' * (len(listed) > 10)}; if {label} has no lines, give own_lines=()"
+            )
+    on_pixels = _on_pixels(lines, survey.wavelength)
+    if len(lines) and not len(on_pixels):
+        raise ValueError(
+            f"the {len(lines)} lines of {label} in the list lie at {lines.wavelength.min():.1f}-"
+            f"{lines.wavelength.max():.1f} A, none on the survey's pixels, {survey.wavelength[0]:.1f}-"
+            f"{survey.wavelength[-1]:.1f} A; both must be in vacuum"
+        )
+    return tuple(strongest(on_pixels, _ranks(on_pixels), max_lines).wavelength.tolist())
 
 
 def _elements(label: str) -> tuple[str, ...]:
@@ -136,13 +169,28 @@ def _element_lines(label: str, wavelength: np.ndarray) -> LineList:
     """Return the lines of known strength of a label's elements that fall on the pixels (D,) of a survey."""
     lines = load_lines()
     usable = np.isin(lines.element, _elements(label)) & np.isfinite(lines.log_gf) & np.isfinite(lines.excitation)
-    lines = lines[usable]
+    return _on_pixels(lines[usable], wavelength)
+
+
+def _on_pixels(lines: LineList, wavelength: np.ndarray) -> LineList:
     place = np.clip(np.searchsorted(wavelength, lines.wavelength), 1, len(wavelength) - 1)
     distance = np.minimum(*(np.abs(wavelength[place - side] - lines.wavelength) for side in (0, 1)))
     # Half a pixel beyond the last one, and no line in a gap.
     return lines[
         distance <= 0.5 * np.minimum(wavelength[place] - wavelength[place - 1], 2 * np.median(np.diff(wavelength)))
     ]
+
+
+def _ranks(lines: LineList) -> np.ndarray:
+    """Return numbers (L,) that grow with the strength of lines, above zero; NaN where it is not known.
+
+    Where the model of the red giant was not made for one of the species, they follow from the populations of the levels
+    at its temperature.
+    """
+    if np.all(np.isin(lines.species, load_lines().species)):
+        return strengths(lines)
+    energy = lines.excitation / (BOLTZMANN_EV * _REFERENCE_STAR[0])
+    return lines.wavelength * np.exp(np.log(10) * lines.log_gf - energy)
 
 
 def strengths(lines: LineList) -> np.ndarray:

@@ -65,7 +65,7 @@ class AuditSettings:
     min_shift : float
         Change of a prediction, in units of its standard deviation, that shows that it reads the test stars' labels.
     max_own_lines : int
-        Most own lines of an element by default, the strongest ones.
+        Most own lines of an element by default, or from a `LineList`, the strongest ones.
     n_probed : int
         At about so many pixels off the own lines it is asked how weak a line could be seen.
     dense_spacing : float

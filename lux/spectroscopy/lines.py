@@ -1,12 +1,16 @@
 """Spectral lines of the H band: the lines of a red giant, of heavy elements, and of the night sky."""
 
+import os
 from dataclasses import dataclass, fields
 from functools import cache
 from importlib.resources import as_file, files
 
 import numpy as np
 from astropy.table import Table
-from numpy.typing import ArrayLike
+
+from lux.spectroscopy.line_files import VACUUM_BELOW, read_columns
+from lux.survey import air_to_vacuum as air_to_vacuum
+from lux.survey import vacuum_to_air as vacuum_to_air
 
 _GIANT_TABLE = "giant_lines.ecsv"
 _HEAVY_TABLE = "heavy_lines.ecsv"
@@ -43,6 +47,36 @@ class LineList:
         lengths = {field.name: np.shape(getattr(self, field.name)) for field in fields(self)}
         if len(set(lengths.values())) != 1 or len(lengths["wavelength"]) != 1:
             raise ValueError(f"every column of a LineList must be one-dimensional and equally long, got {lengths}")
+
+    @classmethod
+    def read(cls, path: str | os.PathLike, format: str | None = None, air: bool | None = None) -> "LineList":
+        """Read a list of lines, in order of wavelength.
+
+        Parameters
+        ----------
+        path : path of a file
+            "vald": what VALD extracts, long or short, gzipped or not; its header says units, and air or vacuum.
+            "kurucz": Kurucz' gf files, nm in air; hyperfine and isotopic shares are added to log gf.
+            "moog": MOOG's and linemake's lists, Angstrom in air, with a title above; log gf, not gf.
+            "table": anything that `astropy.table.Table` reads with a column ``wavelength``, Angstrom in vacuum if the
+            column has no unit, and perhaps ``species`` ("Eu II"), ``excitation`` (eV) and ``log_gf``.
+        format : str, optional
+            One of these; by default it is recognized.
+        air : bool, optional
+            Whether wavelengths above 2000 Angstrom are in air, if that is not as above.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it cannot be read, has no lines, or a species that is not known; the message names the line.
+        """
+        columns, in_air = read_columns(path, format)
+        listed = columns["wavelength"]
+        convert = (in_air if air is None else air) & (listed > VACUUM_BELOW)
+        columns["wavelength"] = np.where(convert, air_to_vacuum(np.maximum(listed, VACUUM_BELOW)), listed)
+        return combine(cls(**columns))
 
     def __len__(self) -> int:
         return len(self.wavelength)
@@ -147,24 +181,3 @@ def strongest(lines: LineList, strength: np.ndarray, n_lines: int, apart: float 
         if not apart or np.all(np.abs(lines.wavelength[kept] - lines.wavelength[row]) > apart):
             kept.append(row)
     return lines[np.sort(np.array(kept, int))]
-
-
-def _refractive_index(vacuum_wavelength: np.ndarray) -> np.ndarray:
-    """Standard air (15 C, 101325 Pa, 450 ppm CO2) from vacuum wavelength in Angstrom (Ciddor 1996, equation 1)."""
-    wavenumber_squared = (1e4 / vacuum_wavelength) ** 2
-    return 1.0 + 0.05792105 / (238.0185 - wavenumber_squared) + 0.00167917 / (57.362 - wavenumber_squared)
-
-
-def vacuum_to_air(wavelength: ArrayLike) -> np.ndarray:
-    """Air wavelengths of vacuum wavelengths, Angstrom, any shape (Ciddor 1996, Applied Optics 35, 1566)."""
-    wavelength = np.asarray(wavelength, dtype=float)
-    return wavelength / _refractive_index(wavelength)
-
-
-def air_to_vacuum(wavelength: ArrayLike) -> np.ndarray:
-    """Vacuum wavelengths of air wavelengths, Angstrom, any shape: the inverse of `vacuum_to_air` by iteration."""
-    air = np.asarray(wavelength, dtype=float)
-    vacuum = air
-    for _ in range(4):
-        vacuum = air * _refractive_index(vacuum)
-    return vacuum

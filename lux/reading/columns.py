@@ -1,4 +1,4 @@
-"""What users' arrays, tables and their columns mean: units, masks, errors by the names of columns, names of stars."""
+"""What users' arrays, tables and their columns mean: units, air, masks, errors by the names of columns, star names."""
 
 import difflib
 from collections.abc import Mapping
@@ -26,6 +26,27 @@ def angstrom(wavelength: ArrayLike | Quantity) -> np.ndarray:
             "their unit, as in wavelength * astropy.units.nm, or as 10**wavelength"
         )
     return values
+
+
+def _refractive_index(vacuum_wavelength: np.ndarray) -> np.ndarray:
+    """Standard air (15 C, 101325 Pa, 450 ppm CO2) from vacuum wavelength in Angstrom (Ciddor 1996, equation 1)."""
+    wavenumber_squared = (1e4 / vacuum_wavelength) ** 2
+    return 1.0 + 0.05792105 / (238.0185 - wavenumber_squared) + 0.00167917 / (57.362 - wavenumber_squared)
+
+
+def vacuum_to_air(wavelength: ArrayLike) -> np.ndarray:
+    """Air wavelengths of vacuum wavelengths, Angstrom, any shape (Ciddor 1996, Applied Optics 35, 1566)."""
+    wavelength = np.asarray(wavelength, dtype=float)
+    return wavelength / _refractive_index(wavelength)
+
+
+def air_to_vacuum(wavelength: ArrayLike) -> np.ndarray:
+    """Vacuum wavelengths of air wavelengths, Angstrom, any shape: the inverse of `vacuum_to_air` by iteration."""
+    air = np.asarray(wavelength, dtype=float)
+    vacuum = air
+    for _ in range(4):
+        vacuum = air * _refractive_index(vacuum)
+    return vacuum
 
 
 def without_unit(wavelength: Any) -> Any:
@@ -97,7 +118,9 @@ def has_errors(label: str, table: Any) -> bool:
 def standard_error(uncertainty: Any) -> np.ndarray:
     from astropy.nddata import StdDevUncertainty
 
-    return np.asarray(uncertainty.represent_as(StdDevUncertainty).array, float)
+    # An inverse variance of zero is an infinite error.
+    with np.errstate(divide="ignore"):
+        return np.asarray(uncertainty.represent_as(StdDevUncertainty).array, float)
 
 
 def as_text(column: Any) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""What users' arrays, tables, spectra and files mean, and as what a survey takes them."""

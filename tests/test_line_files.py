@@ -1,0 +1,219 @@
+"""Lists of lines are read as VALD, Kurucz, MOOG and tables write them: vacuum, elements, eV; or the reason why not."""
+
+import dataclasses
+import gzip
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.table import Table
+from linear_truth import linear_survey
+
+import lux
+from lux.auditing.label_lines import named_lines
+from lux.simulation.synthetic import make_survey
+from lux.spectroscopy.lines import LineList, air_to_vacuum, load_lines, vacuum_to_air
+
+# Eu II 6645.11 and Fe I 6430.85 in air, as published.
+EUROPIUM, IRON = 6645.1040, 6430.8450
+SHORT_STELLAR = """\
+  6400.00000, 6700.00000, 3, 4271, 2.0 Wavelength region, lines selected, lines processed, Vmicro
+                                                     Damping parameters   Lande  Central
+Spec Ion       WL_air(A)   Excit(eV) Vmic log gf*  Rad.  Stark    Waals  factor   depth  Reference
+'Fe 1',        6430.8450,   2.1759,  2.0, -2.006, 8.220,-6.190,-7.704,  1.240, 0.791, '   1 wl:K14   1 gf:BWL, K14'
+'Eu 2',        6645.1040,   1.3800,  2.0,  0.120, 0.000, 0.000, 0.000, 99.000, 0.210, '   2 wl:LWHS'
+'CN 1',        6450.1230,   0.5200,  2.0, -1.500, 0.000, 0.000, 0.000, 99.000, 0.310, '   3 CN'
+* oscillator strengths were scaled by the solar isotopic ratios.
+ References:
+  1. Kurucz obs. energy level: Fe 1
+"""
+LONG_ALL = """\
+                                                                     Lande factors        Damping parameters
+Elm Ion       WL_vac(nm)  log gf* E_low(cm^-1) J lo E_up(cm^-1) J up   lower   upper    mean   Rad.  Stark   Waals
+'Fe 1',        643.2622,  -2.006,  17550.181,  4.0,  33095.941,  4.0,  1.500,  1.350,  1.240, 8.220,-6.190,243.245,
+  LS                                              3d7.(4F).4s a5P
+  LS                                              3d6.(5D).4s.4p y5D*
+'_          Kurucz Fe I 2014   1 wl:K14   1 gf:K14'
+'Eu 2',        664.6939,   0.120,  11128.400,  4.0,  26173.000,  5.0, 99.000, 99.000, 99.000, 0.000, 0.000,-7.800,
+  LS                                              4f7.5d a9D*
+  LS                                              4f7.6p z9P
+'_          LWHS   1 wl:LWHS'
+* oscillator strengths were scaled by the solar isotopic ratios.
+"""
+MOOG = """\
+europium and its neighbors
+  6430.845      26.0     2.176    -2.006     -7.70
+  6645.104      63.1     1.380     0.120
+  6645.057   63.1151     1.380    -0.517
+  6450.123     607.0     0.520    -1.500                7.76
+  6451.500 106.00112     1.150    -1.300                3.47
+  6452.500 607.01314     1.150    -1.300
+ -6453.500     822.0     0.100    -2.000
+"""
+
+
+def kurucz(wavelength, log_gf, code, first, second, widths="", hyperfine="", isotopic=""):
+    """Return a line of a gf file: F11.4, F7.3, F6.2, F12.3, F5.2, 1X, A10, F12.3, F5.2, 1X, A10, 3F6.2, A4, ..."""
+    line = f"{wavelength:11.4f}{log_gf:7.3f}{code:6.2f}{first:12.3f}{4.0:5.1f} {'(7D)4s a5P':10s}"
+    line += f"{second:12.3f}{4.0:5.1f} {'(5D)4p y5D':10s}{widths:18s}{'K14':4s}"
+    return f"{line} 0 0  0{hyperfine:6s}  0{isotopic:6s}    0    0"
+
+
+KURUCZ = "\n".join(
+    [
+        kurucz(643.0845, -2.006, 26.00, 17550.181, 33095.941, "  8.22 -6.19 -7.70"),
+        kurucz(664.5104, 0.120, 63.01, -26173.000, 11128.400, "", "-0.300", "-0.320"),
+        kurucz(199.5000, -1.000, 26.01, 0.0, 50125.313),
+    ]
+)
+
+
+def written(tmp_path, text, name="lines.txt"):
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+def of(lines, species):
+    (row,) = np.flatnonzero(lines.species == species)
+    return lines[row]
+
+
+@pytest.mark.parametrize("text", [SHORT_STELLAR, LONG_ALL, MOOG, KURUCZ], ids=["VALD", "VALD, long", "MOOG", "Kurucz"])
+def test_every_format_gives_the_same_line_in_vacuum_with_its_energy_in_volts(tmp_path, text):
+    iron = of(LineList.read(written(tmp_path, text)), "Fe I")
+    np.testing.assert_allclose(iron.wavelength, air_to_vacuum(IRON), atol=0.002)
+    np.testing.assert_allclose(iron.excitation, 2.176, atol=0.0005)
+    assert iron.log_gf == -2.006
+    assert (iron.element, iron.ion) == ("Fe", 0)
+
+
+def test_a_list_of_vald_is_read_with_its_ions_molecules_and_damping(tmp_path):
+    lines = LineList.read(written(tmp_path, SHORT_STELLAR))
+    assert lines.species.tolist() == ["Fe I", "CN", "Eu II"]
+    assert lines.element.tolist() == ["Fe", "CN", "Eu"]
+    assert lines.ion.tolist() == [0, 0, 1]
+    np.testing.assert_array_equal(lines.damping, [-7.704, 0, 0])
+    assert set(lines.source) == {"lines.txt"}
+    packed = tmp_path / "europium.gz"
+    packed.write_bytes(gzip.compress(SHORT_STELLAR.encode()))
+    np.testing.assert_array_equal(LineList.read(packed).wavelength, lines.wavelength)
+    long = LineList.read(written(tmp_path, LONG_ALL))
+    np.testing.assert_allclose(long.wavelength, [6432.622, 6646.939])
+    np.testing.assert_array_equal(long.damping, [0, -7.8])
+
+
+def test_the_old_headers_of_vald_are_of_air_and_of_elements_in_capitals(tmp_path):
+    old = SHORT_STELLAR.replace("WL_air(A)", "WL(A)    ").replace("'Fe 1'", "'CO 1'").replace("'CN 1'", "'FE 2'")
+    lines = LineList.read(written(tmp_path, old.replace("'Eu 2'", "'EU 2'")))
+    assert lines.species.tolist() == ["Co I", "Fe II", "Eu II"]
+    np.testing.assert_allclose(lines.wavelength[-1], air_to_vacuum(EUROPIUM))
+
+
+def test_a_list_of_kurucz_is_read_with_shares_of_components_and_levels_in_either_order(tmp_path):
+    lines = LineList.read(written(tmp_path, KURUCZ))
+    assert lines.species.tolist() == ["Fe II", "Fe I", "Eu II"]
+    assert lines.wavelength[0] == 1995.0
+    np.testing.assert_allclose(lines.log_gf, [-1.0, -2.006, 0.120 - 0.300 - 0.320])
+    np.testing.assert_allclose(lines.excitation[2], 11128.4 / 8065.544, rtol=1e-6)
+    np.testing.assert_array_equal(lines.damping, [0, -7.7, 0])
+
+
+def test_codes_of_moog_are_of_ions_isotopes_and_molecules(tmp_path):
+    lines = LineList.read(written(tmp_path, MOOG))
+    assert lines.species.tolist() == ["Fe I", "CN", "CH", "CN", "TiO", "Eu II", "Eu II"]
+    assert lines.isotope.tolist() == ["", "", "12C1H", "13C14N", "", "", ""]
+    np.testing.assert_allclose(lines.wavelength[4], air_to_vacuum(6453.5))
+
+
+def test_the_medium_can_be_said(tmp_path):
+    path = written(tmp_path, MOOG)
+    np.testing.assert_allclose(vacuum_to_air(LineList.read(path).wavelength), LineList.read(path, air=False).wavelength)
+
+
+def test_a_table_has_its_units_and_species_in_any_spelling(tmp_path):
+    table = Table({"Wavelength": [664.6939, 643.2622] * u.nm, "species": ["Eu II", "26.0"], "loggf": [0.12, -2.006]})
+    table["excitation"] = [11128.4, 17550.181] / u.cm
+    for name in ("lines.ecsv", "lines.fits", "lines.vot"):
+        table.write(tmp_path / name, **({"format": "votable"} if name.endswith("vot") else {}))
+        lines = LineList.read(tmp_path / name)
+        np.testing.assert_allclose(lines.wavelength, [6432.622, 6646.939])
+        np.testing.assert_allclose(lines.excitation, [2.17595, 1.37975], atol=1e-4)
+        assert lines.species.tolist() == ["Fe I", "Eu II"]
+    bare = LineList.read(written(tmp_path, "wavelength,element,ion\n6646.939,Eu,1\n6432.622,Fe,0\n", "lines.csv"))
+    assert bare.species.tolist() == ["Fe I", "Eu II"]
+    assert np.all(np.isnan(bare.log_gf))
+    assert LineList.read(written(tmp_path, "wl\n6646.939\n6432.622\n")).element.tolist() == ["", ""]
+
+
+WRONG = {
+    "a species that is none": (SHORT_STELLAR.replace("'Eu 2'", "'Xx 2'"), None, r"lines.txt, line 5: .* got 'Xx 2'"),
+    "a code that is none": (MOOG.replace("822.0", "505.0"), None, r"lines.txt, line 8: the code '505.0' is of no"),
+    "half a line of MOOG": (MOOG.replace("  1.380     0.120", ""), "moog", r"line 3: expected wavelength, species"),
+    "half a line of VALD": (SHORT_STELLAR.replace("  2.0,  0.120", ""), None, r"line 5: expected 11 fields, got 10"),
+    "no number": (KURUCZ.replace("-2.006", " -.-- "), "kurucz", r"line 1: expected a number as log_gf, got '-.--'"),
+    "wavenumbers": (SHORT_STELLAR.replace("WL_air(A)", "WL_vac(cm^-1)"), None, r"in cm\^-1; extract them from VALD in"),
+    "no header": ("6645.1", "vald", "no header of VALD, such as"),
+    "no lines": ("\n".join(SHORT_STELLAR.splitlines()[:3]), None, r"read as 'vald', has no lines; .* as format="),
+    "no wavelengths": ("a b\n1 2\n", None, "no column 'wavelength'; it has a, b"),
+    "nanometers without a unit": ("wavelength,ep\n664.5,1\n", "table", "no Angstrom: give the column its unit"),
+    "another format": (MOOG, "linemake", "have the format 'vald', 'kurucz', 'moog', 'table', got 'linemake'"),
+    "nothing": ("", None, "is no list of VALD, Kurucz or MOOG and cannot be read as a table"),
+}
+
+
+@pytest.mark.parametrize(("text", "file_format", "message"), WRONG.values(), ids=WRONG)
+def test_a_list_that_cannot_be_read_is_refused_with_the_line(tmp_path, text, file_format, message):
+    with pytest.raises(ValueError, match=message):
+        LineList.read(written(tmp_path, text), file_format)
+
+
+def test_files_that_are_none_or_no_text_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no list of lines at .*absent"):
+        LineList.read(tmp_path / "absent")
+    (tmp_path / "binary").write_bytes(bytes(range(256)))
+    with pytest.raises(ValueError, match=r"is no text: .* format='table'"):
+        LineList.read(tmp_path / "binary")
+
+
+@pytest.fixture(scope="module")
+def survey():
+    return make_survey(10, wavelength_range=[(15400, 15500), (15680, 15700), (16070, 16160)])
+
+
+def test_of_a_list_the_strongest_lines_of_the_labels_element_on_the_pixels_are_taken(survey):
+    lines = load_lines()
+    assert named_lines(lines, survey, "fe_h") == lux.auditing.default_lines(survey, "fe_h")
+    assert len(named_lines(lines, survey, "[Mg/Fe]", max_lines=3)) == 3
+    with pytest.raises(ValueError, match=r"has none of Eu, the label 'eu_fe'; it has Al, C, .* own_lines=\(\)"):
+        named_lines(lines, survey, "eu_fe")
+    moved = dataclasses.replace(lines[:2], element=np.full(2, "Eu"), wavelength=np.full(2, 6646.9))
+    with pytest.raises(ValueError, match=r"the 2 lines of eu_fe in the list .* none on the survey's pixels"):
+        named_lines(moved, survey, "eu_fe")
+
+
+def test_lines_of_elements_that_the_model_of_the_giant_lacks_are_ranked_by_their_level(survey):
+    lines = LineList(
+        wavelength=np.array([15410.0, 15420.0, 15430.0, 15440.0]),
+        species=np.array(["Eu II"] * 3 + ["Fe I"]),
+        element=np.array(["Eu"] * 3 + ["Fe"]),
+        ion=np.array([1, 1, 1, 0]),
+        excitation=np.array([1.0, 3.0, 1.0, 0.0]),
+        log_gf=np.array([0.0, 0.0, -3.0, 0.0]),
+        damping=np.zeros(4),
+        isotope=np.full(4, ""),
+        source=np.full(4, "test"),
+    )
+    assert named_lines(lines, survey, "eu_fe") == (15410.0, 15420.0, 15430.0)
+    assert named_lines(lines, survey, "eu_fe", max_lines=1) == (15410.0,)
+    assert named_lines(lines, survey, "eu_fe", max_lines=2) == (15410.0, 15420.0)
+
+
+def test_an_audit_takes_a_list_of_lines(tmp_path):
+    survey = linear_survey(n_stars=200).replace(label_names=("teff", "logg", "eu_fe"))
+    in_air = vacuum_to_air([15110.4, 15140.2])
+    text = "title\n" + "".join(f"{line:10.3f}{63.1:10.1f}{1.38:10.3f}{0.12:10.3f}\n" for line in in_air)
+    path = written(tmp_path, text + f"{15120.0:10.3f}{26.0:10.1f}{5.0:10.3f}{-1.0:10.3f}\n")
+    train, test = survey.split(0.3)
+    report = lux.audit(test.label("eu_fe"), train, test, "eu_fe", own_lines=LineList.read(path))
+    np.testing.assert_allclose(report.own_lines, [15110.4, 15140.2], atol=0.001)
