@@ -19,9 +19,9 @@ import numpy as np
 from astropy.units import Quantity
 from numpy.typing import ArrayLike
 
-from lux.reading.columns import LEAST_WAVELENGTH as LEAST_WAVELENGTH
-from lux.reading.columns import air_to_vacuum as air_to_vacuum
-from lux.reading.columns import (
+from lux.store.columns import LEAST_WAVELENGTH as LEAST_WAVELENGTH
+from lux.store.columns import air_to_vacuum as air_to_vacuum
+from lux.store.columns import (
     angstrom,
     as_text,
     column_names,
@@ -34,11 +34,11 @@ from lux.reading.columns import (
     star_names,
     without_unit,
 )
-from lux.reading.columns import vacuum_to_air as vacuum_to_air
+from lux.store.columns import vacuum_to_air as vacuum_to_air
 from lux.store.survey_file import StoredArray, read_survey, write_survey
 
 if TYPE_CHECKING:
-    from lux.reading.spectra import Continuum
+    from lux.store.spectra import Continuum
 
 # Between this and its inverse lies the median of a flux that was divided by something like a continuum.
 _LEAST_FLUX = 1e-6
@@ -357,7 +357,7 @@ class Survey:
         and give ``wavelength``, since the grids then differ.
         """
         # Half of a second that no other survey needs.
-        from lux.reading.spectra import on_one_grid
+        from lux.store.spectra import on_one_grid
 
         grid, flux, ivar, names = on_one_grid(spectra, wavelength, air, format, continuum)
         if "labels" not in arrays:

@@ -15,8 +15,8 @@ from specutils import Spectrum, SpectrumList
 from specutils.manipulation import FluxConservingResampler
 
 import lux
-from lux.reading.spectra import _borders
 from lux.spectroscopy.lines import air_to_vacuum, vacuum_to_air
+from lux.store.spectra import _borders
 
 GRID = 15200 + 0.25 * np.arange(60)
 COARSE = 15202 + 0.4 * np.arange(20)

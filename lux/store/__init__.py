@@ -1,4 +1,4 @@
-"""Files: where they are kept and how they are written; that of a survey; products kept by what they depend on."""
+"""Files and columns: what those of users mean, how ours are written, and products kept by what they depend on."""
 
 import lazy_loader
 

@@ -10,8 +10,8 @@ from astropy.units import Quantity
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from lux.reading.columns import air_to_vacuum, angstrom, inverse_variance, standard_error
-from lux.reading.spectrum_files import Parts, read
+from lux.store.columns import air_to_vacuum, angstrom, inverse_variance, standard_error
+from lux.store.spectrum_files import Parts, read
 
 # Gives the continuum (D,) of a spectrum's wavelengths, flux and inverse variance, (D,) each.
 Continuum: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], ArrayLike]

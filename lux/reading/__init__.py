@@ -1,1 +1,0 @@
-"""What users' arrays, tables, spectra and files mean, and as what a survey takes them."""
