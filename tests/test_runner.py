@@ -1,7 +1,13 @@
 """Ensembles of worlds are run whole, in any order, and never twice."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 import types
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +89,41 @@ def test_empirical_worlds_need_spectra_and_are_known_by_them(measured, tmp_path)
     for name in ("one", "two", "one"):
         controls.run(empirical, 40, types.SimpleNamespace(fingerprint=name), workers=1, folder=tmp_path)
     assert len(measured) == 2
+
+
+_ENDLESS = """
+import os, sys, time
+from pathlib import Path
+from lux import controls
+from lux.simulation.worlds import World
+
+def measure(cell, seed, star_seed, spectra=None):
+    (Path(sys.argv[1]) / f"{os.getpid()}.pid").touch()
+    time.sleep(300)
+
+cells = [controls.Cell(f"depth-0-tau-{tau}", World("shortcut"), tau, 1) for tau in (0.03, 0.06)]
+controls.run(cells, 40, what=measure, code="import os", workers=2, folder=Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_run_that_is_terminated_end_with_it(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    run = subprocess.Popen([sys.executable, "-c", _ENDLESS, str(tmp_path)], env=environment)
+    try:
+        assert _within(60, lambda: len(list(tmp_path.glob("*.pid"))) == 2 or run.poll() is not None)
+        workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+        run.send_signal(signal.SIGTERM)
+        assert run.wait(60) == 128 + signal.SIGTERM
+        assert len(workers) == 2
+        assert _within(60, lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    finally:
+        run.kill()
+
+
+def _within(seconds, happened):
+    """Wait for something to happen; return whether it did, in time."""
+    end = time.monotonic() + seconds
+    while not (done := happened()) and time.monotonic() < end:
+        time.sleep(0.05)
+    return done

@@ -1,12 +1,15 @@
 """Measuring an ensemble of worlds on several cores; what was measured before is read."""
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -108,6 +111,7 @@ def run(
     n_jobs = max(1, min(workers, len(batches)))
     own = {"inner_max_num_threads": 1, "initializer": _use_one_thread, "idle_worker_timeout": 10}
     with (
+        _terminated_by_an_exception(),
         parallel_config("loky", **own) if client is None else parallel_config("dask", client=client),
         tqdm(total=len(todo), desc="controls", unit="world", disable=hidden) as bar,
     ):
@@ -115,6 +119,24 @@ def run(
         for count in parallel(delayed(_measure_batch)(what or measure, batch, spectra) for batch in batches.values()):
             bar.update(count)
     return [json.loads(paths[task].read_text()) for task in tasks]
+
+
+@contextlib.contextmanager
+def _terminated_by_an_exception() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit here, at which joblib ends its workers; else they would finish their batches."""
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+    def terminated(number: int, frame: Any) -> None:
+        # The status that a shell gives a process which a signal ended.
+        raise SystemExit(128 + number)
+
+    if mine:
+        signal.signal(signal.SIGTERM, terminated)
+    try:
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def tasks_of(cell: Cell, first_seed: int) -> Iterator[Task]:
