@@ -115,9 +115,10 @@ def test_a_model_of_a_user_is_measured_by_what_it_does(tmp_path):
     ("subject", "message"),
     [
         (bench_subjects.raises, r"world '.*' of seed 981000 cannot be measured: KeyError: 'eu'"),
-        (bench_subjects.not_a_number, "the technique is nan; expected a finite number"),
-        (bench_subjects.a_word, "the technique is str and no number"),
+        (bench_subjects.not_a_number, "the number that the technique returned is nan; expected a finite number"),
+        (bench_subjects.a_word, "the number that the technique returned is of type str; expected one number"),
         (bench_subjects.never_ends, r"TimeoutError: it took more than 0.2 s; see time_limit"),
+        (bench_subjects.PredictsAnArray, r"predict_labels returned ndarray; expected lux.Prediction\(names, labels"),
     ],
 )
 def test_a_technique_that_fails_is_told_in_which_world(tmp_path, subject, message):
@@ -134,7 +135,7 @@ def test_what_was_measured_before_a_failure_is_kept(tmp_path):
             raise ArithmeticError("the fourth world")
         return 1.0 + len(calls)
 
-    with pytest.raises(RuntimeError, match="the fourth world"):
+    with pytest.raises(RuntimeError, match="the fourth world; 3 of"):
         trial(fails_late, tmp_path)
     result = trial(fails_late, tmp_path)
     assert len(calls) == N_WORLDS + 1
@@ -144,11 +145,17 @@ def test_what_was_measured_before_a_failure_is_kept(tmp_path):
 @pytest.mark.parametrize(
     ("subject", "options", "error", "message"),
     [
-        (bench_subjects.two_arguments, {}, TypeError, "takes 2 arguments; a technique takes five"),
-        ("forest", {}, TypeError, "'forest' is neither a technique"),
+        (
+            bench_subjects.two_arguments,
+            {},
+            TypeError,
+            "two_arguments needs 2 arguments; a technique takes five",
+        ),
+        ("forest", {}, TypeError, "'forest', of type str, is neither a technique"),
         (depth_at_the_lines, {"model": "forest"}, ValueError, "unknown model 'forest'; choose one of mean, PLS"),
         (depth_at_the_lines, {"model": depth_at_the_lines}, TypeError, "is no model"),
         (depth_at_the_lines, {"n_seeds": 1}, ValueError, "between 2 and 20, got 1"),
+        (depth_at_the_lines, {"time_limit": 0.0}, ValueError, "number of seconds above zero, got 0"),
     ],
 )
 def test_what_cannot_be_put_to_trial_is_refused(tmp_path, subject, options, error, message):
@@ -219,7 +226,7 @@ def test_worlds_are_written_and_answers_to_them_scored(folder, capsys):
         assert message in capsys.readouterr().err
     (folder.parent / "answers.csv").write_text("star,answer\n")
     assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 2
-    assert "has no column 'world'; it has star, answer" in capsys.readouterr().err
+    assert "lacks the column 'world': it has the columns star, answer; expected world,answer" in capsys.readouterr().err
     assert main(["score", str(folder), "absent.csv"]) == 2
     assert main(["score", str(folder.parent), "absent.csv"]) == 2
     (folder / "notes.txt").write_text("mine")

@@ -27,10 +27,11 @@ _COLUMNS = ("world", "answer")
 _MAX_SHOWN = 5
 _HOW = (
     "Each file is a survey: wavelength (D,) in vacuum Angstrom, flux and ivar (N, D), labels and label_err (N, M), "
-    "whose names are the attribute label_names. Stars with catalogue/is_test = 1 are held out. Answer with a CSV file "
-    "of the columns world and answer: one number for each world, the larger, the more it speaks for the flux knowing "
-    "the label beyond what the other labels tell. The lines are where the label has its lines, if it has any. Worlds "
-    "may share stars; compare none with another. The truth is in truth.json: do not look before you have answered."
+    "whose names are in the attribute label_names of the file, a text that holds a JSON list. Stars with "
+    "catalogue/is_test = 1 are held out. Answer with a CSV file of the columns world and answer: one number for each "
+    "world, the larger, the more it speaks for the flux knowing the label beyond what the other labels tell. The lines "
+    "are where the label has its lines, if it has any. Worlds may share stars; compare none with another. The truth is "
+    "in truth.json: do not look before you have answered."
 )
 
 
@@ -122,7 +123,8 @@ def _read_answers(path: Path, worlds: Mapping[str, Any]) -> dict[str, float]:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         if missing := [column for column in _COLUMNS if column not in columns]:
-            raise ValueError(f"{path} has no column {missing[0]!r}; it has {', '.join(columns) or 'none'}")
+            has = f"has the columns {', '.join(columns)}" if columns else "is empty"
+            raise ValueError(f"{path} lacks the column {missing[0]!r}: it {has}; expected {','.join(_COLUMNS)}")
         rows = list(reader)
     found: dict[str, float] = {}
     for number, row in enumerate(rows, 2):

@@ -110,12 +110,14 @@ def trial(
     TypeError
         If the subject is neither a technique nor a model.
     ValueError
-        If `n_seeds` or the name of the model is wrong.
+        If `n_seeds`, `time_limit` or the name of the model is wrong.
     RuntimeError
         If the subject raises, takes too long, or returns no finite number in a world, which is named; what was measured
         before is kept.
     """
     bench.check_seeds(n_seeds)
+    if not time_limit > 0:
+        raise ValueError(f"time_limit must be a number of seconds above zero, got {time_limit:g}")
     on_trial = _OnTrial(subject, _is_model(subject), _fitter(model), time_limit)
     cells = bench.bench_cells(n_seeds)
     source = {"subject": _source(subject), "model": model if isinstance(model, str) else _source(model)}
@@ -160,8 +162,14 @@ class _Blindfolded:
     model: Any
 
     def predict_labels(self, survey: Survey) -> Prediction:
-        """Return what the model predicts."""
-        return self.model.predict_labels(bench.sealed(survey))
+        """Return what the model predicts; TypeError if that is no prediction."""
+        predicted = self.model.predict_labels(bench.sealed(survey))
+        if not hasattr(predicted, "labels") or not hasattr(predicted, "label"):
+            raise TypeError(
+                f"predict_labels returned {type(predicted).__name__}; expected lux.Prediction(names, labels, errors), "
+                f"with the labels {', '.join(survey.label_names)}"
+            )
+        return predicted
 
 
 def measure_world(
@@ -181,12 +189,12 @@ def measure_world(
                 fitted = _Blindfolded(_new(on_trial.subject).fit(shown[0]))
                 numbers = use_of_model(fitted, world.test, world.enhanced)
                 return found | {
-                    "slope on europium alone": _finite(numbers["own_slope"], "slope"),
-                    "slope in enhanced stars": _finite(numbers["response"], "slope"),
-                    "minus RMSE over error": _finite(-rmse_over_error(fitted, world.test), "error"),
+                    "slope on europium alone": _finite(numbers["own_slope"], "slope of the predictions"),
+                    "slope in enhanced stars": _finite(numbers["response"], "slope of the predictions"),
+                    "minus RMSE over error": _finite(-rmse_over_error(fitted, world.test), "error of the predictions"),
                 }
             number = on_trial.subject(fitted, *shown, LABEL, CANDIDATE_LINES)
-    return found | {"number": _finite(number, "technique")}
+    return found | {"number": _finite(number, "number that the technique returned")}
 
 
 def _is_model(subject: Any) -> bool:
@@ -198,13 +206,19 @@ def _is_model(subject: Any) -> bool:
         if needed in (0, 5):
             return needed == 0
         raise TypeError(
-            f"{subject!r} takes {needed} arguments; a technique takes five, (model, train, test, label, lines), and "
-            "what makes a model none"
+            f"{_named(subject)} needs {needed} arguments; a technique takes five, (model, train, test, label, lines), "
+            "and a function that makes a model takes none"
         )
     raise TypeError(
-        f"{subject!r} is neither a technique, a function (model, train, test, label, lines) -> float, nor a model with "
-        "fit(survey) and predict_labels(survey)"
+        f"{_named(subject)} is neither a technique, a function (model, train, test, label, lines) -> float, nor a "
+        "model with fit(survey) and predict_labels(survey)"
     )
+
+
+def _named(subject: Any) -> str:
+    """Return what a user calls a subject."""
+    name = getattr(subject, "__qualname__", None)
+    return f"{subject.__module__}:{name}" if name else f"{subject!r}, of type {type(subject).__name__},"
 
 
 def _needed(function: Callable) -> int:
@@ -262,7 +276,7 @@ def within(seconds: float) -> Iterator[None]:
         return
 
     def stop(*_: Any) -> None:
-        raise TimeoutError(f"it took more than {seconds:g} s; see time_limit")
+        raise TimeoutError(f"it took more than {seconds:g} s; see time_limit, or --time-limit")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -277,7 +291,7 @@ def _finite(value: Any, what: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"the {what} is {type(value).__name__} and no number") from error
+        raise TypeError(f"the {what} is of type {type(value).__name__}; expected one number") from error
     if not math.isfinite(number):
         raise ValueError(f"the {what} is {number}; expected a finite number")
     return number

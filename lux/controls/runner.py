@@ -116,8 +116,14 @@ def run(
         tqdm(total=len(todo), desc="controls", unit="world", disable=hidden) as bar,
     ):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-        for count in parallel(delayed(_measure_batch)(what or measure, batch, spectra) for batch in batches.values()):
-            bar.update(count)
+        try:
+            for count in parallel(delayed(_measure_batch)(what or measure, each, spectra) for each in batches.values()):
+                bar.update(count)
+        except RuntimeError as error:
+            kept = sum(path.exists() for path in paths.values())
+            raise RuntimeError(
+                f"{error}; {kept} of {len(tasks)} worlds are measured and kept for the next run"
+            ) from error
     return [json.loads(paths[task].read_text()) for task in tasks]
 
 
