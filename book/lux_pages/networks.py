@@ -182,8 +182,9 @@ def record_default(record: Record, chapter: Chapter) -> None:
 def plant_and_audit(chapter: Chapter, spectra: Survey, n_draws: int, first_seed: int) -> list[dict[str, Any]]:
     """Return what each model makes of europium that was planted in genuine spectra, a row for each draw and depth.
 
-    The quick profile looks at windows, the paper at all pixels. A row has "depth", "model", its "rmse" over the catalogue's error, its "slope" on the planted label's own part, that
-    which the audit measures, "use_slope", whether it "used" the label, and the "verdict" on the flux.
+    The quick profile looks at windows, the paper at all pixels. A row has "depth", "model", its "rmse" over the
+    catalogue's error, its "slope" on the planted label's own part, that which the audit measures, "use_slope", whether
+    it "used" the label, and the "verdict" on the flux.
     """
     if chapter.quick:
         spectra = spectra.select_pixels(spectra.pixels_within(WINDOWS))
