@@ -10,6 +10,8 @@ from numpy.typing import ArrayLike
 
 # Wavelengths (Angstrom) of which the largest is smaller are in another unit: no spectrum of a star is audited there.
 LEAST_WAVELENGTH = 2000.0
+# A pixel whose error is so many times that of the star's good pixels is a bad one, whatever marks it.
+MAX_ERROR_RATIO = 30.0
 
 
 def angstrom(wavelength: ArrayLike | Quantity) -> np.ndarray:
@@ -121,6 +123,17 @@ def standard_error(uncertainty: Any) -> np.ndarray:
     # An inverse variance of zero is an infinite error.
     with np.errstate(divide="ignore"):
         return np.asarray(uncertainty.represent_as(StdDevUncertainty).array, float)
+
+
+def without_negligible(ivar: np.ndarray, max_error_ratio: float = MAX_ERROR_RATIO) -> np.ndarray:
+    """Return inverse variances (N, D), zero where an error is many times that of the star's good pixels.
+
+    Good are its best tenth: bad pixels stand below them in order, so that the result does not depend on how they are
+    marked.
+    """
+    place = int(0.9 * (ivar.shape[1] - 1))
+    good = np.partition(ivar, place, axis=1)[:, [place]]
+    return np.where(ivar < good / max_error_ratio**2, np.float32(0), ivar)
 
 
 def as_text(column: Any) -> np.ndarray:
