@@ -309,7 +309,7 @@ class Survey:
         spectra: Iterable[Any] | str | os.PathLike,
         *,
         wavelength: ArrayLike | Quantity | None = None,
-        air: bool = False,
+        air: bool | None = None,
         format: str | None = None,
         continuum: "Continuum | None" = None,
         **arrays: Any,
@@ -320,34 +320,49 @@ class Survey:
         ----------
         spectra : sequence of spectra, collection, or paths of files
             With ``spectral_axis``, ``flux``, ``uncertainty`` (of any type of `astropy.nddata`) and ``mask``, which may
-            be None. Each row of a flux of two dimensions is a spectrum; a list or tuple holds the arms of one star.
+            be None. Each row of a flux of two dimensions is a spectrum; a list or tuple holds the arms of one star. One
+            spectrum, or one path, may stand alone. Errors are converted to the unit of the flux. Masked are pixels of
+            which the mask is not zero, the flux or its error not finite, or the error not positive or more than 30
+            times that of the best tenth of the spectrum's pixels.
             Paths, in the place of spectra, need the package specutils: of an apStar file the combined spectrum is read,
             of a mwmStar or DESI file all instruments or arms, of a GALAH file the normalized spectrum, if it has one.
+            Pixels with any bit in the mask of the file are masked in the formats "SDSS-V apStar", "SDSS-V mwm" and
+            DESI's, whatever the bit says; "APOGEE apStar" reads no mask, and aspcapStar and GALAH files have none, so
+            that only the errors mark bad pixels there.
         wavelength : (D,) array or Quantity, optional
             Grid in vacuum, in Angstrom if it has no unit, on which all are resampled. Pixels are averaged with the
             shares that they cover (Carnall 2017, arXiv:1705.05165), as by specutils' FluxConservingResampler; errors
             follow, without the correlation of neighbors. A pixel is masked where any part of it is, or lies outside of
-            the spectrum. The arms of a star are averaged by their inverse variances.
-        air : bool
-            Whether the wavelengths of the spectra are in air, such as GALAH's.
+            the spectrum. The arms of a star are averaged by their inverse variances. A step of more than 1.5 times the
+            median of the eleven around it is a gap of a spectrum, unless the whole grid is smooth.
+        air : bool, optional
+            Whether the wavelengths of the spectra are in air. By default those of a file are if its format (GALAH) or
+            an axis in its header (AWAV) says so, and those of spectra in memory are in vacuum.
         format : str, optional
             Of the files, as specutils names it, such as "SDSS-V apStar"; by default it is recognized.
         continuum : function (wavelength (D,), flux (D,), ivar (D,)) -> (D,), optional
             By whose values each spectrum is divided. A masked pixel has the median flux and the inverse variance 0.
         **arrays
-            ``labels`` and ``label_err`` in the order of the spectra, and further arguments of `from_arrays`. Without
-            labels the survey has none, and `with_labels` joins them. Stars are named after their files, and in a DESI
-            file by TARGETID.
+            ``labels`` and ``label_err`` in the order of the spectra, and further arguments of `from_arrays`, of which
+            ``mask`` is in ascending order of wavelength. Without labels the survey has none, and `with_labels` joins
+            them. Stars are named after their files, with the folder where two have one name, and in a DESI file by
+            TARGETID.
 
         Raises
         ------
         ValueError
-            As `from_arrays`; or if a file cannot be read, spectra have no uncertainty, are not normalized, lie on
-            different grids while none is given, or beyond the one that is.
+            As `from_arrays`; or if a file cannot be read, spectra have no uncertainty, are not normalized or have a
+            unit of flux density without ``continuum``, lie on different grids while none is given, or beyond the one
+            that is; or if labels are as many as other stars, or come without errors.
         FileNotFoundError
             If there is no such file.
         ImportError
             If files are to be read without the package specutils.
+
+        Warns
+        -----
+        UserWarning
+            If arms of one star, not of one file, have most of their range in common, as different stars would.
 
         Notes
         -----
@@ -359,8 +374,12 @@ class Survey:
         # Half of a second that no other survey needs.
         from lux.store.spectra import on_one_grid
 
+        _refuse_beside_spectra(arrays)
         grid, flux, ivar, names = on_one_grid(spectra, wavelength, air, format, continuum)
-        if "labels" not in arrays:
+        if arrays.get("labels") is not None:
+            _refuse_other_number(arrays["labels"], "labels", len(flux))
+            _refuse_other_number(arrays["label_err"], "errors of labels", len(flux))
+        else:
             arrays |= dict.fromkeys(("labels", "label_err"), np.empty((len(flux), 0)))
         return cls.from_arrays(grid, flux, ivar=ivar, **{"star_id": names} | arrays)
 
@@ -771,6 +790,29 @@ def _validate_shapes(survey: Survey) -> None:
         if np.any(counts > 1):
             repeated = str(unique[np.argmax(counts > 1)])
             raise ValueError(f"{name} must be unique, {repeated!r} stands {counts[counts > 1][0]} times")
+
+
+def _refuse_beside_spectra(arrays: Mapping[str, Any]) -> None:
+    """Raise ValueError if `Survey.from_spectra` got what the spectra have, or labels without their errors."""
+    if have := sorted({"flux", "ivar", "error"} & set(arrays)):
+        raise ValueError(
+            f"{' and '.join(have)}= cannot be given beside spectra, which have their own flux and uncertainty; arrays "
+            "go to Survey.from_arrays"
+        )
+    given = [name for name in ("labels", "label_err") if arrays.get(name) is not None]
+    if len(given) == 1:
+        lacking = "label_err" if given == ["labels"] else "labels"
+        raise ValueError(f"{given[0]}= needs {lacking}= too; leave both out for a survey without labels")
+
+
+def _refuse_other_number(values: Any, what: str, n_stars: int) -> None:
+    """Raise ValueError if columns, or rows of an array, are not as many as stars; a single number holds for all."""
+    shapes = [np.shape(column) for column in (values.values() if isinstance(values, Mapping) else [values])]
+    # Errors of one dimension are those of all labels of each star.
+    numbers_of_rows = [shape[0] for shape in shapes if shape and (isinstance(values, Mapping) or len(shape) > 1)]
+    for number in numbers_of_rows:
+        if number not in (1, n_stars):
+            raise ValueError(f"{number} {what} for {n_stars} spectra: give one for each, NaN where it is missing")
 
 
 def _refuse_pixels(survey: Survey, name: str, bad: np.ndarray, why: str) -> None:

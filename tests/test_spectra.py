@@ -2,21 +2,23 @@
 
 import builtins
 import types
+import warnings
 
 import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.nddata import InverseVariance, StdDevUncertainty
+from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
 from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from specutils import Spectrum, SpectrumList
+from specutils import Spectrum, SpectrumCollection, SpectrumList
 from specutils.manipulation import FluxConservingResampler
 
 import lux
 from lux.spectroscopy.lines import air_to_vacuum, vacuum_to_air
 from lux.store.spectra import _borders
+from lux.store.spectrum_files import _EXTENSION
 
 GRID = 15200 + 0.25 * np.arange(60)
 COARSE = 15202 + 0.4 * np.arange(20)
@@ -33,6 +35,16 @@ def made(spectra, **options):
     return lux.Survey.from_spectra(spectra, **options)
 
 
+def ones(wavelength, flux, ivar):
+    return 1.0
+
+
+def bare(**changed):
+    """Return what a spectrum has, without specutils and what it refuses."""
+    one = {"spectral_axis": GRID * u.AA, "flux": np.ones(60) * u.one, "uncertainty": StdDevUncertainty(np.ones(60))}
+    return types.SimpleNamespace(**one | {"mask": None} | changed)
+
+
 def test_resampling_is_that_of_specutils_within_the_range_of_a_spectrum():
     one = spectrum(error=np.linspace(0.01, 0.05, len(GRID)))
     for grid in (COARSE, 15203 + 0.1 * np.arange(50), np.geomspace(15201, 15212, 37)):
@@ -43,7 +55,7 @@ def test_resampling_is_that_of_specutils_within_the_range_of_a_spectrum():
 
 @settings(max_examples=40, deadline=None)
 @given(
-    steps=st.lists(st.floats(0.2, 0.5), min_size=20, max_size=60),
+    steps=st.lists(st.floats(0.3, 0.4), min_size=20, max_size=60),
     start=st.floats(15201, 15203),
     width=st.floats(0.05, 1.0),
 )
@@ -125,6 +137,22 @@ def test_wavelengths_in_air_become_vacuum():
     )
 
 
+def test_an_axis_in_air_by_its_header_is_converted_in_a_file_and_asked_about_in_memory(tmp_path):
+    hdus = [fits.PrimaryHDU(np.ones(60)), fits.ImageHDU(np.full(60, 0.02), name="STD")]
+    axis = {"CTYPE1": "AWAV", "CUNIT1": "Angstrom", "CRVAL1": GRID[0], "CDELT1": 0.25, "CRPIX1": 1, "BUNIT": "Jy"}
+    for hdu in hdus:
+        hdu.header.update(axis)
+    path = tmp_path / "star.fits"
+    fits.HDUList(hdus).writeto(path)
+    for air, expected in ((None, air_to_vacuum(GRID)), (True, air_to_vacuum(GRID)), (False, GRID)):
+        survey = made(path, air=air, continuum=ones)
+        np.testing.assert_allclose(survey.wavelength, expected, rtol=1e-10)
+    one = bare(meta={"header": fits.Header({"CTYPE1": "AWAV"})})
+    with pytest.raises(ValueError, match=r"the header of spectrum 0 has an axis AWAV.*air=True .* or air=False"):
+        made([one])
+    np.testing.assert_array_equal(made([one], air=False).wavelength, GRID)
+
+
 def test_a_function_gives_the_continuum_and_a_masked_pixel_does_not_move_it():
     level = 300 * (1 + (GRID - GRID[0]) / 100)
     mask, seen = np.arange(len(GRID)) == 7, []
@@ -141,6 +169,12 @@ def test_a_function_gives_the_continuum_and_a_masked_pixel_does_not_move_it():
     assert made([spectrum()], continuum=lambda *_: np.where(mask, -1, 2.0)).ivar[0, 7] == 0
 
 
+def spectrum_in(unit):
+    return bare(flux=np.ones(60) * unit)
+
+
+TURNED = slice(None, None, -1)
+NO_NUMBER = np.where(np.arange(60) == 7, np.nan, GRID)
 ORDERS = types.SimpleNamespace(
     spectral_axis=np.r_[GRID[:30], GRID[20:50]] * u.AA,
     flux=np.ones(60) * u.one,
@@ -151,12 +185,51 @@ WRONG = {
     "not normalized": ([spectrum(flux=800 + np.zeros(60))], {}, "median flux of spectrum 0 is 800: .* continuum="),
     "beyond the grid": ([spectrum()], {"wavelength": GRID + 500}, "spectrum 0 has no good pixel on the grid"),
     "all masked": ([spectrum(mask=np.ones(60, bool))], {"wavelength": COARSE}, "no good pixel on the grid"),
+    "a flux density": ([spectrum_in(u.Jy)], {}, r"spectrum 0 is in Jy, so not divided by its continuum: give cont"),
+    "magnitudes": ([spectrum_in(u.mag)], {}, "spectrum 0 is in mag, so not divided by its continuum"),
+    "an uncertainty in another unit": (
+        [bare(uncertainty=StdDevUncertainty(np.ones(60) * u.Jy))],
+        {},
+        "is in Jy and its",
+    ),
+    "an axis in Jy": ([bare(spectral_axis=GRID * u.Jy)], {}, "spectrum 0 is in Jy, which is no wavelength"),
+    "an axis of velocities": (
+        [bare(spectral_axis=np.linspace(-9, 9, 60) * u.km / u.s)],
+        {},
+        r"in km / s, which is no wavelength: .*with_spectral_axis_unit\('Angstrom', velocity_convention=",
+    ),
+    "a wavelength of NaN": (
+        [bare(spectral_axis=NO_NUMBER * u.AA)],
+        {},
+        "spectrum 0 has 1 wavelengths of 60 .* pixel 7",
+    ),
+    "a grid with NaN": ([spectrum()], {"wavelength": NO_NUMBER}, "wavelength has 1 wavelengths of 60 that are not fin"),
+    "a grid of two dimensions": (
+        [spectrum()],
+        {"wavelength": [GRID] * u.AA},
+        r"one grid \(D,\) .* got shape \(1, 60\)",
+    ),
+    "a grid of one pixel": ([spectrum()], {"wavelength": GRID[5:6]}, "wavelength has one pixel: give at least two"),
+    "a star without arms": ([[]], {}, "spectrum 0 is an empty list"),
+    "an array": ([np.ones(60)], {}, r"spectrum 0 is of the type ndarray: expected .* Survey\.from_arrays"),
+    "nothing": ([None], {}, "spectrum 0 is of the type NoneType: expected spectra with spectral_axis"),
+    "a number": (5, {}, "spectra are of the type int: expected spectra"),
+    "an axis of another length": ([bare(flux=np.ones(59))], {}, r"has shape \(59,\) and its spectral axis 60 pixels"),
+    "inverse variances beside": ([spectrum()], {"ivar": np.ones((1, 60))}, "ivar= cannot be given beside spectra"),
+    "flux and errors beside": ([spectrum()], {"flux": 1, "error": 1}, "error and flux= cannot be given beside"),
+    "errors of no labels": ([spectrum()], {"label_err": 0.1}, "label_err= needs labels= too"),
+    "labels without errors": ([spectrum()], {"labels": {"teff": [4500.0]}}, "labels= needs label_err= too"),
+    "labels of more stars": (
+        [spectrum()],
+        {"labels": {"teff": [1.0, 2.0]}, "label_err": 1.0},
+        "2 labels for 1 spectra",
+    ),
     "orders that overlap": ([ORDERS], {"wavelength": COARSE}, "spectrum 0: .* ascend or descend strictly"),
     "a grid that repeats": ([spectrum()], {"wavelength": np.r_[COARSE, COARSE]}, "wavelength: .* ascend or descend"),
     "none": ([], {}, "there are no spectra"),
     "a continuum of another length": ([spectrum()], {"continuum": lambda *_: np.ones(3)}, r"gave \(3,\)"),
     "arms of other stars": (
-        [[spectrum(), spectrum(flux=np.ones((2, 60)))]],
+        [[spectrum(), spectrum(GRID + 20, flux=np.ones((2, 60)))]],
         {"wavelength": COARSE},
         r"the arms of spectrum 0 have \[1, 2\] spectra",
     ),
@@ -175,6 +248,114 @@ def test_arms_of_one_star_are_averaged_by_their_inverse_variances():
     expected = np.where(np.arange(60) < 30, 0.9, np.where(np.arange(60) < 40, (0.9 * 4 + 1.1) / 5, 1.1))
     np.testing.assert_allclose(survey.flux[0], expected, rtol=1e-6)
     np.testing.assert_allclose(survey.ivar[0, [0, 35, 59]], [1e4, 1.25e4, 2.5e3], rtol=1e-5)
+
+
+def test_different_stars_in_a_list_in_a_list_are_warned_of_and_arms_of_one_star_are_not():
+    stars = [spectrum(seed=number) for number in range(3)]
+    with pytest.warns(UserWarning, match=r"3 pairs of spectra in lists or tuples, the first in spectrum 0, have most"):
+        made([stars])
+    blue, red, order = spectrum(GRID[:35]), spectrum(GRID[25:]), spectrum(GRID[15:30])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        made([[blue, red, order]], wavelength=GRID)
+        halves = [spectrum(mask=part) for part in (GRID < 15207, GRID >= 15207)]
+        assert np.all(made([halves]).ivar > 0)
+
+
+ERRORS = {
+    "percent": (1, u.one, StdDevUncertainty(np.ones(60) * u.percent)),
+    "percent of both": (100, u.percent, StdDevUncertainty(np.ones(60))),
+    "percent of the flux": (100, u.percent, StdDevUncertainty(np.full(60, 0.01) * u.one)),
+    "milli": (1, u.Jy, StdDevUncertainty(np.full(60, 10) * u.mJy)),
+    "a variance": (1, u.Jy, VarianceUncertainty(np.full(60, 100) * u.mJy**2)),
+    "an inverse variance": (1, u.Jy, InverseVariance(np.full(60, 0.01) / u.mJy**2)),
+    "no unit": (1, u.Jy, StdDevUncertainty(np.full(60, 0.01))),
+    "no dimension": (1, u.Jy, StdDevUncertainty(np.full(60, 0.01) * u.one)),
+}
+
+
+@pytest.mark.parametrize(("value", "unit", "uncertainty"), ERRORS.values(), ids=ERRORS)
+def test_an_uncertainty_is_converted_to_the_unit_of_the_flux(value, unit, uncertainty):
+    survey = made([bare(flux=np.full(60, value) * unit, uncertainty=uncertainty)], continuum=ones)
+    np.testing.assert_allclose(survey.flux, 1)
+    np.testing.assert_allclose(survey.ivar, 1e4, rtol=1e-6)
+
+
+def test_a_spectrum_alone_is_one_and_its_rows_are_stars():
+    for one in (spectrum(), bare()):
+        np.testing.assert_array_equal(made(one).flux, made([one]).flux)
+    assert made(spectrum(flux=np.ones((3, 60)))).n_stars == 3
+    axes = np.stack([GRID, GRID + 0.1]) * u.AA
+    errors = StdDevUncertainty(np.full((2, 60), 0.02))
+    several = SpectrumCollection(flux=np.ones((2, 60)) * u.one, spectral_axis=axes, uncertainty=errors)
+    assert made(several, wavelength=COARSE).n_stars == 2
+
+
+def test_a_pixel_beside_gaps_is_as_wide_as_the_steps_around_it():
+    fine = 15195 + 0.05 * np.arange(500)
+    alone = np.isin(np.arange(60), (0, 30, 59))
+    dropped = (np.abs(np.arange(60)[:, None] - [0, 30, 59]) <= 5).any(axis=1) & ~alone
+    survey = made([spectrum(GRID[~dropped])], wavelength=fine)
+    inside = np.any(np.abs(fine[:, None] - GRID[~dropped]) <= 0.5 * 0.25 - 0.025 + 1e-6, axis=1)
+    between = np.any(np.abs(fine[:, None] - (GRID[:-1] + 0.125)) < 0.02, axis=1)
+    np.testing.assert_array_equal((survey.ivar[0] > 0)[~between], inside[~between])
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3])
+def test_bad_pixels_that_were_left_out_are_no_data(missing):
+    kept = ~((np.arange(60) >= 20) & (np.arange(60) < 20 + missing))
+    survey = made([spectrum(GRID[kept])], wavelength=GRID)
+    np.testing.assert_array_equal(survey.ivar[0] > 0, kept)
+
+
+SMOOTH = {
+    "log": np.geomspace(15190, 15220, 60),
+    "coarse log": np.geomspace(9000, 30000, 8),
+    "linear drift": 15190 + np.cumsum(np.linspace(0.1, 1.0, 60)),
+    "falling drift": 15190 + np.cumsum(np.linspace(1.0, 0.1, 60)),
+    "two arms": 15190 + np.cumsum(np.r_[np.full(30, 0.2), 0.3, np.full(30, 0.5)]),
+}
+
+
+@pytest.mark.parametrize("grid", SMOOTH.values(), ids=SMOOTH)
+def test_a_grid_whose_steps_change_has_no_gap(grid):
+    begin, end = _borders(grid)
+    middles = 0.5 * (grid[1:] + grid[:-1])
+    np.testing.assert_allclose(begin[1:], middles)
+    np.testing.assert_allclose(end[:-1], middles)
+    np.testing.assert_allclose([grid[0] - begin[0], end[-1] - grid[-1]], 0.5 * np.diff(grid)[[0, -1]])
+
+
+def test_a_pixel_that_is_marked_by_an_enormous_error_is_masked():
+    bad = np.isin(np.arange(60), (10, 11, 40))
+    one = spectrum(flux=np.where(bad, 0, 1), error=np.where(bad, 1e10, 0.02))
+    masked = spectrum(flux=np.where(bad, 0, 1), mask=bad)
+    for wavelength in (None, COARSE, 15202 + np.arange(10)):
+        surveys = [made([each], wavelength=wavelength) for each in (one, masked)]
+        np.testing.assert_array_equal(surveys[0].flux, surveys[1].flux)
+        np.testing.assert_array_equal(surveys[0].ivar, surveys[1].ivar)
+
+
+def test_a_negative_error_marks_a_bad_pixel_as_it_does_in_arrays():
+    errors = np.where(np.arange(60) == 5, -1, 0.02)
+    survey = made([spectrum(error=errors)])
+    arrays = lux.Survey.from_arrays(GRID, survey.flux, error=errors[None], labels=np.ones((1, 0)), label_err=1)
+    np.testing.assert_array_equal(survey.ivar > 0, arrays.ivar > 0)
+    assert survey.ivar[0, 5] == 0
+
+
+def test_a_continuum_gets_ascending_wavelengths_in_whatever_order_they_come():
+    seen = []
+
+    def continuum(wavelength, flux, ivar):
+        seen.append(wavelength)
+        return wavelength / 15200
+
+    level = GRID / 15200
+    first, second = (made([spectrum(GRID[way], level[way])], continuum=continuum) for way in (slice(None), TURNED))
+    assert np.all(np.diff(seen) > 0)
+    np.testing.assert_array_equal(first.flux, second.flux)
+    np.testing.assert_allclose(first.flux, 1, rtol=1e-6)
 
 
 # APOGEE's grid, log10 of Angstrom.
@@ -215,12 +396,53 @@ def test_of_an_apstar_file_the_combined_spectrum_is_read(tmp_path, sdss_v):
     paths = [tmp_path / f"apStar-{name}.fits" for name in ("first", "second")]
     for path, depth in zip(paths, (1.0, 0.5), strict=True):
         write_apstar(path, 1 + depth * (FLUX - 1), sdss_v)
-    survey = made(paths, labels={"teff": [4500.0, 4600.0]}, label_err=50.0)
+    survey = made(paths, labels={"teff": [4500.0, 4600.0]}, label_err=50.0, continuum=ones)
     np.testing.assert_allclose(survey.wavelength, APOGEE, rtol=1e-9)
     np.testing.assert_allclose(survey.flux[0][~(survey.ivar[0] == 0)], FLUX[~(survey.ivar[0] == 0)], rtol=1e-6)
     assert (survey.ivar[0, 100] == 0) == sdss_v
     assert survey.star_id.tolist() == ["apStar-first", "apStar-second"]
-    assert made(str(paths[0]), wavelength=COARSE).n_stars == 1
+    assert made(str(paths[0]), wavelength=COARSE, continuum=ones).n_stars == 1
+
+
+@pytest.mark.parametrize("sdss_v", [True, False])
+def test_an_apstar_file_of_one_visit_is_read(tmp_path, sdss_v):
+    path = tmp_path / "apStar-one.fits"
+    write_apstar(path, FLUX, sdss_v)
+    with fits.open(path, mode="update") as hdus:
+        hdus[0].header["NVISITS"] = 1
+        for hdu in hdus[1:4]:
+            hdu.data = hdu.data[0].copy()
+    survey = made(path, continuum=ones)
+    good = survey.ivar[0] > 0
+    np.testing.assert_allclose(survey.wavelength, APOGEE, rtol=1e-9)
+    np.testing.assert_allclose(survey.flux[0][good], FLUX[good], rtol=1e-6)
+    assert np.count_nonzero(~good) == sdss_v
+    with pytest.raises(ValueError, match=r"is in .*erg.*, so not divided by its continuum"):
+        made(path)
+
+
+NAMES = {
+    "J1234+56.7.fits": "J1234+56.7",
+    "J1234+56.8.fits.gz": "J1234+56.8",
+    "star.v2.FITS": "star.v2",
+    "spec.3.ecsv": "spec.3",
+    "noextension": "noextension",
+    "mwmStar-0.6.0-54.fits": "mwmStar-0.6.0-54",
+}
+
+
+@pytest.mark.parametrize(("name", "star"), NAMES.items())
+def test_of_the_name_of_a_file_only_its_known_extension_is_cut(name, star):
+    assert _EXTENSION.sub("", name) == star
+
+
+def test_files_of_one_name_in_two_folders_have_the_folder_in_their_names(tmp_path):
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        write_galah(tmp_path / folder / "J1234+56.7.fits")
+    write_galah(tmp_path / "J1234+56.8.fits")
+    survey = made([*sorted(tmp_path.glob("*/*.fits")), tmp_path / "J1234+56.8.fits"])
+    assert survey.star_id.tolist() == ["first/J1234+56.7", "second/J1234+56.7", "J1234+56.8"]
 
 
 def test_an_aspcapstar_file_is_read(tmp_path):
@@ -254,12 +476,12 @@ def test_the_instruments_of_a_mwmstar_file_are_put_together(tmp_path):
     fits.HDUList([primary, *tables]).writeto(path, checksum=True)
     with pytest.raises(ValueError, match="lies on another wavelength grid than the first, 8575 pixels"):
         made(path)
-    survey = made(path, wavelength=APOGEE)
+    survey = made(path, wavelength=APOGEE, continuum=ones)
     assert survey.ivar[0, 3] == 0
     good = survey.ivar[0] > 0
     np.testing.assert_allclose(survey.flux[0][good], FLUX[good], rtol=1e-5)
     np.testing.assert_allclose(survey.ivar[0][good], 2e4, rtol=1e-5)
-    assert np.all(made(path, wavelength=np.linspace(4000, 9000, 50)).ivar > 0)
+    assert np.all(made(path, wavelength=np.linspace(4000, 9000, 50), continuum=ones).ivar > 0)
 
 
 DESI = {"b": np.arange(3600, 5800.1, 4.0), "r": np.arange(5760, 7620.1, 4.0), "z": np.arange(7520, 9824.1, 4.0)}
@@ -292,7 +514,7 @@ def write_desi(path, coadd=True):
 def test_a_desi_file_gives_all_its_stars_with_their_arms_put_together(tmp_path, name):
     write_desi(tmp_path / name, coadd=name.startswith("coadd"))
     grid = np.arange(3700, 9800, 4.0)
-    survey = made(tmp_path / name, wavelength=grid)
+    survey = made(tmp_path / name, wavelength=grid, continuum=ones)
     assert survey.star_id.tolist() == ["39627", "39628", "39629"]
     np.testing.assert_allclose(survey.flux[survey.ivar > 0], np.repeat([1, 2, 3], (survey.ivar > 0).sum(axis=1)))
     assert np.count_nonzero(survey.ivar == 0) == 1
@@ -321,15 +543,17 @@ def write_galah(path, normalized=True):
 def test_of_a_galah_file_the_normalized_spectrum_is_read_with_its_relative_errors(tmp_path):
     path = tmp_path / "1704180037012051.fits"
     write_galah(path)
-    survey = made([path], air=True)
+    survey = made([path])
     np.testing.assert_allclose(survey.wavelength, air_to_vacuum(4713.6 + 0.046 * np.arange(400)), rtol=1e-9)
     np.testing.assert_allclose(survey.flux[0], np.linspace(0.5, 1.0, 400), rtol=1e-6)
     np.testing.assert_allclose(survey.ivar[0] ** -0.5, 0.01 * survey.flux[0], rtol=1e-4)
+    np.testing.assert_array_equal(made([path], air=True).wavelength, survey.wavelength)
+    np.testing.assert_allclose(made([path], air=False).wavelength, 4713.6 + 0.046 * np.arange(400), rtol=1e-9)
     older = tmp_path / "older.fits"
     write_galah(older, normalized=False)
     with pytest.raises(ValueError, match=r"older.fits is 5e\+03: .* continuum="):
-        made(older, air=True)
-    normalized = made(older, air=True, continuum=lambda wavelength, flux, ivar: np.median(flux))
+        made(older)
+    normalized = made(older, continuum=lambda wavelength, flux, ivar: np.median(flux))
     np.testing.assert_allclose(normalized.ivar, 1e4, rtol=1e-4)
 
 

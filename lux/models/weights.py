@@ -3,10 +3,9 @@
 import numpy as np
 
 from lux.models.normal_equations import ArrayT
+from lux.store.columns import MAX_ERROR_RATIO as MAX_ERROR_RATIO
+from lux.store.columns import without_negligible as without_negligible
 from lux.survey import Survey
-
-# A pixel whose error is so many times that of the star's good pixels is a bad one, whatever marks it.
-MAX_ERROR_RATIO = 30.0
 
 
 def pixel_weight(ivar: ArrayT, scatter_variance: ArrayT) -> ArrayT:
@@ -19,17 +18,6 @@ def mean_flux(flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
     weight = np.sum(ivar, axis=0, dtype=float)
     total = np.einsum("nd,nd->d", ivar, flux, dtype=float)
     return np.where(weight > 0, total / np.where(weight > 0, weight, 1), 1)
-
-
-def without_negligible(ivar: np.ndarray, max_error_ratio: float = MAX_ERROR_RATIO) -> np.ndarray:
-    """Return inverse variances (N, D), zero where an error is many times that of the star's good pixels.
-
-    Good are its best tenth: bad pixels stand below them in order, so that the result does not depend on how they are
-    marked.
-    """
-    place = int(0.9 * (ivar.shape[1] - 1))
-    good = np.partition(ivar, place, axis=1)[:, [place]]
-    return np.where(ivar < good / max_error_ratio**2, np.float32(0), ivar)
 
 
 def mean_pixel_weight(survey: Survey, scatter: np.ndarray, block_size: int = 512) -> np.ndarray:

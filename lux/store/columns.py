@@ -5,27 +5,49 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from astropy.units import Quantity, spectral
+from astropy.units import Quantity, UnitConversionError, dimensionless_unscaled, spectral
 from numpy.typing import ArrayLike
 
 # Wavelengths (Angstrom) of which the largest is smaller are in another unit: no spectrum of a star is audited there.
 LEAST_WAVELENGTH = 2000.0
+# A pixel whose error is so many times that of the star's good pixels is a bad one, whatever marks it.
+MAX_ERROR_RATIO = 30.0
 
 
-def angstrom(wavelength: ArrayLike | Quantity) -> np.ndarray:
-    """Return wavelengths as Angstrom; ValueError if numbers without a unit cannot be that."""
-    if getattr(wavelength, "unit", None) is not None:
-        return np.asarray(Quantity(wavelength).to_value("Angstrom", equivalencies=spectral()), float)
-    values = np.asarray(wavelength, float)
+def angstrom(wavelength: ArrayLike | Quantity, name: str = "wavelength") -> np.ndarray:
+    """Return a grid of wavelengths (D,) as Angstrom; ValueError, which says whose, if it cannot be that."""
+    unit = getattr(wavelength, "unit", None)
+    try:
+        values = np.asarray(wavelength if unit is None else _with_unit(wavelength, name), float)
+    except TypeError as error:
+        raise ValueError(f"{name} must be numbers, with or without a unit: {error}") from error
     if values.ndim != 1 or not values.size:
-        raise ValueError(f"wavelength must be one grid (D,) for all stars, got shape {values.shape}: resample to one")
-    if np.nanmax(values) < LEAST_WAVELENGTH:
-        guess = "log10 of Angstrom, or microns" if np.nanmax(values) < 20 else "nanometers"
+        raise ValueError(f"{name} must be one grid (D,) for all stars, got shape {values.shape}: resample to one")
+    if not np.all(good := np.isfinite(values)):
+        raise ValueError(
+            f"{name} has {np.sum(~good)} wavelengths of {len(values)} that are not finite, the first at pixel "
+            f"{np.argmin(good)}: leave these pixels out, or give their wavelengths and mask them"
+        )
+    if unit is None and values.max() < LEAST_WAVELENGTH:
+        guess = "log10 of Angstrom, or microns" if values.max() < 20 else "nanometers"
         raise ValueError(
             f"wavelengths of {values.min():g} to {values.max():g} are no Angstrom; if they are {guess}, give them with "
             "their unit, as in wavelength * astropy.units.nm, or as 10**wavelength"
         )
     return values
+
+
+def _with_unit(wavelength: ArrayLike | Quantity, name: str) -> Any:
+    quantity = Quantity(wavelength)
+    try:
+        return quantity.to_value("Angstrom", equivalencies=spectral())
+    except UnitConversionError as error:
+        velocity = str(quantity.unit.physical_type).startswith("speed")
+        how = ", velocity_convention=..., rest_value=..." if velocity else ""
+        raise ValueError(
+            f"{name} is in {str(quantity.unit) or 'numbers without a unit'}, which is no wavelength: give it in "
+            f"Angstrom, or a spectrum as spectrum.with_spectral_axis_unit('Angstrom'{how})"
+        ) from error
 
 
 def _refractive_index(vacuum_wavelength: np.ndarray) -> np.ndarray:
@@ -115,12 +137,36 @@ def has_errors(label: str, table: Any) -> bool:
         return False
 
 
-def standard_error(uncertainty: Any) -> np.ndarray:
+def standard_error(uncertainty: Any, unit: Any, name: str) -> np.ndarray:
+    """Return an uncertainty as standard errors in the unit of the flux, which it has where it has none."""
     from astropy.nddata import StdDevUncertainty
 
-    # An inverse variance of zero is an infinite error.
-    with np.errstate(divide="ignore"):
-        return np.asarray(uncertainty.represent_as(StdDevUncertainty).array, float)
+    # An inverse variance of zero is an infinite error. Taken for a variance, a negative error would become positive.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        as_error = uncertainty if uncertainty.uncertainty_type == "std" else uncertainty.represent_as(StdDevUncertainty)
+    errors, own = np.asarray(as_error.array, float), as_error.unit
+    if own is None or own == unit:
+        return errors
+    if own == dimensionless_unscaled and not unit.is_equivalent(own):
+        return errors
+    try:
+        return errors * own.to(unit)
+    except UnitConversionError as error:
+        raise ValueError(
+            f"the uncertainty of {name} is in {own} and its flux in {str(unit) or 'numbers without a unit'}: give both "
+            "in one unit, or the uncertainty without any"
+        ) from error
+
+
+def without_negligible(ivar: np.ndarray, max_error_ratio: float = MAX_ERROR_RATIO) -> np.ndarray:
+    """Return inverse variances (N, D), zero where an error is many times that of the star's good pixels.
+
+    Good are its best tenth: bad pixels stand below them in order, so that the result does not depend on how they are
+    marked.
+    """
+    place = int(0.9 * (ivar.shape[1] - 1))
+    good = np.partition(ivar, place, axis=1)[:, [place]]
+    return np.where(ivar < good / max_error_ratio**2, np.float32(0), ivar)
 
 
 def as_text(column: Any) -> np.ndarray:

@@ -1,17 +1,19 @@
 """Spectra as specutils has them, in memory or in files, as arrays on one grid."""
 
+import itertools
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
-from astropy.units import Quantity
+from astropy.units import Quantity, UnitBase, dimensionless_unscaled, mag
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from lux.store.columns import air_to_vacuum, angstrom, inverse_variance, standard_error
-from lux.store.spectrum_files import Parts, read
+from lux.store.columns import air_to_vacuum, angstrom, inverse_variance, standard_error, without_negligible
+from lux.store.spectrum_files import Parts, Piece, read, says_air
 
 # Gives the continuum (D,) of a spectrum's wavelengths, flux and inverse variance, (D,) each.
 Continuum: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], ArrayLike]
@@ -19,18 +21,33 @@ Continuum: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], ArrayLike]
 _SAME_WAVELENGTH = 1e-6
 # Of a pixel, what is so little that it is rounding.
 _NO_SHARE = 1e-6
-# A step of the grid that is so many times the one beside it is a gap, in which there are no pixels.
-_GAP = 3.0
+# A step of the grid that is so many times those around it is a gap, in which there are no pixels.
+_GAP = 1.5
+# So many steps are around one: of bad pixels that were left out, half of them may be gaps.
+_STEPS_AROUND = 11
 _KEPT_MATRICES = 16
 # Outside of these the median flux of a spectrum is no normalized one.
 _LEAST_LEVEL, _LARGEST_LEVEL = 0.05, 20.0
+# Flux of these types was not divided by a continuum, whatever its numbers.
+_PHYSICAL = ("flux density", "surface brightness", "irradiance", "power density", "radiance")
+# Two arms that have so much of the longer one's range in common may be two stars.
+_SAME_RANGE = 0.5
+_EXPECTED = (
+    "expected spectra with spectral_axis, flux and uncertainty, such as specutils.Spectrum, or paths of files; arrays "
+    "go to Survey.from_arrays"
+)
 
 
 @dataclass(frozen=True)
 class _Arm:
-    """Spectra of N stars on one grid: wavelength (D,) in vacuum, flux and ivar (N, D), ivar 0 where masked."""
+    """Spectra of N stars on one grid: wavelength (D,) in vacuum, ascending, flux and ivar (N, D), ivar 0 where masked.
+
+    `source` is the file, or else the spectrum, that it comes from, and `unit` that of the flux.
+    """
 
     name: str
+    source: str
+    unit: UnitBase
     wavelength: np.ndarray
     flux: np.ndarray
     ivar: np.ndarray
@@ -39,28 +56,33 @@ class _Arm:
 def on_one_grid(
     spectra: Iterable[Any] | str | os.PathLike,
     wavelength: ArrayLike | Quantity | None,
-    air: bool,
+    air: bool | None,
     file_format: str | None,
     continuum: Continuum | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str] | None]:
     """Return the grid (D,), flux and ivar (N, D) and the names of stars, None where they come from memory.
 
-    Arguments and errors are those of `lux.Survey.from_spectra`.
+    Arguments, errors and warnings are those of `lux.Survey.from_spectra`.
     """
     parts = list(_parts(spectra, file_format))
     if not parts:
         raise ValueError("there are no spectra: give a sequence of them, or of paths of files")
-    stars = [[_arm(spectrum, part.name, air) for spectrum in part.arms] for part in parts]
+    stars = [[_arm(piece, part.name, air) for piece in part.arms] for part in parts]
+    _warn_of_other_stars(stars)
     if wavelength is None:
         grid = _common_grid([arm for arms in stars for arm in arms])
         chosen = [_averaged(arms) for arms in stars]
     else:
-        grid = _ascending(angstrom(wavelength), "wavelength")[0]
+        given = angstrom(wavelength)
+        grid = _strict(given[::-1] if given[0] > given[-1] else given, "wavelength")
         resampling = _Resampling(grid)
         chosen = [_averaged([resampling(arm) for arm in arms]) for arms in stars]
         for arm in chosen:
             _refuse_empty(arm)
-    if continuum is not None:
+    if continuum is None:
+        for arms in stars:
+            _refuse_physical(arms)
+    else:
         chosen = [_divided(arm, grid, continuum) for arm in chosen]
     for arm in chosen:
         _refuse_levels(arm)
@@ -69,26 +91,85 @@ def on_one_grid(
 
 
 def _parts(spectra: Iterable[Any] | str | os.PathLike, file_format: str | None) -> Iterator[Parts]:
-    for number, each in enumerate([spectra] if isinstance(spectra, str | os.PathLike) else spectra):
+    # A collection of spectra that each have their own grid has an axis of two dimensions.
+    single = isinstance(spectra, str | os.PathLike) or np.ndim(getattr(spectra, "spectral_axis", ((),))) == 1
+    if not single and not isinstance(spectra, Iterable) and not hasattr(spectra, "__getitem__"):
+        raise ValueError(f"spectra are of the type {type(spectra).__name__}: {_EXPECTED}")
+    items: Any = [spectra] if single else spectra
+    for number, each in enumerate(items):
+        name = f"spectrum {number}"
         if isinstance(each, str | os.PathLike):
             yield from read(each, file_format)
         elif isinstance(each, list | tuple):
             inner = list(_parts(each, file_format))
-            yield replace(inner[0], arms=[arm for part in inner for arm in part.arms])
+            if not inner:
+                raise ValueError(f"{name} is an empty {type(each).__name__}: a list in the list holds arms of one star")
+            arms = [arm for part in inner for arm in part.arms]
+            yield replace(inner[0], name=inner[0].name if inner[0].file else name, arms=arms)
+        elif any(getattr(each, attribute, None) is None for attribute in ("spectral_axis", "flux")):
+            raise ValueError(f"{name} is of the type {type(each).__name__}: {_EXPECTED}")
         else:
-            yield Parts(f"spectrum {number}", [each])
+            yield Parts(name, [Piece(each, name)])
 
 
-def _arm(spectrum: Any, name: str, air: bool) -> _Arm:
-    wavelength = angstrom(spectrum.spectral_axis)
-    if getattr(spectrum.uncertainty, "uncertainty_type", "unknown") == "unknown":
-        raise ValueError(f"{name} has no uncertainty, which an audit weighs pixels by")
+def _arm(piece: Piece, name: str, air: bool | None) -> _Arm:
+    spectrum = piece.spectrum
+    wavelength, uncertainty = angstrom(spectrum.spectral_axis, name), getattr(spectrum, "uncertainty", None)
+    if getattr(uncertainty, "uncertainty_type", "unknown") == "unknown":
+        raise ValueError(
+            f"{name} has no uncertainty, which an audit weighs pixels by, but {type(uncertainty).__name__}: give one, "
+            "such as astropy.nddata.StdDevUncertainty(errors)"
+        )
+    unit = getattr(spectrum.flux, "unit", None) or dimensionless_unscaled
     flux = np.atleast_2d(np.asarray(getattr(spectrum.flux, "value", spectrum.flux), float))
-    ivar = np.atleast_2d(inverse_variance(None, np.atleast_2d(standard_error(spectrum.uncertainty)), flux.shape))
+    if flux.ndim > 2 or flux.shape[1] != len(wavelength):
+        raise ValueError(
+            f"the flux of {name} has shape {np.shape(spectrum.flux)} and its spectral axis {len(wavelength)} pixels: "
+            "give a row of pixels for each star"
+        )
+    errors = np.atleast_2d(standard_error(uncertainty, unit, name))
+    if unit.is_equivalent(dimensionless_unscaled):
+        flux, errors = (values * unit.to(dimensionless_unscaled) for values in (flux, errors))
+    ivar = np.atleast_2d(inverse_variance(None, errors, flux.shape))
     good = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
-    if spectrum.mask is not None:
+    if getattr(spectrum, "mask", None) is not None:
         good &= np.asarray(spectrum.mask) == 0
-    return _Arm(name, air_to_vacuum(wavelength) if air else wavelength, flux, np.where(good, ivar, 0))
+    ivar = without_negligible(np.where(good, ivar, 0))
+    if _in_air(piece, name) if air is None else air:
+        wavelength = air_to_vacuum(wavelength)
+    order = slice(None, None, -1 if wavelength[0] > wavelength[-1] else 1)
+    return _Arm(name, piece.source, unit, wavelength[order], flux[:, order], ivar[:, order])
+
+
+def _in_air(piece: Piece, name: str) -> bool:
+    if piece.air is None and says_air(piece.spectrum):
+        raise ValueError(
+            f"the header of {name} has an axis AWAV, of wavelengths in air, and they may have been converted since it "
+            "was read: give air=True if they are in air, or air=False"
+        )
+    return bool(piece.air)
+
+
+def _warn_of_other_stars(stars: Sequence[Sequence[_Arm]]) -> None:
+    """Warn of arms of one star, from several sources, that have most of their ranges in common."""
+    same = [pair for arms in stars for pair in itertools.combinations(arms, 2) if _one_range(*pair)]
+    if same:
+        warnings.warn(
+            f"{len(same)} pairs of spectra in lists or tuples, the first in {same[0][0].name}, have most of their "
+            "range in common and are averaged as arms of one star; give different stars in one list, not in a list in "
+            "a list",
+            stacklevel=4,
+        )
+
+
+def _one_range(first: _Arm, second: _Arm) -> bool:
+    if first.source == second.source:
+        return False
+    good = [arm.wavelength[np.any(arm.ivar > 0, axis=0)] for arm in (first, second)]
+    if not all(map(len, good)):
+        return False
+    common = min(each.max() for each in good) - max(each.min() for each in good)
+    return bool(common > _SAME_RANGE * max(np.ptp(each) for each in good))
 
 
 def _same(grid: np.ndarray, other: np.ndarray) -> bool:
@@ -110,23 +191,45 @@ def _span(wavelength: np.ndarray) -> str:
     return f"{len(wavelength)} pixels of {wavelength.min():.2f}-{wavelength.max():.2f} A"
 
 
-def _ascending(wavelength: np.ndarray, name: str) -> tuple[np.ndarray, slice]:
-    """Return a grid in ascending order, and the slice that brings arrays into it."""
-    order = slice(None, None, -1 if wavelength[0] > wavelength[-1] else 1)
-    if len(wavelength) < 2 or np.any(np.diff(wavelength[order]) <= 0):
+def _strict(wavelength: np.ndarray, name: str) -> np.ndarray:
+    """Return a grid if it can be resampled from or to; ValueError otherwise."""
+    if len(wavelength) < 2:
+        raise ValueError(f"{name} has one pixel: give at least two, since the step between them is their width")
+    if np.any(np.diff(wavelength) <= 0):
         raise ValueError(
-            f"{name}: wavelengths to resample must be several and ascend or descend strictly; sort them, and average "
-            "where orders overlap"
+            f"{name}: wavelengths to resample must ascend or descend strictly; sort them, and average where orders "
+            "overlap"
         )
-    return wavelength[order], order
+    return wavelength
+
+
+def _steps_around(steps: np.ndarray) -> np.ndarray:
+    """Return the median of each step (D - 1,) of a grid and those around it, the lower one of an even number."""
+    count = min(_STEPS_AROUND, len(steps))
+    first = np.clip(np.arange(len(steps)) - count // 2, 0, len(steps) - count)
+    windows = np.lib.stride_tricks.sliding_window_view(steps, count)[first]
+    middle = (count - 1) // 2
+    return np.partition(windows, middle, axis=1)[:, middle]
 
 
 def _borders(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return where pixels (D,) begin and end: halfway to the next one, or as far as on the other side of a gap."""
+    """Return where pixels (D,) begin and end: halfway to the next one.
+
+    At a gap and at the ends of the grid a pixel reaches as far as on its other side, and between two gaps half a step
+    of those around it. A grid whose steps change smoothly, by whatever in all, has no gap.
+    """
     steps = np.diff(grid)
-    before, after = np.append(steps[0], steps), np.append(steps, steps[-1])
-    begin = grid - 0.5 * np.where(before > _GAP * after, after, before)
-    return begin, grid + 0.5 * np.where(after > _GAP * before, before, after)
+    smooth = np.all((steps[1:] <= _GAP * steps[:-1]) & (steps[:-1] <= _GAP * steps[1:]))
+    around = _steps_around(steps)
+    reached = np.where(~smooth & (steps > _GAP * around), np.nan, steps)
+    before, after = np.append(np.nan, reached), np.append(reached, np.nan)
+    alone = np.fmin(np.append(np.nan, around), np.append(around, np.nan))
+    left, right = (
+        np.where(np.isfinite(own), own, np.where(np.isfinite(other), other, alone))
+        for own, other in ((before, after), (after, before))
+    )
+    left[1:], right[:-1] = np.minimum(left[1:], steps), np.minimum(right[:-1], steps)
+    return grid - 0.5 * left, grid + 0.5 * right
 
 
 def _shares(source: np.ndarray, target: np.ndarray) -> csr_array:
@@ -154,10 +257,9 @@ class _Resampling:
         self._matrices: dict[bytes, csr_array] = {}
 
     def __call__(self, arm: _Arm) -> _Arm:
-        wavelength, order = _ascending(arm.wavelength, arm.name)
-        flux, ivar = arm.flux[:, order], arm.ivar[:, order]
+        wavelength, flux, ivar = _strict(arm.wavelength, arm.name), arm.flux, arm.ivar
         if _same(wavelength, self._grid):
-            return replace(arm, wavelength=self._grid, flux=flux, ivar=ivar)
+            return replace(arm, wavelength=self._grid)
         key = wavelength.tobytes()
         if key not in self._matrices:
             # Of spectra that each have their own grid none is needed again.
@@ -168,7 +270,7 @@ class _Resampling:
         whole = (shares @ good.T.astype(float)).T > 1 - 10 * _NO_SHARE
         variance = (shares.power(2) @ np.divide(1, ivar, out=np.zeros_like(ivar), where=good).T).T
         ivar = np.divide(1, variance, out=np.zeros_like(variance), where=whole & (variance > 0))
-        return _Arm(arm.name, self._grid, (shares @ np.where(good, flux, 0).T).T, ivar)
+        return replace(arm, wavelength=self._grid, flux=(shares @ np.where(good, flux, 0).T).T, ivar=ivar)
 
 
 def _averaged(arms: Sequence[_Arm]) -> _Arm:
@@ -206,6 +308,16 @@ def _divided(arm: _Arm, grid: np.ndarray, continuum: Continuum) -> _Arm:
     return replace(arm, flux=arm.flux / levels, ivar=np.where(good, arm.ivar * levels**2, 0))
 
 
+def _refuse_physical(arms: Sequence[_Arm]) -> None:
+    for arm in arms:
+        if arm.unit.is_equivalent(mag) or any(word in str(arm.unit.physical_type) for word in _PHYSICAL):
+            raise ValueError(
+                f"the flux of {arm.name} is in {arm.unit}, so not divided by its continuum: give continuum=, a "
+                "function (wavelength, flux, ivar) -> continuum; if the unit is wrong and the flux normalized, one "
+                "that gives 1"
+            )
+
+
 def _refuse_levels(arm: _Arm) -> None:
     for number, (flux, ivar) in enumerate(zip(arm.flux, arm.ivar, strict=True)):
         level = float(np.median(flux[ivar > 0])) if np.any(ivar > 0) else 1.0
@@ -221,12 +333,16 @@ def _row(arm: _Arm, number: int) -> str:
 
 
 def _star_names(parts: Sequence[Parts], counts: Sequence[int]) -> list[str] | None:
-    """Return a name for each spectrum: its own in the file, else the file's; None if none comes from a file."""
+    """Return a name for each spectrum: its own in the file, else the file's; None if none comes from a file.
+
+    Files of one name in several folders have the folder's name too.
+    """
     if not any(part.file for part in parts):
         return None
+    stems = [part.file or str(number) for number, part in enumerate(parts)]
     names: list[str] = []
-    for number, (part, count) in enumerate(zip(parts, counts, strict=True)):
-        stem = part.file or str(number)
-        rows = [stem] if count == 1 else [f"{stem}-{row}" for row in range(count)]
+    for part, stem, count in zip(parts, stems, counts, strict=True):
+        unique = f"{part.folder}/{stem}" if part.folder and stems.count(stem) > 1 else stem
+        rows = [unique] if count == 1 else [f"{unique}-{row}" for row in range(count)]
         names += part.stars if len(set(part.stars)) == count else rows
     return names

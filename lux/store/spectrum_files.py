@@ -1,12 +1,14 @@
 """Files of spectra, read by specutils: which spectra of a file are stars, and which are parts of the same ones."""
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.io import fits
 from astropy.nddata import StdDevUncertainty
 
 # Where several formats are recognized, the first of these that is among them.
@@ -24,6 +26,26 @@ _GENERIC = ("tabular-fits", "wcs1d-fits", "ASCII", "ECSV", "IPAC")
 # The spectra in a file of these are parts of the spectra of the same stars.
 _ARMS = ("SDSS-V mwm", "DESI coadd", "DESI spectra")
 _GALAH = "GALAH"
+# In a file of these a spectrum of several is a row, and a single one an array of one dimension.
+_ROWS = ("SDSS-V apStar", "APOGEE apStar")
+# Of these the wavelengths are in air, whatever else the file says.
+_IN_AIR = (_GALAH,)
+_AXIS = re.compile("CTYPE[1-9]")
+_EXTENSION = re.compile(
+    r"(\.(fits?|fts|ecsv|csv|tsv|txt|dat|ascii|asc|tbl|vot|xml|hdf5|h5|asdf))?(\.(gz|fz|bz2|xz|zip|z))?$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A spectrum with the file or the place that it comes from, and whether its wavelengths are in air.
+
+    `air` is None for a spectrum in memory, which may have been converted since its header was written.
+    """
+
+    spectrum: Any
+    source: str
+    air: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -31,8 +53,9 @@ class Parts:
     """Spectra of the same stars, a row of each for each star; `file` and `stars` are their names, empty in memory."""
 
     name: str
-    arms: Sequence[Any]
+    arms: Sequence[Piece]
     file: str = ""
+    folder: str = ""
     stars: tuple[str, ...] = ()
 
 
@@ -55,18 +78,38 @@ def read(path: str | os.PathLike, file_format: str | None = None) -> list[Parts]
     one = file_format not in _ARMS and _has_reader(file_format, specutils.Spectrum)
     kind = specutils.Spectrum if one else specutils.SpectrumList
     try:
-        found = kind.read(str(path), format=file_format)
+        reader = _read_rows if file_format in _ROWS else _read_file
+        found = reader(path, file_format, kind)
     except Exception as error:
         # The readers of the many formats raise exceptions of as many types.
         raise ValueError(f"{path} cannot be read as {file_format!r} by specutils: {error}") from error
-    name, file = str(path), Path(path).name.partition(".")[0]
-    if file_format == _GALAH:
-        return [Parts(name, [_galah(found)], file)]
-    if file_format in _ARMS:
-        return [Parts(name, found, file, _targets(found[0]))]
-    if one:
-        return [Parts(name, [found], file)]
-    return [Parts(f"{name}, spectrum {row}", [each], f"{file}-{row}") for row, each in enumerate(found)]
+    name = str(path)
+    spectra = [_galah(found)] if file_format == _GALAH else [found] if one else found
+    pieces = [Piece(each, name, file_format in _IN_AIR or says_air(each)) for each in spectra]
+    file, folder = _EXTENSION.sub("", Path(path).name), Path(path).absolute().parent.name
+    if len(pieces) == 1 or file_format in _ARMS:
+        return [Parts(name, pieces, file, folder, _targets(spectra[0]) if file_format in _ARMS else ())]
+    return [Parts(f"{name}, spectrum {row}", [piece], f"{file}-{row}", folder) for row, piece in enumerate(pieces)]
+
+
+def _read_file(path: str | os.PathLike, file_format: str, kind: Any) -> Any:
+    return kind.read(str(path), format=file_format)
+
+
+def _read_rows(path: str | os.PathLike, file_format: str, kind: Any) -> Any:
+    """Read an apStar file, also one of a single visit, which has no rows: specutils takes its first pixel for one."""
+    with fits.open(path, memmap=False) as hdus:
+        for hdu in hdus[1:4]:
+            if np.ndim(hdu.data) == 1 and hdu.is_image:
+                hdu.data = hdu.data[np.newaxis]
+        return kind.read(hdus, format=file_format)
+
+
+def says_air(spectrum: Any) -> bool:
+    """Return whether a spectrum has a FITS header with an axis of wavelengths in air (AWAV)."""
+    header: Any = (getattr(spectrum, "meta", None) or {}).get("header")
+    axes = header.items() if hasattr(header, "items") else ()
+    return any(_AXIS.fullmatch(str(key)) and str(value).startswith("AWAV") for key, value in axes)
 
 
 def _specutils() -> Any:
