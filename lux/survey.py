@@ -343,10 +343,9 @@ class Survey:
         continuum : function (wavelength (D,), flux (D,), ivar (D,)) -> (D,), optional
             By whose values each spectrum is divided. A masked pixel has the median flux and the inverse variance 0.
         **arrays
-            ``labels`` and ``label_err`` in the order of the spectra, and further arguments of `from_arrays`, of which
-            ``mask`` is in ascending order of wavelength. Without labels the survey has none, and `with_labels` joins
-            them. Stars are named after their files, with the folder where two have one name, and in a DESI file by
-            TARGETID.
+            ``labels`` and ``label_err`` in the order of the spectra, and further arguments of `from_arrays` but those
+            of pixels, which the spectra have. Without labels the survey has none, and `with_labels` joins them. Stars
+            are named after their files, with the folder where two have one name, and in a DESI file by TARGETID.
 
         Raises
         ------
@@ -372,13 +371,13 @@ class Survey:
         and give ``wavelength``, since the grids then differ.
         """
         # Half of a second that no other survey needs.
-        from lux.store.spectra import on_one_grid
+        from lux.store.spectra import on_one_grid, refuse_beside_spectra, refuse_other_number
 
-        _refuse_beside_spectra(arrays)
+        refuse_beside_spectra(arrays)
         grid, flux, ivar, names = on_one_grid(spectra, wavelength, air, format, continuum)
         if arrays.get("labels") is not None:
-            _refuse_other_number(arrays["labels"], "labels", len(flux))
-            _refuse_other_number(arrays["label_err"], "errors of labels", len(flux))
+            refuse_other_number(arrays["labels"], "labels", len(flux))
+            refuse_other_number(arrays["label_err"], "errors of labels", len(flux))
         else:
             arrays |= dict.fromkeys(("labels", "label_err"), np.empty((len(flux), 0)))
         return cls.from_arrays(grid, flux, ivar=ivar, **{"star_id": names} | arrays)
@@ -790,29 +789,6 @@ def _validate_shapes(survey: Survey) -> None:
         if np.any(counts > 1):
             repeated = str(unique[np.argmax(counts > 1)])
             raise ValueError(f"{name} must be unique, {repeated!r} stands {counts[counts > 1][0]} times")
-
-
-def _refuse_beside_spectra(arrays: Mapping[str, Any]) -> None:
-    """Raise ValueError if `Survey.from_spectra` got what the spectra have, or labels without their errors."""
-    if have := sorted({"flux", "ivar", "error"} & set(arrays)):
-        raise ValueError(
-            f"{' and '.join(have)}= cannot be given beside spectra, which have their own flux and uncertainty; arrays "
-            "go to Survey.from_arrays"
-        )
-    given = [name for name in ("labels", "label_err") if arrays.get(name) is not None]
-    if len(given) == 1:
-        lacking = "label_err" if given == ["labels"] else "labels"
-        raise ValueError(f"{given[0]}= needs {lacking}= too; leave both out for a survey without labels")
-
-
-def _refuse_other_number(values: Any, what: str, n_stars: int) -> None:
-    """Raise ValueError if columns, or rows of an array, are not as many as stars; a single number holds for all."""
-    shapes = [np.shape(column) for column in (values.values() if isinstance(values, Mapping) else [values])]
-    # Errors of one dimension are those of all labels of each star.
-    numbers_of_rows = [shape[0] for shape in shapes if shape and (isinstance(values, Mapping) or len(shape) > 1)]
-    for number in numbers_of_rows:
-        if number not in (1, n_stars):
-            raise ValueError(f"{number} {what} for {n_stars} spectra: give one for each, NaN where it is missing")
 
 
 def _refuse_pixels(survey: Survey, name: str, bad: np.ndarray, why: str) -> None:

@@ -215,6 +215,7 @@ WRONG = {
     "nothing": ([None], {}, "spectrum 0 is of the type NoneType: expected spectra with spectral_axis"),
     "a number": (5, {}, "spectra are of the type int: expected spectra"),
     "an axis of another length": ([bare(flux=np.ones(59))], {}, r"has shape \(59,\) and its spectral axis 60 pixels"),
+    "a mask beside": ([spectrum()], {"mask": np.zeros((1, 60))}, "mask= cannot be given beside spectra"),
     "inverse variances beside": ([spectrum()], {"ivar": np.ones((1, 60))}, "ivar= cannot be given beside spectra"),
     "flux and errors beside": ([spectrum()], {"flux": 1, "error": 1}, "error and flux= cannot be given beside"),
     "errors of no labels": ([spectrum()], {"label_err": 0.1}, "label_err= needs labels= too"),

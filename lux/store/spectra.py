@@ -3,7 +3,7 @@
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -51,6 +51,29 @@ class _Arm:
     wavelength: np.ndarray
     flux: np.ndarray
     ivar: np.ndarray
+
+
+def refuse_beside_spectra(arrays: Mapping[str, Any]) -> None:
+    """Raise ValueError if `Survey.from_spectra` got what the spectra have, or labels without their errors."""
+    if have := sorted({"flux", "ivar", "error", "mask"} & set(arrays)):
+        raise ValueError(
+            f"{' and '.join(have)}= cannot be given beside spectra, which have their own flux, uncertainty and mask; "
+            "arrays go to Survey.from_arrays"
+        )
+    given = [name for name in ("labels", "label_err") if arrays.get(name) is not None]
+    if len(given) == 1:
+        lacking = "label_err" if given == ["labels"] else "labels"
+        raise ValueError(f"{given[0]}= needs {lacking}= too; leave both out for a survey without labels")
+
+
+def refuse_other_number(values: Any, what: str, n_stars: int) -> None:
+    """Raise ValueError if columns, or rows of an array, are not as many as stars; a single number holds for all."""
+    shapes = [np.shape(column) for column in (values.values() if isinstance(values, Mapping) else [values])]
+    # Errors of one dimension are those of all labels of each star.
+    numbers_of_rows = [shape[0] for shape in shapes if shape and (isinstance(values, Mapping) or len(shape) > 1)]
+    for number in numbers_of_rows:
+        if number not in (1, n_stars):
+            raise ValueError(f"{number} {what} for {n_stars} spectra: give one for each, NaN where it is missing")
 
 
 def on_one_grid(
