@@ -43,6 +43,7 @@ def test_each_world_gets_its_verdict(name, expected):
     assert report.verdict == expected, str(report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("planted", "named", "expected"),
     [
@@ -208,6 +209,7 @@ def test_names_are_read_as_catalogues_write_them_and_lines_off_the_list_must_be_
     assert "line list covers" in reports["EU_FE"].reason
 
 
+@pytest.mark.slow
 def test_an_empty_label_beside_the_audited_one_does_no_harm(shortcut):
     _, train, test = shortcut
     empty = [part.replace(labels=np.where(np.arange(5) == 1, np.nan, part.labels)) for part in (train, test)]
@@ -275,6 +277,7 @@ def test_a_label_that_passes_only_by_itself_is_audited_with_the_share_of_many(mo
     assert lux.audit_all(np.array(test.labels), train, test)["teff"].settings.significance == pytest.approx(0.001)
 
 
+@pytest.mark.slow
 def test_of_an_opened_survey_as_many_stars_are_read_as_are_asked_for(tmp_path):
     survey = make_survey(500, 7, lux.World("signal", depth=0.01))
     labels = np.array(survey.labels)

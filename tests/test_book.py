@@ -244,6 +244,7 @@ def test_a_chapter_opened_from_the_disk_shows_its_figures_and_formulas(browser):
     assert not trouble, "\n".join(trouble)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [WIDE["width"], 390])
 def test_the_meaning_of_a_term_comes_up_under_the_pointer_and_the_focus(browser, address, width):
     tab = browser.new_page(viewport={"width": width, "height": 800})

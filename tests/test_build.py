@@ -175,6 +175,7 @@ def test_with_nothing_changed_nothing_is_executed_or_rendered(book, capsys):
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.slow
 def test_a_changed_constant_reexecutes_exactly_its_chapter_and_no_old_number_survives(book, capsys):
     edit(book / "lux" / "physics.py", "SPEED = 299.5", "SPEED = 300.5")
     status, output = run_build(book, capsys)

@@ -143,6 +143,7 @@ def where(cell, seed, star_seed, spectra=None):
     return {"seed": seed, "process": os.getpid()}
 
 
+@pytest.mark.slow
 def test_worlds_are_measured_by_the_workers(client, tmp_path):
     cell = controls.Cell("nothing", lux.World("shortcut"), 0.06, 12)
     worlds = controls.run([cell], 40, what=where, folder=tmp_path, client=client)

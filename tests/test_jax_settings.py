@@ -29,6 +29,7 @@ with multiprocessing.get_context("fork").Pool(1) as pool:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("when", "said"), [("after", "forked after a program of JAX had run"), ("before", "fitted 2 cycles")]
 )

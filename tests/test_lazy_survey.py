@@ -62,6 +62,7 @@ def test_stars_pixels_and_labels_are_picked_without_reading(pair, monkeypatch):
         np.testing.assert_array_equal(one.ivar[1:2], other.ivar[1:2])
 
 
+@pytest.mark.slow
 def test_a_fit_and_its_predictions_are_those_in_memory(pair):
     (lazy, lazy_test), (whole, whole_test) = (survey.split(0.3, seed=1) for survey in pair)
     models = [lux.Lux(**LATENTS).fit(survey) for survey in (lazy, whole)]

@@ -147,6 +147,7 @@ def test_columns_that_are_no_labels_of_the_survey_are_no_predictions(divided, ri
         interrogate(labels | {other: np.full(test.n_stars, np.nan)}, test, LABEL, seed=0)
 
 
+@pytest.mark.slow
 def test_a_guess_of_one_label_alone_is_no_use_of_it(europium):
     """Without predictions of the other labels, what the flux gives of them takes their place."""
     model, train, test = europium

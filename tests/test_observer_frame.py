@@ -42,6 +42,7 @@ def test_an_artefact_is_found_where_it_was_planted_and_nothing_of_it_is_left_whe
     assert not any(item.significant for item in observed_evidence(look(clean, velocity)).values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [0.0, 0.01, 0.1])
 def test_lines_of_the_stars_leave_nothing_in_the_frame_of_the_observer(depth):
     assert not any(item.significant for item in observed_evidence(look(make(depth=depth))).values())

@@ -64,6 +64,7 @@ def test_integrated_gradients_are_complete(models, stars, name):
     assert not np.any(owed[test.ivar == 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LINEAR)
 def test_of_a_linear_model_all_attributions_are_one(models, stars, name):
     model, test = models[name], stars[1]

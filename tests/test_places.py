@@ -21,6 +21,7 @@ def measured(world, lines=(), n_stars=800):
     return survey, found, _flux_evidence(found)
 
 
+@pytest.mark.slow
 def test_strong_features_are_found_though_components_of_the_flux_take_them_up():
     survey, found, evidence = measured(lux.World("proxy"))
     assert evidence[Kind.STRONG_FEATURES].significant

@@ -47,6 +47,7 @@ def test_correlations_are_pearsons_with_missing_labels_left_out(surveys, model):
     assert table[1, 2] == pytest.approx(stats.pearsonr(test.labels[present, 1], latents[present, 2]).statistic)
 
 
+@pytest.mark.slow
 def test_a_linear_probe_reaches_the_noise_ceiling_of_a_linear_label():
     generator = np.random.default_rng(0)
     latents = generator.normal(size=(4000, 6))

@@ -40,6 +40,7 @@ def survey():
     return lux.load("synthetic", n_stars=40, wavelength_range=(16100, 16140))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", CHANGES)
 def test_a_changed_definition_makes_anew_what_depends_on_it_and_nothing_else(place, tmp_path):
     copy = tmp_path / "lux"

@@ -68,6 +68,7 @@ def test_a_failing_world_is_named_and_those_before_it_are_kept(measured, tmp_pat
     assert [json.loads(path.read_text()) for path in tmp_path.rglob("*.json")] == EXPECTED[:1]
 
 
+@pytest.mark.slow
 def test_worker_processes_name_a_failing_world(tmp_path):
     off = controls.Cell("off", World("signal", depth=0.03, wavelengths=(15000.0,)), 0.06, 2)
     with pytest.raises(RuntimeError, match=r"world 'off' of seed 104\d cannot be measured"):

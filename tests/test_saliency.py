@@ -138,6 +138,7 @@ def test_the_excess_map_finds_what_the_other_labels_do_not_hold_and_only_that():
             assert abs(int(np.argmax(np.abs(found.z))) - 60) <= 1
 
 
+@pytest.mark.slow
 def test_p_values_of_the_excess_are_uniform_where_nothing_is_planted(model, survey):
     generator = np.random.default_rng(1)
     p_values = []

@@ -158,6 +158,7 @@ def test_unknown_elements_are_named():
         synthesize(4500.0, 2.0, 0.0, abundances={"Xx": 0.0})
 
 
+@pytest.mark.slow
 def test_the_flux_is_the_same_under_other_instructions_and_switches_of_jax(tmp_path):
     """Rounding in single precision decided which pixels the pseudo-continuum clips, and moved spectra by 1e-4."""
     script = "import sys, numpy; from lux.simulation.synthesis import synthesize\n"
