@@ -309,7 +309,8 @@ def survey():
 
 def test_of_a_list_the_strongest_lines_of_the_labels_element_on_the_pixels_are_taken(survey):
     lines = load_lines()
-    assert named_lines(lines, survey, "fe_h") == lux.auditing.default_lines(survey, "fe_h")
+    assert named_lines(lines, survey, "fe_h", 1) == lux.auditing.default_lines(survey, "fe_h", 1)
+    assert len(named_lines(lines, survey, "fe_h")) == 30
     assert len(named_lines(lines, survey, "[Mg/Fe]", max_lines=3)) == 3
     with pytest.raises(ValueError, match=r"has none of Eu, the label 'eu_fe'; it has Al, C, .* own_lines=\(\)"):
         named_lines(lines, survey, "eu_fe")
@@ -333,6 +334,41 @@ def test_lines_of_elements_that_the_model_of_the_giant_lacks_are_ranked_by_their
     assert named_lines(lines, survey, "eu_fe") == (15410.0, 15420.0, 15430.0)
     assert named_lines(lines, survey, "eu_fe", max_lines=1) == (15410.0,)
     assert named_lines(lines, survey, "eu_fe", max_lines=2) == (15410.0, 15420.0)
+
+
+def europium(wavelength, log_gf):
+    n_lines = len(wavelength)
+    return LineList(
+        wavelength=np.asarray(wavelength, float),
+        species=np.full(n_lines, "Eu II"),
+        element=np.full(n_lines, "Eu"),
+        ion=np.ones(n_lines, int),
+        excitation=np.ones(n_lines),
+        log_gf=np.broadcast_to(log_gf, n_lines).astype(float),
+        damping=np.zeros(n_lines),
+        isotope=np.full(n_lines, ""),
+        source=np.full(n_lines, "test"),
+    )
+
+
+def test_a_list_of_another_element_alone_is_refused_and_one_of_no_element_taken(survey):
+    lines = europium([15410.0, 15420.0], 0.0)
+    with pytest.raises(ValueError, match=r"has none of Fe, the label 'fe_h'; it has Eu; .* their wavelengths"):
+        named_lines(lines, survey, "fe_h")
+    assert len(named_lines(dataclasses.replace(lines, element=np.full(2, "")), survey, "fe_h")) == 2
+
+
+def test_components_at_one_place_are_one_line(survey):
+    components = np.concatenate([15410 + np.linspace(-0.1, 0.1, 40), [15440.0]])
+    chosen = named_lines(europium(components, [*np.linspace(-1, 0, 40), -5]), survey, "eu_fe")
+    assert chosen == (components[39], 15440.0)
+
+
+def test_more_lines_than_are_audited_need_strengths(survey):
+    lines = europium(np.linspace(15405, 15495, 31), np.nan)
+    with pytest.raises(ValueError, match=r"has 31 lines of eu_fe .* at most 30 .* needs their log gf"):
+        named_lines(lines, survey, "eu_fe")
+    assert len(named_lines(lines[1:], survey, "eu_fe")) == 30
 
 
 def test_an_audit_takes_a_list_of_lines(tmp_path):
