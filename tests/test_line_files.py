@@ -155,10 +155,55 @@ WRONG = {
     "wavenumbers": (SHORT_STELLAR.replace("WL_air(A)", "WL_vac(cm^-1)"), None, r"in cm\^-1; extract them from VALD in"),
     "no header": ("6645.1", "vald", "no header of VALD, such as"),
     "no lines": ("\n".join(SHORT_STELLAR.splitlines()[:3]), None, r"read as 'vald', has no lines; .* as format="),
-    "no wavelengths": ("a b\n1 2\n", None, "no column 'wavelength'; it has a, b"),
+    "no wavelengths": ("a b\n1 2\n", None, "no column 'wavelength'; it has a, b; .* format='vald', 'kurucz' or 'moog'"),
+    "VALD by wavenumbers": (
+        SHORT_STELLAR.replace("WL_air(A)", "WN_vac(cm-1)"),
+        None,
+        r"in cm-1; extract .* Angstrom or",
+    ),
+    "an ion of VALD": (SHORT_STELLAR.replace("'Eu 2'", "'H- 1'"), None, r"lines.txt, line 5: .* got 'H- 1'"),
+    "an element for an energy": (
+        MOOG.replace(" 1.380     0.120", "-1.380     0.120"),
+        None,
+        "line 3: .* not below zero",
+    ),
+    "one energy in cm^-1": (MOOG.replace(" 1.380     0.120", "11128.4  0.120"), None, "line 3: .* 11128.4 is no eV"),
+    "gf": (
+        "title\n6430.8 26.0 2.1 0.01\n6645.1 63.1 1.4 1.32\n",
+        None,
+        "lines.txt has only values above .* give log gf",
+    ),
+    "two ways to write a charge": (MOOG.replace("26.0 ", "26.01"), None, r"line 2: .*'26.01' .* and '63.1' in one"),
+    "three columns": ("t\n6430.8 26.0 2.1\n6645.1 63.1 1.4\n", None, "format=.*'moog' .*of MOOG four columns"),
+    "three columns of MOOG": ("6430.8 26.0 2.1\n", "moog", "line 1: expected wavelength, .*four numbers"),
+    "molecules of Kurucz": (
+        "  433.0318 -3.524 19.5-10563.271 20.5 -33649.772 106X02F2   A02F1   13\n",
+        None,
+        "line 1: Kurucz' lists of molecules are not read",
+    ),
+    "energies in cm^-1 of a table": (
+        "wl,ep\n6645.1,1.0\n6646.1,44023\n",
+        "table",
+        r"row 2: .*eV, got 44023; if .*cm\^-1",
+    ),
+    "a star after a number": ("wl,log_gf\n6645.1,1\n6646.1,-0.5*\n", "table", r"row 2: .* as log_gf, got '-0.5\*'"),
+    "a negative wavelength": (
+        "wl,ep\n6645.1,1.0\n-6646.1,2\n",
+        "table",
+        "row 2: expected a wavelength above zero, got -66",
+    ),
+    "stages for charges": ("wl,element,ion\n6645.1,Eu,2\n6646.1,Fe,1\n", "table", "row 1: no ion is 0, .* subtract 1"),
+    "an ion that is none": (
+        "wl,element,ion\n6645.1,Eu,?\n",
+        "table",
+        r"row 1: expected as ion a charge, 0 .* got '\?'",
+    ),
+    "an unknown molecule": ("wl,species\n6645.1,FeO\n", "table", "row 1: expected a species such as .* got 'FeO'"),
+    "nickel or nitrogen": ("wl,species\n6645.1,FE\n6646.1,NI\n", "table", "row 2: 'NI' is N I or Ni: write one"),
+    "blank": ("\ufeff \n\n", None, "is empty"),
     "nanometers without a unit": ("wavelength,ep\n664.5,1\n", "table", "no Angstrom: give the column its unit"),
     "another format": (MOOG, "linemake", "have the format 'vald', 'kurucz', 'moog', 'table', got 'linemake'"),
-    "nothing": ("", None, "is no list of VALD, Kurucz or MOOG and cannot be read as a table"),
+    "nothing": ("", None, "lines.txt is empty; expected a list of lines"),
 }
 
 
@@ -176,6 +221,87 @@ def test_files_that_are_none_or_no_text_are_refused(tmp_path):
         LineList.read(tmp_path / "binary")
 
 
+HEADER = "wavelength_vac species log_gf excitation\n"
+
+
+@pytest.mark.parametrize("header", [HEADER, f"# {HEADER}", HEADER.upper()])
+def test_a_header_makes_a_table_of_what_has_moogs_columns(tmp_path, header):
+    lines = LineList.read(written(tmp_path, f"{header}6432.622 26.0 -2.006 2.176\n6646.939 63.1 0.120 1.380\n"))
+    np.testing.assert_array_equal(lines.wavelength, [6432.622, 6646.939])
+    np.testing.assert_array_equal(lines.log_gf, [-2.006, 0.12])
+    assert lines.species.tolist() == ["Fe I", "Eu II"]
+
+
+def test_a_list_of_moog_may_lack_a_title_or_have_several_comments(tmp_path):
+    title, rows = MOOG.split("\n", 1)
+    listed = LineList.read(written(tmp_path, MOOG))
+    for text in (rows, f"# one\n# two\n{rows}", f"# one\n{title}\n# two\n{rows}"):
+        np.testing.assert_array_equal(LineList.read(written(tmp_path, text)).wavelength, listed.wavelength)
+
+
+def test_a_list_of_moog_with_energies_above_50_is_in_wavenumbers_as_moog_takes_it(tmp_path):
+    lines = LineList.read(written(tmp_path, "title\n6430.845 26.0 17550.181 -2.006\n6645.104 63.1 11128.4 0.12\n"))
+    np.testing.assert_allclose(lines.excitation, [2.17595, 1.37975], atol=1e-4)
+
+
+@pytest.mark.parametrize("header", ["", "wavelength species excitation log_gf\n"])
+def test_codes_with_charges_in_two_digits_are_those_of_kurucz(tmp_path, header):
+    text = f"{header}6430.845 26.01 2.176 -2.006\n6645.104 63.00 1.380 0.120\n6650.0 607.0 1.0 -1.0\n"
+    assert LineList.read(written(tmp_path, text)).species.tolist() == ["Fe II", "Eu I", "CN"]
+
+
+def test_a_comment_above_lines_of_kurucz_changes_nothing(tmp_path):
+    for comment in ("# from the web\n", "gf lines\n"):
+        assert len(LineList.read(written(tmp_path, comment + KURUCZ))) == 3
+
+
+@pytest.mark.parametrize(
+    "text", [SHORT_STELLAR, LONG_ALL, MOOG, KURUCZ, "wl species\n6646.939 FeI\n", "wl\n6646.939\n"]
+)
+def test_a_mark_of_the_order_of_bytes_changes_nothing(tmp_path, text):
+    for name in ("lines.txt", *["lines.csv"] * text.startswith("wl\n")):
+        marked = LineList.read(written(tmp_path, "\ufeff" + text, name))
+        np.testing.assert_array_equal(marked.species, LineList.read(written(tmp_path, text, name)).species)
+
+
+@pytest.mark.parametrize(
+    ("names", "species"),
+    [
+        (["NI I", "SI I", "CO II", "SC II", "CU I", "CO I", "CO", "TIO 1"], "Ni I,Si I,Co II,Sc II,Cu I,Co I,CO,TiO"),
+        (["FeI", "CI", "SiI", "VI", "NI", "EuII", "C2"], "Fe I,C I,Si I,V I,N I,Eu II,C2"),
+        (["Fe I", "CO I", "CO II", "CO", "eu 2"], "Fe I,CO,Co II,CO,Eu II"),
+        (["CO I", "OH I", "CN I"], "CO,OH,CN"),
+    ],
+)
+def test_names_in_capitals_or_without_a_space_are_of_elements_where_they_can_be(tmp_path, names, species):
+    rows = "".join(f"{6645 + row},{name}\n" for row, name in enumerate(names))
+    assert LineList.read(written(tmp_path, f"wl,species\n{rows}", "lines.csv")).species.tolist() == species.split(",")
+
+
+def test_a_formula_in_capitals_among_other_names_is_refused_if_it_may_be_an_element(tmp_path):
+    with pytest.raises(ValueError, match=r"row 2: .* got 'NI I'; if it is Ni, write it so"):
+        LineList.read(written(tmp_path, "wl,species\n6645.1,Fe I\n6646.1,NI I\n", "lines.csv"))
+
+
+@pytest.mark.parametrize("ions", [("0", "1"), ("I", "II"), ("0.0", "1.0")])
+def test_ions_of_a_table_are_charges_or_stages_in_roman_numbers(tmp_path, ions):
+    for column in ("element", "species"):
+        text = f"wl,{column},ion\n6432.6,Fe,{ions[0]}\n6646.9,Eu,{ions[1]}\n"
+        assert LineList.read(written(tmp_path, text, "lines.csv")).species.tolist() == ["Fe I", "Eu II"]
+
+
+def test_no_line_of_vald_is_lost_for_its_name(tmp_path):
+    text = (
+        SHORT_STELLAR.replace("'Fe 1'", "'Fe I'").replace("'Eu 2'", "'(151)Eu 2'").replace("'CN 1'", "'(12)C(14)N 1'")
+    )
+    lines = LineList.read(written(tmp_path, text))
+    assert lines.species.tolist() == ["Fe I", "CN", "Eu II"]
+    assert lines.isotope.tolist() == ["", "12C14N", "151Eu"]
+    assert LineList.read(written(tmp_path, SHORT_STELLAR.replace("'CN 1'", "'(48)TiO 1'"))).species[1] == "TiO"
+    quoted = LONG_ALL.replace("  LS  ", "'  LS  ").replace("a5P\n", "a5P'\n")
+    assert len(LineList.read(written(tmp_path, quoted))) == 2
+
+
 @pytest.fixture(scope="module")
 def survey():
     return make_survey(10, wavelength_range=[(15400, 15500), (15680, 15700), (16070, 16160)])
@@ -183,7 +309,8 @@ def survey():
 
 def test_of_a_list_the_strongest_lines_of_the_labels_element_on_the_pixels_are_taken(survey):
     lines = load_lines()
-    assert named_lines(lines, survey, "fe_h") == lux.auditing.default_lines(survey, "fe_h")
+    assert named_lines(lines, survey, "fe_h", 1) == lux.auditing.default_lines(survey, "fe_h", 1)
+    assert len(named_lines(lines, survey, "fe_h")) == 30
     assert len(named_lines(lines, survey, "[Mg/Fe]", max_lines=3)) == 3
     with pytest.raises(ValueError, match=r"has none of Eu, the label 'eu_fe'; it has Al, C, .* own_lines=\(\)"):
         named_lines(lines, survey, "eu_fe")
@@ -207,6 +334,41 @@ def test_lines_of_elements_that_the_model_of_the_giant_lacks_are_ranked_by_their
     assert named_lines(lines, survey, "eu_fe") == (15410.0, 15420.0, 15430.0)
     assert named_lines(lines, survey, "eu_fe", max_lines=1) == (15410.0,)
     assert named_lines(lines, survey, "eu_fe", max_lines=2) == (15410.0, 15420.0)
+
+
+def europium(wavelength, log_gf):
+    n_lines = len(wavelength)
+    return LineList(
+        wavelength=np.asarray(wavelength, float),
+        species=np.full(n_lines, "Eu II"),
+        element=np.full(n_lines, "Eu"),
+        ion=np.ones(n_lines, int),
+        excitation=np.ones(n_lines),
+        log_gf=np.broadcast_to(log_gf, n_lines).astype(float),
+        damping=np.zeros(n_lines),
+        isotope=np.full(n_lines, ""),
+        source=np.full(n_lines, "test"),
+    )
+
+
+def test_a_list_of_another_element_alone_is_refused_and_one_of_no_element_taken(survey):
+    lines = europium([15410.0, 15420.0], 0.0)
+    with pytest.raises(ValueError, match=r"has none of Fe, the label 'fe_h'; it has Eu; .* their wavelengths"):
+        named_lines(lines, survey, "fe_h")
+    assert len(named_lines(dataclasses.replace(lines, element=np.full(2, "")), survey, "fe_h")) == 2
+
+
+def test_components_at_one_place_are_one_line(survey):
+    components = np.concatenate([15410 + np.linspace(-0.1, 0.1, 40), [15440.0]])
+    chosen = named_lines(europium(components, [*np.linspace(-1, 0, 40), -5]), survey, "eu_fe")
+    assert chosen == (components[39], 15440.0)
+
+
+def test_more_lines_than_are_audited_need_strengths(survey):
+    lines = europium(np.linspace(15405, 15495, 31), np.nan)
+    with pytest.raises(ValueError, match=r"has 31 lines of eu_fe .* at most 30 .* needs their log gf"):
+        named_lines(lines, survey, "eu_fe")
+    assert len(named_lines(lines[1:], survey, "eu_fe")) == 30
 
 
 def test_an_audit_takes_a_list_of_lines(tmp_path):

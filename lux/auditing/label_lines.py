@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from astropy.units import Quantity
 
+from lux.auditing.measurements import sampled_resolution
 from lux.auditing.settings import AuditSettings
 from lux.simulation.equilibrium import ALPHA_ELEMENTS, BOLTZMANN_EV
 from lux.simulation.synthesis import line_strength
@@ -79,23 +80,26 @@ def named_lines(
 ) -> tuple[float, ...]:
     """Return the own lines of a label that are named: all wavelengths that are given, or those of a list of lines.
 
-    Of a `LineList` of several elements those of the label's are taken; of these the strongest `max_lines` on the
-    survey's pixels.
+    Of a `LineList` those of the label's element are taken, or all if it names no elements; of these the strongest
+    `max_lines` on the survey's pixels. Lines nearer than a resolution element, such as components of hyperfine
+    structure, are one, at the strongest.
 
     Raises
     ------
     ValueError
-        As `given_lines`; or if the list has no line of the label's element, or none on the pixels.
+        As `given_lines`; or if the list has no line of the label's element, or none on the pixels; or if it has more
+        than `max_lines` and says the strength of none.
     """
     if not isinstance(own_lines, LineList):
         return given_lines(own_lines)
     lines, elements, listed = own_lines, _elements(label), sorted(set(own_lines.element) - {""})
-    if elements and len(listed) > 1:
+    if elements and listed:
         lines = lines[np.isin(lines.element, elements)]
         if not len(lines):
             raise ValueError(
                 f"the list of lines has none of {' or '.join(elements)}, the label {label!r}; it has "
-                f"{', '.join(listed[:10])}{', ...' * (len(listed) > 10)}; if {label} has no lines, give own_lines=()"
+                f"{', '.join(listed[:10])}{', ...' * (len(listed) > 10)}; if {label} has no lines, give own_lines=(), "
+                "and if these are its lines, their wavelengths"
             )
     on_pixels = _on_pixels(lines, survey.wavelength)
     if len(lines) and not len(on_pixels):
@@ -104,7 +108,13 @@ def named_lines(
             f"{lines.wavelength.max():.1f} A, none on the survey's pixels, {survey.wavelength[0]:.1f}-"
             f"{survey.wavelength[-1]:.1f} A; both must be in vacuum"
         )
-    return tuple(strongest(on_pixels, _ranks(on_pixels), max_lines).wavelength.tolist())
+    ranks, resolved = _ranks(on_pixels), float(np.median(survey.wavelength)) / sampled_resolution(survey.wavelength)
+    if np.all(np.isnan(ranks)) and len(strongest(on_pixels, ranks, max_lines + 1, resolved)) > max_lines:
+        raise ValueError(
+            f"the list has {len(ranks)} lines of {label} on the survey's pixels, and at most {max_lines} are audited, "
+            "the strongest; it needs their log gf and excitation, or give the wavelengths of those that are meant"
+        )
+    return tuple(strongest(on_pixels, ranks, max_lines, resolved).wavelength.tolist())
 
 
 def _elements(label: str) -> tuple[str, ...]:

@@ -59,7 +59,9 @@ class LineList:
             "kurucz": Kurucz' gf files, nm in air; hyperfine and isotopic shares are added to log gf.
             "moog": MOOG's and linemake's lists, Angstrom in air, with a title above; log gf, not gf.
             "table": anything that `astropy.table.Table` reads with a column ``wavelength``, Angstrom in vacuum if the
-            column has no unit, and perhaps ``species`` ("Eu II"), ``excitation`` (eV) and ``log_gf``.
+            column has no unit, and perhaps ``species`` ("Eu II", or a code such as 63.1), or ``element`` and ``ion``
+            (0 or "I" for neutral, 1 or "II" for singly ionized), ``excitation`` (eV) and ``log_gf``. Text with such
+            a row of names above is a table, also where MOOG's columns follow.
         format : str, optional
             One of these; by default it is recognized.
         air : bool, optional
@@ -70,7 +72,8 @@ class LineList:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it cannot be read, has no lines, or a species that is not known; the message names the line.
+            If it cannot be read, has no lines, a species that is not known or may be either of two, or numbers that
+            are no eV or log gf; the message names the line.
         """
         columns, in_air = read_columns(path, format)
         listed = columns["wavelength"]
