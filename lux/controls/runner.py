@@ -121,9 +121,7 @@ def run(
                 bar.update(count)
         except RuntimeError as error:
             kept = sum(path.exists() for path in paths.values())
-            raise RuntimeError(
-                f"{error}; {kept} of {len(tasks)} worlds are measured and kept for the next run"
-            ) from error
+            raise RuntimeError(f"{error}; {kept} of {len(tasks)} worlds are measured") from error
     return [json.loads(paths[task].read_text()) for task in tasks]
 
 
