@@ -3,15 +3,16 @@
 Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
 
     python tools/full_trial.py [--seeds 50] [--out FILE]
-        [--whole] [--learning] [--recipes] [--verdicts] [--networks] [--bench]
+        [--larger] [--whole] [--learning] [--recipes] [--verdicts] [--networks] [--bench]
 
-With `--whole` all pixels are tried instead of windows, in 10 surveys with lines and 20 without of each generator; and
-in windows the doppelganger test is tried with each survey's own richest star. With `--learning` it is
-measured which lines models learn, in 6 surveys of each generator, in windows and whole. With `--recipes` the published
-recipe is varied instead, in 20 surveys with lines and 20 without of each generator. With `--verdicts` the audit is
-calibrated instead on everything that can be planted, in 20 surveys of each kind and size. With `--networks` the
-networks of chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are
-scored on the bench, whose table is kept with it.
+With `--larger` the surveys have three times as many stars as the largest of the grid, in 20 surveys with lines of
+each of two depths and 40 without of each generator. With `--whole` all pixels are tried instead of windows, in 10
+surveys with lines and 20 without of each generator; and in windows the doppelganger test is tried with each survey's
+own richest star. With `--learning` it is measured which lines models learn, in 6 surveys of each generator, in
+windows and whole. With `--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of
+each generator. With `--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of
+each kind and size. With `--networks` the networks of chapter 10 are interrogated, in 20 surveys of each kind. With
+`--bench` the techniques of the paper are scored on the bench, whose table is kept with it.
 """
 
 import argparse
@@ -38,6 +39,8 @@ from lux.store.files import atomic_write
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "book" / "lux_pages" / "full_trial.json"
 FIRST_SEED = 940_000
+# Of surveys larger than those of the grid, and how deep their lines are.
+LARGER_SEED, N_LARGER_SEEDS, LARGER_STARS, LARGER_DEPTHS = 1_040_000, 20, 12_000, (0.0, 0.003, 0.01)
 # Of whole spectra: how many surveys have lines, of how many stars, and how deep their lines are.
 WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_010_000, 10, 4000, (0.0, 0.01)
 # Of what models learn; the cells are those without lines, of which there are twice as many.
@@ -53,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=50, help="worlds a cell (default 50; twice as many without lines)")
     parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--larger", action="store_true", help="try larger surveys, and nothing else")
     parser.add_argument("--whole", action="store_true", help="whole spectra and each survey's own star, and no more")
     parser.add_argument("--learning", action="store_true", help="measure which lines models learn, and no more")
     parser.add_argument("--recipes", action="store_true", help="vary the published recipe, and nothing else")
@@ -61,6 +65,13 @@ def main() -> None:
     parser.add_argument("--bench", action="store_true", help="score the paper's techniques on the bench, and no more")
     arguments = parser.parse_args()
     started, spectra = time.monotonic(), fit_empirical(load("apogee-dr10"))
+    if arguments.larger:
+        n_seeds = min(arguments.seeds, N_LARGER_SEEDS)
+        larger = sized_cells(n_seeds, (LARGER_STARS,), depths=LARGER_DEPTHS)
+        worlds = run(larger, LARGER_SEED, spectra, progress=True)
+        out = OUT.with_name("larger_trial.json") if arguments.out == OUT else arguments.out
+        write(out, trial_tables(larger, worlds), len(worlds), n_seeds, started, LARGER_SEED)
+        return
     if arguments.whole:
         n_seeds = min(arguments.seeds, N_WHOLE_SEEDS)
         whole = sized_cells(n_seeds, (WHOLE_STARS,), depths=WHOLE_DEPTHS, full_band=True)
