@@ -1,5 +1,6 @@
 """The audit is calibrated on everything that can be planted, told the lines and blind, at every size."""
 
+import numpy as np
 import pytest
 
 from lux.auditing.report import VERDICTS
@@ -10,7 +11,8 @@ from lux.simulation.worlds import Artefact, Proxy, Shortcut, Signal
 def test_verdicts_are_counted_by_generator_size_and_what_is_planted(monkeypatch):
     asked = []
 
-    def verdicts(generator, n_stars, planted, number, first_seed, spectra):
+    def verdicts(generator, n_stars, planted, number, first_seed, spectra, resampled):
+        assert not resampled
         asked.append((generator, n_stars, planted, first_seed + number))
         return ("known", "guessed") if number else ("known", "proxy")
 
@@ -37,5 +39,19 @@ def test_each_world_is_what_its_name_says_and_lines_of_a_significance_are_weaker
     assert right == set(VERDICTS)
 
 
+def test_resampled_spectra_have_noise_that_neighbors_share_and_smaller_errors(surveys_with_scatter):
+    survey = surveys_with_scatter[0]
+    noise = np.random.default_rng(1).normal(size=survey.flux.shape) / np.sqrt(np.where(survey.ivar > 0, survey.ivar, 1))
+    resampled = calibration.resampled_twice(survey.replace(flux=1 + noise), 0)
+    good = resampled.ivar > 0
+    scaled = np.where(good, (resampled.flux - 1) * np.sqrt(resampled.ivar), 0)
+    assert good.mean() > 0.8
+    assert np.std(scaled[good]) == pytest.approx(1, abs=0.15)
+    assert np.mean(scaled[:, 1:] * scaled[:, :-1]) > 0.2
+    assert np.median(resampled.ivar[good]) > 1.2 * np.median(survey.ivar[survey.ivar > 0])
+
+
 def test_a_survey_is_audited_with_and_without_its_lines():
-    assert calibration._verdicts("physical", 500, "lines and proxy", 0, 3, None) == ("known", "proxy")
+    about = "physical", 500, "lines and proxy", 0, 3, None
+    assert calibration._verdicts(*about) == ("known", "proxy")
+    assert calibration._verdicts(*about, resampled=True) == ("known", "proxy")

@@ -3,7 +3,7 @@
 Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
 
     python tools/full_trial.py [--seeds 50] [--out FILE]
-        [--larger] [--whole] [--learning] [--recipes] [--verdicts] [--networks] [--bench]
+        [--larger] [--whole] [--learning] [--recipes] [--verdicts] [--resampled] [--networks] [--bench]
 
 With `--larger` the surveys have three times as many stars as the largest of the grid, in 20 surveys with lines of
 each of two depths and 40 without of each generator. With `--whole` all pixels are tried instead of windows, in 10
@@ -11,8 +11,9 @@ surveys with lines and 20 without of each generator; and in windows the doppelga
 own richest star. With `--learning` it is measured which lines models learn, in 6 surveys of each generator, in
 windows and whole. With `--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of
 each generator. With `--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of
-each kind and size. With `--networks` the networks of chapter 10 are interrogated, in 20 surveys of each kind. With
-`--bench` the techniques of the paper are scored on the bench, whose table is kept with it.
+each kind and size, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of
+chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are scored on the
+bench, whose table is kept with it.
 """
 
 import argparse
@@ -46,6 +47,8 @@ WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_010_000, 10, 4000, (0.0
 # Of what models learn; the cells are those without lines, of which there are twice as many.
 LEARNING_SEED, N_LEARNING_SEEDS = 1_020_000, 3
 N_RECIPE_SEEDS = 20
+# Of spectra that were resampled.
+RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_050_000, 10
 # Of the networks' surveys, and how many of a generator have no lines.
 NETWORK_SEED, N_WITHOUT = 1_030_000, 50
 BENCH = ROOT / "lux" / "controls" / "bench_scores.json"
@@ -61,6 +64,7 @@ def main() -> None:
     parser.add_argument("--learning", action="store_true", help="measure which lines models learn, and no more")
     parser.add_argument("--recipes", action="store_true", help="vary the published recipe, and nothing else")
     parser.add_argument("--verdicts", action="store_true", help="calibrate all verdicts, and nothing else")
+    parser.add_argument("--resampled", action="store_true", help="the same of resampled spectra, and nothing else")
     parser.add_argument("--networks", action="store_true", help="interrogate networks, and nothing else")
     parser.add_argument("--bench", action="store_true", help="score the paper's techniques on the bench, and no more")
     arguments = parser.parse_args()
@@ -115,6 +119,19 @@ def main() -> None:
         rows = calibrate(n_seeds, FIRST_SEED + 7000, spectra)
         out = OUT.with_name("verdict_trial.json") if arguments.out == OUT else arguments.out
         write(out, {"verdicts": rows}, sum(sum(row["verdicts"].values()) for row in rows) // 2, n_seeds, started)
+        return
+    if arguments.resampled:
+        n_seeds = min(arguments.seeds, N_RESAMPLED_SEEDS)
+        rows = calibrate(n_seeds, RESAMPLED_SEED, spectra, resampled=True)
+        out = OUT.with_name("resampled_trial.json") if arguments.out == OUT else arguments.out
+        write(
+            out,
+            {"verdicts": rows},
+            sum(sum(row["verdicts"].values()) for row in rows) // 2,
+            n_seeds,
+            started,
+            RESAMPLED_SEED,
+        )
         return
     if arguments.networks:
         n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)

@@ -8,8 +8,12 @@ import itertools
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+from astropy.nddata import InverseVariance
+from astropy.units import AA, dimensionless_unscaled
 from joblib import Parallel, delayed
 
 from lux.auditing.audit import audit
@@ -29,6 +33,7 @@ from lux.models.baselines import Mean
 from lux.simulation.empirical import EmpiricalSpectra
 from lux.simulation.synthetic import make_survey
 from lux.simulation.worlds import World
+from lux.survey import Survey
 
 # Those of the ensemble, and instead of the smallest one that is smaller still.
 CALIBRATED_SIZES = (500, *SIZES[1:])
@@ -44,14 +49,19 @@ RIGHT: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "lines and artefact": (("known",), ("proxy",)),
 }
 _TEST_FRACTION = 0.3
+# Of pixels that stand differently in each star, so many ways, within half a pixel.
+_N_PHASES = 8
 _Task = tuple[str, int, str, int]
 
 
-def calibrate(n_seeds: int, first_seed: int, spectra: EmpiricalSpectra, n_jobs: int = 2) -> list[dict]:
+def calibrate(
+    n_seeds: int, first_seed: int, spectra: EmpiricalSpectra, n_jobs: int = 2, *, resampled: bool = False
+) -> list[dict]:
     """Return verdicts, a row for each generator, size, thing planted, and "told" or not: "verdicts" by their count.
 
     There are `n_seeds` surveys of a kind, and twice as many without anything planted; `SHARED` seeds have the same
     stars, in all kinds. The model is the mean, which no verdict depends on unless it reads the test labels.
+    `resampled`: the spectra come to the audit by `resampled_twice`.
     """
     places = list(itertools.product(GENERATORS, CALIBRATED_SIZES))
     batches = [
@@ -64,7 +74,7 @@ def calibrate(n_seeds: int, first_seed: int, spectra: EmpiricalSpectra, n_jobs: 
         for first in range(0, 2 * n_seeds, SHARED)
     ]
     batches.sort(key=lambda batch: -len(batch) * batch[0][1])
-    measured = Parallel(n_jobs)(delayed(_measure)(batch, first_seed, spectra) for batch in batches)
+    measured = Parallel(n_jobs)(delayed(_measure)(batch, first_seed, spectra, resampled) for batch in batches)
     verdicts = [
         (task, each)
         for batch, found in zip(batches, measured, strict=True)
@@ -79,13 +89,21 @@ def calibrate(n_seeds: int, first_seed: int, spectra: EmpiricalSpectra, n_jobs: 
     return rows
 
 
-def _measure(batch: Sequence[_Task], first_seed: int, spectra: EmpiricalSpectra) -> list[tuple[str, str]]:
+def _measure(
+    batch: Sequence[_Task], first_seed: int, spectra: EmpiricalSpectra, resampled: bool
+) -> list[tuple[str, str]]:
     """Return the verdicts in surveys that have the same stars, which are computed once."""
-    return [_verdicts(*task, first_seed, spectra) for task in batch]
+    return [_verdicts(*task, first_seed, spectra, resampled) for task in batch]
 
 
 def _verdicts(
-    generator: str, n_stars: int, planted: str, number: int, first_seed: int, spectra: EmpiricalSpectra
+    generator: str,
+    n_stars: int,
+    planted: str,
+    number: int,
+    first_seed: int,
+    spectra: EmpiricalSpectra,
+    resampled: bool = False,
 ) -> tuple[str, str]:
     """Return the verdict on europium in one survey, told the candidate lines and blind."""
     empirical = generator == "empirical"
@@ -100,12 +118,39 @@ def _verdicts(
         release="dr10" if empirical else "dr17",
         wavelength_range=WINDOWS,
     )
+    if resampled:
+        survey = resampled_twice(survey, seed)
     train, test = survey.split(_TEST_FRACTION, seed=seed)
     model = Mean().fit(train)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         told, blind = (audit(model, train, test, LABEL, lines, seed=seed).verdict for lines in (CANDIDATE_LINES, ()))
     return told, blind
+
+
+def resampled_twice(survey: Survey, seed: int) -> Survey:
+    """Return a survey whose spectra were resampled to pixels that stand differently in each star, and back.
+
+    Neighboring pixels of the result share noise, as those of spectra do that come from other grids, and its inverse
+    variances do not say so (`lux.Survey.from_spectra`). Resampled twice, they share more than they do there.
+    """
+    step = float(np.median(np.diff(survey.wavelength) / survey.wavelength[1:]))
+    phase = np.random.default_rng(seed).integers(_N_PHASES, size=survey.n_stars)
+    flux, ivar = np.empty_like(survey.flux), np.empty_like(survey.ivar)
+    for each in np.unique(phase):
+        rows = phase == each
+        moved = survey.wavelength * (1 + step * (each / _N_PHASES - 0.5))
+        there = Survey.from_spectra(_spectra(survey.wavelength, survey[rows]), wavelength=moved)
+        back = Survey.from_spectra(_spectra(moved, there), wavelength=survey.wavelength)
+        flux[rows], ivar[rows] = back.flux, back.ivar
+    return survey.replace(flux=flux, ivar=ivar)
+
+
+def _spectra(wavelength: np.ndarray, survey: Survey) -> list[Any]:
+    """Return the spectra of a survey, as specutils would have them."""
+    uncertainty = InverseVariance(survey.ivar)
+    flux = survey.flux * dimensionless_unscaled
+    return [SimpleNamespace(spectral_axis=wavelength * AA, flux=flux, uncertainty=uncertainty)]
 
 
 def _world(planted: str, n_stars: int) -> World:
