@@ -99,6 +99,15 @@ def test_a_fit_on_two_workers_is_that_of_one_process(opened, alone, client):
 
 
 @pytest.mark.slow
+def test_workers_read_a_survey_of_zarr_as_they_do_one_of_hdf5(opened, alone, client, tmp_path):
+    lux.load(opened.flux.path).save(tmp_path / "survey.zarr")
+    of_zarr = lux.open(tmp_path / "survey.zarr")
+    shared = lux.Lux(**LATENTS).fit(of_zarr, client=client)
+    np.testing.assert_allclose(shared.history_, alone.history_, rtol=1e-6)
+    assert errors_apart(shared.predict_labels(of_zarr, client=client), alone.predict_labels(opened), opened) < 1e-4
+
+
+@pytest.mark.slow
 def test_what_the_page_shows_runs_as_it_stands_there(opened, workers, tmp_path, monkeypatch):
     page = (Path(__file__).resolve().parents[1] / "book" / "large_surveys.md").read_text(encoding="utf-8")
     snippet = re.search(r"^```python\n(# Two workers.*?)^```", page, re.DOTALL | re.MULTILINE)[1]
