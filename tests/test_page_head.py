@@ -8,6 +8,8 @@ import pytest
 import yaml
 from docutils import nodes
 from machinery.page_head import describe
+from machinery.plain_text import plain_formula
+from machinery.sphinx_extension import _SHORT_FORMULA, _unbroken
 from machinery.stage import _write_configuration, imprint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,6 +31,20 @@ def test_a_page_is_described_by_its_claim_and_cited_as_the_paper_is():
     assert found["citation_title"] in citation
     assert found["citation_author"] in citation
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", found["citation_publication_date"])
+
+
+def test_formulas_of_a_claim_are_described_in_letters():
+    claim = nodes.paragraph("", "", nodes.Text("Up to 3.5"), nodes.math("", r"\sigma"), nodes.Text(", and no more."))
+    context = {}
+    describe(APP, "book/05_saliency", "page.html", context, nodes.container("", claim, classes=["claim"]))
+    assert 'name="description" content="Up to 3.5σ, and no more."' in context["metatags"]
+    formulas = {
+        r"T_\mathrm{eff}": "Teff",
+        r"T_{\rm eff}": "Teff",
+        r"\log g": "log g",
+        r"[\alpha/\mathrm{Fe}]": "[α/Fe]",
+    }
+    assert [plain_formula(each) for each in formulas] == list(formulas.values())
 
 
 def test_the_front_page_has_the_title_of_the_paper_and_a_long_claim_ends_at_a_word():
@@ -69,3 +85,11 @@ def test_pages_name_their_address_where_the_site_has_one(tmp_path, monkeypatch, 
     _write_configuration(ROOT, tmp_path, "")
     configuration = yaml.safe_load((tmp_path / "_config.yml").read_text(encoding="utf-8"))
     assert configuration["html"].get("baseurl", "") == address
+
+
+def test_a_line_does_not_end_between_a_number_and_its_formula_or_the_mark_behind_it():
+    formula = r'<span class="math notranslate nohighlight">\(\sigma\)</span>'
+    number = '<span class="pasted-text">3.5</span>'
+    for text in (f"({number}{formula},", f"{formula}.", f"({formula}"):
+        assert _SHORT_FORMULA.sub(_unbroken, f"a {text} b") == f'a <span class="unbroken">{text}</span> b'
+    assert _SHORT_FORMULA.sub(_unbroken, f"a {formula} b") == f"a {formula} b"

@@ -7,6 +7,8 @@ from pathlib import Path
 import yaml
 from docutils import nodes
 
+from machinery.plain_text import plain_formula
+
 _MOST_LETTERS = 300
 _FRONT = "book/index"
 
@@ -44,5 +46,10 @@ def _tag(kind, name, content):
 def _claim(doctree):
     """Return the opening claim of a page in plain text, cut at a word; empty where there is none."""
     box = next((node for node in doctree.findall(nodes.container) if "claim" in node["classes"]), None)
-    text = "" if box is None else " ".join(box.astext().split())
+    if box is None:
+        return ""
+    box = box.deepcopy()
+    for formula in list(box.findall(nodes.math)):
+        formula.replace_self(nodes.Text(plain_formula(formula.astext())))
+    text = " ".join(box.astext().split())
     return text if len(text) <= _MOST_LETTERS else text[:_MOST_LETTERS].rsplit(" ", 1)[0] + " …"

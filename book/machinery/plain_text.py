@@ -1,6 +1,7 @@
 """The text of a chapter for readers without MyST: numbers in their places, directives as sentences."""
 
 import re
+import unicodedata
 
 _PLACED = re.compile(
     r"^(`{3,}|:{3,})\{recorded-(figure|table)\} *(\S+)\n(?::[\w-]+:[^\n]*\n)*(.*?)^\1 *$", re.MULTILINE | re.DOTALL
@@ -11,6 +12,8 @@ _LABEL = re.compile(r"^(fig|tab|eq)-(.*)$")
 _KINDS = {"fig": "figure", "tab": "table", "eq": "equation"}
 _EQUATION = re.compile(r"^\$\$\n(.*?)\n\$\$(?: *\((?:eq-)?([\w-]+)\))?", re.MULTILINE | re.DOTALL)
 _ROLE = re.compile(r"\{([\w:]+)\}`([^`]+)`")
+_FONT = re.compile(r"\\\w*(?:rm|text|hat|bar)\b ?")
+_COMMAND = re.compile(r"\\([A-Za-z]+) ?")
 
 
 def plain_text(source, chapter, results):
@@ -35,3 +38,16 @@ def plain_text(source, chapter, results):
 
     text = _PAIRED.sub(r"\1", _PLACED.sub(placed, source))
     return _ROLE.sub(role, _EQUATION.sub(equation, _FENCE.sub("", text)))
+
+
+def plain_formula(tex):
+    """Return a short formula as text that can be read aloud: Greek letters for their names, no marks of TeX."""
+    return re.sub(r"[{}_\\]", "", _COMMAND.sub(_letter, _FONT.sub("", tex))).strip()
+
+
+def _letter(command):
+    size = "SMALL" if command[1].islower() else "CAPITAL"
+    try:
+        return unicodedata.lookup(f"GREEK {size} LETTER {command[1].upper().replace('LAMBDA', 'LAMDA')}")
+    except KeyError:
+        return f"{command[1]} "

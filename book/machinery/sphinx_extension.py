@@ -20,12 +20,18 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from machinery.figures import finish, passport
 from machinery.glossary import mark_terms, show_meanings
 from machinery.page_head import describe
+from machinery.plain_text import plain_formula
 
 # Half the bytes of the one that draws its letters; these are in a folder of fonts beside it.
 MATHJAX_FILE = "tex-chtml.js"
 _MATHJAX_FONTS = Path("output", "chtml", "fonts", "woff-v2")
 # A number stays with its unit, its error and what it is of.
 _SHORT_RESULT = re.compile(r'<span class="pasted-text">([^<]{1,24})</span>')
+# A short formula, with the number before it and the marks around it: a browser would end lines between them.
+_SHORT_FORMULA = re.compile(
+    r'((?:\(?<span class="pasted-text">[^<]{1,24}</span>|\()?)'
+    r'(<span class="math [^>]*>\\\([^<]{1,40}\\\)</span>)([,.;:!?)]*)'
+)
 _SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 ICON_SCRIPT = re.compile(r"<(?:script|link)[^>]*fontawesome\.js[^>]*>(?:\s*</script>)?")
 FORMULA_HEADING = re.compile(
@@ -340,6 +346,7 @@ def _mend_roles(app, page, template, context, doctree):
         body = _SHORT_RESULT.sub(
             lambda found: found[0].replace(found[1], found[1].replace(" ", "\N{NO-BREAK SPACE}")), body
         )
+        body = _SHORT_FORMULA.sub(_unbroken, body)
         # A displayed formula may be wider than the screen, and must be scrolled without a pointer too.
         body = body.replace('<div class="math ', '<div tabindex="0" class="math ')
         body = finish(show_meanings(FORMULA_HEADING.sub(_name_formula, body)))
@@ -356,8 +363,12 @@ def _mend_roles(app, page, template, context, doctree):
 
 def _name_formula(heading):
     """Give a table heading that is a formula alone, which is drawn as a picture, a name that can be read aloud."""
-    name = re.sub(r"\\\w*rm|[{}_]", "", heading[2]).replace("\\", "").strip()
+    name = plain_formula(heading[2])
     return f'<th class="{heading[1]} formula" aria-label="{name}">{heading[3]}</th>'
+
+
+def _unbroken(found):
+    return f'<span class="unbroken">{found[0]}</span>' if found[1] or found[3] else found[0]
 
 
 def setup(app):
