@@ -120,7 +120,7 @@ def record_scores(record: Record, board: Scoreboard) -> None:
     found = board.techniques
     columns: dict[str, list[Any]] = {"technique": names()}
     for depth in _SHOWN_DEPTHS:
-        columns[f"AUC, {100 * depth:g} %"] = [each.at(depth).auc for each in found.values()]
+        columns[f"area, {100 * depth:g} %"] = [each.at(depth).auc for each in found.values()]
     columns["power, 1 %"] = [each.at(0.01).power for each in found.values()]
     smallest = [each.smallest_depth for each in found.values()]
     columns["depth found (%)"] = [_with_range(each, 0.01) or "> 10" for each in smallest]

@@ -99,6 +99,18 @@ def record_unfinished(chapter: Chapter, survey: Survey) -> Unfinished:
     return Unfinished(steps, test.label_names, explained)
 
 
+def unfinished_alt(found: Unfinished) -> str:
+    """Return what the figure of an unfinished minimization shows, in words."""
+    said = []
+    for name in (initialization.CANARY, *(name for name in found.label_names if name != initialization.CANARY)):
+        start, last, solved = found.explained[[0, -2, -1], found.label_names.index(name)]
+        said.append(f"{label_name(name)} {start:.2f}, {last:.2f} and {solved:.2f}")
+    return (
+        "Held-out R squared of each label and of a canary against the steps of the optimizer. At the start, after "
+        f"{found.steps[-1]} steps and in the exact solution: {'; '.join(said)}."
+    )
+
+
 def record_errors(record: Record, model: Lux, prediction: Prediction, test: Survey) -> None:
     """Record whether stated errors are those made: with the scatter of each label, and from the latents alone."""
     variance = prediction.err**2 - model.label_scatter_**2

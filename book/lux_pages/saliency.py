@@ -166,10 +166,12 @@ def record_spikes(record: Record, maps: Maps, nulls: Nulls, survey: Survey, name
         low, high = np.percentile(counts, [2.5, 97.5])
         record(f"{key}_spikes", float(np.median(counts)), interval=(float(low), float(high)))
         record(f"{key}_p", PermutationTest(len(spikes[name]), counts).p_value, digits=2)
+    half = [100 * saliency.half_mass_fraction(maps.backward.of(label)) for label in labels]
+    record("half_of_map", half[labels.index(name)], unit="%", digits=3)
     columns = {
         "label": [label_text(label, False) for label in labels],
         "spikes": [len(spikes[label]) for label in labels],
-        "half of map (% of pixels)": [100 * saliency.half_mass_fraction(maps.backward.of(label)) for label in labels],
+        "half of map (% of pixels)": half,
         "explained by others": [maps.explained_by_others(label)[1] for label in labels],
     }
     record.table("map_spikes", columns, formats={"half of map (% of pixels)": ".1f", "explained by others": ".2f"})

@@ -20,7 +20,9 @@ from lux.controls.scores import fraction
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
 from lux.paper.record import Record
 
-SOURCE, _RECIPES, _VERDICTS = "full_trial.json", "recipe_trial.json", "verdict_trial.json"
+SOURCE, _RECIPES = "full_trial.json", "recipe_trial.json"
+# Of spectra as they are, and of spectra that were resampled.
+_VERDICTS = {"all": "verdict_trial.json", "resampled": "resampled_trial.json"}
 # Of an earlier round, 900000 on: large physical surveys without a line whose verdict was false, of how many.
 _EARLIER_FALSE = (7, 58)
 # Of the three rounds before this one, 910000, 920000 and 930000 on: the same of both generators, told the lines.
@@ -128,7 +130,12 @@ def record_recipes(record: Record) -> None:
 
 def record_all_verdicts(record: Record) -> None:
     """Record the verdicts on everything that can be planted, by size and generator, from `tools/full_trial.py`."""
-    content = json.loads(files("lux_pages").joinpath(_VERDICTS).read_text(encoding="utf-8"))
+    for source in _VERDICTS:
+        _record_calibration(record, source)
+
+
+def _record_calibration(record: Record, source: str) -> None:
+    content = json.loads(files("lux_pages").joinpath(_VERDICTS[source]).read_text(encoding="utf-8"))
     counts = {
         (row["planted"], row["n_stars"], row["generator"], row["told"]): row["verdicts"] for row in content["verdicts"]
     }
@@ -138,17 +145,16 @@ def record_all_verdicts(record: Record) -> None:
         for how in ("told", "blind"):
             found = [counts[*kind, generator, how == "told"] for kind in kinds]
             columns[f"{generator}, {how}"] = [_said(each) for each in found]
-    record.table("all_verdicts", columns)
-    record("verdict_seeds", content["about"]["seeds"])
+    record.table(f"{source}_verdicts", columns)
+    record("verdict_seeds" if source == "all" else f"{source}_seeds", content["about"]["seeds"])
     weak = [each for kind, each in counts.items() if kind[0] == "lines at 5σ" and not kind[-1]]
-    record_share(
-        record, "blind_guessed_at_5_sigma", sum(each.get("guessed", 0) for each in weak), sum(map(total, weak))
-    )
+    guessed, prefix = sum(each.get("guessed", 0) for each in weak), "" if source == "all" else f"{source}_"
+    record_share(record, f"{prefix}blind_guessed_at_5_sigma", guessed, sum(map(total, weak)))
     for planted, right in RIGHT.items():
         for how, wanted in zip(("told", "blind"), right, strict=True):
             found = [each for kind, each in counts.items() if kind[0] == planted and kind[-1] == (how == "told")]
             hits = sum(each.get(name, 0) for each in found for name in wanted)
-            key = f"all_{planted.replace(' ', '_').replace('σ', '_sigma')}_{how}"
+            key = f"{source}_{planted.replace(' ', '_').replace('σ', '_sigma')}_{how}"
             record_share(record, key, hits, sum(map(total, found)))
 
 

@@ -5,10 +5,22 @@ Measured by ``tools/full_trial.py --whole``; its tables are kept in a file besid
 
 from typing import Any
 
+import numpy as np
+
 from lux.controls.ensemble import GENERATORS
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
 from lux.paper.record import Record
-from lux_pages.trial import DEPTH, FALSE, SHOWN, FullTrial, area_and_powers, record_missed, record_share, total
+from lux_pages.trial import (
+    DEPTH,
+    FALSE,
+    N_PUBLISHED,
+    SHOWN,
+    FullTrial,
+    area_and_powers,
+    record_missed,
+    record_share,
+    total,
+)
 
 SOURCE = "whole_trial.json"
 
@@ -37,6 +49,35 @@ def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
     record.table("whole", columns)
     _record_statements(record, whole)
     _record_own_stars(record, found, whole)
+
+
+def record_map(record: Record, found: FullTrial, whole: FullTrial, learned: FullTrial) -> None:
+    """Record what the flux holds, what Lux and PLS make of it and what is missed, in windows and in whole spectra.
+
+    `learned` is the trial of `lux_pages.learning`, where PLS was fitted.
+    """
+    (n_stars,) = {row["n_stars"] for row in whole.rows("scores")}
+    columns: dict[str, list[str]] = {}
+    for trial, full_band in ((found, False), (whole, True)):
+        for generator in GENERATORS:
+            about = {"generator": generator, "n_stars": n_stars}
+            verdicts = trial.verdicts(True, (DEPTH,), **about)
+            use = trial.row("uses", name="own_slope", depth=DEPTH, **about)
+            wanted = {"generator": generator, "full_band": full_band, "depth": DEPTH, "model": "PLS", "stars": "all"}
+            slopes = np.array([row["own_slope"] for row in learned.rows("others", **wanted)])
+            said = {
+                "spectra": f"{'whole' if full_band else 'windows'}, {generator}",
+                "known, told": f"{verdicts.get('known', 0)} of {total(verdicts)}",
+                "slope, Lux": f"{use['mean']:.2f} ± {use['error']:.2f}",
+                "slope, PLS": f"{slopes.mean():.2f} ± {slopes.std(ddof=1) / np.sqrt(len(slopes)):.2f}",
+                **{
+                    heading: f"{len(trial.missed(n_stars, generator, as_read=as_read))} of {N_PUBLISHED}"
+                    for heading, as_read in (("missed, as read", True), ("missed, either way", False))
+                },
+            }
+            for heading, text in said.items():
+                columns.setdefault(heading, []).append(text)
+    record.table("where", columns)
 
 
 def _record_statements(record: Record, whole: FullTrial) -> None:
