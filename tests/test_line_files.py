@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.table import Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from linear_truth import linear_survey
 
 import lux
 from lux.auditing.label_lines import named_lines
 from lux.simulation.synthetic import make_survey
 from lux.spectroscopy.lines import LineList, air_to_vacuum, load_lines, vacuum_to_air
+from lux.spectroscopy.species import coded_species
 
 # Eu II 6645.11 and Fe I 6430.85 in air, as published.
 EUROPIUM, IRON = 6645.1040, 6430.8450
@@ -201,6 +204,35 @@ WRONG = {
     "an unknown molecule": ("wl,species\n6645.1,FeO\n", "table", "row 1: expected a species such as .* got 'FeO'"),
     "nickel or nitrogen": ("wl,species\n6645.1,FE\n6646.1,NI\n", "table", "row 2: 'NI' is N I or Ni: write one"),
     "blank": ("\ufeff \n\n", None, "is empty"),
+    "MOOG in nanometers": ("title\n664.5 63.1 1.4 0.1\n", None, "of 664.5 to 664.5, which are no Angstrom: MOOG's are"),
+    "MOOG in microns": ("t\n1.54 63.1 1.4 -.1\n", "moog", "wavelengths of 1.54 to 1.54, which are no Angstrom"),
+    "a title or a name": (
+        "Eu wavelength list 2020\n6645.1 63.1 1.4 -.1\n",
+        None,
+        "line 1: .* format='moog' or format='table'",
+    ),
+    "Joule": (
+        "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: wl, datatype: float64}\n"
+        "# - {name: ep, datatype: float64, unit: J}\nwl ep\n6645.1 1.0\n",
+        "table",
+        r"row 1: expected an excitation of 0 to 1000 eV, got 6.24\d*e\+18; the unit of the column is J",
+    ),
+    "two extractions of VALD in air and vacuum": (
+        SHORT_STELLAR + SHORT_STELLAR.replace("WL_air(A)", "WL_vac(A)"),
+        None,
+        r"extractions of VALD with different columns or units, .*WL_air\(A\).* and .*WL_vac\(A\).* a file of its own",
+    ),
+    "a code that lost its isotopes": ("t\n6645.1 607.01312256 1.4 -.1\n", None, "line 2: .* has lost digits in single"),
+    "a charge beside a code of another": (
+        "wl,species,ion\n6645.1,26.0,1\n",
+        "table",
+        "row 1: the species '26.0' has the charge 0 and the column 'ion' '1', of which 0 is neutral: correct",
+    ),
+    "a charge beside a name of another": (
+        "wl,species,ion\n6645.1,Fe,1\n6646.1,Fe I,1\n",
+        "table",
+        "row 2: the species 'Fe I' has the charge 0 and the column 'ion' '1'",
+    ),
     "nanometers without a unit": ("wavelength,ep\n664.5,1\n", "table", "no Angstrom: give the column its unit"),
     "another format": (MOOG, "linemake", "have the format 'vald', 'kurucz', 'moog', 'table', got 'linemake'"),
     "nothing": ("", None, "lines.txt is empty; expected a list of lines"),
@@ -379,3 +411,102 @@ def test_an_audit_takes_a_list_of_lines(tmp_path):
     train, test = survey.split(0.3)
     report = lux.audit(test.label("eu_fe"), train, test, "eu_fe", own_lines=LineList.read(path))
     np.testing.assert_allclose(report.own_lines, [15110.4, 15140.2], atol=0.001)
+
+
+@pytest.mark.parametrize("title", ["europium by wavelength", "wavelength", "# of each wave the strongest lines"])
+def test_a_word_of_its_title_makes_no_table_of_a_list_of_moog(tmp_path, title):
+    expected = LineList.read(written(tmp_path, MOOG))
+    lines = LineList.read(written(tmp_path, "\n".join([title, *MOOG.splitlines()[1:]])))
+    np.testing.assert_array_equal(lines.wavelength, expected.wavelength)
+    assert lines.species.tolist() == expected.species.tolist()
+
+
+def test_a_title_that_may_be_names_is_decided_by_the_format(tmp_path):
+    path = written(tmp_path, "Eu wavelength list 2020\n6645.104 63.1 1.380 0.120\n")
+    np.testing.assert_allclose(LineList.read(path, "moog").wavelength, air_to_vacuum(EUROPIUM))
+
+
+@pytest.mark.parametrize("codes", [("63.09999847", "26.0"), ("63.1", "26.00000000"), ("63.10000038", "26.0")])
+def test_codes_that_went_through_single_precision_keep_their_ion(tmp_path, codes):
+    rows = [f"{wavelength} {code} 1.38 -0.12\n" for wavelength, code in zip((6645.1, 6430.8), codes, strict=True)]
+    for text in ("title\n" + "".join(rows), "wavelength species ep loggf\n" + "".join(rows)):
+        assert LineList.read(written(tmp_path, text)).species.tolist() == ["Fe I", "Eu II"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(1, 83), st.integers(0, 9), st.sampled_from(["", "151", "040"]), st.integers(1, 2))
+def test_single_precision_changes_no_code_of_an_atom(number, charge, mass, digits):
+    code = f"{number}.{charge}{mass}" if digits == 1 else f"{number}.{charge:02d}"
+    noisy = f"{float(np.float32(code)):.10f}"
+    assert coded_species([noisy], digits) == coded_species([code], digits)
+
+
+def test_single_precision_changes_no_isotopes_of_a_hydride_and_no_charge_of_a_molecule():
+    for code in ("106.00112", "607.0", "607.1"):
+        assert coded_species([f"{float(np.float32(code)):.8f}"], 1) == coded_species([code], 1)
+    assert coded_species(["607.0131400000001"], 1) == [("CN", 0, "13C14N")]
+
+
+CHARGED = {
+    "codes with charges": ("26.1,1", "63.0,0", ["Fe II", "Eu I"]),
+    "codes with stages": ("26.0,1", "63.1,2", ["Fe I", "Eu II"]),
+    "names with stages": ("Fe I,1", "CN,1", ["Fe I", "CN"]),
+    "names with stages in Roman numbers": ("Fe II,II", "Eu I,I", ["Fe II", "Eu I"]),
+    "a name alone beside one with its stage": ("Fe,1", "Fe I,0", ["Fe II", "Fe I"]),
+    "a name beside a code": ("Fe,1", "63.1,1", ["Fe II", "Eu II"]),
+    "blank": ("Fe I,", "CN,", ["Fe I", "CN"]),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "species"), CHARGED.values(), ids=CHARGED)
+def test_a_column_of_ions_agrees_with_the_species_beside_it(tmp_path, first, second, species):
+    text = f"wl,species,ion\n6645.1,{first}\n6646.1,{second}\n"
+    assert LineList.read(written(tmp_path, text, "lines.csv")).species.tolist() == species
+
+
+def test_several_extractions_of_vald_with_one_header_are_one_list(tmp_path):
+    assert len(LineList.read(written(tmp_path, SHORT_STELLAR + SHORT_STELLAR))) == 6
+
+
+def test_of_a_table_the_column_in_vacuum_is_taken(tmp_path):
+    text = "wavelength,wavelength_vac,species\n6645.104,6646.939,Eu II\n"
+    assert LineList.read(written(tmp_path, text, "lines.csv")).wavelength.tolist() == [6646.939]
+
+
+def test_an_energy_of_a_column_with_its_unit_may_be_that_of_a_hot_star(tmp_path):
+    table = Table({"wavelength": [10124.0] * u.AA, "excitation": [51.0] * u.eV})
+    table.write(tmp_path / "helium.ecsv")
+    assert LineList.read(tmp_path / "helium.ecsv").excitation.tolist() == [51.0]
+
+
+def test_exponents_of_double_precision_of_fortran_are_numbers(tmp_path):
+    lines = LineList.read(written(tmp_path, "title\n 0.6645104D+04 63.1 1.38d0 0.120D0\n"))
+    np.testing.assert_allclose([lines.excitation[0], lines.log_gf[0]], [1.38, 0.12])
+    np.testing.assert_allclose(lines.wavelength, air_to_vacuum(EUROPIUM))
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_a_title_may_be_in_the_encodings_of_windows(tmp_path, encoding):
+    title = "\u00c5ngstr\u00f6m" + " \u2026 \u2013" * (encoding == "cp1252")
+    path = tmp_path / "lines.txt"
+    path.write_bytes(MOOG.replace("europium and its neighbors", title).encode(encoding))
+    assert LineList.read(path).species.tolist() == LineList.read(written(tmp_path, MOOG, "utf.txt")).species.tolist()
+
+
+def test_lines_of_kurucz_without_leading_blanks_or_zeros_are_his(tmp_path):
+    expected = LineList.read(written(tmp_path, KURUCZ))
+    changed = "\n".join(row.lstrip() for row in KURUCZ.splitlines())
+    for file_format in (None, "kurucz"):
+        lines = LineList.read(written(tmp_path, changed), file_format)
+        for column in ("wavelength", "log_gf", "excitation", "damping"):
+            np.testing.assert_array_equal(getattr(lines, column), getattr(expected, column))
+    half = LineList.read(written(tmp_path, KURUCZ.replace("  0.120", "  -.500")))
+    assert half.log_gf[2] == pytest.approx(-0.5 - 0.300 - 0.320)
+
+
+def test_what_is_taken_for_moog_and_may_be_of_kurucz_says_so(tmp_path):
+    cut = "\n".join(row[:60] for row in KURUCZ.splitlines())
+    with pytest.raises(ValueError, match=r"are no Angstrom: .* format='kurucz'"):
+        LineList.read(written(tmp_path, cut))
+    with pytest.raises(ValueError, match=r"only values above zero as log gf.* format='kurucz'"):
+        LineList.read(written(tmp_path, 2 * f"2{cut.splitlines()[0].strip()}\n"))

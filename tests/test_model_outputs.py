@@ -2,8 +2,10 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
-from astropy.table import Table
+from astropy import units as u
+from astropy.table import Column, MaskedColumn, Table
 from linear_truth import linear_survey
 from sklearn.linear_model import Ridge
 
@@ -157,6 +159,44 @@ def test_a_guess_of_one_label_alone_is_no_use_of_it(europium):
     assert correlated * np.sqrt(test.n_stars) > 5
     assert report.verdict == "guessed"
     assert report.model_use.answer != "yes"
+
+
+def without_first(labels):
+    return np.ma.masked_array(labels, np.arange(len(labels)) == 0)
+
+
+EMPTY = {
+    "a table": lambda labels: Table({LABEL: MaskedColumn(without_first(labels))}),
+    "whole numbers": lambda labels: Table({LABEL: MaskedColumn(without_first(labels.astype(int)))}),
+    "an array": without_first,
+    "a mapping": lambda labels: {LABEL: without_first(labels)},
+    "a data frame": lambda labels: pd.DataFrame({LABEL: pd.Series([None, *labels[1:]], dtype="Float64")}),
+}
+
+
+@pytest.mark.parametrize("made", EMPTY.values(), ids=EMPTY)
+def test_an_empty_cell_is_no_prediction(divided, ridge, made):
+    _, test = divided
+    with pytest.raises(ValueError, match=rf"prediction of {LABEL} for star {test.star_id[0]} is not finite"):
+        interrogate(made(ridge.predict(test.flux)[:, 1]), test, LABEL, seed=0)
+
+
+def test_an_empty_id_is_no_star(divided, ridge):
+    _, test = divided
+    labels = ridge.predict(test.flux)[:, 1]
+    ids = np.ma.masked_array([*test.star_id, *test.star_id[:2]], [False] * test.n_stars + [True] * 2)
+    table = Table({"star_id": MaskedColumn(ids), LABEL: [*labels, 9.0, 9.0]})[::-1]
+    np.testing.assert_array_equal(interrogate(table, test, LABEL, seed=0).predicted, labels)
+    ids[0] = np.ma.masked
+    with pytest.raises(ValueError, match=rf"1 of {test.n_stars} test stars are not in the column .* {test.star_id[0]}"):
+        interrogate(Table({"star_id": MaskedColumn(ids), LABEL: [*labels, 9.0, 9.0]}), test, LABEL, seed=0)
+
+
+def test_predictions_in_another_unit_are_converted_to_that_of_the_label(divided, ridge):
+    _, test = divided
+    test, labels = test.replace(label_units=("", "K", "")), ridge.predict(test.flux)[:, 1]
+    for values in (labels / 1000 * u.kK, Table({LABEL: Column(labels / 1000, unit="kK")}), {LABEL: labels * u.K}):
+        np.testing.assert_allclose(interrogate(values, test, LABEL, seed=0).predicted, labels)
 
 
 WRONG = {

@@ -8,6 +8,9 @@ import pytest
 from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
+from astropy.table import MaskedColumn
+from astropy.utils.masked import Masked
+from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from specutils import Spectrum, SpectrumCollection, SpectrumList
@@ -145,7 +148,7 @@ def test_an_axis_in_air_by_its_header_is_converted_in_a_file_and_asked_about_in_
         survey = made(path, air=air, continuum=ones)
         np.testing.assert_allclose(survey.wavelength, expected, rtol=1e-10)
     one = bare(meta={"header": fits.Header({"CTYPE1": "AWAV"})})
-    with pytest.raises(ValueError, match=r"the header of spectrum 0 has an axis AWAV.*air=True .* or air=False"):
+    with pytest.raises(ValueError, match=r"spectrum 0 has an axis AWAV in its header.*air=True .* or air=False"):
         made([one])
     np.testing.assert_array_equal(made([one], air=False).wavelength, GRID)
 
@@ -225,6 +228,50 @@ WRONG = {
     "orders that overlap": ([ORDERS], {"wavelength": COARSE}, "spectrum 0: .* ascend or descend strictly"),
     "a grid that repeats": ([spectrum()], {"wavelength": np.r_[COARSE, COARSE]}, "wavelength: .* ascend or descend"),
     "none": ([], {}, "there are no spectra"),
+    "labels of one star for two": (
+        [spectrum(), spectrum()],
+        {"labels": {"teff": [1.0]}, "label_err": 1.0},
+        "1 labels for 2 spectra: give one for each",
+    ),
+    "a mask of another shape": (
+        [bare(mask=np.zeros(3))],
+        {},
+        r"mask of spectrum 0 has shape \(3,\) and its flux \(1, 60",
+    ),
+    "errors of another shape": (
+        [bare(uncertainty=StdDevUncertainty(np.ones(3)))],
+        {},
+        r"the uncertainty of spectrum 0 has shape \(3,\) and its flux \(1, 60\): give a value for each pixel",
+    ),
+    "a mapping": ({"a": spectrum()}, {}, r"type dict, .* list\(spectra.values\(\)\), .* star_id=list\(spectra\)"),
+    "arms in units of other kinds": (
+        [[bare(), bare(spectral_axis=(GRID + 20) * u.AA, flux=np.ones(60) * u.Jy)]],
+        {"wavelength": GRID, "continuum": ones},
+        "the flux of the arms of spectrum 0 is in numbers without a unit and Jy: give all arms",
+    ),
+    "a masked grid": ([spectrum()], {"wavelength": np.ma.masked_greater(GRID, 15214)}, "that are not finite"),
+    "an array for a continuum": (
+        [spectrum()],
+        {"continuum": np.ones(60)},
+        "continuum is of the type ndarray: give a fu",
+    ),
+    "a continuum of None": (
+        [spectrum()],
+        {"continuum": lambda *_: None},
+        "continuum of spectrum 0 .* type NoneType, wh",
+    ),
+    "a continuum of text": ([spectrum()], {"continuum": lambda *_: "1a"}, "continuum of spectrum 0 .* type str, which"),
+    "a continuum of zero": (
+        [spectrum(flux=np.ones((2, 60)))],
+        {"continuum": lambda *_: 0},
+        r"continuum= gave nothing above zero for the good pixels of spectrum 0 \(row 0\), but values such as 0: give",
+    ),
+    "a continuum of NaN": ([spectrum()], {"continuum": lambda *_: np.nan}, "nothing above zero .* such as nan"),
+    "a continuum in another unit": (
+        [spectrum_in(u.Jy)],
+        {"continuum": lambda *_: 2 * u.m},
+        "the continuum of spectrum 0 is in m and its flux in Jy: return it in that unit, or without any",
+    ),
     "a continuum of another length": ([spectrum()], {"continuum": lambda *_: np.ones(3)}, r"gave \(3,\)"),
     "arms of other stars": (
         [[spectrum(), spectrum(GRID + 20, flux=np.ones((2, 60)))]],
@@ -361,3 +408,86 @@ def test_spectra_of_a_list_with_rows_count_each():
     survey = made([two, spectrum()])
     assert survey.n_stars == 3
     assert made(SpectrumList([spectrum(), spectrum()])).n_stars == 2
+
+
+def test_a_continuum_that_works_in_place_changes_nothing_but_its_copies():
+    def careless(wavelength, flux, ivar):
+        wavelength -= wavelength.mean()
+        ivar[flux < 1] = 0
+        flux[:] = 0
+        return np.full(60, 2.0)
+
+    one = spectrum(flux=2 * np.random.default_rng(0).normal(1, 0.1, 60))
+    survey, expected = (made([one], continuum=each) for each in (careless, lambda *_: np.full(60, 2.0)))
+    for name in ("wavelength", "flux", "ivar"):
+        np.testing.assert_array_equal(getattr(survey, name), getattr(expected, name))
+    np.testing.assert_array_equal(one.spectral_axis.value, GRID)
+
+
+@pytest.mark.parametrize("unit", [u.Jy, u.mJy, u.one])
+def test_a_continuum_is_taken_in_the_unit_that_it_is_returned_in(unit):
+    flux = np.full(60, 2000.0) * u.mJy
+    survey = made([bare(flux=flux)], continuum=lambda *_: (2000 * u.mJy).to(unit) if unit != u.one else 2000 * unit)
+    np.testing.assert_allclose(survey.flux, 1)
+
+
+def test_arms_in_different_units_are_averaged_in_one():
+    def arm(flux, error):
+        return bare(flux=np.full(60, flux.value) * flux.unit, uncertainty=StdDevUncertainty(np.full(60, error)))
+
+    pairs = {
+        "units": [arm(1 * u.Jy, 0.1), arm(4000 * u.mJy, 100.0)],
+        "no units": [arm(1 * u.one, 0.1), arm(4 * u.one, 0.1)],
+        "percent": [arm(100 * u.percent, 10.0), arm(4 * u.one, 0.1)],
+    }
+    for arms in pairs.values():
+        with pytest.warns(UserWarning, match="most of their range in common"):
+            survey = made([arms], wavelength=GRID, continuum=ones)
+        np.testing.assert_allclose(survey.flux, 2.5)
+        np.testing.assert_allclose(survey.ivar, 200, rtol=1e-6)
+
+
+HIDDEN = np.arange(60) < 5
+
+
+class Errors:
+    """Standard errors as astropy has them, but for the mask, which astropy drops."""
+
+    uncertainty_type, unit = "std", None
+
+    def __init__(self, array):
+        self.array = array
+
+
+MASKED = {
+    "an array": bare(flux=np.ma.masked_array(np.ones(60), HIDDEN)),
+    "whole numbers": bare(flux=np.ma.masked_array(np.ones(60, int), HIDDEN)),
+    "a column": bare(flux=MaskedColumn(np.ones(60), mask=HIDDEN)),
+    "a quantity": bare(flux=Masked(np.ones(60) * u.one, mask=HIDDEN)),
+    "a quantity in specutils": Spectrum(
+        flux=Masked(np.ones(60) * u.one, mask=HIDDEN),
+        spectral_axis=GRID * u.AA,
+        uncertainty=StdDevUncertainty(np.ones(60)),
+    ),
+    "errors": bare(uncertainty=Errors(np.ma.masked_array(np.ones(60), HIDDEN))),
+    "a column of errors": bare(uncertainty=Errors(MaskedColumn(np.ones(60), mask=HIDDEN))),
+}
+
+
+@pytest.mark.parametrize("one", MASKED.values(), ids=MASKED)
+def test_what_is_masked_stays_masked(one):
+    np.testing.assert_array_equal(made([one]).ivar[0] > 0, ~HIDDEN)
+
+
+def test_pixels_at_which_a_continuum_is_masked_are_masked():
+    for level in (np.ma.masked_array(np.ones(60), HIDDEN), Masked(np.ones(60), mask=HIDDEN)):
+        survey = made([bare()], continuum=lambda *_, level=level: level)
+        np.testing.assert_array_equal(survey.ivar[0] > 0, ~HIDDEN)
+
+
+def test_a_spectrum_whose_wcs_is_in_air_is_asked_about():
+    axis = {"CTYPE1": "AWAV", "CUNIT1": "Angstrom", "CRVAL1": GRID[0], "CDELT1": 0.25, "CRPIX1": 1}
+    one = Spectrum(flux=np.ones(60) * u.one, wcs=WCS(fits.Header(axis)), uncertainty=StdDevUncertainty(np.ones(60)))
+    with pytest.raises(ValueError, match=r"spectrum 0 has an axis AWAV in its header or WCS.*air=True .* or air=False"):
+        made([one])
+    np.testing.assert_allclose(made([one], air=True).wavelength, air_to_vacuum(GRID), rtol=1e-10)

@@ -8,7 +8,8 @@ import pytest
 from astropy import units as u
 from astropy.io import fits
 from astropy.nddata import InverseVariance
-from astropy.table import Table
+from astropy.table import QTable, Table
+from astropy.utils.masked import Masked
 
 import lux
 from lux.spectroscopy.lines import air_to_vacuum
@@ -251,3 +252,16 @@ def test_files_need_specutils_and_spectra_in_memory_do_not(tmp_path, monkeypatch
     one = {"spectral_axis": GRID * u.AA, "flux": np.ones(60) * u.one, "uncertainty": uncertainty, "mask": None}
     survey = made([types.SimpleNamespace(**one)], wavelength=GRID + 0.1)
     assert np.count_nonzero(survey.ivar == 0) == 3
+
+
+@pytest.mark.parametrize("name", ["flux", "uncertainty"])
+@pytest.mark.parametrize("kind", [Table, QTable])
+def test_blank_cells_of_a_table_of_text_are_masked(tmp_path, name, kind):
+    blank = np.arange(60) < 3
+    columns = {"flux": np.ones(60) * u.Jy, "uncertainty": np.full(60, 0.01) * u.Jy}
+    columns[name] = Masked(columns[name], mask=blank)
+    kind({"wavelength": GRID * u.AA} | columns).write(tmp_path / "star.ecsv")
+    for file_format in (None, "ECSV"):
+        survey = made([tmp_path / "star.ecsv"], format=file_format, continuum=ones)
+        np.testing.assert_array_equal(survey.ivar[0] > 0, ~blank)
+        np.testing.assert_allclose(survey.ivar[0, 3:], 1e4)

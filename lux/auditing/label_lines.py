@@ -1,18 +1,21 @@
 """Which lines are a label's own, where nobody names them: those of its element in the line list."""
 
+import os
 import re
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-from astropy.units import Quantity
+from astropy.units import Quantity, UnitsError
 
 from lux.auditing.measurements import sampled_resolution
 from lux.auditing.settings import AuditSettings
 from lux.simulation.equilibrium import ALPHA_ELEMENTS, BOLTZMANN_EV
 from lux.simulation.synthesis import line_strength
-from lux.spectroscopy.line_files import WAVELENGTH_COLUMNS
+from lux.spectroscopy.line_tables import wavelength_column
 from lux.spectroscopy.lines import LineList, air_to_vacuum, load_lines, strongest, vacuum_to_air
+from lux.store.columns import angstrom
+from lux.store.quantities import without_mask
 from lux.survey import ELEMENTS, Survey, plain_name
 
 # The giant in which the strength of lines is compared.
@@ -54,25 +57,50 @@ def default_lines(survey: Survey, label: str, max_lines: int = AuditSettings.max
 
 
 def given_lines(own_lines: Lines) -> tuple[float, ...]:
-    """Return wavelengths in Angstrom: one, several, a Quantity of these, or the column of a table or list of lines.
+    """Return wavelengths in Angstrom: one, several, Quantities of these, or the column of a table or list of lines.
+
+    Those that are masked are left out.
 
     Raises
     ------
     ValueError
-        If a table has no column of wavelengths.
+        If a table has no column of wavelengths, or they are a path, no numbers, not above zero or no Angstrom.
     """
-    values = getattr(own_lines, "wavelength", own_lines)
-    names = list(getattr(own_lines, "colnames", getattr(own_lines, "columns", ())))
-    if names:
-        column = next((name for name in names if str(name).casefold() in WAVELENGTH_COLUMNS), None)
-        if column is None:
-            raise ValueError(
-                f"the table of lines has no column {WAVELENGTH_COLUMNS[0]!r}; it has {', '.join(map(str, names))}"
-            )
-        values = own_lines[column]
-    if getattr(values, "unit", None) is not None:
-        values = Quantity(values).to_value("Angstrom")
-    return tuple(np.atleast_1d(np.asarray(values, float)).ravel().tolist())
+    if isinstance(own_lines, str | bytes | os.PathLike):
+        raise ValueError(
+            f"own_lines is the text or path {str(own_lines)!r}: give wavelengths, or the list in a file as "
+            f"LineList.read({str(own_lines)!r}), from lux.spectroscopy"
+        )
+    # Structured arrays have the names of their columns in their type.
+    fields: Any = getattr(getattr(own_lines, "dtype", None), "names", None)
+    names = list(fields or getattr(own_lines, "colnames", getattr(own_lines, "columns", ())))
+    if not names:
+        return _wavelengths(getattr(own_lines, "wavelength", own_lines))
+    if (column := wavelength_column(names)) is None:
+        raise ValueError(f"the table of lines has no column 'wavelength'; it has {', '.join(map(str, names))}")
+    return _wavelengths(own_lines[column])
+
+
+def _wavelengths(given: Any) -> tuple[float, ...]:
+    mask = getattr(given, "mask", False)
+    # Of a column of pandas, mask is a method.
+    if not callable(mask) and np.any(mask):
+        given = given[~np.asarray(mask)]
+    several = isinstance(given, list | tuple) and any(hasattr(each, "unit") for each in given)
+    try:
+        values = Quantity(given) if several or getattr(given, "unit", None) is not None else given
+        numbers = np.atleast_1d(np.asarray(without_mask(getattr(values, "value", values)), float)).ravel()
+    except (TypeError, ValueError, UnitsError) as error:
+        raise ValueError(
+            f"own_lines is of the type {type(given).__name__}, expected wavelengths in vacuum, in Angstrom or with one "
+            f"unit, a table with a column 'wavelength', or a LineList ({error})"
+        ) from error
+    for wrong in numbers[~(np.isfinite(numbers) & (numbers > 0))][:1]:
+        raise ValueError(f"own_lines has the wavelength {wrong:g}: leave lines out whose wavelength is not known")
+    if not len(numbers):
+        return ()
+    unit = getattr(values, "unit", None)
+    return tuple(angstrom(numbers if unit is None else numbers * unit, "own_lines").tolist())
 
 
 def named_lines(

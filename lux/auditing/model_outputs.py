@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from astropy.units import Quantity, Unit
 
 from lux.models.prediction import Prediction, StoredPrediction
+from lux.store.quantities import without_mask
 from lux.survey import Survey, plain_name
 
 # An object with ``predict_labels(survey)``, one with ``predict(flux)``, a function of the flux, or the predictions.
@@ -114,10 +116,11 @@ def _as_prediction(value: Any, survey: Survey, label: str) -> Prediction:
         names, labels = [str(name) for name in value.names], _numbers(value.labels)
     elif names := _columns(value):
         rows = _rows_by_id(value, survey) if _ID_COLUMN in names else slice(None)
-        names = [name for name in names if name != _ID_COLUMN and np.asarray(value[name]).dtype.kind in "fiu"]
-        labels = np.stack([_numbers(value[name])[rows] for name in names], axis=-1) if names else np.empty((0, 0))
+        names = [name for name in names if name != _ID_COLUMN and _holds_numbers(value[name])]
+        columns = [_numbers(_in_unit_of_label(value[name], survey, name))[rows] for name in names]
+        labels = np.stack(columns, axis=-1) if names else np.empty((0, 0))
     else:
-        labels = _numbers(value)
+        labels = _numbers(_in_unit_of_label(value, survey, label))
         labels = labels[:, None] if labels.ndim == 1 else labels
         names = [label] if labels.shape[1:] == (1,) else list(survey.label_names)
     if labels.shape != (survey.n_stars, len(names)):
@@ -129,12 +132,26 @@ def _as_prediction(value: Any, survey: Survey, label: str) -> Prediction:
     return Prediction(tuple(names), labels, np.full(labels.shape, np.nan))
 
 
+def _holds_numbers(column: Any) -> bool:
+    # As an array, a column of pandas with missing numbers holds objects.
+    dtype = column.dtype if hasattr(column, "dtype") else np.asarray(column).dtype
+    return getattr(dtype, "kind", "O") in "fiu"
+
+
+def _in_unit_of_label(value: Any, survey: Survey, name: str) -> Any:
+    """Return predictions of a label in the unit that the survey has it in, if they have another of the same kind."""
+    unit_of = dict(zip(map(plain_name, survey.label_names), survey.label_units, strict=True))
+    own = getattr(value, "unit", None)
+    unit = Unit(unit_of.get(plain_name(name), ""), parse_strict="silent")
+    return Quantity(without_mask(value)).to(unit) if own not in (None, unit) and unit.is_equivalent(own) else value
+
+
 def _numbers(value: Any) -> np.ndarray:
-    """Return labels as an array of numbers; tensors that carry a gradient give it up."""
+    """Return labels as an array of numbers, NaN where masked; tensors that carry a gradient give it up."""
     for step in ("detach", "cpu"):
         value = getattr(value, step)() if hasattr(value, step) else value
     try:
-        labels = np.asarray(value, float)
+        labels = np.asarray(without_mask(value), float)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"the model gave {type(value).__name__}, which holds no labels: expected a Prediction, an array, a table "
@@ -156,20 +173,20 @@ def _columns(value: Any) -> list[str]:
 
 
 def _rows_by_id(table: Any, survey: Survey) -> np.ndarray:
-    """Return the row of a table for each star; ValueError if one is missing or stands twice."""
-    ids = np.asarray(table[_ID_COLUMN])
-    ids = np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids.astype(str)
+    """Return the row of a table for each star; ValueError if one is missing or stands twice. A masked id is no star."""
+    column = np.ma.asarray(table[_ID_COLUMN])
+    ids, named = column.data, np.flatnonzero(~np.ma.getmaskarray(column))
+    ids = (np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids.astype(str))[named]
     found, rows = np.unique(ids, return_index=True)
     if len(found) < len(ids):
         raise ValueError(f"the column {_ID_COLUMN!r} of the predictions names {len(ids) - len(found)} stars again")
-    place = np.minimum(np.searchsorted(found, survey.star_id), len(found) - 1)
-    missing = found[place] != survey.star_id
+    missing = ~np.isin(survey.star_id, found)
     if np.any(missing):
         raise ValueError(
             f"{np.sum(missing)} of {survey.n_stars} test stars are not in the column {_ID_COLUMN!r} of the "
             f"predictions, such as {survey.star_id[np.argmax(missing)]}"
         )
-    return rows[place]
+    return named[rows[np.searchsorted(found, survey.star_id)]]
 
 
 def _place(prediction: Prediction, label: str) -> int:

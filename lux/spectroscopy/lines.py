@@ -61,7 +61,8 @@ class LineList:
             "table": anything that `astropy.table.Table` reads with a column ``wavelength``, Angstrom in vacuum if the
             column has no unit, and perhaps ``species`` ("Eu II", or a code such as 63.1), or ``element`` and ``ion``
             (0 or "I" for neutral, 1 or "II" for singly ionized), ``excitation`` (eV) and ``log_gf``. Text with such
-            a row of names above is a table, also where MOOG's columns follow.
+            a row of at least two names above is a table, also where MOOG's columns follow. Of several columns of
+            wavelengths ``wavelength_vac`` is taken.
         format : str, optional
             One of these; by default it is recognized.
         air : bool, optional
@@ -72,8 +73,9 @@ class LineList:
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it cannot be read, has no lines, a species that is not known or may be either of two, or numbers that
-            are no eV or log gf; the message names the line.
+            If it cannot be read, has no lines, a title that may be names of columns, extractions of VALD in different
+            units, a species that is not known or may be either of two, or numbers that are no Angstrom, eV or log gf;
+            the message names the line.
         """
         columns, in_air = read_columns(path, format)
         listed = columns["wavelength"]

@@ -1,5 +1,6 @@
 """Elements, ions and molecules by the names and codes that lists of lines give them."""
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
@@ -27,6 +28,8 @@ _MOLECULES = {
 _FORMULAS = {formula.upper(): formula for formula in _MOLECULES.values()}
 _GLUED = re.compile(r"([A-Z][a-z]?)(I{1,3}|IV|V)")
 _ATOM = re.compile(r"[A-Z][a-z]?")
+# Of a code the last digit, that of the mass of an isotope.
+_LAST_DIGIT = 1e-5
 
 
 def species_columns(species: Sequence[Species]) -> dict[str, np.ndarray]:
@@ -61,11 +64,8 @@ def named_species(names: Sequence[str], capitals: bool | None = None) -> list[Sp
 
 def ionized_species(names: Sequence[str], ions: Sequence[str]) -> list[Species | ValueError]:
     """Return the species of elements and molecules with charges, of which 0 is neutral, or stages, of which "I" is."""
-    stages = [ion.strip().upper() for ion in ions]
-    charges = [ROMAN.index(each) if each in ROMAN else int(float(each)) if _is_charge(each) else -1 for each in stages]
-    known = [
-        int(float(each)) for name, each in zip(names, stages, strict=True) if _is_element(name) and _is_charge(each)
-    ]
+    charges = [_charge(ion) for ion in ions]
+    known = [int(float(ion)) for name, ion in zip(names, ions, strict=True) if _is_element(name) and _is_charge(ion)]
     species = named_species([f"{name} {charge + 1}" for name, charge in zip(names, charges, strict=True)])
     for row, (ion, charge) in enumerate(zip(ions, charges, strict=True)):
         if charge < 0:
@@ -78,8 +78,71 @@ def ionized_species(names: Sequence[str], ions: Sequence[str]) -> list[Species |
     return species
 
 
+def listed_species(names: Sequence[str], ions: Sequence[str] | None = None) -> list[Species | ValueError]:
+    """Return the species of names and codes, such as 63.1, beside which there may be a column of charges or stages.
+
+    A name or code that says its charge must agree with the column, whose numbers are charges, or stages throughout.
+    """
+    coded = [bool(re.fullmatch(r"\s*\d+\.\d*\s*", name)) for name in names]
+    of_codes, of_names = (
+        iter(parse([name for name, each in zip(names, coded, strict=True) if each is wanted]))
+        for parse, wanted in ((functools.partial(coded_species, ion_digits=1), True), (named_species, False))
+    )
+    species = [next(of_codes if each else of_names) for each in coded]
+    if ions is None:
+        return species
+    charged = [code or has_stage(name) for code, name in zip(coded, names, strict=True)]
+    if not any(charged):
+        return ionized_species(names, ions)
+    # A molecule is neutral where its name says nothing.
+    charged = [each or _is_molecule(found) for each, found in zip(charged, species, strict=True)]
+    left = [row for row, each in enumerate(charged) if not each and ions[row].strip()]
+    for row, found in zip(
+        left, ionized_species([names[row] for row in left], [ions[row] for row in left]), strict=True
+    ):
+        species[row] = found
+    # Codes of which none has a charge may be atomic numbers, whose charges are those of the column.
+    bare = all(isinstance(each, ValueError) or each[1] == 0 for each in species)
+    return _agreeing(
+        species,
+        names,
+        [ion if each else "" for ion, each in zip(ions, charged, strict=True)],
+        stages=not left and not (all(coded) and bare),
+    )
+
+
+def _agreeing(
+    species: Sequence[Species | ValueError], names: Sequence[str], ions: Sequence[str], stages: bool
+) -> list[Species | ValueError]:
+    """Return species, and what is wrong where their charges are not those beside them, or all of them `stages`."""
+    given = [_charge(ion) for ion in ions]
+    checked = [
+        (row, each[1]) for row, each in enumerate(species) if not isinstance(each, ValueError) and given[row] >= 0
+    ]
+    agreeing = list(species)
+    if stages and all(given[row] == charge + 1 for row, charge in checked):
+        return agreeing
+    for row, charge in checked:
+        if given[row] != charge:
+            agreeing[row] = ValueError(
+                f"the species {names[row].strip()!r} has the charge {charge} and the column 'ion' "
+                f"{ions[row].strip()!r}, of which 0 is neutral: correct one of these, or leave that column out"
+            )
+    return agreeing
+
+
+def _is_molecule(species: Species | ValueError) -> bool:
+    return not isinstance(species, ValueError) and species[0] not in _SYMBOLS
+
+
 def _is_charge(text: str) -> bool:
-    return bool(re.fullmatch(r"\d+(\.0*)?", text))
+    return bool(re.fullmatch(r"\d+(\.0*)?", text.strip()))
+
+
+def _charge(ion: str) -> int:
+    """Return the charge that is a number, or that of a stage such as "II"; -1 if it is neither."""
+    stage = ion.strip().upper()
+    return ROMAN.index(stage) if stage in ROMAN else int(float(stage)) if _is_charge(stage) else -1
 
 
 def _is_element(name: str) -> bool:
@@ -154,16 +217,20 @@ def coded_species(codes: Sequence[str], ion_digits: int) -> list[Species | Value
 
     Before the point stand the atomic numbers, two digits each, after it the charge in `ion_digits`; then, in MOOG's
     codes, the masses of a molecule's atoms, as in 106.00112 for CH of hydrogen 1 and carbon 12. Where the charge has
-    one digit, codes of atoms with two, such as 26.01, are read as Kurucz writes them, unless others have one.
+    one digit, codes of atoms with two, such as 26.01, are read as Kurucz writes them, unless others have one. Digits
+    that single precision made of others, as in 63.09999847, are rounded to these.
     """
-    moog = next(filter(re.compile(r"\d{1,2}\.(?:[1-9]\d*|0(?=\d*[1-9])\d{2,})").fullmatch, map(str.strip, codes)), "")
+    codes = [_rounded(code.strip()) for code in codes]
+    moog = next(filter(re.compile(r"\d{1,2}\.(?:[1-9]\d*|0(?=\d*[1-9])\d{2,})").fullmatch, codes), "")
 
     def parse(code: str) -> Species:
-        if ion_digits == 2 or not re.fullmatch(r"\d{1,2}\.0[1-9]", code.strip()):
+        if not _is_exact(code):
+            raise ValueError(f"the code {code!r} has lost digits in single precision: give codes as text")
+        if ion_digits == 2 or not re.fullmatch(r"\d{1,2}\.0[1-9]", code):
             return _coded(code, ion_digits)
         if moog:
             raise ValueError(
-                f"the code {code.strip()!r} has its charge in two digits and {moog!r} in one; write Fe II everywhere "
+                f"the code {code!r} has its charge in two digits and {moog!r} in one; write Fe II everywhere "
                 "as 26.1 or everywhere as 26.01"
             )
         return _coded(code, 2)
@@ -171,15 +238,34 @@ def coded_species(codes: Sequence[str], ion_digits: int) -> list[Species | Value
     return _each(parse, codes)
 
 
+def _is_exact(code: str) -> bool:
+    """Whether a code has no more digits than are written: five of an atom, seven of a molecule, more of three atoms."""
+    numbers, _, rest = code.partition(".")
+    most = 5 if len(numbers) < 3 else 7 if len(numbers) < 5 else len(rest)
+    return not (numbers + rest).isdigit() or len(rest.rstrip("0")) <= most
+
+
+def _rounded(code: str) -> str:
+    """Return a code without what single or double precision adds; as it is where these took digits from it."""
+    if _is_exact(code):
+        return code
+    value = float(code)
+    step = float(np.spacing(np.float32(value)))
+    for digits, tolerance in ((5, 1e-9), (5, step * (step < _LAST_DIGIT)), (1, step)):
+        if abs(value - round(value, digits)) <= tolerance:
+            return f"{value:.{digits}f}".rstrip("0").removesuffix(".")
+    return code
+
+
 def _coded(code: str, ion_digits: int) -> Species:
-    numbers, _, rest = code.strip().partition(".")
+    numbers, _, rest = code.partition(".")
     pairs = re.findall("..", numbers.zfill(len(numbers) + len(numbers) % 2))
     known = numbers.isdigit() and (not rest or rest.isdigit())
     atoms = tuple(int(pair) for pair in pairs) if known else ()
     charge = rest[:ion_digits].ljust(ion_digits, "0")
     element = _NUMBERED.get(atoms[0]) if len(atoms) == 1 else _MOLECULES.get(tuple(sorted(atoms)))
     if element is None or not charge.isdigit() or int(charge) >= len(ROMAN):
-        raise ValueError(f"the code {code.strip()!r} is of no element or molecule that is known here")
+        raise ValueError(f"the code {code!r} is of no element or molecule that is known here")
     masses = [int(mass) for mass in re.findall("..", rest[ion_digits:])]
     if len(atoms) != 2 or len(masses) != 2 or 0 in masses:
         return element, int(charge), ""

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from astropy.units import Quantity, UnitConversionError, dimensionless_unscaled, spectral
+from astropy.units import Quantity, UnitConversionError, spectral
 from numpy.typing import ArrayLike
+
+from lux.store.quantities import to_unit_of_flux, without_mask
 
 # Wavelengths (Angstrom) of which the largest is smaller are in another unit: no spectrum of a star is audited there.
 LEAST_WAVELENGTH = 2000.0
@@ -138,23 +140,21 @@ def has_errors(label: str, table: Any) -> bool:
 
 
 def standard_error(uncertainty: Any, unit: Any, name: str) -> np.ndarray:
-    """Return an uncertainty as standard errors in the unit of the flux, which it has where it has none."""
+    """Return an uncertainty as standard errors in the unit of the flux, which it has where it has none; NaN if masked.
+
+    The uncertainties of `astropy.nddata` drop the mask of what they are made of, so that nothing can keep it here.
+    """
     from astropy.nddata import StdDevUncertainty
 
     # An inverse variance of zero is an infinite error. Taken for a variance, a negative error would become positive.
     with np.errstate(divide="ignore", invalid="ignore"):
         as_error = uncertainty if uncertainty.uncertainty_type == "std" else uncertainty.represent_as(StdDevUncertainty)
-    errors, own = np.asarray(as_error.array, float), as_error.unit
-    if own is None or own == unit:
-        return errors
-    if own == dimensionless_unscaled and not unit.is_equivalent(own):
-        return errors
     try:
-        return errors * own.to(unit)
+        return to_unit_of_flux(np.asarray(without_mask(as_error.array), float), as_error.unit, unit)
     except UnitConversionError as error:
         raise ValueError(
-            f"the uncertainty of {name} is in {own} and its flux in {str(unit) or 'numbers without a unit'}: give both "
-            "in one unit, or the uncertainty without any"
+            f"the uncertainty of {name} is in {as_error.unit} and its flux in "
+            f"{str(unit) or 'numbers without a unit'}: give both in one unit, or the uncertainty without any"
         ) from error
 
 

@@ -3,9 +3,9 @@
 import itertools
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from astropy.units import Quantity, UnitBase, dimensionless_unscaled, mag
@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from lux.store.columns import air_to_vacuum, angstrom, inverse_variance, standard_error, without_negligible
+from lux.store.continuum import Continuum as Continuum
+from lux.store.continuum import continuum_of, refuse_no_function
+from lux.store.quantities import without_mask
 from lux.store.spectrum_files import Parts, Piece, read, says_air
 
-# Gives the continuum (D,) of a spectrum's wavelengths, flux and inverse variance, (D,) each.
-Continuum: TypeAlias = Callable[[np.ndarray, np.ndarray, np.ndarray], ArrayLike]
 # Relative difference of wavelengths that are the same.
 _SAME_WAVELENGTH = 1e-6
 # Of a pixel, what is so little that it is rounding.
@@ -68,11 +69,11 @@ def refuse_beside_spectra(arrays: Mapping[str, Any]) -> None:
 
 def refuse_other_number(values: Any, what: str, n_stars: int) -> None:
     """Raise ValueError if columns, or rows of an array, are not as many as stars; a single number holds for all."""
-    shapes = [np.shape(column) for column in (values.values() if isinstance(values, Mapping) else [values])]
-    # Errors of one dimension are those of all labels of each star.
-    numbers_of_rows = [shape[0] for shape in shapes if shape and (isinstance(values, Mapping) or len(shape) > 1)]
-    for number in numbers_of_rows:
-        if number not in (1, n_stars):
+    columns = isinstance(values, Mapping)
+    shapes = [np.shape(column) for column in (values.values() if columns else [values])]
+    # Errors of one dimension are those of all labels of each star, and one row of errors those of all stars.
+    for number in (shape[0] for shape in shapes if shape and (columns or len(shape) > 1)):
+        if number != n_stars and (columns or number != 1):
             raise ValueError(f"{number} {what} for {n_stars} spectra: give one for each, NaN where it is missing")
 
 
@@ -87,6 +88,7 @@ def on_one_grid(
 
     Arguments, errors and warnings are those of `lux.Survey.from_spectra`.
     """
+    refuse_no_function(continuum)
     parts = list(_parts(spectra, file_format))
     if not parts:
         raise ValueError("there are no spectra: give a sequence of them, or of paths of files")
@@ -96,7 +98,7 @@ def on_one_grid(
         grid = _common_grid([arm for arms in stars for arm in arms])
         chosen = [_averaged(arms) for arms in stars]
     else:
-        given = angstrom(wavelength)
+        given = angstrom(without_mask(wavelength))
         grid = _strict(given[::-1] if given[0] > given[-1] else given, "wavelength")
         resampling = _Resampling(grid)
         chosen = [_averaged([resampling(arm) for arm in arms]) for arms in stars]
@@ -118,6 +120,11 @@ def _parts(spectra: Iterable[Any] | str | os.PathLike, file_format: str | None) 
     single = isinstance(spectra, str | os.PathLike) or np.ndim(getattr(spectra, "spectral_axis", ((),))) == 1
     if not single and not isinstance(spectra, Iterable) and not hasattr(spectra, "__getitem__"):
         raise ValueError(f"spectra are of the type {type(spectra).__name__}: {_EXPECTED}")
+    if isinstance(spectra, Mapping):
+        raise ValueError(
+            f"spectra are of the type {type(spectra).__name__}, whose order is that of its keys: give "
+            "list(spectra.values()), and the names of the stars as star_id=list(spectra)"
+        )
     items: Any = [spectra] if single else spectra
     for number, each in enumerate(items):
         name = f"spectrum {number}"
@@ -137,26 +144,29 @@ def _parts(spectra: Iterable[Any] | str | os.PathLike, file_format: str | None) 
 
 def _arm(piece: Piece, name: str, air: bool | None) -> _Arm:
     spectrum = piece.spectrum
-    wavelength, uncertainty = angstrom(spectrum.spectral_axis, name), getattr(spectrum, "uncertainty", None)
+    wavelength = angstrom(without_mask(spectrum.spectral_axis), name)
+    uncertainty, mask = (getattr(spectrum, each, None) for each in ("uncertainty", "mask"))
     if getattr(uncertainty, "uncertainty_type", "unknown") == "unknown":
         raise ValueError(
             f"{name} has no uncertainty, which an audit weighs pixels by, but {type(uncertainty).__name__}: give one, "
             "such as astropy.nddata.StdDevUncertainty(errors)"
         )
     unit = getattr(spectrum.flux, "unit", None) or dimensionless_unscaled
-    flux = np.atleast_2d(np.asarray(getattr(spectrum.flux, "value", spectrum.flux), float))
+    filled = without_mask(spectrum.flux)
+    flux = np.atleast_2d(np.asarray(getattr(filled, "value", filled), float))
     if flux.ndim > 2 or flux.shape[1] != len(wavelength):
         raise ValueError(
             f"the flux of {name} has shape {np.shape(spectrum.flux)} and its spectral axis {len(wavelength)} pixels: "
             "give a row of pixels for each star"
         )
-    errors = np.atleast_2d(standard_error(uncertainty, unit, name))
+    errors = _like(flux, standard_error(uncertainty, unit, name), f"the uncertainty of {name}")
     if unit.is_equivalent(dimensionless_unscaled):
         flux, errors = (values * unit.to(dimensionless_unscaled) for values in (flux, errors))
-    ivar = np.atleast_2d(inverse_variance(None, errors, flux.shape))
+        unit = dimensionless_unscaled
+    ivar = inverse_variance(None, errors, flux.shape)
     good = np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
-    if getattr(spectrum, "mask", None) is not None:
-        good &= np.asarray(spectrum.mask) == 0
+    if mask is not None:
+        good &= _like(flux, np.asarray(mask) == 0, f"the mask of {name}")
     ivar = without_negligible(np.where(good, ivar, 0))
     if _in_air(piece, name) if air is None else air:
         wavelength = air_to_vacuum(wavelength)
@@ -164,11 +174,20 @@ def _arm(piece: Piece, name: str, air: bool | None) -> _Arm:
     return _Arm(name, piece.source, unit, wavelength[order], flux[:, order], ivar[:, order])
 
 
+def _like(flux: np.ndarray, values: np.ndarray, what: str) -> np.ndarray:
+    try:
+        return np.broadcast_to(values, flux.shape)
+    except ValueError:
+        raise ValueError(
+            f"{what} has shape {values.shape} and its flux {flux.shape}: give a value for each pixel"
+        ) from None
+
+
 def _in_air(piece: Piece, name: str) -> bool:
     if piece.air is None and says_air(piece.spectrum):
         raise ValueError(
-            f"the header of {name} has an axis AWAV, of wavelengths in air, and they may have been converted since it "
-            "was read: give air=True if they are in air, or air=False"
+            f"{name} has an axis AWAV in its header or WCS, of wavelengths in air, and they may have been converted "
+            "since it was read: give air=True if they are in air, or air=False"
         )
     return bool(piece.air)
 
@@ -303,9 +322,19 @@ def _averaged(arms: Sequence[_Arm]) -> _Arm:
     if len({len(arm.flux) for arm in arms}) > 1:
         counts = [len(arm.flux) for arm in arms]
         raise ValueError(f"the arms of {arms[0].name} have {counts} spectra; they must be of the same stars")
+    arms = [_in_unit_of(arms[0], arm) for arm in arms]
     ivar = np.sum([arm.ivar for arm in arms], axis=0)
     weighted = np.sum([arm.ivar * np.where(arm.ivar > 0, arm.flux, 0) for arm in arms], axis=0)
     return replace(arms[0], flux=np.divide(weighted, ivar, out=np.ones_like(ivar), where=ivar > 0), ivar=ivar)
+
+
+def _in_unit_of(first: _Arm, arm: _Arm) -> _Arm:
+    """Return an arm with its flux in the unit of the first of the same star; ValueError if it cannot be converted."""
+    if not arm.unit.is_equivalent(first.unit):
+        units = " and ".join(str(each.unit) or "numbers without a unit" for each in (first, arm))
+        raise ValueError(f"the flux of the arms of {first.name} is in {units}: give all arms of a star in one unit")
+    scale = arm.unit.to(first.unit)
+    return replace(arm, unit=first.unit, flux=arm.flux * scale, ivar=arm.ivar / scale**2)
 
 
 def _refuse_empty(arm: _Arm) -> None:
@@ -319,14 +348,13 @@ def _refuse_empty(arm: _Arm) -> None:
 
 def _divided(arm: _Arm, grid: np.ndarray, continuum: Continuum) -> _Arm:
     """Return spectra divided by their continuum; where that is not positive, pixels are masked."""
-    levels = np.empty_like(arm.flux)
-    for level, flux, ivar in zip(levels, arm.flux, arm.ivar, strict=True):
-        typical = np.median(flux[ivar > 0]) if np.any(ivar > 0) else 1.0
-        given = np.asarray(continuum(grid, np.where(ivar > 0, flux, typical), ivar), float)
-        if given.shape not in ((), grid.shape):
-            raise ValueError(f"continuum must give a number for each pixel, shape {grid.shape}, and gave {given.shape}")
-        level[:] = given
-    good = np.isfinite(levels) & (levels > 0)
+    levels = np.stack(
+        [
+            continuum_of(continuum, grid, flux, ivar, arm.unit, f"{arm.name}{_row(arm, number)}")
+            for number, (flux, ivar) in enumerate(zip(arm.flux, arm.ivar, strict=True))
+        ]
+    )
+    good = np.isfinite(levels)
     levels = np.where(good, levels, 1)
     return replace(arm, flux=arm.flux / levels, ivar=np.where(good, arm.ivar * levels**2, 0))
 

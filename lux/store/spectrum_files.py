@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.nddata import StdDevUncertainty
+from astropy.table import Table
+
+from lux.store.quantities import without_mask
 
 # Where several formats are recognized, the first of these that is among them.
 _PREFERRED = (
@@ -28,6 +31,8 @@ _ARMS = ("SDSS-V mwm", "DESI coadd", "DESI spectra")
 _GALAH = "GALAH"
 # In a file of these a spectrum of several is a row, and a single one an array of one dimension.
 _ROWS = ("SDSS-V apStar", "APOGEE apStar")
+# Files of these are tables; the name under which astropy reads them.
+_TABLES = {"ECSV": "ascii.ecsv", "ASCII": "ascii", "IPAC": "ascii.ipac"}
 # Of these the wavelengths are in air, whatever else the file says.
 _IN_AIR = (_GALAH,)
 _AXIS = re.compile("CTYPE[1-9]")
@@ -78,7 +83,7 @@ def read(path: str | os.PathLike, file_format: str | None = None) -> list[Parts]
     one = file_format not in _ARMS and _has_reader(file_format, specutils.Spectrum)
     kind = specutils.Spectrum if one else specutils.SpectrumList
     try:
-        reader = _read_rows if file_format in _ROWS else _read_file
+        reader = _read_rows if file_format in _ROWS else _read_table if file_format in _TABLES else _read_file
         found = reader(path, file_format, kind)
     except Exception as error:
         # The readers of the many formats raise exceptions of as many types.
@@ -105,11 +110,25 @@ def _read_rows(path: str | os.PathLike, file_format: str, kind: Any) -> Any:
         return kind.read(hdus, format=file_format)
 
 
+def _read_table(path: str | os.PathLike, file_format: str, kind: Any) -> Any:
+    """Read a table of text; specutils takes what stands under the mask of an empty cell for a number."""
+    from specutils.io.parsing_utils import generic_spectrum_from_table
+
+    table = Table.read(str(path), format=_TABLES[file_format])
+    for name in table.colnames:
+        if table[name].dtype.kind in "iuf":
+            table[name] = without_mask(table[name])
+    return generic_spectrum_from_table(table)
+
+
 def says_air(spectrum: Any) -> bool:
-    """Return whether a spectrum has a FITS header with an axis of wavelengths in air (AWAV)."""
+    """Return whether a spectrum has a FITS header, or a WCS, with an axis of wavelengths in air (AWAV)."""
     header: Any = (getattr(spectrum, "meta", None) or {}).get("header")
-    axes = header.items() if hasattr(header, "items") else ()
-    return any(_AXIS.fullmatch(str(key)) and str(value).startswith("AWAV") for key, value in axes)
+    cards = header.items() if hasattr(header, "items") else ()
+    axes = [value for key, value in cards if _AXIS.fullmatch(str(key))]
+    # A spectrum that was made with a WCS has no header.
+    axes += getattr(getattr(getattr(spectrum, "wcs", None), "wcs", None), "ctype", ())
+    return any(str(axis).startswith("AWAV") for axis in axes)
 
 
 def _specutils() -> Any:
