@@ -23,15 +23,17 @@ from lux.store.columns import LEAST_WAVELENGTH as LEAST_WAVELENGTH
 from lux.store.columns import air_to_vacuum as air_to_vacuum
 from lux.store.columns import (
     angstrom,
-    as_text,
-    column_names,
+    at_rows,
+    catalogue_column,
     errors_of,
-    has_errors,
     inverse_variance,
-    label_column,
-    numbers,
+    join_stars,
+    labels_of,
+    normalized_flux,
     of_table,
+    paired_labels,
     star_names,
+    unmasked,
     without_unit,
 )
 from lux.store.columns import vacuum_to_air as vacuum_to_air
@@ -120,7 +122,8 @@ class Survey:
     provenance : dict, optional
         Where the data came from, in values that JSON can hold.
     catalogue : mapping of name to (N,) array, optional
-        Further columns of each star, such as "cluster", "snr" or "radial_velocity" (km/s).
+        Further columns of each star, such as "cluster", "snr" or "radial_velocity" (km/s, to which a unit is
+        converted). What is masked is NaN, or empty text; whole numbers of more than 53 bits become text for it.
 
     Raises
     ------
@@ -190,15 +193,17 @@ class Survey:
             In vacuum, one grid for all stars, ascending or descending. Without a unit it is in Angstrom; for
             wavelengths in air see `lux.spectroscopy.lines.air_to_vacuum`.
         flux : (N, D) array
-            Continuum-normalized. What is masked or not finite counts as masked, whatever its error.
+            Continuum-normalized; percent become fractions. What is masked or not finite counts as masked, whatever its
+            error.
         labels : (N, M) array, or mapping of names to (N,) arrays
             What is masked, NaN, or without a positive error is missing. Where columns carry no unit, it is that of the
             name: K for teff, dex for abundances.
         label_err : the same, or one number for each label
-            Standard errors. A mapping may hold numbers.
+            Standard errors, converted to the units of the labels. A mapping may hold numbers; beside a mapping of
+            labels, one number holds for all.
         ivar, error : (N, D) array
             Inverse variance of the flux, or its standard error: one of the two. Where it is not positive and finite,
-            the pixel is masked.
+            the pixel is masked. Without a unit it is in that of the flux.
         mask : (N, D) array, optional
             True, or not zero, for a pixel that is not to be used.
         label_names : sequence of M str
@@ -221,26 +226,22 @@ class Survey:
         >>> labels = {"Eu_fe": [0.1]}
         >>> survey = Survey.from_arrays([15150.0, 15150.2], [[1.0, 0.9]], error=0.01, labels=labels, label_err=0.05)
         """
-        wavelength, spectra = angstrom(wavelength), np.ma.masked_invalid(numbers("flux", flux))
+        wavelength, (spectra, unit) = angstrom(wavelength), normalized_flux(flux)
         if spectra.ndim != 2:
             raise ValueError(f"flux must have a row for each star and a column for each pixel, got {spectra.shape}")
-        ivar = inverse_variance(ivar, error, spectra.shape)
+        ivar = inverse_variance(ivar, error, spectra.shape, unit)
         good = ~np.ma.getmaskarray(spectra) & np.isfinite(ivar) & (ivar > 0)
-        good &= True if mask is None else np.broadcast_to(np.asarray(mask), good.shape) == 0
+        good &= True if mask is None else unmasked(mask, good.shape)
         level = float(np.median(np.abs(spectra.data[good]))) if good.any() else 1.0
         if not _LEAST_FLUX < level < 1 / _LEAST_FLUX:
             raise ValueError(f"the median flux is {level:.3g}: divide each spectrum by its continuum, errors likewise")
-        if isinstance(labels, Mapping):
-            label_names = list(labels)
-            units = [getattr(labels[name], "unit", None) or label_unit(plain_name(name)) for name in label_names]
-            fields.setdefault("label_units", [str(unit) for unit in units])
-            label_err = label_err if isinstance(label_err, Mapping) else dict.fromkeys(label_names, label_err)
-            labels, label_err = (
-                np.stack([np.broadcast_to(label_column(each, name), len(spectra)) for name in label_names], axis=1)
-                for each in (labels, label_err)
-            )
-        values: np.ndarray = np.ma.filled(np.ma.asarray(labels, float), np.nan)
-        errors: np.ndarray = np.broadcast_to(np.ma.filled(np.ma.asarray(label_err, float), np.nan), values.shape)
+        label_names = list(labels) if isinstance(labels, Mapping) else list(() if label_names is None else label_names)
+        stated = fields.get("label_units")
+        if stated is None or len(stated) != len(label_names):
+            stated = [""] * len(label_names)
+        named = [str(unit) or label_unit(plain_name(str(name))) for name, unit in zip(label_names, stated, strict=True)]
+        values, errors, units = paired_labels(labels, label_err, named, len(spectra))
+        fields.setdefault("label_units", units)
         present = np.isfinite(values) & np.isfinite(errors) & (errors > 0)
         if np.any(dropped := np.isfinite(values) & ~present):
             warnings.warn(f"{np.sum(dropped)} labels have no positive error and count as missing", stacklevel=2)
@@ -251,7 +252,7 @@ class Survey:
             ivar=np.where(good, ivar, 0)[:, order],
             labels=np.where(present, values, np.nan),
             label_err=np.where(present, errors, np.nan),
-            label_names=tuple(label_names or ()),
+            label_names=tuple(label_names),
             **fields,
         )
 
@@ -474,7 +475,7 @@ class Survey:
         return self[np.sort(order[n_test:])], self[np.sort(order[:n_test])]
 
     def _split_groups(self, test_fraction: float, seed: int, groups: ArrayLike | str) -> tuple["Survey", "Survey"]:
-        column = of_table(self.catalogue, groups) if isinstance(groups, str) else np.asarray(groups)
+        column = of_table(self.catalogue, groups) if isinstance(groups, str) else catalogue_column("groups", groups)
         if column.shape != (self.n_stars,):
             raise ValueError(f"groups must name the group of each of {self.n_stars} stars, got shape {column.shape}")
         _, number, sizes = np.unique(column, return_inverse=True, return_counts=True)
@@ -519,13 +520,14 @@ class Survey:
     ) -> "Survey":
         """Return the survey with labels of a catalogue in the place of its own, joined by the names of the stars.
 
-        Stars that the catalogue has not are left out.
+        Stars that the catalogue has not are left out, and so are its rows without a name. Blanks around names do not
+        count.
 
         Parameters
         ----------
         table : mapping of column names to columns
         labels : sequence of str
-            Columns to take; by default all of numbers that have a column of errors.
+            Columns to take; by default all of numbers that have a column of errors, or errors in `label_err`.
         star_id : str
             Column of the table that names the stars.
         label_err : mapping
@@ -537,26 +539,16 @@ class Survey:
             If the table lacks a column, names a star twice or none of the survey, or its ids lost digits.
         """
         column = functools.partial(of_table, table)
-        names = np.char.strip(star_names(column(star_id), 0))
-        order = np.argsort(names)
-        if np.any(repeated := names[order][1:] == names[order][:-1]):
-            raise ValueError(f"the column {star_id!r} names {names[order][1:][repeated][0]} twice; give each star once")
-        place = np.minimum(np.searchsorted(names[order], self.star_id), len(names) - 1)
-        found = names[order][place] == self.star_id
-        if not np.any(found):
-            raise ValueError(
-                f"no star of the survey is in the column {star_id!r}: the survey has {self.star_id[0]}, ..., the table "
-                f"{names[0]}, ..."
-            )
-        rows = order[place[found]]
-        labels = labels or [name for name in column_names(table) if has_errors(name, table)]
+        found, rows = join_stars(self.star_id, names := column(star_id), star_id)
+        labels = list(labels) or labels_of(table, label_err)
+        errors = {name: errors_of(name, table, label_err) for name in labels}
         stars = self[found]
         return Survey.from_arrays(
             stars.wavelength,
             stars.flux,
             ivar=stars.ivar,
-            labels={name: column(name)[rows] for name in labels},
-            label_err={name: np.broadcast_to(errors_of(name, table, label_err), len(names))[rows] for name in labels},
+            labels={name: at_rows(f"label {name!r}", column(name), rows, len(names)) for name in labels},
+            label_err={name: at_rows(f"label_err of {name!r}", errors[name], rows, len(names)) for name in labels},
             star_id=stars.star_id,
             catalogue=stars.catalogue,
             provenance=stars.provenance,
@@ -723,7 +715,7 @@ def _json_dict(name: str, value: dict) -> dict:
 def _checked_columns(name: str, columns: Mapping[str, Any], n_stars: int) -> dict[str, np.ndarray]:
     checked = {}
     for key, column in columns.items():
-        column = as_text(column)
+        column = catalogue_column(str(key), column)
         if column.shape != (n_stars,):
             raise ValueError(f"{name} column {key!r} must have shape ({n_stars},), got {column.shape}")
         if column.dtype.kind not in "biufU":

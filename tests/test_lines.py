@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy import units as u
 
 from lux.spectroscopy.instrument import wavelength_grid
 from lux.spectroscopy.lines import (
@@ -38,6 +39,19 @@ def test_air_and_vacuum_agree_with_published_pairs(air, vacuum):
 def test_air_to_vacuum_inverts_vacuum_to_air():
     grid = wavelength_grid()
     np.testing.assert_allclose(air_to_vacuum(vacuum_to_air(grid)), grid, rtol=1e-12)
+
+
+@pytest.mark.parametrize("convert", [air_to_vacuum, vacuum_to_air])
+def test_wavelengths_of_any_unit_and_shape_are_converted_between_air_and_vacuum_in_angstrom(convert):
+    listed = np.array([[6645.1, 15241.69], [5889.951, 6562.79]])
+    for wavelength in (listed / 10 * u.nm, listed / 1e4 * u.um, (listed * u.AA).to(u.THz, u.spectral())):
+        converted = convert(wavelength)
+        assert type(converted) is np.ndarray
+        np.testing.assert_allclose(converted, convert(listed), rtol=1e-12)
+    assert convert(664.51 * u.nm) == pytest.approx(convert(6645.1))
+    assert np.isnan(convert(np.ma.array([6645.1, 0.0], mask=[0, 1]))).tolist() == [False, True]
+    with pytest.raises(ValueError, match="wavelength is in K, which is no wavelength"):
+        convert(4500 * u.K)
 
 
 def test_no_europium_line_in_the_band():

@@ -11,10 +11,9 @@ import numpy as np
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import without_negligible
 from lux.statistics import nan_median, robust_std
+from lux.store.columns import VELOCITIES as VELOCITIES
 from lux.survey import LEAST_WAVELENGTH, Survey, plain_name
 
-# Of a star towards the telescope, and about the Sun, in km/s.
-VELOCITIES = ("observed_velocity", "radial_velocity")
 _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one.
 _SENTINEL_DISTANCE = 20.0

@@ -1,11 +1,22 @@
-"""What users' arrays, tables and their columns mean: units, air, masks, errors by the names of columns, star names."""
+"""What users' arrays, tables and their columns mean: units, air, masks, errors by the names of columns, star names.
+
+The module is long because every way in which a value can be masked, or have a unit, is read here and nowhere else.
+"""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from astropy.units import Quantity, UnitConversionError, spectral
+from astropy.units import (
+    Quantity,
+    Unit,
+    UnitBase,
+    UnitConversionError,
+    UnrecognizedUnit,
+    dimensionless_unscaled,
+    spectral,
+)
 from numpy.typing import ArrayLike
 
 from lux.store.quantities import to_unit_of_flux, without_mask
@@ -14,13 +25,20 @@ from lux.store.quantities import to_unit_of_flux, without_mask
 LEAST_WAVELENGTH = 2000.0
 # A pixel whose error is so many times that of the star's good pixels is a bad one, whatever marks it.
 MAX_ERROR_RATIO = 30.0
+# Of a star towards the telescope, and about the Sun, in km/s.
+VELOCITIES = ("observed_velocity", "radial_velocity")
+_VELOCITY = Unit("km / s")
+# As what objects print that stand for no value: those of Python, numpy and pandas.
+_NO_VALUE = frozenset(("None", "nan", "NaT", "<NA>", "--"))
+# Whole numbers beyond it are not exact as floating-point numbers.
+_LARGEST_EXACT = 2**53
 
 
 def angstrom(wavelength: ArrayLike | Quantity, name: str = "wavelength") -> np.ndarray:
     """Return a grid of wavelengths (D,) as Angstrom; ValueError, which says whose, if it cannot be that."""
     unit = getattr(wavelength, "unit", None)
     try:
-        values = np.asarray(wavelength if unit is None else _with_unit(wavelength, name), float)
+        values = _in_angstrom(wavelength, name)
     except TypeError as error:
         raise ValueError(f"{name} must be numbers, with or without a unit: {error}") from error
     if values.ndim != 1 or not values.size:
@@ -37,6 +55,13 @@ def angstrom(wavelength: ArrayLike | Quantity, name: str = "wavelength") -> np.n
             "their unit, as in wavelength * astropy.units.nm, or as 10**wavelength"
         )
     return values
+
+
+def _in_angstrom(wavelength: ArrayLike | Quantity, name: str = "wavelength") -> np.ndarray:
+    """Return wavelengths of any shape as Angstrom, which they are without a unit, NaN where they are masked."""
+    unit = getattr(wavelength, "unit", None)
+    values = np.asarray(wavelength if unit is None else _with_unit(wavelength, name), float)
+    return np.where(np.ma.getmask(wavelength), np.nan, values) if np.ma.is_masked(wavelength) else values
 
 
 def _with_unit(wavelength: ArrayLike | Quantity, name: str) -> Any:
@@ -58,15 +83,21 @@ def _refractive_index(vacuum_wavelength: np.ndarray) -> np.ndarray:
     return 1.0 + 0.05792105 / (238.0185 - wavenumber_squared) + 0.00167917 / (57.362 - wavenumber_squared)
 
 
-def vacuum_to_air(wavelength: ArrayLike) -> np.ndarray:
-    """Air wavelengths of vacuum wavelengths, Angstrom, any shape (Ciddor 1996, Applied Optics 35, 1566)."""
-    wavelength = np.asarray(wavelength, dtype=float)
-    return wavelength / _refractive_index(wavelength)
+def vacuum_to_air(wavelength: ArrayLike | Quantity) -> np.ndarray:
+    """Air wavelengths of vacuum wavelengths, any shape (Ciddor 1996, Applied Optics 35, 1566).
+
+    Both are in Angstrom; wavelengths with a unit are converted to it, and ValueError says if they cannot be.
+    """
+    vacuum = _in_angstrom(wavelength)
+    return vacuum / _refractive_index(vacuum)
 
 
-def air_to_vacuum(wavelength: ArrayLike) -> np.ndarray:
-    """Vacuum wavelengths of air wavelengths, Angstrom, any shape: the inverse of `vacuum_to_air` by iteration."""
-    air = np.asarray(wavelength, dtype=float)
+def air_to_vacuum(wavelength: ArrayLike | Quantity) -> np.ndarray:
+    """Vacuum wavelengths of air wavelengths, any shape: the inverse of `vacuum_to_air` by iteration.
+
+    Both are in Angstrom; wavelengths with a unit are converted to it, and ValueError says if they cannot be.
+    """
+    air = _in_angstrom(wavelength)
     vacuum = air
     for _ in range(4):
         vacuum = air * _refractive_index(vacuum)
@@ -77,33 +108,222 @@ def without_unit(wavelength: Any) -> Any:
     return wavelength if getattr(wavelength, "unit", None) is None else angstrom(wavelength)
 
 
-def numbers(name: str, value: Any) -> np.ma.MaskedArray:
-    """Return an array or a quantity as numbers, masked where it is."""
+def _stacked(name: str, value: Any) -> Any:
+    """Return a list of quantities, of which numpy would drop the units, as one quantity; what else comes as it is."""
+    if not (isinstance(value, list | tuple) and value and isinstance(value[0], Quantity)):
+        return value
     try:
-        return np.ma.asarray(getattr(value, "value", value) if hasattr(value, "unit") else value, float)
+        return np.stack(value)
     except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numbers of one unit and shape: {error}") from error
+
+
+def _unit(value: Any) -> UnitBase | None:
+    """Return the unit of a value; None if it has none, or one that astropy does not know.
+
+    Of logarithmic units, such as dex(cm / s2), it is that of the logarithm: errors are in dex.
+    """
+    given = getattr(value, "unit", None)
+    return None if given is None else _known_unit(given)
+
+
+def _known_unit(given: UnitBase | str) -> UnitBase | None:
+    unit = Unit(given, parse_strict="silent")
+    return None if isinstance(unit, UnrecognizedUnit) else getattr(unit, "function_unit", unit)
+
+
+def _factor(name: str, own: UnitBase, unit: UnitBase) -> float:
+    """Return by what numbers in one unit are multiplied for another; ValueError if there is no such number.
+
+    Numbers of no dimension have the other unit, unless it has none either.
+    """
+    if own == unit or (own == dimensionless_unscaled and not unit.is_equivalent(own)):
+        return 1.0
+    try:
+        # A magnitude is a negative number of dex, and an error has no sign.
+        return abs(float(own.to(unit)))
+    except UnitConversionError as error:
+        raise ValueError(
+            f"{name} is in {own}, expected {str(unit) or 'no unit'} or one that converts to it: convert it, or leave "
+            "its unit out if that is wrong"
+        ) from error
+
+
+def numbers(name: str, value: Any, unit: UnitBase | None = None, assumed: UnitBase | None = None) -> np.ma.MaskedArray:
+    """Return an array or a quantity as numbers, masked where it is, in a unit if one is given.
+
+    What has no unit is in the assumed one, by default that which is given.
+    """
+    value = _stacked(name, value)
+    values = _floats(name, getattr(value, "value", value) if hasattr(value, "unit") else value)
+    if unit is None:
+        return values
+    factor = _factor(name, _unit(value) or assumed or unit, unit)
+    return values if factor == 1 else values * factor
+
+
+def _floats(name: str, value: Any) -> np.ma.MaskedArray:
+    try:
+        return np.ma.asarray(value, float)
+    except (TypeError, ValueError) as error:
+        values, gaps = with_gaps(value)
+        if values.dtype.kind == "O" and np.any(gaps):
+            return _floats(name, np.where(gaps, np.nan, values))
         raise ValueError(f"{name} must be an array of numbers: {error}") from error
 
 
-def inverse_variance(ivar: Any, error: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _is_gap(value: Any) -> bool:
+    return not isinstance(value, str | bytes) and str(value) in _NO_VALUE
+
+
+def with_gaps(column: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return a column (N,) as an array, and where it has no value (N,): masked, or an object such as None."""
+    # As an array of its own choice, a column of pandas makes floating-point numbers of whole ones with gaps.
+    foreign = not isinstance(getattr(column, "dtype", np.dtype(float)), np.dtype)
+    # As one, a list of text and NaN makes text of that too.
+    mixed = isinstance(column, list | tuple) and len({isinstance(each, str) for each in column}) > 1
+    values = np.asarray(column, object) if foreign or mixed else np.asarray(column)
+    gaps = np.broadcast_to(np.ma.getmask(column), values.shape)
+    if values.dtype.kind == "O":
+        gaps = gaps | np.frompyfunc(_is_gap, 1, 1)(values).astype(bool)
+    return (values if np.any(gaps) else np.asarray(column)), gaps
+
+
+def _typed(values: np.ndarray) -> np.ndarray:
+    """Return objects as the text or the numbers that all of them are; what else comes as it is."""
+    values = as_text(values)
+    if values.dtype.kind != "O" or any(isinstance(each, str | bytes) for each in values.flat):
+        return values
+    return np.array(values.tolist())
+
+
+def catalogue_column(name: str, column: Any) -> np.ndarray:
+    """Return a further column of the stars as an array: velocities in km/s, NaN or empty text where it has gaps."""
+    what = f"column {name!r}"
+    column = _stacked(what, column)
+    if name in VELOCITIES and _factor(what, _unit(column) or _VELOCITY, _VELOCITY) != 1:
+        column = numbers(what, column, _VELOCITY)
+    values, gaps = with_gaps(column)
+    return _filled(values, gaps) if np.any(gaps) else as_text(values)
+
+
+def _filled(values: np.ndarray, gaps: np.ndarray) -> np.ndarray:
+    there = _typed(values[~gaps])
+    if there.dtype.kind in "biu":
+        # Ids of 64 bits would lose digits as the numbers that NaN is one of.
+        exact = np.all(np.abs(there.astype(float)) <= _LARGEST_EXACT)
+        there = there.astype(float if exact else str)
+    if there.dtype.kind not in "fU":
+        return values
+    filled = np.full(gaps.shape, "" if there.dtype.kind == "U" else np.nan, there.dtype)
+    filled[~gaps] = there
+    return filled
+
+
+def _spread(name: str, values: Any, shape: tuple[int, ...], partner: str) -> np.ndarray:
+    """Return values repeated to a shape, that of their partner; ValueError, which names both, if they cannot be."""
+    try:
+        return np.broadcast_to(values, shape)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has shape {np.shape(values)}, expected {shape} as {partner}, or what repeats to it: one number, "
+            "or one row for all stars"
+        ) from error
+
+
+def normalized_flux(flux: Any) -> tuple[np.ma.MaskedArray, UnitBase]:
+    """Return flux as fractions of the continuum, masked where it is or not finite, and the unit that it had."""
+    flux = _stacked("flux", flux)
+    unit = _unit(flux) or dimensionless_unscaled
+    if not unit.is_equivalent(dimensionless_unscaled):
+        raise ValueError(
+            f"flux is in {unit}, so not divided by its continuum: divide each spectrum by its continuum, errors "
+            "likewise; if the unit is wrong and the flux normalized, give its numbers alone"
+        )
+    return np.ma.masked_invalid(numbers("flux", flux, dimensionless_unscaled, unit)), unit
+
+
+def inverse_variance(
+    ivar: Any, error: Any, shape: tuple[int, ...], unit: UnitBase = dimensionless_unscaled
+) -> np.ndarray:
+    """Return inverse variances of a normalized flux, 0 where they or errors are masked or errors not positive.
+
+    `unit` is that which the flux had: what comes without any is in it.
+    """
     if (ivar is None) == (error is None):
         raise ValueError("the errors of the flux are needed once: give either ivar or error")
     if ivar is not None:
-        return np.broadcast_to(np.ma.filled(numbers("ivar", ivar), 0), shape)
-    sigma = np.broadcast_to(np.ma.filled(numbers("error", error), np.nan), shape)
+        weights = numbers("ivar", ivar, dimensionless_unscaled, unit**-2)
+        return _spread("ivar", np.ma.filled(weights, 0), shape, "flux")
+    errors = numbers("error", error, dimensionless_unscaled, unit)
+    sigma = _spread("error", np.ma.filled(errors, np.nan), shape, "flux")
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return np.where(sigma > 0, sigma**-2.0, 0)
 
 
-def label_column(table: Mapping[str, Any], name: str) -> np.ndarray:
-    """Return a column of labels or their errors, NaN where it is masked."""
-    if name not in table:
-        raise ValueError(f"label_err lacks {name!r}; give a number if one error holds for all stars")
-    return np.ma.filled(numbers(name, table[name]), np.nan)
+def unmasked(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """Return where a mask of pixels is zero; a flag that is itself masked is not."""
+    return _spread("mask", np.ma.filled(np.ma.asarray(mask), 1), shape, "flux") == 0
+
+
+def paired_labels(
+    labels: Any, label_err: Any, named: Sequence[str], n_stars: int
+) -> tuple[np.ndarray, np.ndarray, list[str] | None]:
+    """Return labels and their errors (N, M), NaN where masked, and the units of both, None if they are not known.
+
+    Errors are converted to the units of their labels: those of the columns, or else those that the names say, `named`.
+    """
+    if isinstance(labels, Mapping):
+        return _paired_columns(labels, label_err, named, n_stars)
+    labels, label_err = _stacked("labels", labels), _stacked("label_err", label_err)
+    values = np.ma.filled(numbers("labels", labels), np.nan)
+    errors = _spread("label_err", np.ma.filled(numbers("label_err", label_err), np.nan), values.shape, "labels")
+    own, unit = _unit(label_err), getattr(labels, "unit", None)
+    units = [str(unit)] * len(named) if unit is not None else None
+    if own is not None and values.shape[-1:] == (len(named),):
+        errors = errors * [_factor("label_err", own, _label_unit(labels, name) or own) for name in named]
+    return values, errors, units
+
+
+def _paired_columns(
+    labels: Mapping[str, Any], label_err: Any, named: Sequence[str], n_stars: int
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    given = label_err if isinstance(label_err, Mapping) else dict.fromkeys(labels, label_err)
+    values, errors, units = [], [], []
+    for (name, column), unit in zip(labels.items(), named, strict=True):
+        if name not in given:
+            raise ValueError(f"label_err lacks {name!r}; give a number if one error holds for all stars")
+        column = _stacked(f"label {name!r}", column)
+        units.append(str(getattr(column, "unit", None) or unit))
+        values.append(_label_column(f"label {name!r}", column, n_stars))
+        errors.append(_label_column(f"label_err of {name!r}", given[name], n_stars, _label_unit(column, unit)))
+    if not units:
+        return np.empty((n_stars, 0)), np.empty((n_stars, 0)), units
+    return np.stack(values, axis=1), np.stack(errors, axis=1), units
+
+
+def _label_unit(column: Any, named: str) -> UnitBase | None:
+    """Return the unit of a label's errors; that of the name if the column has none, or none that has a dimension."""
+    if getattr(column, "unit", None) is None or _unit(column) == dimensionless_unscaled:
+        return _known_unit(named)
+    return _unit(column)
+
+
+def _label_column(what: str, column: Any, n_stars: int, unit: UnitBase | None = None) -> np.ndarray:
+    values = np.ma.filled(numbers(what, column, unit), np.nan)
+    if values.shape not in ((), (n_stars,)):
+        raise ValueError(
+            f"{what} has shape {values.shape}, expected ({n_stars},), a number for each star, NaN where it is missing; "
+            "or one number for all"
+        )
+    return np.broadcast_to(values, n_stars)
 
 
 def column_names(table: Any) -> list[str]:
-    return [str(name) for name in getattr(table, "colnames", getattr(table, "columns", table))]
+    """Return the names of the columns of an astropy table, a structured array, a data frame or a mapping."""
+    # Those of a FITS table in memory are objects in its attribute columns, and its dtype has their names.
+    structured = getattr(getattr(table, "dtype", None), "names", None)
+    return [str(name) for name in getattr(table, "colnames", structured or getattr(table, "columns", table))]
 
 
 def of_table(table: Any, name: Any) -> Any:
@@ -114,7 +334,21 @@ def of_table(table: Any, name: Any) -> Any:
         near = difflib.get_close_matches(name, names, n=3)
         hint = f"; similar: {', '.join(near)}" if near else ""
         raise ValueError(f"the table has no column {name!r} among its {len(names)}{hint}")
-    return table[name]
+    # The columns of a FITS table in memory have their units beside them.
+    units = getattr(getattr(table, "columns", None), "units", None)
+    unit = units[names.index(name)] if units else None
+    return Quantity(table[name], Unit(unit, format="fits", parse_strict="silent")) if unit else table[name]
+
+
+def at_rows(what: str, column: Any, rows: np.ndarray, n_rows: int) -> Any:
+    """Return some of the rows of a column, by their places, with its unit and mask; a single number as it is."""
+    column = _stacked(what, column)
+    if np.ndim(column) == 0:
+        return column
+    if np.shape(column)[0] != n_rows:
+        raise ValueError(f"{what} has {np.shape(column)[0]} rows, expected one for each of {n_rows} rows of the table")
+    # A data frame's column takes whole numbers for labels of its index, and a list takes one of them only.
+    return column[rows] if isinstance(column, np.ndarray) else np.asarray(column)[rows]
 
 
 def error_column(label: str, table: Any) -> str:
@@ -132,11 +366,27 @@ def errors_of(label: str, table: Any, given: Mapping[str, Any]) -> Any:
     return of_table(table, given[label] if label in given else error_column(label, table))
 
 
-def has_errors(label: str, table: Any) -> bool:
+def labels_of(table: Any, given: Mapping[str, Any]) -> list[str]:
+    """Return the columns of numbers, one a star, that have errors: those given, or a column by its name."""
+    names = [name for name in column_names(table) if name in given or _has_errors(name, table)]
+    if labels := [name for name in names if _holds_numbers(table[name])]:
+        return labels
+    raise ValueError(
+        f"no column of the table is of numbers and has a column of errors, such as e_X or X_err, among "
+        f"{', '.join(column_names(table))}: name the columns to take in labels= and their errors in label_err="
+    )
+
+
+def _has_errors(label: str, table: Any) -> bool:
     try:
         return bool(error_column(label, table))
     except ValueError:
         return False
+
+
+def _holds_numbers(column: Any) -> bool:
+    values, gaps = with_gaps(column)
+    return values.ndim == 1 and _typed(values[~gaps]).dtype.kind in "biuf"
 
 
 def standard_error(uncertainty: Any, unit: Any, name: str) -> np.ndarray:
@@ -178,13 +428,53 @@ def as_text(column: Any) -> np.ndarray:
 
 
 def star_names(star_id: Any, n_stars: int) -> np.ndarray:
-    """Return the names of stars; ValueError for floating-point numbers, which cannot hold an id of 64 bits."""
+    """Return the names of stars, their row numbers by default.
+
+    ValueError for one that is missing, and for floating-point numbers, which cannot hold an id of 64 bits.
+    """
     if star_id is None:
         return np.arange(n_stars).astype(str)
-    names = as_text(star_id)
-    if names.dtype.kind == "f":
+    names, gaps = with_gaps(star_id)
+    if np.any(gaps):
         raise ValueError(
-            f"star_id holds {names.dtype} numbers such as {names.flat[0]!r}, in which ids of 64 bits lose digits: read "
+            f"star_id of row {np.argmax(gaps)} is masked or missing: name each star, or leave star_id out to have them "
+            "numbered"
+        )
+    return _names(names)
+
+
+def _names(star_id: np.ndarray) -> np.ndarray:
+    names = as_text(star_id)
+    inexact = [each for each in names.flat if isinstance(each, float | np.floating)] if names.dtype.kind == "O" else []
+    if names.dtype.kind == "f" or inexact:
+        example = inexact[0] if inexact else names.flat[0]
+        raise ValueError(
+            f"star_id holds {names.dtype} numbers such as {example!r}, in which ids of 64 bits lose digits: read "
             "them as integers or text"
         )
     return names.astype(str)
+
+
+def join_stars(star_id: np.ndarray, column: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return which stars (N,) a table's column of names has, and the rows of these, in the order of the stars.
+
+    Blanks around names do not count, and rows without a name are left out. ValueError if no star is found, one stands
+    in two rows, or ids lost digits.
+    """
+    ids, gaps = with_gaps(column)
+    listed = np.flatnonzero(~gaps)
+    if not listed.size:
+        raise ValueError(f"the column {name!r} names no star: it has {len(ids)} rows, each masked or missing")
+    names = np.char.strip(_names(ids[listed]))
+    order = np.argsort(names)
+    if np.any(repeated := names[order][1:] == names[order][:-1]):
+        raise ValueError(f"the column {name!r} names {names[order][1:][repeated][0]} twice; give each star once")
+    wanted = np.char.strip(star_id)
+    place = np.minimum(np.searchsorted(names[order], wanted), len(names) - 1)
+    found = names[order][place] == wanted
+    if not np.any(found):
+        raise ValueError(
+            f"no star of the survey is in the column {name!r}: the survey has {star_id[0]}, ..., the table "
+            f"{names[0]}, ..."
+        )
+    return found, listed[order[place[found]]]
