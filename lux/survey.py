@@ -19,10 +19,7 @@ import numpy as np
 from astropy.units import Quantity
 from numpy.typing import ArrayLike
 
-from lux.store.columns import LEAST_WAVELENGTH as LEAST_WAVELENGTH
-from lux.store.columns import air_to_vacuum as air_to_vacuum
 from lux.store.columns import (
-    angstrom,
     at_rows,
     catalogue_column,
     errors_of,
@@ -34,10 +31,12 @@ from lux.store.columns import (
     paired_labels,
     star_names,
     unmasked,
-    without_unit,
 )
-from lux.store.columns import vacuum_to_air as vacuum_to_air
 from lux.store.survey_file import StoredArray, read_survey, write_survey
+from lux.store.wavelengths import LEAST_WAVELENGTH as LEAST_WAVELENGTH
+from lux.store.wavelengths import air_to_vacuum as air_to_vacuum
+from lux.store.wavelengths import angstrom, without_unit
+from lux.store.wavelengths import vacuum_to_air as vacuum_to_air
 
 if TYPE_CHECKING:
     from lux.store.spectra import Continuum

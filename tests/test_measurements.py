@@ -104,3 +104,15 @@ def test_the_resolution_is_that_of_the_instrument_or_what_its_pixels_sample():
     coarse = np.arange(4000.0, 9000.0, 1.5)
     assert measurements.sampled_resolution(coarse) == pytest.approx(np.median(coarse) / 3, rel=1e-3)
     measurements.locate(coarse, (6646.9,), measurements.sampled_resolution(coarse))
+
+
+def test_more_stars_have_more_nuisances_and_few_as_many_as_are_set():
+    weighted = np.random.default_rng(2).normal(size=(1600, 400)).astype(np.float32)
+
+    def count(**settings):
+        return measurements._nuisances(weighted, AuditSettings(n_components=10, n_squared=2, **settings)).shape[1]
+
+    # A constant, ten components, and three squares and products of two of them.
+    assert count() == count(stars_of_components=1600) == 14
+    # Of four times as many stars, twenty components, and ten squares and products of four.
+    assert count(stars_of_components=400) == 31

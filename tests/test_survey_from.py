@@ -193,7 +193,7 @@ def test_spectra_of_specutils_are_read(uncertain):
     one = {"spectral_axis": WAVELENGTH / 10 * u.nm, "uncertainty": uncertain, "mask": None}
     spectra = [types.SimpleNamespace(flux=flux * u.dimensionless_unscaled, **one) for flux in FLUX]
     assert_equal(lux.Survey.from_spectra(spectra, labels=LABELS, label_err=LABEL_ERR), made())
-    with pytest.raises(ValueError, match=r"label 'teff' has shape \(1,\), expected \(4,\)"):
+    with pytest.raises(ValueError, match="1 labels for 4 spectra"):
         lux.Survey.from_spectra(spectra, labels={"teff": [4500.0]}, label_err={"teff": 80.0})
     spectra[2].mask = np.arange(6) == 2
     assert lux.Survey.from_spectra(spectra, labels=LABELS, label_err=LABEL_ERR).ivar[2, 2] == 0

@@ -14,8 +14,8 @@ from lux.simulation.equilibrium import ALPHA_ELEMENTS, BOLTZMANN_EV
 from lux.simulation.synthesis import line_strength
 from lux.spectroscopy.line_tables import wavelength_column
 from lux.spectroscopy.lines import LineList, air_to_vacuum, load_lines, strongest, vacuum_to_air
-from lux.store.columns import angstrom
 from lux.store.quantities import without_mask
+from lux.store.wavelengths import angstrom
 from lux.survey import ELEMENTS, Survey, plain_name
 
 # The giant in which the strength of lines is compared.

@@ -378,9 +378,10 @@ def _clip(residual: np.ndarray, clip: float) -> np.ndarray:
 
 def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     """Return an orthonormal basis (N, H) of a constant, principal components, and products of the strongest."""
-    count = min(settings.n_components, min(weighted.shape) // 10)
+    growth = max(1.0, len(weighted) / settings.stars_of_components) ** 0.5
+    count = min(round(growth * settings.n_components), min(weighted.shape) // 10)
     scores = standardize(randomized_svd(weighted, count, n_iter=3, random_state=0)[0].astype(float))
-    n_squared = min(settings.n_squared, count)
+    n_squared = min(round(growth * settings.n_squared), count)
     products = quadratic_terms(scores[:, :n_squared])[:, n_squared:]
     return np.linalg.qr(np.column_stack([np.ones(len(scores)), scores, products]))[0]
 

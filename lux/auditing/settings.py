@@ -37,6 +37,9 @@ class AuditSettings:
         Of the cross-fitting.
     n_components, n_squared : int
         Principal components of the flux that are nuisances, and how many of them enter with squares and products.
+    stars_of_components : int
+        To so many stars; of more, both grow as the root of their number. What components leave of the other labels, of
+        which a label is a function, is a smaller share than the noise of few stars, and more than that of many.
     stars_per_term : int
         The other labels enter with as many of their squares and products as leave this many stars for each term.
     clip : float
@@ -89,6 +92,7 @@ class AuditSettings:
     n_folds: int = 5
     n_components: int = 30
     n_squared: int = 6
+    stars_of_components: int = 5000
     stars_per_term: int = 20
     clip: float = 5.0
     max_leverage: float = 0.9

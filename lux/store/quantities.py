@@ -24,6 +24,17 @@ def to_unit_of_flux(values: np.ndarray, own: UnitBase | None, unit: UnitBase) ->
     astropy.units.UnitConversionError
         If their own unit is another kind of unit.
     """
-    if own is None or own == unit or (own == dimensionless_unscaled and not unit.is_equivalent(own)):
-        return values
-    return values * own.to(unit)
+    return values if own is None or (factor := conversion(own, unit)) == 1 else values * factor
+
+
+def conversion(own: UnitBase, unit: UnitBase) -> float:
+    """Return by what numbers in one unit are multiplied for another; those without dimension have the other, if it has.
+
+    Raises
+    ------
+    astropy.units.UnitConversionError
+        If they are of other kinds.
+    """
+    return (
+        1.0 if own == unit or (own == dimensionless_unscaled and not unit.is_equivalent(own)) else float(own.to(unit))
+    )

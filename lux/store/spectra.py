@@ -12,11 +12,12 @@ from astropy.units import Quantity, UnitBase, dimensionless_unscaled, mag
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from lux.store.columns import air_to_vacuum, angstrom, inverse_variance, standard_error, without_negligible
+from lux.store.columns import inverse_variance, standard_error, without_negligible
 from lux.store.continuum import Continuum as Continuum
 from lux.store.continuum import continuum_of, refuse_no_function
 from lux.store.quantities import without_mask
 from lux.store.spectrum_files import Parts, Piece, read, says_air
+from lux.store.wavelengths import air_to_vacuum, angstrom
 
 # Relative difference of wavelengths that are the same.
 _SAME_WAVELENGTH = 1e-6
