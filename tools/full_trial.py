@@ -3,7 +3,8 @@
 Chapter 8 shows them, marked with their commit and date; the paper itself re-executes a part of the grid.
 
     python tools/full_trial.py [--seeds 50] [--out FILE]
-        [--larger] [--whole] [--learning] [--recipes] [--verdicts] [--resampled] [--networks] [--bench]
+        [--larger] [--whole] [--learning] [--recipes]
+        [--verdicts] [--larger-verdicts] [--resampled] [--networks] [--bench]
 
 With `--larger` the surveys have three times as many stars as the largest of the grid, in 20 surveys with lines of
 each of two depths and 40 without of each generator. With `--whole` all pixels are tried instead of windows, in 10
@@ -11,9 +12,10 @@ surveys with lines and 20 without of each generator; and in windows the doppelga
 own richest star. With `--learning` it is measured which lines models learn, in 6 surveys of each generator, in
 windows and whole. With `--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of
 each generator. With `--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of
-each kind and size, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of
-chapter 10 are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are scored on the
-bench, whose table is kept with it.
+each kind and size, with `--larger-verdicts` in the larger surveys, 10 of a kind and 40 with nothing of each
+generator, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of chapter 10
+are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are scored on the bench,
+whose table is kept with it.
 """
 
 import argparse
@@ -47,6 +49,8 @@ WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_010_000, 10, 4000, (0.0
 # Of what models learn; the cells are those without lines, of which there are twice as many.
 LEARNING_SEED, N_LEARNING_SEEDS = 1_020_000, 3
 N_RECIPE_SEEDS = 20
+# Of the same surveys, and what is planted there; nothing, in so many times the surveys.
+LARGER_VERDICT_SEED, N_LARGER_VERDICT_SEEDS, LARGER_KINDS = 1_070_000, 10, ("lines at 5σ", "proxy", "leak")
 # Of spectra that were resampled.
 RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_050_000, 10
 # Of the networks' surveys, and how many of a generator have no lines.
@@ -64,6 +68,7 @@ def main() -> None:
     parser.add_argument("--learning", action="store_true", help="measure which lines models learn, and no more")
     parser.add_argument("--recipes", action="store_true", help="vary the published recipe, and nothing else")
     parser.add_argument("--verdicts", action="store_true", help="calibrate all verdicts, and nothing else")
+    parser.add_argument("--larger-verdicts", action="store_true", help="calibrate the audit in larger surveys alone")
     parser.add_argument("--resampled", action="store_true", help="the same of resampled spectra, and nothing else")
     parser.add_argument("--networks", action="store_true", help="interrogate networks, and nothing else")
     parser.add_argument("--bench", action="store_true", help="score the paper's techniques on the bench, and no more")
@@ -119,6 +124,15 @@ def main() -> None:
         rows = calibrate(n_seeds, FIRST_SEED + 7000, spectra)
         out = OUT.with_name("verdict_trial.json") if arguments.out == OUT else arguments.out
         write(out, {"verdicts": rows}, sum(sum(row["verdicts"].values()) for row in rows) // 2, n_seeds, started)
+        return
+    if arguments.larger_verdicts:
+        n_seeds = min(arguments.seeds, N_LARGER_VERDICT_SEEDS)
+        sizes = {"sizes": (LARGER_STARS,)}
+        rows = calibrate(2 * n_seeds, LARGER_VERDICT_SEED, spectra, kinds=("nothing",), **sizes)
+        rows += calibrate(n_seeds, LARGER_VERDICT_SEED + 500, spectra, kinds=LARGER_KINDS, **sizes)
+        out = OUT.with_name("larger_verdicts.json") if arguments.out == OUT else arguments.out
+        n_worlds = sum(sum(row["verdicts"].values()) for row in rows) // 2
+        write(out, {"verdicts": rows}, n_worlds, n_seeds, started, LARGER_VERDICT_SEED)
         return
     if arguments.resampled:
         n_seeds = min(arguments.seeds, N_RESAMPLED_SEEDS)

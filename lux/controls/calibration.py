@@ -7,7 +7,7 @@ proxy, a leak, an artefact, lines that the best test sees at five standard devia
 import itertools
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,19 +55,28 @@ _Task = tuple[str, int, str, int]
 
 
 def calibrate(
-    n_seeds: int, first_seed: int, spectra: EmpiricalSpectra, n_jobs: int = 2, *, resampled: bool = False
+    n_seeds: int,
+    first_seed: int,
+    spectra: EmpiricalSpectra,
+    n_jobs: int = 2,
+    *,
+    sizes: Sequence[int] = CALIBRATED_SIZES,
+    kinds: Iterable[str] = tuple(RIGHT),
+    resampled: bool = False,
 ) -> list[dict]:
     """Return verdicts, a row for each generator, size, thing planted, and "told" or not: "verdicts" by their count.
 
     There are `n_seeds` surveys of a kind, and twice as many without anything planted; `SHARED` seeds have the same
     stars, in all kinds. The model is the mean, which no verdict depends on unless it reads the test labels.
-    `resampled`: the spectra come to the audit by `resampled_twice`.
+    `sizes` and `kinds` are the numbers of stars, and the keys of `RIGHT`, that are tried. `resampled`: the spectra come
+    to the audit by `resampled_twice`.
     """
-    places = list(itertools.product(GENERATORS, CALIBRATED_SIZES))
+    kinds = tuple(kinds)
+    places = list(itertools.product(GENERATORS, sizes))
     batches = [
         [
             (*place, planted, number)
-            for planted in RIGHT
+            for planted in kinds
             for number in range(first, min(first + SHARED, n_seeds * (1 + (planted == "nothing"))))
         ]
         for place in places
@@ -81,7 +90,7 @@ def calibrate(
         for task, each in zip(batch, found, strict=True)
     ]
     rows = []
-    for generator, n_stars, planted in itertools.product(GENERATORS, CALIBRATED_SIZES, RIGHT):
+    for generator, n_stars, planted in itertools.product(GENERATORS, sizes, kinds):
         found = [each for task, each in verdicts if task[:3] == (generator, n_stars, planted)]
         about = {"generator": generator, "n_stars": n_stars, "planted": planted}
         for place, told in enumerate((True, False)):
