@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from lux_pages import larger_surveys
 from lux_pages.trial import DEPTH, N_PUBLISHED, SHOWN, FullTrial, areas
 from lux_pages.whole_spectra import SOURCE
 
@@ -51,6 +52,20 @@ def test_whole_spectra_have_every_technique_and_verdict_too(generator):
             assert sum(whole.verdicts(told, (depth,), generator=generator).values()) == count
     own = whole.rows("own_star", generator=generator, depth=DEPTH, full_band=False)
     assert [row["n_stars"] for row in own] == list(SIZES)
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_larger_surveys_have_every_technique_and_verdict_at_both_depths(generator):
+    larger = FullTrial(larger_surveys.SOURCE)
+    assert {row["n_stars"] for row in larger.rows("scores")} == {3 * max(SIZES)}
+    for depth in (0.0, larger_surveys.WEAK_DEPTH, DEPTH):
+        if depth:
+            assert {row["technique"] for row in larger.rows("scores", generator=generator, depth=depth)} == set(
+                TECHNIQUES
+            )
+        for told in (True, False):
+            counted = sum(larger.verdicts(told, (depth,), generator=generator).values())
+            assert counted == larger.about["seeds"] * (1 if depth else 2)
 
 
 def test_a_survey_s_own_star_counts_in_place_of_the_one_it_is_lent(found):

@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 
 from lux.auditing.report import VERDICTS
-from lux.controls.calibration import CALIBRATED_SIZES, RIGHT
+from lux.controls.calibration import RIGHT
 from lux.controls.ensemble import GENERATORS, SIZES
 from lux.controls.scores import fraction
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
 from lux.paper.record import Record
 
 SOURCE, _RECIPES = "full_trial.json", "recipe_trial.json"
-# Of spectra as they are, and of spectra that were resampled.
-_VERDICTS = {"all": "verdict_trial.json", "resampled": "resampled_trial.json"}
+# Of spectra as they are, of spectra that were resampled, and of surveys larger than those of the grid.
+_VERDICTS = {"all": "verdict_trial.json", "resampled": "resampled_trial.json", "larger": "larger_verdicts.json"}
+_KEYS_OF_SEEDS = {"all": "verdict_seeds", "resampled": "resampled_seeds", "larger": "larger_seeds_of_verdicts"}
 # Of an earlier round, 900000 on: large physical surveys without a line whose verdict was false, of how many.
 _EARLIER_FALSE = (7, 58)
 # Of the three rounds before this one, 910000, 920000 and 930000 on: the same of both generators, told the lines.
@@ -139,19 +140,19 @@ def _record_calibration(record: Record, source: str) -> None:
     counts = {
         (row["planted"], row["n_stars"], row["generator"], row["told"]): row["verdicts"] for row in content["verdicts"]
     }
-    kinds = [(planted, n_stars) for planted in RIGHT for n_stars in CALIBRATED_SIZES]
+    kinds = sorted({kind[:2] for kind in counts}, key=lambda kind: (list(RIGHT).index(kind[0]), kind[1]))
     columns: dict[str, list[Any]] = {"planted": [kind[0] for kind in kinds], "stars": [kind[1] for kind in kinds]}
     for generator in GENERATORS:
         for how in ("told", "blind"):
             found = [counts[*kind, generator, how == "told"] for kind in kinds]
             columns[f"{generator}, {how}"] = [_said(each) for each in found]
     record.table(f"{source}_verdicts", columns)
-    record("verdict_seeds" if source == "all" else f"{source}_seeds", content["about"]["seeds"])
+    record(_KEYS_OF_SEEDS[source], content["about"]["seeds"])
     weak = [each for kind, each in counts.items() if kind[0] == "lines at 5σ" and not kind[-1]]
     guessed, prefix = sum(each.get("guessed", 0) for each in weak), "" if source == "all" else f"{source}_"
     record_share(record, f"{prefix}blind_guessed_at_5_sigma", guessed, sum(map(total, weak)))
-    for planted, right in RIGHT.items():
-        for how, wanted in zip(("told", "blind"), right, strict=True):
+    for planted in dict.fromkeys(planted for planted, _ in kinds):
+        for how, wanted in zip(("told", "blind"), RIGHT[planted], strict=True):
             found = [each for kind, each in counts.items() if kind[0] == planted and kind[-1] == (how == "told")]
             hits = sum(each.get(name, 0) for each in found for name in wanted)
             key = f"{source}_{planted.replace(' ', '_').replace('σ', '_sigma')}_{how}"
