@@ -24,6 +24,8 @@ def test_verdicts_are_counted_by_generator_size_and_what_is_planted(monkeypatch)
     first, second = (row for row in rows if (row["generator"], row["n_stars"], row["planted"]) == wanted)
     assert first["told"]
     assert first["verdicts"] == {"known": 4}
+    some = calibration.calibrate(2, 70, None, n_jobs=1, sizes=(40,), kinds=("proxy",))
+    assert [(row["n_stars"], row["planted"], sum(row["verdicts"].values())) for row in some] == [(40, "proxy", 2)] * 4
     assert second["verdicts"] == {"proxy": 1, "guessed": 3}
 
 

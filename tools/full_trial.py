@@ -12,7 +12,7 @@ surveys with lines and 20 without of each generator; and in windows the doppelga
 own richest star. With `--learning` it is measured which lines models learn, in 6 surveys of each generator, in
 windows and whole. With `--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of
 each generator. With `--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of
-each kind and size, with `--larger-verdicts` in the larger surveys, 10 of a kind and 40 with nothing of each
+each kind and size, with `--larger-verdicts` in the larger surveys, 5 of a kind and 40 with nothing of each
 generator, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of chapter 10
 are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are scored on the bench,
 whose table is kept with it.
@@ -129,7 +129,7 @@ def main() -> None:
         n_seeds = min(arguments.seeds, N_LARGER_VERDICT_SEEDS)
         sizes = {"sizes": (LARGER_STARS,)}
         rows = calibrate(2 * n_seeds, LARGER_VERDICT_SEED, spectra, kinds=("nothing",), **sizes)
-        rows += calibrate(n_seeds, LARGER_VERDICT_SEED + 500, spectra, kinds=LARGER_KINDS, **sizes)
+        rows += calibrate(n_seeds // 2, LARGER_VERDICT_SEED + 500, spectra, kinds=LARGER_KINDS, **sizes)
         out = OUT.with_name("larger_verdicts.json") if arguments.out == OUT else arguments.out
         n_worlds = sum(sum(row["verdicts"].values()) for row in rows) // 2
         write(out, {"verdicts": rows}, n_worlds, n_seeds, started, LARGER_VERDICT_SEED)

@@ -82,6 +82,7 @@ def calibrate(
         for place in places
         for first in range(0, 2 * n_seeds, SHARED)
     ]
+    batches = [batch for batch in batches if batch]
     batches.sort(key=lambda batch: -len(batch) * batch[0][1])
     measured = Parallel(n_jobs)(delayed(_measure)(batch, first_seed, spectra, resampled) for batch in batches)
     verdicts = [
