@@ -1,4 +1,7 @@
-"""Lists of lines are read as VALD, Kurucz, MOOG and tables write them: vacuum, elements, eV; or the reason why not."""
+"""Lists of lines are read as VALD, Kurucz, MOOG and tables write them: vacuum, elements, eV; or the reason why not.
+
+The file is long because every list that must be refused stands here beside the message that says why.
+"""
 
 import dataclasses
 import gzip

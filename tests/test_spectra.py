@@ -1,4 +1,7 @@
-"""Spectra of any grid become a survey, flux and errors kept, masked pixels left out."""
+"""Spectra of any grid become a survey, flux and errors kept, masked pixels left out.
+
+The file is long because every input that must be refused stands here beside the message that says why.
+"""
 
 import types
 import warnings

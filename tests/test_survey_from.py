@@ -1,4 +1,7 @@
-"""A survey is made of what users have - masks, errors, units, tables, spectra - or the reason why not is said."""
+"""A survey is made of what users have - masks, errors, units, tables, spectra - or the reason why not is said.
+
+The file is long because every input that must be refused stands here beside the message that says why.
+"""
 
 import types
 
