@@ -27,7 +27,7 @@ import nbformat
 from machinery.chapters import read_pages, select
 from machinery.data import data_digests, fetch_data
 from machinery.errors import BuildError
-from machinery.runner import PROFILES, Settings, build_chapters, is_current, paper_source
+from machinery.runner import LONGEST_CELL, PROFILES, Settings, build_chapters, is_current, paper_source
 from machinery.site import build_pdf, build_site
 from machinery.stage import executed_notebook, stage
 
@@ -42,6 +42,7 @@ def main(arguments=None):
         seed=options.seed,
         parameters=options.parameters,
         jobs=options.jobs,
+        threads=options.threads,
         fresh=options.fresh,
         timeout=options.timeout,
         folder=options.folder and options.folder.resolve(),
@@ -148,7 +149,8 @@ def _parse(arguments):
     add("--pdf", action="store_true", help="also print the book to _build/paper.pdf (needs Chromium)")
     add("--fresh", action="store_true", help="execute even what is up to date")
     add("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="chapters executed at a time (default: 2)")
-    add("--timeout", type=int, default=1800, help="seconds that one cell may take (default: 1800)")
+    add("--threads", type=int, default=1, help="of linear algebra in a chapter (default: 1, as in the reference)")
+    add("--timeout", type=int, default=LONGEST_CELL, help=f"seconds that one cell may take (default: {LONGEST_CELL})")
     add("--folder", type=Path, help="where everything that is built goes (default: _build at the root of the book)")
     add("--root", type=Path, default=Path(__file__).resolve().parents[1], help="root of the book")
     options = parser.parse_args(arguments)

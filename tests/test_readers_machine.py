@@ -113,6 +113,15 @@ def test_start_up_files_of_the_user_do_not_reach_chapters(monkeypatch, tmp_path)
     assert "mine" not in shown.stdout
 
 
+@pytest.mark.parametrize("workers", [1, 8])
+def test_on_more_cores_a_chapter_has_more_workers_and_rounds_as_on_one(monkeypatch, tmp_path, workers):
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    environment = runner._environment(runner.Settings(root=ROOT, folder=tmp_path), tmp_path, workers)
+    assert environment["LUX_WORKERS"] == str(workers)
+    assert environment["OMP_NUM_THREADS"] == environment["OPENBLAS_NUM_THREADS"] == "1"
+    assert environment["XLA_FLAGS"] == "--xla_cpu_multi_thread_eigen=false"
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_any_terminal_shows_what_the_command_line_prints(monkeypatch, encoding):
     terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)

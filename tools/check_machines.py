@@ -73,8 +73,9 @@ def _run(name, tests):
     started = time.monotonic()
     folder = ROOT / "_build" / "machines" / "".join(c if c.isalnum() else "-" for c in name)
     shutil.rmtree(folder, ignore_errors=True)
-    jobs = 2 if ARITHMETICS[name][-1] == 1 else 1
-    command = [sys.executable, "book/build.py", "--profile", "quick", "--only-chapters", "--jobs", str(jobs)]
+    threads = ARITHMETICS[name][-1]
+    options = ["--profile", "quick", "--only-chapters", "--jobs", str(2 // threads), "--threads", str(threads)]
+    command = [sys.executable, "book/build.py", *options]
     print(f"== {name}", flush=True)
     subprocess.run([*command, "--folder", str(folder)], cwd=ROOT, env=environment(name), check=True)
     built = folder / "results"

@@ -23,6 +23,8 @@ PROFILES = {"paper": {"n_stars": 4000}, "quick": {"n_stars": 600}}
 _FORMAT = 1
 # Folder of compiled programs.
 _PROGRAMS = "programs"
+# Seconds: it ends what hangs, and must let the longest cell finish on a slow machine that does something else besides.
+LONGEST_CELL = 3 * 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,8 +37,9 @@ class Settings:
     seed: int = 0
     parameters: dict = field(default_factory=dict)
     jobs: int = 1
+    threads: int = 1
     fresh: bool = False
-    timeout: int = 1800
+    timeout: int = LONGEST_CELL
     folder: Path | None = None
 
     @property
@@ -117,11 +120,11 @@ def build_chapters(chapters, all_names, settings, say=print):
     progress = iter(range(1, len(chapters) + 1))
     parts = {page.name: key_parts(page, settings, package, data) for page in chapters}
     todo = [page for page in chapters if _reason(page, settings, parts[page.name])]
-    threads = max(1, (os.cpu_count() or 1) // max(1, min(settings.jobs, len(todo))))
+    workers = max(1, (os.cpu_count() or 1) // max(1, min(settings.jobs, len(todo))))
 
     def build(page):
         try:
-            line = _build_chapter(page, settings, parts[page.name], threads)
+            line = _build_chapter(page, settings, parts[page.name], workers)
         except BuildError as error:
             say(f"[{next(progress)}/{len(chapters)}] {page.name:<22} FAILED")
             return str(error)
@@ -161,7 +164,7 @@ def _reason(page, settings, parts):
     return "asked for" if settings.fresh else _difference(stamp and stamp["key_parts"], _as_json(parts))
 
 
-def _build_chapter(page, settings, parts, threads):
+def _build_chapter(page, settings, parts, workers):
     stamp = stamp_of(page, settings)
     parts = _as_json(parts)
     reason = _reason(page, settings, parts)
@@ -171,7 +174,7 @@ def _build_chapter(page, settings, parts, threads):
     folder = settings.finished / f".{page.name}-{os.getpid()}"
     folder.mkdir()
     _discard(final)
-    outcome = _execute(page, settings, parts["parameters"], folder, threads)
+    outcome = _execute(page, settings, parts["parameters"], folder, workers)
     _check_products(page, folder)
     stamp = {**outcome, "key": _hash(json.dumps(parts, sort_keys=True)), "key_parts": parts}
     (folder / "stamp.json").write_text(json.dumps(stamp, indent=1), encoding="utf-8")
@@ -188,7 +191,7 @@ def _discard(final):
         shutil.rmtree(doomed)
 
 
-def _execute(page, settings, parameters, folder, threads):
+def _execute(page, settings, parameters, folder, workers):
     notebook = folder / "source.ipynb"
     jupytext.write(page.notebook, notebook)
     specification = {
@@ -205,7 +208,7 @@ def _execute(page, settings, parameters, folder, threads):
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env=_environment(settings, folder, threads),
+            env=_environment(settings, folder, workers),
             cwd=folder,
         )
         process.wait()
@@ -221,12 +224,14 @@ def _execute(page, settings, parameters, folder, threads):
     return {name: outcome[name] for name in ("seconds", "peak_memory_mb")}
 
 
-def _environment(settings, folder, threads):
-    """Return the variables of a chapter's process, whose libraries together use a number of threads and no more.
+def _environment(settings, folder, workers):
+    """Return the variables of a chapter's process.
 
-    Chapters that run side by side on one core each would otherwise stand in each other's way: XLA alone takes a thread
-    for every core that it sees. Start-up files and drawing settings of the user are no part of the paper.
+    Its libraries use so many threads as the settings say, whatever machine this is and whatever runs beside it: sums
+    are rounded by how many share them. Trials may have more worker processes, each of one thread. Start-up files and
+    drawing settings of the user are no part of the paper.
     """
+    threads = settings.threads
     search_path = [str(settings.root), str(settings.root / "book"), *filter(None, [os.environ.get("PYTHONPATH")])]
     flags = [os.environ.get("XLA_FLAGS", "")] + ["--xla_cpu_multi_thread_eigen=false"] * (threads == 1)
     return {
@@ -237,7 +242,7 @@ def _environment(settings, folder, threads):
         "PYTHONSTARTUP": "",
         "LUX_PRODUCTS": str(folder / "products"),
         "LUX_STORE": str(settings.build / "store"),
-        "LUX_WORKERS": str(threads),
+        "LUX_WORKERS": str(workers),
         # What one chapter has compiled the others read, while this build lasts. The largest size makes JAX lock files.
         "JAX_COMPILATION_CACHE_DIR": str(settings.build / _PROGRAMS),
         "JAX_COMPILATION_CACHE_MAX_SIZE": str(1 << 30),

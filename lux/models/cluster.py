@@ -3,17 +3,15 @@
 import itertools
 import operator
 import os
-import threading
 import uuid
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
-from lux.models.parts import LocalParts, Part, PartFunction, Parts, add, cut, pairwise
+from lux.models.parts import TURN, LocalParts, Part, PartFunction, Parts, add, cut, pairwise
 from lux.survey import Survey
 
-_TURN = threading.Lock()
 # Dask sets it by default: then each array is given back to the system and fetched again, page by page.
 _TRIMMING = "MALLOC_TRIM_THRESHOLD_"
 # Bytes; a block's arrays are smaller.
@@ -127,6 +125,5 @@ def _same(value: Any) -> Any:
 
 
 def _call(function: PartFunction, part: Part, own: tuple[Any, ...], arguments: tuple[Any, ...]) -> tuple[Any, Any]:
-    # Programs that run at once in one process may wait for each other for ever: threads of a worker take turns.
-    with _TURN:
+    with TURN:
         return function(part, *own, *arguments)

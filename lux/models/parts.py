@@ -1,10 +1,16 @@
-"""A survey in parts: runs of stars over each of which a fit takes sums, one after the other or on a cluster's workers.
+"""A survey in parts: runs of stars over each of which a fit takes sums, here or on a cluster's workers.
+
+Here each of several devices (graphics cards, say) has one part at a time.
 
 Inside a part the sums are added in single precision, those of parts in double and in a fixed order: what comes out
 depends neither on who took them nor on who was done first.
 """
 
+import contextlib
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 import jax
@@ -18,6 +24,8 @@ from lux.survey import Survey
 PartFunction = Callable[..., tuple[Any, Any]]
 # Blocks that a part has.
 _BLOCKS = 16
+# Programs that run at once on the processors of one process may wait for each other for ever: threads take turns.
+TURN = threading.Lock()
 
 
 class Part:
@@ -80,7 +88,9 @@ def cut(survey: Survey, block_size: int) -> list[Part]:
 
 
 class LocalParts:
-    """The parts of a survey, handled by this process one after the other.
+    """The parts of a survey, handled by this process: one at a time on each device that JAX finds.
+
+    Inside ``with jax.default_device(...)`` the one that it names is used alone.
 
     Parameters
     ----------
@@ -94,21 +104,46 @@ class LocalParts:
         self._parts = cut(survey, block_size)
         self.rows = [part.rows for part in self._parts]
         self._hidden = len(self.rows) == 1 or (None if progress is None else not progress)
+        chosen = jax.config.jax_default_device
+        self._devices = jax.local_devices()[: len(self.rows)] if chosen is None else [chosen]
 
     def run(self, function: PartFunction, *arguments: Any, each: Sequence[Any] | None = None) -> tuple[Any, list[Any]]:
         """Call a function of every part; see `Parts`."""
         others: list[Any] = []
 
+        def call(number: int) -> tuple[Any, Any]:
+            own = () if each is None else (each[number],)
+            return function(self._parts[number], *own, *arguments)
+
         def sums() -> Iterator[Any]:
             with tqdm(total=self.rows[-1].stop, unit="star", leave=False, disable=self._hidden) as bar:
-                for number, part in enumerate(self._parts):
-                    own = () if each is None else (each[number],)
-                    total, other = function(part, *own, *arguments)
+                for part, (total, other) in zip(self._parts, self._in_order(call), strict=True):
                     others.append(other)
                     bar.update(part.n_stars)
                     yield total
 
         return pairwise(add, sums()), others
+
+    def _in_order(self, call: Callable[[int], Any]) -> Iterator[Any]:
+        """Yield what a call returns of each part by its number; no more run at once than there are devices."""
+        if len(self._devices) == 1:
+            yield from map(call, range(len(self.rows)))
+            return
+        with contextlib.ExitStack() as stack:
+            threads = [stack.enter_context(ThreadPoolExecutor(1)) for _ in self._devices]
+            waiting: deque[Future[Any]] = deque()
+            for number in range(len(self.rows)):
+                if len(waiting) == len(threads):
+                    yield waiting.popleft().result()
+                place = number % len(threads)
+                waiting.append(threads[place].submit(_on_device, self._devices[place], call, number))
+            while waiting:
+                yield waiting.popleft().result()
+
+
+def _on_device(device: jax.Device, call: Callable[[int], Any], number: int) -> Any:
+    with TURN if device.platform == "cpu" else contextlib.nullcontext(), jax.default_device(device):
+        return call(number)
 
 
 def add(one: Any, other: Any) -> Any:
