@@ -104,7 +104,7 @@ class LocalParts:
         self._parts = cut(survey, block_size)
         self.rows = [part.rows for part in self._parts]
         self._hidden = len(self.rows) == 1 or (None if progress is None else not progress)
-        chosen = jax.config.jax_default_device
+        chosen = jax.config.jax_default_device  # type: ignore[attr-defined]
         self._devices = jax.local_devices()[: len(self.rows)] if chosen is None else [chosen]
 
     def run(self, function: PartFunction, *arguments: Any, each: Sequence[Any] | None = None) -> tuple[Any, list[Any]]:
