@@ -278,6 +278,7 @@ def test_a_label_that_passes_only_by_itself_is_audited_with_the_share_of_many(mo
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_of_an_opened_survey_as_many_stars_are_read_as_are_asked_for(tmp_path):
     survey = make_survey(500, 7, lux.World("signal", depth=0.01))
     labels = np.array(survey.labels)

@@ -28,6 +28,7 @@ def test_cross_validation_predicts_every_star_without_itself(surveys):
         list(folds_by_group(survey))
 
 
+@pytest.mark.slow
 def test_cross_validation_finds_that_too_few_latents_lose_labels():
     survey = linear_survey(n_stars=500, scatter=np.where(np.arange(300) % 2 == 0, 0.04, 0.0))
     scores = model_selection.score_latent_numbers(survey, (1, 2, 4), n_folds=2, tolerance=0.05)

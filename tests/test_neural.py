@@ -74,6 +74,7 @@ def test_a_seed_gives_one_network_and_another_seed_another(parts):
     assert not np.allclose(first.labels, other.labels)
 
 
+@pytest.mark.slow
 def test_a_network_trained_in_double_precision_predicts_in_single_precision_like_any_other(parts):
     train, test = parts
     network = NeuralNetwork(**QUICK, double=True).fit(train)

@@ -84,6 +84,7 @@ def test_a_wheel_holds_every_file_of_the_package(unpacked_wheel):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_every_module_of_a_wheel_is_imported_outside_the_checkout(unpacked_wheel):
     modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

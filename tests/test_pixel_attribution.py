@@ -90,6 +90,7 @@ def test_expected_gradients_sum_to_the_distance_from_the_mean_prediction(models,
     assert not np.any(fewer[test.ivar == 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_shap_of_groups_sums_to_the_prediction_and_gives_nothing_to_a_group_without_flux(models, stars, name):
     model, test = models[name], stars[1]

@@ -21,6 +21,7 @@ def test_every_technique_gives_one_number(worlds):
         assert all(world[key] in (0, 1) for key in STATEMENTS)
 
 
+@pytest.mark.slow
 def test_strong_lines_raise_what_looks_at_them_and_the_verdict(worlds):
     nothing, signal = worlds
     for key in ("matched_filter", "jacobian", "ablation", "response", "audit_lines"):
