@@ -64,7 +64,7 @@ test: $(STAMP)
 	@$(RUN) -m pytest -n 2 --dist loadfile $(TEST_OPTIONS)
 
 test-slow: $(STAMP)
-	@$(RUN) -m pytest -n 2 --dist loadfile -m slow $(TEST_OPTIONS)
+	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow $(TEST_OPTIONS)
 
 notebooks: $(STAMP)
 	@$(RUN) tools/write_notebooks.py

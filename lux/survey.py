@@ -1,15 +1,13 @@
 """The one container of data: spectra with their errors, labels with theirs, and where both came from.
 
-The module is long because validation and the spelling of labels stand beside the fields that they are about.
+The module is long because each way to make a survey documents what it takes from users.
 """
 
 import dataclasses
 import difflib
 import functools
 import hashlib
-import json
 import os
-import re
 import types
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,6 +30,12 @@ from lux.store.columns import (
     star_names,
     unmasked,
 )
+from lux.store.label_names import ELEMENTS as ELEMENTS
+from lux.store.label_names import label_name as label_name
+from lux.store.label_names import label_text as label_text
+from lux.store.label_names import label_unit as label_unit
+from lux.store.label_names import plain_name as plain_name
+from lux.store.survey_checks import check_survey, checked_columns, json_dict, number_array
 from lux.store.survey_file import StoredArray, read_survey, write_survey
 from lux.store.wavelengths import LEAST_WAVELENGTH as LEAST_WAVELENGTH
 from lux.store.wavelengths import air_to_vacuum as air_to_vacuum
@@ -45,38 +49,6 @@ if TYPE_CHECKING:
 _LEAST_FLUX = 1e-6
 # What `Survey` replaces by the default of the field, so that no field of a survey but the truth is None.
 _DEFAULT: Any = None
-
-
-_LABEL_TEXT = {
-    "teff": "$T_\\mathrm{eff}$",
-    "logg": "$\\log g$",
-    "fe_h": "[Fe/H]",
-    "m_h": "[M/H]",
-    "alpha_fe": "[$\\alpha$/Fe]",
-    "alpha_m": "[$\\alpha$/M]",
-}
-
-# Symbols of the chemical elements, in lower case.
-ELEMENTS = tuple(
-    "h he li be b c n o f ne na mg al si p s cl ar k ca sc ti v cr mn fe co ni cu zn ga ge as se br kr rb sr y zr nb "
-    "mo tc ru rh pd ag cd in sn sb te i xe cs ba la ce pr nd pm sm eu gd tb dy ho er tm yb lu hf ta w re os ir pt au "
-    "hg tl pb bi th u".split()
-)
-_ATOMS = re.compile(rf"a_({'|'.join(ELEMENTS)})")
-_JOINED = re.compile(rf"({'|'.join(ELEMENTS)}|alpha)(fe|h|m)")
-_UNIT_IN_NAME = re.compile(r"[\[(]\s*(?:k|kelvin|dex|cgs|km/s)\s*[\])]")
-_SUFFIX_OF_NAME = re.compile(r"_(?:k|kelvin|dex|cgs|kms|km_s|spec)$")
-_OTHER_NAMES = {
-    **dict.fromkeys(("t_eff", "temperature", "effective_temperature"), "teff"),
-    **dict.fromkeys(("log_g", "gravity", "surface_gravity"), "logg"),
-    **dict.fromkeys(("met", "metallicity", "fe"), "fe_h"),
-    **dict.fromkeys(("mh", "m"), "m_h"),
-    **dict.fromkeys(("afe", "alpha"), "alpha_fe"),
-    **dict.fromkeys(("am", "alpham"), "alpha_m"),
-    **dict.fromkeys(("vmic", "v_mic", "v_micro", "microturbulence"), "vmicro"),
-    **dict.fromkeys(("vmac", "v_mac", "v_macro"), "vmacro"),
-    **dict.fromkeys(("v_sin_i", "v_sini"), "vsini"),
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -151,21 +123,21 @@ class Survey:
         units = ("",) * len(names) if self.label_units is None else tuple(str(unit) for unit in self.label_units)
         flux = _spectra("flux", self.flux)
         values = {
-            "wavelength": _array("wavelength", without_unit(self.wavelength), np.float64, 1),
+            "wavelength": number_array("wavelength", without_unit(self.wavelength), np.float64, 1),
             "flux": flux,
             "ivar": _spectra("ivar", self.ivar),
-            "labels": _array("labels", self.labels, np.float64, 2),
-            "label_err": _array("label_err", self.label_err, np.float64, 2),
+            "labels": number_array("labels", self.labels, np.float64, 2),
+            "label_err": number_array("label_err", self.label_err, np.float64, 2),
             "label_names": names,
             "label_units": units,
             "star_id": star_names(self.star_id, len(flux)),
             "truth": self.truth if self.truth is None else _checked_truth(self.truth, len(flux), len(names)),
-            "provenance": _json_dict("provenance", self.provenance or {}),
-            "catalogue": _checked_columns("catalogue", self.catalogue or {}, len(flux)),
+            "provenance": json_dict("provenance", self.provenance or {}),
+            "catalogue": checked_columns("catalogue", self.catalogue or {}, len(flux)),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
-        _validate(self)
+        check_survey(self)
         for array in (self.wavelength, self.flux, self.ivar, self.labels, self.label_err, self.star_id):
             if isinstance(array, np.ndarray):
                 array.setflags(write=False)
@@ -634,59 +606,8 @@ class Survey:
         return cls(**fields, truth=None if truth is None else Truth(**truth))
 
 
-def plain_name(label: str) -> str:
-    """Return a label's name as written here: "[Fe/H]", "FE_H" and "feh" are "fe_h", "T_eff [K]" is "teff".
-
-    A(X), the number of atoms by itself, is "x_h": the two differ by a constant.
-    """
-    name = _UNIT_IN_NAME.sub("", label.casefold().replace("α", "alpha"))
-    name = re.sub(r"[^a-z0-9]+", "_", name).strip("_")
-    name = _SUFFIX_OF_NAME.sub("", name)
-    name = _OTHER_NAMES.get(name, name)
-    if match := _ATOMS.fullmatch(name):
-        return f"{match[1]}_h"
-    if match := _JOINED.fullmatch(name):
-        return f"{match[1]}_{match[2]}"
-    return name
-
-
-def label_unit(name: str) -> str:
-    """Return the unit of a label by its name: "K" for teff, "dex" for logg and abundances such as mg_fe, else none."""
-    return {"teff": "K", "logg": "dex"}.get(name, "dex" if "_" in name else "")
-
-
-def label_text(name: str, with_unit: bool = True) -> str:
-    """Return the text of a label for an axis: "eu_fe" gives "[Eu/Fe] (dex)"."""
-    element, _, reference = name.partition("_")
-    default = f"[{element.capitalize()}/{reference.capitalize()}]" if reference else name
-    text, unit = _LABEL_TEXT.get(name, default), label_unit(name)
-    return f"{text} ({unit})" if with_unit and unit else text
-
-
-def label_name(name: str) -> str:
-    """Return the name of a label for prose, where no formula is set: "alpha_m" gives "[α/M]"."""
-    text = label_text(name, with_unit=False)
-    for formula, plain in (("$T_\\mathrm{eff}$", "Teff"), ("$\\log g$", "log g"), ("$\\alpha$", "α")):
-        text = text.replace(formula, plain)
-    return text
-
-
 def _spectra(name: str, value: ArrayLike | StoredArray) -> Any:
-    return value if isinstance(value, StoredArray) else _array(name, value, np.float32, 2)
-
-
-def _array(name: str, value: ArrayLike, dtype: type, ndim: int) -> np.ndarray:
-    if np.ma.is_masked(value):
-        if not name.startswith("label"):
-            raise ValueError(f"{name} is a masked array; Survey.from_arrays masks its pixels")
-        value = np.ma.filled(np.ma.asarray(value, float), np.nan)
-    try:
-        array: np.ndarray = np.array(value, dtype=dtype, order="C", copy=None)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be an array of numbers: {error}") from error
-    if array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {array.shape}")
-    return array.view()
+    return value if isinstance(value, StoredArray) else number_array(name, value, np.float32, 2)
 
 
 def _star_index(stars: slice | np.ndarray | Sequence[int], n_stars: int) -> slice | np.ndarray:
@@ -704,103 +625,8 @@ def _pick(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> dict[str, np.n
     return {name: column[rows] for name, column in columns.items()}
 
 
-def _json_dict(name: str, value: dict) -> dict:
-    try:
-        return json.loads(json.dumps(value))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold values that JSON can hold: {error}") from error
-
-
-def _checked_columns(name: str, columns: Mapping[str, Any], n_stars: int) -> dict[str, np.ndarray]:
-    checked = {}
-    for key, column in columns.items():
-        column = catalogue_column(str(key), column)
-        if column.shape != (n_stars,):
-            raise ValueError(f"{name} column {key!r} must have shape ({n_stars},), got {column.shape}")
-        if column.dtype.kind not in "biufU":
-            raise ValueError(f"{name} column {key!r} must hold numbers, booleans or text, got {column.dtype}")
-        checked[str(key)] = column
-    return checked
-
-
 def _checked_truth(truth: Truth, n_stars: int, n_labels: int) -> Truth:
-    labels = _array("truth.labels", truth.labels, np.float64, 2)
+    labels = number_array("truth.labels", truth.labels, np.float64, 2)
     if labels.shape != (n_stars, n_labels):
         raise ValueError(f"truth.labels must have shape {(n_stars, n_labels)}, got {labels.shape}")
-    return Truth(labels, _json_dict("truth.world", truth.world), _checked_columns("truth", truth.columns, n_stars))
-
-
-def _validate(survey: Survey) -> None:
-    _validate_shapes(survey)
-    if not np.all(np.isfinite(survey.wavelength)) or np.any(survey.wavelength <= 0):
-        raise ValueError("wavelength must be finite and positive, in Angstrom")
-    steps = np.diff(survey.wavelength)
-    if np.any(steps <= 0):
-        pixel = int(np.argmax(steps <= 0)) + 1
-        kind = "repeats" if steps[pixel - 1] == 0 else "falls below"
-        raise ValueError(
-            f"wavelength must increase strictly: pixel {pixel} {kind} pixel {pixel - 1}; sort and drop duplicates"
-        )
-    # What lies on the disk is checked as it is read.
-    if not survey.is_lazy:
-        _validate_spectra(survey)
-    _validate_labels(survey)
-
-
-def _validate_spectra(survey: Survey) -> None:
-    _refuse_pixels(survey, "flux", ~np.isfinite(survey.flux), "is not finite; set it to 1 and its ivar to 0")
-    _refuse_pixels(survey, "ivar", ~np.isfinite(survey.ivar), "is not finite; set it to 0 to mask the pixel")
-    _refuse_pixels(survey, "ivar", survey.ivar < 0, "is negative; set it to 0 to mask the pixel")
-    empty = ~np.any(survey.ivar > 0, axis=1)
-    if np.any(empty):
-        raise ValueError(f"star {survey.star_id[np.argmax(empty)]} has every pixel masked (ivar = 0); leave it out")
-
-
-def _validate_shapes(survey: Survey) -> None:
-    n_stars, n_pixels = survey.flux.shape
-    if n_stars == 0 or n_pixels == 0:
-        raise ValueError(f"a survey needs at least one star and one pixel, got flux of shape {survey.flux.shape}")
-    expected = {
-        "wavelength": (n_pixels,),
-        "ivar": (n_stars, n_pixels),
-        "labels": (n_stars, len(survey.label_names)),
-        "label_err": (n_stars, len(survey.label_names)),
-        "star_id": (n_stars,),
-    }
-    for name, shape in expected.items():
-        if getattr(survey, name).shape != shape:
-            raise ValueError(
-                f"{name} must have shape {shape} to go with flux {survey.flux.shape} and "
-                f"{len(survey.label_names)} label names, got {getattr(survey, name).shape}"
-            )
-    if len(survey.label_units) != len(survey.label_names):
-        raise ValueError(f"{len(survey.label_names)} label names but {len(survey.label_units)} label units")
-    for name, values in (("label_names", survey.label_names), ("star_id", survey.star_id)):
-        unique, counts = np.unique(np.asarray(values, str), return_counts=True)
-        if np.any(counts > 1):
-            repeated = str(unique[np.argmax(counts > 1)])
-            raise ValueError(f"{name} must be unique, {repeated!r} stands {counts[counts > 1][0]} times")
-
-
-def _refuse_pixels(survey: Survey, name: str, bad: np.ndarray, why: str) -> None:
-    if np.any(bad):
-        star, pixel = np.unravel_index(np.argmax(bad), bad.shape)
-        raise ValueError(
-            f"{name} of star {survey.star_id[star]} (row {star}) at pixel {pixel} "
-            f"({survey.wavelength[pixel]:.3f} A) {why} ({np.count_nonzero(bad)} such pixels)"
-        )
-
-
-def _validate_labels(survey: Survey) -> None:
-    present = ~np.isnan(survey.labels)
-    for what, bad in (
-        ("label", present & ~np.isfinite(survey.labels)),
-        ("label_err", present & ~(np.isfinite(survey.label_err) & (survey.label_err > 0))),
-    ):
-        if np.any(bad):
-            star, label = np.unravel_index(np.argmax(bad), bad.shape)
-            value = (survey.labels if what == "label" else survey.label_err)[star, label]
-            raise ValueError(
-                f"{what} {survey.label_names[label]!r} of star {survey.star_id[star]} (row {star}) is {value}; "
-                "a label must be finite with a positive error, or NaN where it is missing"
-            )
+    return Truth(labels, json_dict("truth.world", truth.world), checked_columns("truth", truth.columns, n_stars))

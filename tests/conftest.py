@@ -32,6 +32,16 @@ for name, value in PROGRAMS.items():
         jax.config.update(name, value)
 
 
+# Files of one test that takes minutes: begun first, so that no process waits for them at the end.
+LONGEST = ("test_whole_paper", "test_model_trial")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Begin with the longest, in whatever order the others are."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def surveys():
     """Training and test stars drawn from a Lux model of five latents; one in twenty labels is missing."""

@@ -8,7 +8,8 @@ from lux.controls import calibration
 from lux.simulation.worlds import Artefact, Proxy, Shortcut, Signal
 
 
-def test_verdicts_are_counted_by_generator_size_and_what_is_planted(monkeypatch):
+def test_verdicts_are_counted_by_generator_size_and_what_is_planted(monkeypatch, tmp_path):
+    monkeypatch.setenv("LUX_STORE", str(tmp_path))
     asked = []
 
     def verdicts(generator, n_stars, planted, number, first_seed, spectra, resampled):
@@ -27,6 +28,24 @@ def test_verdicts_are_counted_by_generator_size_and_what_is_planted(monkeypatch)
     some = calibration.calibrate(2, 70, None, n_jobs=1, sizes=(40,), kinds=("proxy",))
     assert [(row["n_stars"], row["planted"], sum(row["verdicts"].values())) for row in some] == [(40, "proxy", 2)] * 4
     assert second["verdicts"] == {"proxy": 1, "guessed": 3}
+
+
+def test_surveys_that_were_audited_before_a_failure_are_not_audited_again(monkeypatch, tmp_path):
+    asked = []
+
+    def verdicts(generator, n_stars, planted, number, first_seed, spectra, resampled):
+        asked.append(n_stars)
+        if n_stars == 20 and asked.count(20) == 1:
+            raise OSError("interrupted")
+        return "guessed", "guessed"
+
+    monkeypatch.setattr(calibration, "_verdicts", verdicts)
+    monkeypatch.setenv("LUX_STORE", str(tmp_path))
+    options = {"n_jobs": 1, "sizes": (40, 20), "kinds": ("proxy",)}
+    with pytest.raises(OSError, match="interrupted"):
+        calibration.calibrate(1, 70, None, **options)
+    calibration.calibrate(1, 70, None, **options)
+    assert asked == [40, 40, 20, 20, 20]
 
 
 def test_each_world_is_what_its_name_says_and_lines_of_a_significance_are_weaker_in_more_stars():

@@ -134,19 +134,19 @@ def record_sizes(chapter: Chapter) -> None:
     record, quick = chapter.record, chapter.quick
     options: dict[str, Any] = {"n_ordinary": 20 if quick else 40}
     options["wavelength_range"] = chapter.windows if quick else None
-    strengths = {depth: line_strengths(World("signal", depth=depth)) for depth in _DEPTHS}
+    strengths = [line_strengths(World("signal", depth=depth)) for depth in _DEPTHS]
     rows: list[list[Any]] = []
     for size in _SIZES:
         found = [_one_of_size(size, seed, options) for seed in range(2 if quick else 6)]
         excess, limit = np.median([each[:2] for each in found], axis=0)
-        seen = np.array([[100 * np.mean(each[2] <= strengths[depth].depth[0]) for depth in _DEPTHS] for each in found])
+        seen = np.array([[100 * np.mean(each[2] <= line.depth.mean()) for line in strengths] for each in found])
         rows.append([size, *expected_enhanced(size), excess, limit, *seen.mean(axis=0)])
         record.numbers(
             unit="%", digits=2, **{f"least_of_{size}": seen[:, 0].min(), f"most_of_{size}": seen[:, 0].max()}
         )
         record(f"enrichment_of_{size}", excess, unit="dex", digits=2)
         record(f"limit_of_{size}", limit, unit="mÅ", digits=2, text=None if np.isfinite(limit) else "beyond any line")
-    widths = [f"{strengths[depth].equivalent_width[0]:.0f} mÅ seen (%)" for depth in _DEPTHS]
+    widths = [f"{line.equivalent_width.mean():.0f} mÅ seen (%)" for line in strengths]
     headings = ["stars", "r-I expected", "r-II expected", "enrichment (dex)", "limit (mÅ)", *widths]
     formats = dict(zip(headings, ["d", ".1f", ".2f", ".2f", ".0f", ".0f", ".0f"], strict=True))
     record.table("sizes", dict(zip(headings, zip(*rows, strict=True), strict=True)), formats=formats)
@@ -260,7 +260,7 @@ def record_signal(chapter: Chapter, signal: Control, planted: Stack) -> str:
     record("signal_depth", percent * slope, uncertainty=percent * error, unit="%")
     record("dilution", contrast, digits=2)
     record("planted_depth", 100 * Signal().depth, unit="%", digits=2)
-    record("planted_width", line_strengths(Signal()).equivalent_width[0], unit="mÅ", digits=2)
+    record("planted_width", line_strengths(Signal()).equivalent_width.mean(), unit="mÅ", digits=2)
     one_star = counterfactuals.doppelganger_test(chapter.world("signal"), "eu_fe", seed=chapter.seed).largest
     record("signal_one_largest", one_star.statistic, digits=3)
     record("signal_one_p", one_star.p_value, digits=2)

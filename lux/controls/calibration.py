@@ -4,6 +4,7 @@ The dense grid (`lux.controls.trial_tables`) has lines of several depths and not
 proxy, a leak, an artefact, lines that the best test sees at five standard deviations, and lines beside something else.
 """
 
+import functools
 import itertools
 import warnings
 from collections import Counter
@@ -33,6 +34,7 @@ from lux.models.baselines import Mean
 from lux.simulation.empirical import EmpiricalSpectra
 from lux.simulation.synthetic import make_survey
 from lux.simulation.worlds import World
+from lux.store.products import kept_json, product_key, store_dir
 from lux.survey import Survey
 
 # Those of the ensemble, and instead of the smallest one that is smaller still.
@@ -52,6 +54,7 @@ _TEST_FRACTION = 0.3
 # Of pixels that stand differently in each star, so many ways, within half a pixel.
 _N_PHASES = 8
 _Task = tuple[str, int, str, int]
+_CODE = "from lux.controls.calibration import _verdicts"
 
 
 def calibrate(
@@ -69,7 +72,7 @@ def calibrate(
     There are `n_seeds` surveys of a kind, and twice as many without anything planted; `SHARED` seeds have the same
     stars, in all kinds. The model is the mean, which no verdict depends on unless it reads the test labels.
     `sizes` and `kinds` are the numbers of stars, and the keys of `RIGHT`, that are tried. `resampled`: the spectra come
-    to the audit by `resampled_twice`.
+    to the audit by `resampled_twice`. What was measured is kept for the next run.
     """
     kinds = tuple(kinds)
     places = list(itertools.product(GENERATORS, sizes))
@@ -101,9 +104,14 @@ def calibrate(
 
 def _measure(
     batch: Sequence[_Task], first_seed: int, spectra: EmpiricalSpectra, resampled: bool
-) -> list[tuple[str, str]]:
-    """Return the verdicts in surveys that have the same stars, which are computed once."""
-    return [_verdicts(*task, first_seed, spectra, resampled) for task in batch]
+) -> list[Sequence[str]]:
+    """Return the verdicts in surveys that have the same stars, which are computed once, and kept."""
+    source = spectra.fingerprint if spectra else ""
+    key = product_key(_CODE, {"batch": batch, "seed": first_seed, "spectra": source, "resampled": resampled})
+    folder = store_dir() / "verdicts"
+    folder.mkdir(exist_ok=True)
+    measure = functools.partial(_verdicts, first_seed=first_seed, spectra=spectra, resampled=resampled)
+    return kept_json(folder / f"{key}.json", lambda: [measure(*task) for task in batch])
 
 
 def _verdicts(

@@ -78,9 +78,10 @@ def _cell(value: Value | dict | None, specification: str | None) -> str:
 
 
 def _with_error_of_last_digit(value: float, interval: Sequence[float]) -> str:
-    """Write 0.59(4): the half width of the interval, in units of the last digit, in brackets."""
+    """Write 0.59(4): the half width of the interval, in units of the last digit, in brackets; 0.104(4) if less."""
     half_width = (interval[1] - interval[0]) / 2
-    return f"{_typeset(f'{value:.2f}')}({round(100 * half_width)})"
+    places = max(2, decimal_places(half_width, 1))
+    return f"{_typeset(f'{value:.{places}f}')}({round(10**places * half_width)})"
 
 
 def _typeset(number: str) -> str:
