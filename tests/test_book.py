@@ -244,6 +244,20 @@ def test_a_chapter_opened_from_the_disk_shows_its_figures_and_formulas(browser):
     assert not trouble, "\n".join(trouble)
 
 
+@pytest.mark.parametrize(("width", "scrolls"), [(WIDE["width"], False), (390, True)])
+def test_a_figure_keeps_the_size_of_its_letters_on_a_phone_and_scrolls(browser, width, scrolls):
+    tab = browser.new_page(viewport={"width": width, "height": 800})
+    tab.goto(f"{SITE.as_uri()}/book/05_saliency.html")
+    frame = tab.locator("figure.recorded a.enlarge").first
+    frame.scroll_into_view_if_needed()
+    size = frame.locator("img").bounding_box()["width"]
+    shown, whole = frame.evaluate("link => [link.clientWidth, link.scrollWidth]")
+    assert (whole > shown) == scrolls
+    assert size >= 450
+    assert tab.evaluate("() => document.documentElement.scrollWidth") <= width + 1
+    tab.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [WIDE["width"], 390])
 def test_the_meaning_of_a_term_comes_up_under_the_pointer_and_the_focus(browser, address, width):
