@@ -37,10 +37,13 @@ def build_report(pages, settings, package, current, downloads):
         "figures": figures_table(chapters, settings.root, package),
         "passports": {page.name: passports(page, settings, package) for page in chapters if page.name in current},
         "citation": bibtex_entry(settings.root / "CITATION.cff"),
-        "downloads": "\n".join(
-            f'- {title}: <a href="../downloads/{name}">{escape(name)}</a>' for title, name in downloads
-        ),
+        "downloads": "\n".join(f"- {title}: {_links(files)}" for title, files in downloads),
     }
+
+
+def _links(files):
+    """Return links to files of the site's folder of downloads; `files` maps their texts to their names."""
+    return ", ".join(f'<a href="../downloads/{name}">{escape(text)}</a>' for text, name in files.items())
 
 
 def _chapters_table(pages, settings):

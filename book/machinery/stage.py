@@ -152,7 +152,7 @@ def _offer_downloads(pages, settings, current, target, extra):
     results = results_in(settings.finished / name / "products" / "results.json" for name in sorted(current))
     for title, path in extra:
         shutil.copy(path, folder)
-        offered.append((title, path.name))
+        offered.append((title, {path.suffix.lstrip("."): path.name}))
     for page in pages:
         if page.is_chapter and page.name in current:
             notebook = nbformat.read(target / f"{page.document}.ipynb", as_version=4)
@@ -161,7 +161,7 @@ def _offer_downloads(pages, settings, current, target, extra):
                     cell.source = plain_text(cell.source, page.name, results)
             nbformat.write(notebook, folder / f"{page.name}.ipynb")
             shutil.copy(settings.finished / page.name / "products" / "results.json", folder / f"{page.name}.json")
-            offered += [("executed notebook", f"{page.name}.ipynb"), ("results", f"{page.name}.json")]
+            offered.append((page.name, {"notebook": f"{page.name}.ipynb", "results": f"{page.name}.json"}))
     return offered
 
 
