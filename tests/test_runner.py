@@ -1,5 +1,6 @@
 """Ensembles of worlds are run whole, in any order, and never twice."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -39,6 +40,13 @@ def run(folder, *cells, workers=1):
 
 def test_worlds_come_in_the_order_of_the_cells_with_their_seeds(measured, tmp_path):
     assert run(tmp_path, SIGNAL, NOTHING) == EXPECTED[::-1]
+
+
+@pytest.mark.parametrize(("shared", "stars"), [(1, [40, 41, 42]), (2, [40, 40, 41])])
+def test_as_many_surveys_as_are_said_have_the_same_stars(measured, tmp_path, shared, stars):
+    cell = dataclasses.replace(SIGNAL, seeds=3)
+    found = controls.run([cell], 40, workers=1, folder=tmp_path, shared=shared)
+    assert [world["star_seed"] for world in found] == stars
 
 
 def test_a_second_run_reads_what_the_first_measured(measured, tmp_path):

@@ -45,7 +45,7 @@ FIRST_SEED = 940_000
 # Of surveys larger than those of the grid, and how deep their lines are.
 LARGER_SEED, N_LARGER_SEEDS, LARGER_STARS, LARGER_DEPTHS = 1_040_000, 20, 12_000, (0.0, 0.003, 0.01)
 # Of whole spectra: how many surveys have lines, of how many stars, and how deep their lines are.
-WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_010_000, 10, 4000, (0.0, 0.01)
+WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_120_000, 10, 4000, (0.0, 0.01)
 # Of what models learn; the cells are those without lines, of which there are twice as many.
 LEARNING_SEED, N_LEARNING_SEEDS = 1_020_000, 3
 N_RECIPE_SEEDS = 20
@@ -84,10 +84,11 @@ def main() -> None:
     if arguments.whole:
         n_seeds = min(arguments.seeds, N_WHOLE_SEEDS)
         whole = sized_cells(n_seeds, (WHOLE_STARS,), depths=WHOLE_DEPTHS, full_band=True)
-        tables = trial_tables(whole, run(whole, WHOLE_SEED, spectra, progress=True))
+        # Of few surveys each has stars of its own: whether one of them is very rich decides what a model learns.
+        tables = trial_tables(whole, run(whole, WHOLE_SEED, spectra, progress=True, shared=1), shared=1)
         windows = sized_cells(n_seeds, depths=WHOLE_DEPTHS)
-        stars = run(windows, WHOLE_SEED, spectra, what=measure_own_star, progress=True)
-        tables["own_star"] = own_star_rows(windows, stars)
+        stars = run(windows, WHOLE_SEED, spectra, what=measure_own_star, progress=True, shared=1)
+        tables["own_star"] = own_star_rows(windows, stars, shared=1)
         out = OUT.with_name("whole_trial.json") if arguments.out == OUT else arguments.out
         write(out, tables, sum(cell.seeds for cell in whole), n_seeds, started, WHOLE_SEED)
         return

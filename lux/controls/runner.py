@@ -49,6 +49,7 @@ def run(
     folder: Path | None = None,
     progress: bool | None = None,
     client: Any = None,
+    shared: int = SHARED,
 ) -> list[dict[str, Any]]:
     """Measure every world of an ensemble, on several cores; what was measured before is read, not measured again.
 
@@ -76,6 +77,8 @@ def run(
         Whether to show how far it is; by default on a terminal.
     client : distributed.Client, optional
         Of a Dask cluster whose workers measure; `folder` must be one that all of them can write to.
+    shared : int
+        So many surveys of a cell, one after the other, have the same stars.
 
     Returns
     -------
@@ -99,7 +102,7 @@ def run(
     empirical = next((cell.key for cell in ensemble if cell.generator == "empirical"), None)
     if empirical and spectra is None:
         raise ValueError(f"cell {empirical!r} needs spectra: fit_empirical(load('apogee-dr10'))")
-    tasks = [task for cell in ensemble for task in tasks_of(cell, first_seed)]
+    tasks = [task for cell in ensemble for task in tasks_of(cell, first_seed, shared)]
     paths = {task: folder / f"{task.cell.key}-{_digest(task, spectra)}-{task.seed}.json" for task in tasks}
     todo = [task for task in tasks if not paths[task].exists()]
     # Worlds of the same stars go to one process, seed by seed: their noise-free spectra and noise are computed once.
@@ -143,11 +146,11 @@ def _terminated_by_an_exception() -> Iterator[None]:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def tasks_of(cell: Cell, first_seed: int) -> Iterator[Task]:
-    """Yield the worlds of a cell."""
+def tasks_of(cell: Cell, first_seed: int, shared: int = SHARED) -> Iterator[Task]:
+    """Yield the worlds of a cell, of which so many have the same stars."""
     n_seeds, cell = cell.seeds, dataclasses.replace(cell, seeds=1)
     for number in range(n_seeds):
-        yield Task(cell, first_seed + 1000 * TAUS.index(cell.tau) + number, first_seed + number // SHARED)
+        yield Task(cell, first_seed + 1000 * TAUS.index(cell.tau) + number, first_seed + number // shared)
 
 
 def _use_one_thread() -> None:

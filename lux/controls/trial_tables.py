@@ -23,7 +23,7 @@ _World = Mapping[str, Any]
 _Row = dict[str, Any]
 
 
-def trial_tables(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> dict[str, list[_Row]]:
+def trial_tables(ensemble: Sequence[Cell], worlds: Iterable[_World], *, shared: int = SHARED) -> dict[str, list[_Row]]:
     """Return the tables of a trial.
 
     Parameters
@@ -32,6 +32,8 @@ def trial_tables(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> dict[str
         Of worlds with lines or with nothing planted.
     worlds : iterable of dict
         As `lux.controls.runner.run` returns them.
+    shared : int
+        As many had the same stars, for the intervals.
 
     Returns
     -------
@@ -49,12 +51,12 @@ def trial_tables(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> dict[str
     for group, members in itertools.groupby(ensemble, lambda cell: (cell.generator, cell.n_stars, cell.full_band)):
         about = dict(zip(("generator", "n_stars", "full_band"), group, strict=True))
         by_depth = {cell.depth: found[cell.key] for cell in members if cell.key in found}
-        for name, rows in _tables(by_depth).items():
+        for name, rows in _tables(by_depth, shared).items():
             tables[name] += [about | row for row in rows]
     return dict(tables)
 
 
-def own_star_rows(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> list[_Row]:
+def own_star_rows(ensemble: Sequence[Cell], worlds: Iterable[_World], *, shared: int = SHARED) -> list[_Row]:
     """Return rows like "scores" of `trial_tables`, of what `lux.controls.techniques.measure_own_star` returns."""
     found = defaultdict(list)
     for world in worlds:
@@ -64,19 +66,19 @@ def own_star_rows(ensemble: Sequence[Cell], worlds: Iterable[_World]) -> list[_R
     }
     return [
         dict(zip(("generator", "n_stars", "full_band", "depth"), group, strict=True))
-        | _score(planted, numbers[*group[:3], 0.0])
+        | _score(planted, numbers[*group[:3], 0.0], shared)
         for group, planted in numbers.items()
         if group[-1]
     ]
 
 
-def _tables(by_depth: Mapping[float, list[_World]]) -> dict[str, list[_Row]]:
+def _tables(by_depth: Mapping[float, list[_World]], shared: int) -> dict[str, list[_Row]]:
     """Return the tables of one generator and size, from the worlds of each depth."""
     without = by_depth[0.0]
     everything = [world for worlds in by_depth.values() for world in worlds]
     tables: dict[str, list[_Row]] = {
         "scores": [
-            {"depth": depth, "technique": name, **_score(_numbers(worlds, name), _numbers(without, name))}
+            {"depth": depth, "technique": name, **_score(_numbers(worlds, name), _numbers(without, name), shared)}
             for depth, worlds in by_depth.items()
             if depth
             for name in TECHNIQUES
@@ -102,8 +104,8 @@ def _numbers(worlds: Iterable[_World], key: str) -> np.ndarray:
     return np.array([world[key] for world in worlds], dtype=float)
 
 
-def _score(planted: np.ndarray, without: np.ndarray) -> _Row:
-    score = scores.score(planted, without, shared=SHARED, level=_LEVEL)
+def _score(planted: np.ndarray, without: np.ndarray, shared: int) -> _Row:
+    score = scores.score(planted, without, shared=shared, level=_LEVEL)
     return {"area": _plain(score.auc), "power": _plain(score.power), "reverse": _plain(score.reverse)}
 
 
