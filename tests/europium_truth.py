@@ -20,8 +20,9 @@ def made_survey(seed=0, n_stars=400, line=0.0, noise=0.01):
     truth = np.stack([iron, alpha, europium], axis=1)
     offset = np.arange(len(WAVELENGTH))[:, None] - np.array([100, 200, 300, 400, 500, 600, 350])
     profiles = np.exp(-0.5 * (offset / 1.37) ** 2)
-    depths = np.concatenate([np.repeat(iron[:, None], 3, 1) * 0.2, np.repeat(alpha[:, None], 3, 1) * 0.2,
-                             line * europium[:, None]], axis=1)  # fmt: skip
+    depths = np.concatenate(
+        [np.repeat(iron[:, None], 3, 1) * 0.2, np.repeat(alpha[:, None], 3, 1) * 0.2, line * europium[:, None]], axis=1
+    )
     flux = 1 - depths @ profiles.T + noise * generator.normal(size=(n_stars, len(WAVELENGTH)))
     errors = np.broadcast_to([0.06, 0.05, 0.05], truth.shape)
     labels = truth + errors * generator.normal(size=truth.shape)

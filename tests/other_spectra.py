@@ -8,8 +8,9 @@ NAMES = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 WIDTH = 1.4
 
 
-def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, tau=0.06, error=0.08, coupled=0.0,
-         alike=False):  # fmt: skip
+def make(
+    planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, tau=0.06, error=0.08, coupled=0.0, alike=False
+):
     """Return a survey and the places of the planted lines (Angstrom); `planted`: "nothing", "lines" or "noise".
 
     `coupled` is how strongly the label's errors vary with the signal-to-noise ratio and with the kind of star; `alike`
@@ -42,10 +43,13 @@ def make(planted, seed, *, n_stars=1200, n_pixels=1000, depth=0.02, n_lines=3, t
     flux = flux + sigma * generator.normal(size=flux.shape)
     bad = generator.random(flux.shape) < 0.02
     survey = lux.Survey(
-        wavelength=wavelength, flux=np.where(bad, 1, flux), ivar=np.where(bad, 0, 1 / sigma**2),
-        labels=np.column_stack([teff, logg, fe_h, alpha, europium]) + errors * noise, label_err=errors,
+        wavelength=wavelength,
+        flux=np.where(bad, 1, flux),
+        ivar=np.where(bad, 0, 1 / sigma**2),
+        labels=np.column_stack([teff, logg, fe_h, alpha, europium]) + errors * noise,
+        label_err=errors,
         label_names=NAMES,
-    )  # fmt: skip
+    )
     return survey, tuple(wavelength[places])
 
 

@@ -79,22 +79,25 @@ def test_a_clean_chapter_passes_the_lint():
     assert lint(CLEAN_CHAPTER) == []
 
 
-@pytest.mark.parametrize("sentence", [
-    "The RMSE is 0.107.",
-    "It explains 67 % of the variance.",
-    "It explains 67% of the variance.",
-    "We used 4,000 of them.",
-    "It was trained on 1600 spectra.",
-    "The fit takes 12 s.",
-    "The offset is 95 K.",
-    "The line lies at 15241 Å.",
-    "The p-value is 1e-5.",
-    "The loss fell to $0.107$.",
-    "The error is $0.107 \\pm 0.004$ dex.",
-    "Horta says so {cite:p}`horta2026`. We find 0.11.",
-    "| RMSE | 0.107 |",
-    "- a list item with −0.02 in it",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The RMSE is 0.107.",
+        "It explains 67 % of the variance.",
+        "It explains 67% of the variance.",
+        "We used 4,000 of them.",
+        "It was trained on 1600 spectra.",
+        "The fit takes 12 s.",
+        "The offset is 95 K.",
+        "The line lies at 15241 Å.",
+        "The p-value is 1e-5.",
+        "The loss fell to $0.107$.",
+        "The error is $0.107 \\pm 0.004$ dex.",
+        "Horta says so {cite:p}`horta2026`. We find 0.11.",
+        "| RMSE | 0.107 |",
+        "- a list item with −0.02 in it",
+    ],
+)
 def test_a_result_typed_by_hand_fails_the_lint(sentence):
     text = CLEAN_CHAPTER.replace("## Agreement", f"{sentence}\n\n## Agreement")
     assert any("typed by hand" in message for message in lint(text))
@@ -113,28 +116,34 @@ def test_a_result_typed_into_a_caption_or_alt_text_fails_the_lint():
     assert lint(CLEAN_CHAPTER.replace("The points scatter by {rmse}", "The points scatter by 0.107 dex"))
 
 
-@pytest.mark.parametrize(("old", "new", "complaint"), [
-    ("Caption with {glue:text}`rmse`.\n", "", "recorded-figure without caption"),
-    (', alt=f"The points scatter by {rmse} about the line of equality."', "", "without alt text"),
-    ("{cite:p}`horta2026`", "{cite:p}`horta2026,nobody1999`", "'nobody1999' is not in references.bib"),
-    (":::{claim}", ":::{note}", "no opening claim"),
-    ("# Title\n", "# Title\n\n## Too early\n", "no opening claim"),
-    ("record.provenance()", "pass", "record.provenance"),
-    (":::{agreement} yes", ":::{note}", "no {agreement}"),
-    ("{recorded-figure} headline", "{recorded-figure} other", "recorded but never placed"),
-    ("## Agreement", "![a plot](plot.png)\n\n## Agreement", "image without caption"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("Caption with {glue:text}`rmse`.\n", "", "recorded-figure without caption"),
+        (', alt=f"The points scatter by {rmse} about the line of equality."', "", "without alt text"),
+        ("{cite:p}`horta2026`", "{cite:p}`horta2026,nobody1999`", "'nobody1999' is not in references.bib"),
+        (":::{claim}", ":::{note}", "no opening claim"),
+        ("# Title\n", "# Title\n\n## Too early\n", "no opening claim"),
+        ("record.provenance()", "pass", "record.provenance"),
+        (":::{agreement} yes", ":::{note}", "no {agreement}"),
+        ("{recorded-figure} headline", "{recorded-figure} other", "recorded but never placed"),
+        ("## Agreement", "![a plot](plot.png)\n\n## Agreement", "image without caption"),
+    ],
+)
 def test_what_a_chapter_lacks_fails_the_lint(old, new, complaint):
     assert old in CLEAN_CHAPTER
     assert any(complaint in message for message in lint(CLEAN_CHAPTER.replace(old, new)))
 
 
-@pytest.mark.parametrize(("code", "complaint"), [
-    ("x = 1\n" * 31, "lines, 30 at most"),
-    ("x = 1\n" * 29 + "\n", "lines on average"),
-    ("def f():\n" + "    pass\n" * 5, "f has 6 lines, 5 at most"),
-    ("x = '" + "a" * 160 + "'\n", "line of more than 160 characters"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        ("x = 1\n" * 31, "lines, 30 at most"),
+        ("x = 1\n" * 29 + "\n", "lines on average"),
+        ("def f():\n" + "    pass\n" * 5, "f has 6 lines, 5 at most"),
+        ("x = '" + "a" * 160 + "'\n", "line of more than 160 characters"),
+    ],
+)
 def test_code_that_belongs_in_a_module_fails_the_lint(code, complaint):
     text = CLEAN_CHAPTER.replace('record("rmse", 0.107)\n', code + 'record("rmse", 0.107)\n')
     assert any(complaint in message for message in lint(text)), lint(text)

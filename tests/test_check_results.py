@@ -59,22 +59,25 @@ def test_rounding_noise_is_recorded_as_its_bound_and_a_higher_one_is_beyond(refe
     assert large.beyond == ["noise: less than 10⁻⁵ -> less than 10⁻⁴"]
 
 
-@pytest.mark.parametrize("change", [
-    lambda fresh: fresh["results"].pop("rmse"),
-    lambda fresh: fresh["results"].update(extra={"value": 1, "unit": "", "kind": "claim"}),
-    lambda fresh: fresh["results"]["verdict"].update(value="known"),
-    lambda fresh: fresh["results"]["stars"].update(value=4001),
-    lambda fresh: fresh["results"]["rmse"].update(unit="K"),
-    lambda fresh: fresh["results"]["rmse"].update(uncertainty=0.006),
-    lambda fresh: fresh["results"]["slope"].update(interval=[0.5, 0.773]),
-    lambda fresh: fresh["tables"]["scores"].update(label=["eu_fe"]),
-    lambda fresh: fresh["tables"]["scores"]["area"][0].update(value=0.75),
-    lambda fresh: fresh["tables"]["scores"].update(depth=[12.36]),
-    lambda fresh: fresh["tables"]["scores"].pop("depth"),
-    lambda fresh: fresh["tables"].pop("scores"),
-    lambda fresh: fresh["figures"].update(headline={"alt": "A figure."}),
-    lambda fresh: fresh["parameters"].update(seed=1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fresh: fresh["results"].pop("rmse"),
+        lambda fresh: fresh["results"].update(extra={"value": 1, "unit": "", "kind": "claim"}),
+        lambda fresh: fresh["results"]["verdict"].update(value="known"),
+        lambda fresh: fresh["results"]["stars"].update(value=4001),
+        lambda fresh: fresh["results"]["rmse"].update(unit="K"),
+        lambda fresh: fresh["results"]["rmse"].update(uncertainty=0.006),
+        lambda fresh: fresh["results"]["slope"].update(interval=[0.5, 0.773]),
+        lambda fresh: fresh["tables"]["scores"].update(label=["eu_fe"]),
+        lambda fresh: fresh["tables"]["scores"]["area"][0].update(value=0.75),
+        lambda fresh: fresh["tables"]["scores"].update(depth=[12.36]),
+        lambda fresh: fresh["tables"]["scores"].pop("depth"),
+        lambda fresh: fresh["tables"].pop("scores"),
+        lambda fresh: fresh["figures"].update(headline={"alt": "A figure."}),
+        lambda fresh: fresh["parameters"].update(seed=1),
+    ],
+)
 def test_whatever_else_changes_is_beyond(reference, change):
     fresh = copy.deepcopy(reference)
     change(fresh)
@@ -84,9 +87,12 @@ def test_whatever_else_changes_is_beyond(reference, change):
 
 def test_a_number_in_a_text_may_be_rounded_otherwise_and_nothing_else_may_change(reference):
     for old, new, same in (
-        ("0.71 of 4000", "0.72 of 4000", True), ("0.71 of 4000", "0.73 of 4000", False),
-        ("0.71 of 4000", "0.71 of 4001", False), ("z3 (0.51)", "z4 (0.51)", False), ("0.71", "0.712", False),
-    ):  # fmt: skip
+        ("0.71 of 4000", "0.72 of 4000", True),
+        ("0.71 of 4000", "0.73 of 4000", False),
+        ("0.71 of 4000", "0.71 of 4001", False),
+        ("z3 (0.51)", "z4 (0.51)", False),
+        ("0.71", "0.712", False),
+    ):
         before, after = copy.deepcopy(reference), copy.deepcopy(reference)
         before["results"]["verdict"]["value"], after["results"]["verdict"]["value"] = old, new
         assert bool(check_results.compare(before, after).beyond) is not same

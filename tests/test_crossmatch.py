@@ -128,10 +128,13 @@ def test_of_repeated_galah_rows_the_best_is_taken():
         ("all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)", {}, {"flag_eu_fe": {5: 1}}),
         ("all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)", {}, {"eu_fe": {5: np.nan}}),
         ("all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)", {}, {"e_eu_fe": {5: 0.0}}),
-        ("no member of a globular cluster",
-         {"ra": {0: 6.02}, "dec": {0: -72.1}, "pmra": {0: 5.2}, "pmdec": {0: -2.6}, "radial_velocity": {0: -18.0}}, {}),
+        (
+            "no member of a globular cluster",
+            {"ra": {0: 6.02}, "dec": {0: -72.1}, "pmra": {0: 5.2}, "pmdec": {0: -2.6}, "radial_velocity": {0: -18.0}},
+            {},
+        ),
     ],
-)  # fmt: skip
+)
 def test_every_careful_cut_takes_its_star_and_counts_it(cut, of_apogee, of_galah):
     sample = select_stars(apogee(**of_apogee), galah(**of_galah), LABELS)
     assert removed_by(sample) == {cut: 1}
@@ -162,11 +165,16 @@ def test_an_incomplete_star_may_be_kept_with_the_label_missing():
 @pytest.mark.parametrize(
     ("of_apogee", "of_galah", "left"),
     [
-        ({"starflag": {0: 1}}, {}, 6), ({}, {"flag_sp": {5: 1}}, 6), ({}, {"flag_eu_fe": {5: 1}}, 6),
-        ({}, {"snr_c3": {5: 25.0}}, 6), ({}, {"snr_c1": {5: 20.0}}, 5), ({}, {"mg_fe": {5: 1.2}}, 5),
-        ({"snr": {0: 40.0}}, {}, 5), ({}, {"logg": {5: 3.6}}, 5),
+        ({"starflag": {0: 1}}, {}, 6),
+        ({}, {"flag_sp": {5: 1}}, 6),
+        ({}, {"flag_eu_fe": {5: 1}}, 6),
+        ({}, {"snr_c3": {5: 25.0}}, 6),
+        ({}, {"snr_c1": {5: 20.0}}, 5),
+        ({}, {"mg_fe": {5: 1.2}}, 5),
+        ({"snr": {0: 40.0}}, {}, 5),
+        ({}, {"logg": {5: 3.6}}, 5),
     ],
-)  # fmt: skip
+)
 def test_the_published_selection_cuts_what_the_published_code_cuts(of_apogee, of_galah, left):
     assert len(select_stars(apogee(**of_apogee), galah(**of_galah), LABELS, "published")) == left
 
@@ -194,9 +202,14 @@ def test_the_table_for_readers_holds_every_cut_and_the_counts_of_a_survey():
     sample = select_stars(apogee(snr={2: 10.0}), galah(), LABELS)
     assert [step.name for step in sample.steps] == [row for row, (careful, _) in rows.items() if careful]
     survey = Survey(
-        wavelength=[1.0], flux=[[1.0]], ivar=[[1.0]], labels=[[1.0]], label_err=[[1.0]], label_names=["fe_h"],
+        wavelength=[1.0],
+        flux=[[1.0]],
+        ivar=[[1.0]],
+        labels=[[1.0]],
+        label_err=[[1.0]],
+        label_names=["fe_h"],
         provenance={"selection": [dataclasses.asdict(step) for step in sample.steps]},
-    )  # fmt: skip
+    )
     counted = selection_table(LABELS, survey)
     place = counted["requirement"].index("APOGEE S/N > 50")
     assert (counted["removed"][place], counted["left"][place]) == (1, 5)
@@ -224,8 +237,13 @@ def test_members_of_clusters_agree_in_place_and_in_motion():
     clusters = {cluster["name"]: cluster for cluster in globular_clusters()}
     assert len(clusters) == 161
     cluster = clusters["NGC5139"]
-    star = {"ra": cluster["ra"] + 0.3, "dec": cluster["dec"], "pmra": cluster["pmra"] + 0.5,
-            "pmdec": cluster["pmdec"], "radial_velocity": cluster["velocity"] + 15.0}  # fmt: skip
+    star = {
+        "ra": cluster["ra"] + 0.3,
+        "dec": cluster["dec"],
+        "pmra": cluster["pmra"] + 0.5,
+        "pmdec": cluster["pmdec"],
+        "radial_velocity": cluster["velocity"] + 15.0,
+    }
 
     def cluster_of(**changes):
         return in_globular_cluster({name: np.array([value]) for name, value in (star | changes).items()})[0]

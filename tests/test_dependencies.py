@@ -24,8 +24,15 @@ class Shape:
 def area(side):
     return side * side
 """
-EVERYTHING = {("lux.sources", "load"), ("lux.deep", "OTHER"), ("lux.base", "idle"), ("lux.registry", "plugin"),
-              ("lux.figures.panels", "panel"), ("lux.room.shape", "area"), ("lux.dynamic", "any_module")}  # fmt: skip
+EVERYTHING = {
+    ("lux.sources", "load"),
+    ("lux.deep", "OTHER"),
+    ("lux.base", "idle"),
+    ("lux.registry", "plugin"),
+    ("lux.figures.panels", "panel"),
+    ("lux.room.shape", "area"),
+    ("lux.dynamic", "any_module"),
+}
 
 
 @pytest.fixture
@@ -55,13 +62,16 @@ def package(tmp_path):
     return Package(folder)
 
 
-@pytest.mark.parametrize("code", [
-    "import lux\nlux.load()",
-    "from lux import load\nload()",
-    "from lux import sources as s\ns.load()",
-    "import lux.sources\nlux.sources.load()",
-    "def later():\n    from lux.sources import load\n    return load()",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import lux\nlux.load()",
+        "from lux import load\nload()",
+        "from lux import sources as s\ns.load()",
+        "import lux.sources\nlux.sources.load()",
+        "def later():\n    from lux.sources import load\n    return load()",
+    ],
+)
 def test_every_way_of_importing_leads_to_what_it_uses_and_not_further(package, code):
     found = package.dependencies(code)
     used = {("lux.sources", "load"), ("lux.deep", "TABLE"), ("lux.base", "scale"), ("lux.base", "FACTOR")}
@@ -102,14 +112,17 @@ def test_docstrings_and_comments_do_not_change_a_definition(tmp_path):
     assert digests[0] == digests[1]
 
 
-@pytest.mark.parametrize("code", [
-    "import lux\nlux.room.area(2)",
-    "from lux import room\nroom.area(2)",
-    "from lux import room as r\nr.area(2)",
-    "from lux.room import area as a\na(2)",
-    "import lux.room\nlux.room.area(2)",
-    "import lux.room as r\nr.area(2)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import lux\nlux.room.area(2)",
+        "from lux import room\nroom.area(2)",
+        "from lux import room as r\nr.area(2)",
+        "from lux.room import area as a\na(2)",
+        "import lux.room\nlux.room.area(2)",
+        "import lux.room as r\nr.area(2)",
+    ],
+)
 def test_a_name_that_a_stub_opens_leads_to_its_definition_alone(package, code):
     found = package.dependencies(code)
     assert {("lux.room.shape", "area"), ("lux.room.shape", ""), ("lux.room", "")} <= found.keys()
@@ -135,13 +148,16 @@ def test_a_package_handed_on_as_a_value_counts_with_all_that_it_holds(package):
     assert ("lux.deep", "OTHER") not in found
 
 
-@pytest.mark.parametrize("code", [
-    "import lux\nlux.no_such_name",
-    "from lux.room import no_such_name",
-    "from lux.no_such_module import name",
-    "from lux.base import *",
-    "import lux\nvars(lux)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import lux\nlux.no_such_name",
+        "from lux.room import no_such_name",
+        "from lux.no_such_module import name",
+        "from lux.base import *",
+        "import lux\nvars(lux)",
+    ],
+)
 def test_what_cannot_be_resolved_counts_as_everything(package, code):
     assert EVERYTHING <= package.dependencies(code).keys()
 

@@ -37,13 +37,16 @@ def test_the_error_band_is_one_standard_error_wide(axis):
     assert axis.get_xlabel() == "vacuum wavelength (Å)"
 
 
-@pytest.mark.parametrize(("name", "text"), [
-    ("teff", "$T_\\mathrm{eff}$ (K)"),
-    ("eu_fe", "[Eu/Fe] (dex)"),
-    ("m_h", "[M/H] (dex)"),
-    ("alpha_fe", "[$\\alpha$/Fe] (dex)"),
-    ("snr", "snr"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("teff", "$T_\\mathrm{eff}$ (K)"),
+        ("eu_fe", "[Eu/Fe] (dex)"),
+        ("m_h", "[M/H] (dex)"),
+        ("alpha_fe", "[$\\alpha$/Fe] (dex)"),
+        ("snr", "snr"),
+    ],
+)
 def test_labels_read_as_spectroscopists_write_them(name, text):
     assert figures.label_text(name) == text
 

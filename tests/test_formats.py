@@ -7,22 +7,25 @@ import pytest
 from lux.paper.formats import format_quantity, markdown_table
 
 
-@pytest.mark.parametrize(("arguments", "text"), [
-    ({"value": 0.1071, "unit": "dex", "uncertainty": 0.004}, "0.107 ± 0.004 dex"),
-    ({"value": 0.1071, "unit": "dex", "uncertainty": 0.0148}, "0.107 ± 0.015 dex"),
-    ({"value": 95.8, "unit": "K", "uncertainty": 3.2}, "96 ± 3 K"),
-    ({"value": 1234.0, "uncertainty": 120.0}, "1230 ± 120"),
-    ({"value": 0.0999, "uncertainty": 0.0996}, "0.10 ± 0.10"),
-    ({"value": 0.713, "interval": (0.651, 0.774)}, "0.71 [0.65, 0.77]"),
-    ({"value": 12.345, "unit": "%"}, "12.3 %"),
-    ({"value": -0.02}, "−0.0200"),
-    ({"value": 15241.3, "unit": "Å"}, "15,241 Å"),
-    ({"value": 4000}, "4000"),
-    ({"value": 50_000}, "50,000"),
-    ({"value": math.inf, "unit": "dex"}, "∞ dex"),
-    ({"value": True}, "yes"),
-    ({"value": "guessed"}, "guessed"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"value": 0.1071, "unit": "dex", "uncertainty": 0.004}, "0.107 ± 0.004 dex"),
+        ({"value": 0.1071, "unit": "dex", "uncertainty": 0.0148}, "0.107 ± 0.015 dex"),
+        ({"value": 95.8, "unit": "K", "uncertainty": 3.2}, "96 ± 3 K"),
+        ({"value": 1234.0, "uncertainty": 120.0}, "1230 ± 120"),
+        ({"value": 0.0999, "uncertainty": 0.0996}, "0.10 ± 0.10"),
+        ({"value": 0.713, "interval": (0.651, 0.774)}, "0.71 [0.65, 0.77]"),
+        ({"value": 12.345, "unit": "%"}, "12.3 %"),
+        ({"value": -0.02}, "−0.0200"),
+        ({"value": 15241.3, "unit": "Å"}, "15,241 Å"),
+        ({"value": 4000}, "4000"),
+        ({"value": 50_000}, "50,000"),
+        ({"value": math.inf, "unit": "dex"}, "∞ dex"),
+        ({"value": True}, "yes"),
+        ({"value": "guessed"}, "guessed"),
+    ],
+)
 def test_a_quantity_is_rounded_to_what_is_known_of_it(arguments, text):
     assert format_quantity(**arguments) == text
 

@@ -19,8 +19,15 @@ def names():
     train, test = survey.split(0.3)
     model = PLSRegression(10).fit(train.flux, train.labels)
     report = lux.audit(model, train, test, "eu_fe", own_lines=(15448.4, 16117.0, 16739.0))
-    return {"lux": lux, "PLSRegression": PLSRegression, "survey": survey, "train": train, "test": test, "model": model,
-            "report": report}  # fmt: skip
+    return {
+        "lux": lux,
+        "PLSRegression": PLSRegression,
+        "survey": survey,
+        "train": train,
+        "test": test,
+        "model": model,
+        "report": report,
+    }
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=lambda text: text.splitlines()[0].strip("# ."))

@@ -23,8 +23,12 @@ def test_numpy_scalars_become_plain_numbers_in_text_and_json(record, tmp_path):
     record.provenance()
     results = json.loads((tmp_path / "results.json").read_text())["results"]
     assert results["rmse"] == {
-        "value": 0.25, "unit": "dex", "kind": "measured", "uncertainty": 0.01, "text": "0.250 ± 0.010 dex"
-    }  # fmt: skip
+        "value": 0.25,
+        "unit": "dex",
+        "kind": "measured",
+        "uncertainty": 0.01,
+        "text": "0.250 ± 0.010 dex",
+    }
     assert results["count"]["value"] == 7
     assert results["verdict"]["value"] is True
 

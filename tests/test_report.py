@@ -150,9 +150,15 @@ def test_two_reports_are_compared_item_by_item():
     table = first.compare(second)
     differ = dict(zip(table["what"], table["differ"], strict=True))
     assert differ == {
-        "verdict": True, "model uses it": False, "slope of prediction": False, "own lines (sigma)": False,
-        "n_stars": False, "n_test": False, "own_lines": False, "settings": False,
-    }  # fmt: skip
+        "verdict": True,
+        "model uses it": False,
+        "slope of prediction": False,
+        "own lines (sigma)": False,
+        "n_stars": False,
+        "n_test": False,
+        "own_lines": False,
+        "settings": False,
+    }
     far = dataclasses.replace(second, evidence=(dataclasses.replace(OWN, statistic=-1.0),))
     assert dict(zip(*(first.compare(far)[name] for name in ("what", "differ")), strict=True))["own lines (sigma)"]
     with pytest.raises(ValueError, match="the reports are on fe_h and eu_fe"):

@@ -34,6 +34,7 @@ ARITHMETICS = {
 }
 # Folders of `lux` whose modules' tests are about numbers.
 _NUMERICAL = ("spectroscopy", "simulation", "models", "diagnostics", "auditing")
+_ROW = "{arithmetic:<34} {identical:>5} identical in print {within:>4} within {beyond:>4} beyond  tests: {tests}"
 
 
 def main(arguments=None):
@@ -50,8 +51,7 @@ def main(arguments=None):
         return int(not names)
     rows = [_run(name, tests=not options.no_tests) for name in names]
     for row in rows:
-        print("{arithmetic:<34} {identical:>5} identical in print {within:>4} within {beyond:>4} beyond  tests: {tests}"
-              .format(**row))  # fmt: skip
+        print(_ROW.format(**row))
     if options.record:
         TABLE.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return int(any(row["beyond"] or row["tests"] == "failed" for row in rows))

@@ -257,8 +257,11 @@ def _accept(built, reference, root, variant):
     stamps = {stamp.parent.name: stamp for stamp in (built.parent / "chapters" / variant).glob("*/stamp.json")}
     seconds = {name: json.loads(stamps[name].read_text(encoding="utf-8"))["seconds"] for name in sorted(stamps)}
     origins[variant] = {
-        "commit": commit, "machine": _machine(), "python": platform.python_version(), "seconds": seconds
-    }  # fmt: skip
+        "commit": commit,
+        "machine": _machine(),
+        "python": platform.python_version(),
+        "seconds": seconds,
+    }
     path.write_text(json.dumps(dict(sorted(origins.items())), indent=1) + "\n", encoding="utf-8")
     print(f"Accepted {len(names)} chapters as the reference in {reference}")
     return 0

@@ -136,8 +136,13 @@ class BenchRow:
         """Return the row that `to_dict` wrote."""
         estimates = {name: {key: _estimate(each) for key, each in content[name].items()} for name in ("area", "power")}
         depth = _estimate(content["smallest_depth"])
-        return cls(content["name"], content["n_seeds"], **estimates, smallest_depth=depth,
-                   optimal_depth=content["optimal_depth"])  # fmt: skip
+        return cls(
+            content["name"],
+            content["n_seeds"],
+            **estimates,
+            smallest_depth=depth,
+            optimal_depth=content["optimal_depth"],
+        )
 
 
 def check_seeds(n_seeds: int) -> None:
