@@ -1,5 +1,6 @@
 """The own lines of a label are what the survey's world planted, or what its element has in the line list."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,14 @@ import pytest
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
+from line_lists import written
 from linear_truth import linear_survey
 
 import lux
 from lux.auditing import default_lines
-from lux.auditing.label_lines import given_lines, label_kind
+from lux.auditing.label_lines import given_lines, label_kind, named_lines
 from lux.simulation.synthetic import make_survey
-from lux.spectroscopy.lines import load_lines
+from lux.spectroscopy.lines import LineList, load_lines, vacuum_to_air
 
 WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
 
@@ -115,3 +117,77 @@ WRONG = {
 def test_lines_that_are_no_wavelengths_are_refused_with_what_to_give(given, message):
     with pytest.raises(ValueError, match=message):
         given_lines(given)
+
+
+def test_of_a_list_the_strongest_lines_of_the_labels_element_on_the_pixels_are_taken(survey):
+    lines = load_lines()
+    assert named_lines(lines, survey, "fe_h", 1) == lux.auditing.default_lines(survey, "fe_h", 1)
+    assert len(named_lines(lines, survey, "fe_h")) == 30
+    assert len(named_lines(lines, survey, "[Mg/Fe]", max_lines=3)) == 3
+    with pytest.raises(ValueError, match=r"has none of Eu, the label 'eu_fe'; it has Al, C, .* own_lines=\(\)"):
+        named_lines(lines, survey, "eu_fe")
+    moved = dataclasses.replace(lines[:2], element=np.full(2, "Eu"), wavelength=np.full(2, 6646.9))
+    with pytest.raises(ValueError, match=r"the 2 lines of eu_fe in the list .* none on the survey's pixels"):
+        named_lines(moved, survey, "eu_fe")
+
+
+def test_lines_of_elements_that_the_model_of_the_giant_lacks_are_ranked_by_their_level(survey):
+    lines = LineList(
+        wavelength=np.array([15410.0, 15420.0, 15430.0, 15440.0]),
+        species=np.array(["Eu II"] * 3 + ["Fe I"]),
+        element=np.array(["Eu"] * 3 + ["Fe"]),
+        ion=np.array([1, 1, 1, 0]),
+        excitation=np.array([1.0, 3.0, 1.0, 0.0]),
+        log_gf=np.array([0.0, 0.0, -3.0, 0.0]),
+        damping=np.zeros(4),
+        isotope=np.full(4, ""),
+        source=np.full(4, "test"),
+    )
+    assert named_lines(lines, survey, "eu_fe") == (15410.0, 15420.0, 15430.0)
+    assert named_lines(lines, survey, "eu_fe", max_lines=1) == (15410.0,)
+    assert named_lines(lines, survey, "eu_fe", max_lines=2) == (15410.0, 15420.0)
+
+
+def europium(wavelength, log_gf):
+    n_lines = len(wavelength)
+    return LineList(
+        wavelength=np.asarray(wavelength, float),
+        species=np.full(n_lines, "Eu II"),
+        element=np.full(n_lines, "Eu"),
+        ion=np.ones(n_lines, int),
+        excitation=np.ones(n_lines),
+        log_gf=np.broadcast_to(log_gf, n_lines).astype(float),
+        damping=np.zeros(n_lines),
+        isotope=np.full(n_lines, ""),
+        source=np.full(n_lines, "test"),
+    )
+
+
+def test_a_list_of_another_element_alone_is_refused_and_one_of_no_element_taken(survey):
+    lines = europium([15410.0, 15420.0], 0.0)
+    with pytest.raises(ValueError, match=r"has none of Fe, the label 'fe_h'; it has Eu; .* their wavelengths"):
+        named_lines(lines, survey, "fe_h")
+    assert len(named_lines(dataclasses.replace(lines, element=np.full(2, "")), survey, "fe_h")) == 2
+
+
+def test_components_at_one_place_are_one_line(survey):
+    components = np.concatenate([15410 + np.linspace(-0.1, 0.1, 40), [15440.0]])
+    chosen = named_lines(europium(components, [*np.linspace(-1, 0, 40), -5]), survey, "eu_fe")
+    assert chosen == (components[39], 15440.0)
+
+
+def test_more_lines_than_are_audited_need_strengths(survey):
+    lines = europium(np.linspace(15405, 15495, 31), np.nan)
+    with pytest.raises(ValueError, match=r"has 31 lines of eu_fe .* at most 30 .* needs their log gf"):
+        named_lines(lines, survey, "eu_fe")
+    assert len(named_lines(lines[1:], survey, "eu_fe")) == 30
+
+
+def test_an_audit_takes_a_list_of_lines(tmp_path):
+    survey = linear_survey(n_stars=200).replace(label_names=("teff", "logg", "eu_fe"))
+    in_air = vacuum_to_air([15110.4, 15140.2])
+    text = "title\n" + "".join(f"{line:10.3f}{63.1:10.1f}{1.38:10.3f}{0.12:10.3f}\n" for line in in_air)
+    path = written(tmp_path, text + f"{15120.0:10.3f}{26.0:10.1f}{5.0:10.3f}{-1.0:10.3f}\n")
+    train, test = survey.split(0.3)
+    report = lux.audit(test.label("eu_fe"), train, test, "eu_fe", own_lines=LineList.read(path))
+    np.testing.assert_allclose(report.own_lines, [15110.4, 15140.2], atol=0.001)
