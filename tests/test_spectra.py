@@ -1,7 +1,4 @@
-"""Spectra of any grid become a survey, flux and errors kept, masked pixels left out.
-
-The file is long because every input that must be refused stands here beside the message that says why.
-"""
+"""Spectra of any grid become a survey, flux and errors kept, masked pixels left out."""
 
 import types
 import warnings
@@ -10,42 +7,17 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.nddata import InverseVariance, StdDevUncertainty, VarianceUncertainty
-from astropy.table import MaskedColumn
-from astropy.utils.masked import Masked
+from astropy.nddata import StdDevUncertainty
 from astropy.wcs import WCS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_spectra import COARSE, GRID, bare, made, ones, spectrum, spectrum_in
 from specutils import Spectrum, SpectrumCollection, SpectrumList
 from specutils.manipulation import FluxConservingResampler
 
 import lux
 from lux.spectroscopy.lines import air_to_vacuum, vacuum_to_air
 from lux.store.spectra import _borders
-
-GRID = 15200 + 0.25 * np.arange(60)
-COARSE = 15202 + 0.4 * np.arange(20)
-
-
-def spectrum(wavelength=GRID, flux=None, error=0.02, mask=None, seed=0):
-    if flux is None:
-        flux = np.random.default_rng(seed).normal(1, 0.1, len(wavelength))
-    error = StdDevUncertainty(np.broadcast_to(error, np.shape(flux)).astype(float))
-    return Spectrum(flux=flux * u.one, spectral_axis=wavelength * u.AA, uncertainty=error, mask=mask)
-
-
-def made(spectra, **options):
-    return lux.Survey.from_spectra(spectra, **options)
-
-
-def ones(wavelength, flux, ivar):
-    return 1.0
-
-
-def bare(**changed):
-    """Return what a spectrum has, without specutils and what it refuses."""
-    one = {"spectral_axis": GRID * u.AA, "flux": np.ones(60) * u.one, "uncertainty": StdDevUncertainty(np.ones(60))}
-    return types.SimpleNamespace(**one | {"mask": None} | changed)
 
 
 def test_resampling_is_that_of_specutils_within_the_range_of_a_spectrum():
@@ -156,27 +128,6 @@ def test_an_axis_in_air_by_its_header_is_converted_in_a_file_and_asked_about_in_
     np.testing.assert_array_equal(made([one], air=False).wavelength, GRID)
 
 
-def test_a_function_gives_the_continuum_and_a_masked_pixel_does_not_move_it():
-    level = 300 * (1 + (GRID - GRID[0]) / 100)
-    mask, seen = np.arange(len(GRID)) == 7, []
-
-    def continuum(wavelength, flux, ivar):
-        seen.append(flux[7])
-        return np.polyval(np.polyfit(wavelength - GRID[0], flux, 1, w=ivar), wavelength - GRID[0])
-
-    flux = level * np.where(mask, 1e5, 1)
-    survey = made([spectrum(GRID, flux, 0.01 * level, mask)], continuum=continuum)
-    np.testing.assert_allclose(survey.flux[0][~mask], 1, atol=1e-3)
-    np.testing.assert_allclose(survey.ivar[0], np.where(mask, 0, 1e4), rtol=1e-2)
-    assert seen[0] < 500
-    assert made([spectrum()], continuum=lambda *_: np.where(mask, -1, 2.0)).ivar[0, 7] == 0
-
-
-def spectrum_in(unit):
-    return bare(flux=np.ones(60) * unit)
-
-
-TURNED = slice(None, None, -1)
 NO_NUMBER = np.where(np.arange(60) == 7, np.nan, GRID)
 ORDERS = types.SimpleNamespace(
     spectral_axis=np.r_[GRID[:30], GRID[20:50]] * u.AA,
@@ -253,29 +204,6 @@ WRONG = {
         "the flux of the arms of spectrum 0 is in numbers without a unit and Jy: give all arms",
     ),
     "a masked grid": ([spectrum()], {"wavelength": np.ma.masked_greater(GRID, 15214)}, "that are not finite"),
-    "an array for a continuum": (
-        [spectrum()],
-        {"continuum": np.ones(60)},
-        "continuum is of the type ndarray: give a fu",
-    ),
-    "a continuum of None": (
-        [spectrum()],
-        {"continuum": lambda *_: None},
-        "continuum of spectrum 0 .* type NoneType, wh",
-    ),
-    "a continuum of text": ([spectrum()], {"continuum": lambda *_: "1a"}, "continuum of spectrum 0 .* type str, which"),
-    "a continuum of zero": (
-        [spectrum(flux=np.ones((2, 60)))],
-        {"continuum": lambda *_: 0},
-        r"continuum= gave nothing above zero for the good pixels of spectrum 0 \(row 0\), but values such as 0: give",
-    ),
-    "a continuum of NaN": ([spectrum()], {"continuum": lambda *_: np.nan}, "nothing above zero .* such as nan"),
-    "a continuum in another unit": (
-        [spectrum_in(u.Jy)],
-        {"continuum": lambda *_: 2 * u.m},
-        "the continuum of spectrum 0 is in m and its flux in Jy: return it in that unit, or without any",
-    ),
-    "a continuum of another length": ([spectrum()], {"continuum": lambda *_: np.ones(3)}, r"gave \(3,\)"),
     "arms of other stars": (
         [[spectrum(), spectrum(GRID + 20, flux=np.ones((2, 60)))]],
         {"wavelength": COARSE},
@@ -308,25 +236,6 @@ def test_different_stars_in_a_list_in_a_list_are_warned_of_and_arms_of_one_star_
         made([[blue, red, order]], wavelength=GRID)
         halves = [spectrum(mask=part) for part in (GRID < 15207, GRID >= 15207)]
         assert np.all(made([halves]).ivar > 0)
-
-
-ERRORS = {
-    "percent": (1, u.one, StdDevUncertainty(np.ones(60) * u.percent)),
-    "percent of both": (100, u.percent, StdDevUncertainty(np.ones(60))),
-    "percent of the flux": (100, u.percent, StdDevUncertainty(np.full(60, 0.01) * u.one)),
-    "milli": (1, u.Jy, StdDevUncertainty(np.full(60, 10) * u.mJy)),
-    "a variance": (1, u.Jy, VarianceUncertainty(np.full(60, 100) * u.mJy**2)),
-    "an inverse variance": (1, u.Jy, InverseVariance(np.full(60, 0.01) / u.mJy**2)),
-    "no unit": (1, u.Jy, StdDevUncertainty(np.full(60, 0.01))),
-    "no dimension": (1, u.Jy, StdDevUncertainty(np.full(60, 0.01) * u.one)),
-}
-
-
-@pytest.mark.parametrize(("value", "unit", "uncertainty"), ERRORS.values(), ids=ERRORS)
-def test_an_uncertainty_is_converted_to_the_unit_of_the_flux(value, unit, uncertainty):
-    survey = made([bare(flux=np.full(60, value) * unit, uncertainty=uncertainty)], continuum=ones)
-    np.testing.assert_allclose(survey.flux, 1)
-    np.testing.assert_allclose(survey.ivar, 1e4, rtol=1e-6)
 
 
 def test_a_spectrum_alone_is_one_and_its_rows_are_stars():
@@ -392,46 +301,11 @@ def test_a_negative_error_marks_a_bad_pixel_as_it_does_in_arrays():
     assert survey.ivar[0, 5] == 0
 
 
-def test_a_continuum_gets_ascending_wavelengths_in_whatever_order_they_come():
-    seen = []
-
-    def continuum(wavelength, flux, ivar):
-        seen.append(wavelength)
-        return wavelength / 15200
-
-    level = GRID / 15200
-    first, second = (made([spectrum(GRID[way], level[way])], continuum=continuum) for way in (slice(None), TURNED))
-    assert np.all(np.diff(seen) > 0)
-    np.testing.assert_array_equal(first.flux, second.flux)
-    np.testing.assert_allclose(first.flux, 1, rtol=1e-6)
-
-
 def test_spectra_of_a_list_with_rows_count_each():
     two = spectrum(flux=np.stack([np.ones(60), np.full(60, 0.9)]))
     survey = made([two, spectrum()])
     assert survey.n_stars == 3
     assert made(SpectrumList([spectrum(), spectrum()])).n_stars == 2
-
-
-def test_a_continuum_that_works_in_place_changes_nothing_but_its_copies():
-    def careless(wavelength, flux, ivar):
-        wavelength -= wavelength.mean()
-        ivar[flux < 1] = 0
-        flux[:] = 0
-        return np.full(60, 2.0)
-
-    one = spectrum(flux=2 * np.random.default_rng(0).normal(1, 0.1, 60))
-    survey, expected = (made([one], continuum=each) for each in (careless, lambda *_: np.full(60, 2.0)))
-    for name in ("wavelength", "flux", "ivar"):
-        np.testing.assert_array_equal(getattr(survey, name), getattr(expected, name))
-    np.testing.assert_array_equal(one.spectral_axis.value, GRID)
-
-
-@pytest.mark.parametrize("unit", [u.Jy, u.mJy, u.one])
-def test_a_continuum_is_taken_in_the_unit_that_it_is_returned_in(unit):
-    flux = np.full(60, 2000.0) * u.mJy
-    survey = made([bare(flux=flux)], continuum=lambda *_: (2000 * u.mJy).to(unit) if unit != u.one else 2000 * unit)
-    np.testing.assert_allclose(survey.flux, 1)
 
 
 def test_arms_in_different_units_are_averaged_in_one():
@@ -448,44 +322,6 @@ def test_arms_in_different_units_are_averaged_in_one():
             survey = made([arms], wavelength=GRID, continuum=ones)
         np.testing.assert_allclose(survey.flux, 2.5)
         np.testing.assert_allclose(survey.ivar, 200, rtol=1e-6)
-
-
-HIDDEN = np.arange(60) < 5
-
-
-class Errors:
-    """Standard errors as astropy has them, but for the mask, which astropy drops."""
-
-    uncertainty_type, unit = "std", None
-
-    def __init__(self, array):
-        self.array = array
-
-
-MASKED = {
-    "an array": bare(flux=np.ma.masked_array(np.ones(60), HIDDEN)),
-    "whole numbers": bare(flux=np.ma.masked_array(np.ones(60, int), HIDDEN)),
-    "a column": bare(flux=MaskedColumn(np.ones(60), mask=HIDDEN)),
-    "a quantity": bare(flux=Masked(np.ones(60) * u.one, mask=HIDDEN)),
-    "a quantity in specutils": Spectrum(
-        flux=Masked(np.ones(60) * u.one, mask=HIDDEN),
-        spectral_axis=GRID * u.AA,
-        uncertainty=StdDevUncertainty(np.ones(60)),
-    ),
-    "errors": bare(uncertainty=Errors(np.ma.masked_array(np.ones(60), HIDDEN))),
-    "a column of errors": bare(uncertainty=Errors(MaskedColumn(np.ones(60), mask=HIDDEN))),
-}
-
-
-@pytest.mark.parametrize("one", MASKED.values(), ids=MASKED)
-def test_what_is_masked_stays_masked(one):
-    np.testing.assert_array_equal(made([one]).ivar[0] > 0, ~HIDDEN)
-
-
-def test_pixels_at_which_a_continuum_is_masked_are_masked():
-    for level in (np.ma.masked_array(np.ones(60), HIDDEN), Masked(np.ones(60), mask=HIDDEN)):
-        survey = made([bare()], continuum=lambda *_, level=level: level)
-        np.testing.assert_array_equal(survey.ivar[0] > 0, ~HIDDEN)
 
 
 def test_a_spectrum_whose_wcs_is_in_air_is_asked_about():

@@ -10,22 +10,10 @@ from astropy.io import fits
 from astropy.nddata import InverseVariance
 from astropy.table import QTable, Table
 from astropy.utils.masked import Masked
+from small_spectra import COARSE, GRID, made, ones
 
-import lux
 from lux.spectroscopy.lines import air_to_vacuum
 from lux.store.spectrum_files import _EXTENSION
-
-GRID = 15200 + 0.25 * np.arange(60)
-COARSE = 15202 + 0.4 * np.arange(20)
-
-
-def made(spectra, **options):
-    return lux.Survey.from_spectra(spectra, **options)
-
-
-def ones(wavelength, flux, ivar):
-    return 1.0
-
 
 # APOGEE's grid, log10 of Angstrom.
 CRVAL, CDELT, N_PIXELS = 4.179, 6e-6, 8575
