@@ -1,4 +1,4 @@
-"""Drawing: spectra break where there is no spectrum, labels read as spectroscopists write them."""
+"""Drawing: spectra break where there is no spectrum, lines are named beside each other, settings stay the user's."""
 
 import os
 import subprocess
@@ -37,20 +37,6 @@ def test_the_error_band_is_one_standard_error_wide(axis):
     assert axis.get_xlabel() == "vacuum wavelength (Å)"
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("teff", "$T_\\mathrm{eff}$ (K)"),
-        ("eu_fe", "[Eu/Fe] (dex)"),
-        ("m_h", "[M/H] (dex)"),
-        ("alpha_fe", "[$\\alpha$/Fe] (dex)"),
-        ("snr", "snr"),
-    ],
-)
-def test_labels_read_as_spectroscopists_write_them(name, text):
-    assert figures.label_text(name) == text
-
-
 def test_marks_stand_at_their_lines_inside_the_panel_and_neighbours_do_not_collide(axis):
     axis.set_xlim(15000, 15100)
     figures.mark_lines(axis, [(15050.0, "Ce II"), (15051.0, "Fe I"), (15090.0, "Si I"), (15500.0, "Yb II")])
@@ -76,11 +62,6 @@ def test_one_to_one_has_equal_axes_and_leaves_out_missing_labels(axis):
     assert axis.get_xlim() == axis.get_ylim()
     assert len(axis.collections[0].get_offsets()) == 2
     assert axis.get_ylabel() == "predicted [Eu/Fe] (dex)"
-
-
-def test_a_label_is_named_in_prose_without_a_formula():
-    names = [figures.label_name(name) for name in ("teff", "logg", "alpha_m", "alpha_fe", "eu_fe")]
-    assert names == ["Teff", "log g", "[α/M]", "[α/Fe]", "[Eu/Fe]"]
 
 
 def test_importing_and_drawing_leave_the_settings_of_matplotlib_to_the_user():

@@ -32,8 +32,9 @@ ARITHMETICS = {
     "this machine's own, one thread": (None, None, "", 1),
     "this machine's own, two threads": (None, None, "", 2),
 }
-# Folders of `lux` whose modules' tests are about numbers.
+# Folders of `lux` whose modules' tests are about numbers, and other modules whose tests are.
 _NUMERICAL = ("spectroscopy", "simulation", "models", "diagnostics", "auditing")
+_ALSO_NUMERICAL = ("statistics", "wavelengths")
 _ROW = "{arithmetic:<34} {identical:>5} identical in print {within:>4} within {beyond:>4} beyond  tests: {tests}"
 
 
@@ -91,7 +92,9 @@ def _run(name, tests):
 def _test(name):
     modules = [path.stem for room in _NUMERICAL for path in sorted((ROOT / "lux" / room).glob("*.py"))]
     files = [
-        path for path in (f"tests/test_{module}.py" for module in [*modules, "statistics"]) if (ROOT / path).exists()
+        path
+        for path in (f"tests/test_{module}.py" for module in [*modules, *_ALSO_NUMERICAL])
+        if (ROOT / path).exists()
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-m", "", "--durations=0", "--durations-min=60", *files]
     return "failed" if subprocess.run(command, cwd=ROOT, env=environment(name)).returncode else "passed"
