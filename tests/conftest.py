@@ -89,6 +89,27 @@ def server(published, monkeypatch):
         yield server
 
 
+@pytest.fixture(scope="session")
+def bench_spectra():
+    """A generator fitted to simulated spectra in place of genuine ones."""
+    # Half of a second that other tests do not need.
+    from lux.controls.ensemble import WINDOWS
+    from lux.simulation.empirical import fit_empirical
+
+    survey = make_survey(150, 3, release="dr10", wavelength_range=WINDOWS)
+    labels = survey.select_labels(("teff", "logg", "fe_h", "alpha_fe"))
+    return fit_empirical(labels.replace(label_names=("teff", "logg", "m_h", "alpha_m"), truth=None))
+
+
+@pytest.fixture
+def small_bench(bench_spectra, monkeypatch):
+    """The bench with small surveys."""
+    from lux.controls import bench
+
+    monkeypatch.setattr(bench, "N_STARS", 120)
+    monkeypatch.setattr(bench, "bench_spectra", lambda: bench_spectra)
+
+
 @pytest.fixture(scope="module")
 def browser():
     """Headless Chromium; in CI its absence, or that of the site, is a failure and no reason to skip."""

@@ -1,35 +1,17 @@
 """The bench takes anybody's technique and model, tells them nothing, and keeps what it measured."""
 
-import csv
 import json
 
 import bench_subjects
 import numpy as np
 import pytest
+from small_bench import N_WORLDS, fall
 
 from lux import controls
 from lux.__main__ import main
 from lux.controls import bench, on_trial
-from lux.controls.ensemble import WINDOWS
-from lux.simulation.empirical import fit_empirical
-from lux.simulation.synthetic import make_survey
 
-N_WORLDS = 2 * (2 + 5 + 2 + 1 + 5)
-
-
-@pytest.fixture(scope="module")
-def spectra():
-    """Return a generator fitted to simulated spectra in place of genuine ones."""
-    survey = make_survey(150, 3, release="dr10", wavelength_range=WINDOWS)
-    labels = survey.select_labels(("teff", "logg", "fe_h", "alpha_fe"))
-    return fit_empirical(labels.replace(label_names=("teff", "logg", "m_h", "alpha_m"), truth=None))
-
-
-@pytest.fixture(autouse=True)
-def small_bench(spectra, monkeypatch):
-    """Let the surveys be small."""
-    monkeypatch.setattr(bench, "N_STARS", 120)
-    monkeypatch.setattr(bench, "bench_spectra", lambda: spectra)
+pytestmark = pytest.mark.usefixtures("small_bench")
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +21,6 @@ def kept(tmp_path_factory):
 
 def trial(subject, folder, **options):
     return controls.trial(subject, **{"model": "mean", "n_seeds": 2, "workers": 1, "folder": folder, **options})
-
-
-def fall(flux, labels, column):
-    design = np.column_stack([np.ones(len(flux)), (labels - labels.mean(axis=0)) / labels.std(axis=0)])
-    return -np.linalg.lstsq(design, flux)[0][1 + column]
 
 
 def depth_at_the_lines(model, train, test, label, lines):
@@ -185,63 +162,6 @@ def test_the_command_line_puts_a_technique_to_trial(tmp_path, monkeypatch, capsy
     ):
         assert main(["trial", place, *command[2:]]) == 2
         assert message in capsys.readouterr().err
-
-
-@pytest.fixture
-def folder(tmp_path):
-    path = controls.write_worlds(tmp_path / "worlds", 2, progress=False)
-    assert path.name == "manifest.json"
-    return path.parent
-
-
-def answer(folder, change=lambda rows: rows):
-    """Write answers that read the flux at the lines of every file, as one would in another language."""
-    import h5py
-
-    manifest = json.loads((folder / "manifest.json").read_text())
-    rows = []
-    for world in manifest["worlds"]:
-        with h5py.File(folder / world["file"]) as file:
-            assert "truth" not in file
-            near = np.min(np.abs(file["wavelength"][:][:, None] - np.array(manifest["lines"])), axis=1) < 0.5
-            column = json.loads(file.attrs["label_names"]).index(manifest["label"])
-            rows.append((world["world"], fall(file["flux"][:][:, near].mean(axis=1), file["labels"][:], column)))
-    with open(folder.parent / "answers.csv", "w", newline="") as file:
-        csv.writer(file).writerows([("world", "answer"), *change(rows)])
-    return folder.parent / "answers.csv"
-
-
-def test_worlds_are_written_and_answers_to_them_scored(folder, capsys):
-    row = controls.score_answers(folder, answer(folder))
-    assert row.area["lines of 10 %"].value == 1
-    manifest = json.loads((folder / "manifest.json").read_text())
-    assert len(manifest["worlds"]) == N_WORLDS
-    assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 0
-    assert "answers" in capsys.readouterr().out
-    wrong = {
-        "lacks 1 of 30 worlds: world-0030": lambda rows: rows[:-1],
-        "line 32: there is no world 'moon'": lambda rows: [*rows, ("moon", 1)],
-        "line 32: world-0001 has been answered before": lambda rows: [*rows, rows[0]],
-        "line 2: 'high' is no number": lambda rows: [(rows[0][0], "high"), *rows[1:]],
-        "line 2: nan is not finite": lambda rows: [(rows[0][0], "nan"), *rows[1:]],
-    }
-    for message, change in wrong.items():
-        assert main(["score", str(folder), str(answer(folder, change))]) == 2
-        assert message in capsys.readouterr().err
-    (folder.parent / "answers.csv").write_text("star,answer\n")
-    assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 2
-    assert "lacks the column 'world': it has the columns star, answer; expected world,answer" in capsys.readouterr().err
-    assert main(["score", str(folder), "absent.csv"]) == 2
-    assert main(["score", str(folder.parent), "absent.csv"]) == 2
-    (folder / "notes.txt").write_text("mine")
-    assert main(["worlds", "--out", str(folder), "--seeds", "2"]) == 2
-    assert "holds 'notes.txt'" in capsys.readouterr().err
-    assert (folder / "world-0001.h5").exists()
-
-
-def test_the_worlds_of_a_version_are_the_same_for_everybody(monkeypatch):
-    monkeypatch.setattr(bench, "N_STARS", 30)
-    assert bench.fingerprint() == "c738483713ed0a3d8de60b0201c32afe5c181634f4993b813a9a03b67a90386d"
 
 
 def test_time_is_not_limited_where_there_are_no_timers(monkeypatch):
