@@ -36,6 +36,13 @@ def test_the_table_of_rooms_has_all_of_them_in_their_order():
     assert listed == [room for room in rooms_from_the_top(ROOT) if room != "__main__"]
 
 
+def test_every_module_has_a_test_file_of_its_name():
+    """Those of figures are tested by groups of chapters, as their names are also those of other modules."""
+    modules = {path.stem for path in (ROOT / "lux").rglob("*.py") if path.parent.name != "figures"}
+    named = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
+    assert modules - named == {"__init__", "__main__"}
+
+
 def test_files_and_modules_that_the_page_names_exist():
     paths = re.findall(r"`((?:lux|book|tools|results)/[\w/.]+)`", ARCHITECTURE)
     assert len(paths) > 12

@@ -72,7 +72,6 @@ def test_what_a_subject_is_made_with_counts_and_a_copy_of_it_is_the_same():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_technique_of_a_user_runs_on_any_model(tmp_path):
     row = trial(bench_subjects.forest_importance, tmp_path, model=bench_subjects.GaussianProcess, name="forest").rows[0]
     assert row.name == "forest"
@@ -143,7 +142,6 @@ def test_what_cannot_be_put_to_trial_is_refused(tmp_path, subject, options, erro
     assert not list(tmp_path.rglob("*.json"))
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_the_command_line_puts_a_technique_to_trial(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LUX_STORE", str(tmp_path / "store"))
