@@ -35,6 +35,15 @@ def test_a_table_aligns_numbers_right_and_shows_missing_and_infinite_cells():
     assert text == "| label | RMSE |\n|:---|---:|\n| fe_h | −0.093 |\n| eu_fe | – |\n| u_fe | ∞ |\n"
 
 
+@pytest.mark.parametrize(
+    ("half_width", "text"),
+    [(0.1, "0.10(10)"), (0.0097, "0.10(1)"), (0.006, "0.104(6)"), (0.004, "0.104(4)"), (0.0, "0.10(0)")],
+)
+def test_an_error_below_the_second_digit_brings_a_third(half_width, text):
+    cell = {"value": 0.1042, "interval": [0.1042 - half_width, 0.1042 + half_width]}
+    assert markdown_table({"area": [cell]}, {}).splitlines()[-1] == f"| {text} |"
+
+
 def test_cells_of_a_table_are_typeset_as_numbers_are_in_prose():
     columns = {
         "label": [r"[$\alpha$/M]", "one of two", "0.3 dex"],
