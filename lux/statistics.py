@@ -142,6 +142,12 @@ def nan_median(values: np.ndarray, axis: int) -> np.ndarray:
     return np.squeeze((low + high) / 2, axis)
 
 
+def gumbel_by_moments(values: np.ndarray) -> tuple[float, float]:
+    """Return location and scale of the Gumbel distribution with the mean and standard deviation of the values."""
+    scale = float(np.std(values)) * np.sqrt(6) / np.pi
+    return float(np.mean(values)) - np.euler_gamma * scale, scale
+
+
 def standardize(values: np.ndarray) -> np.ndarray:
     """Return columns (N, Q) with zero mean and unit standard deviation; a constant column becomes zero."""
     scale = np.std(values, axis=0)

@@ -81,6 +81,28 @@ def test_velocities_are_those_towards_the_telescope_and_unknown_ones_are_left_ou
     assert observer_frame.velocities(spoiled.replace(catalogue=half)) is None
 
 
+def test_velocities_in_the_catalogue_are_not_sought_again(spoiled, monkeypatch):
+    found = observer_frame.velocities(spoiled)
+    given = observer_frame.with_velocities(spoiled)
+    monkeypatch.setattr(observer_frame.airglow, "observed_velocity", None)
+    np.testing.assert_array_equal(observer_frame.velocities(given), found)
+    nowhere = spoiled.replace(catalogue={})
+    assert observer_frame.with_velocities(nowhere) is nowhere
+
+
+def test_the_middle_of_wide_gaps_is_left_out_and_nothing_else_changes(spoiled, monkeypatch):
+    without = look(spoiled)
+    counted = []
+    monkeypatch.setattr(
+        observer_frame, "_reached", lambda there, shift: counted.append(len(there)) or np.ones_like(there)
+    )
+    everything = look(spoiled)
+    assert len(without.wavelength) < 0.5 * counted[0]
+    np.testing.assert_array_equal(without.wavelength, everything.wavelength)
+    np.testing.assert_allclose(without.lines, everything.lines, atol=1e-6)
+    np.testing.assert_allclose(without.surrogate, everything.surrogate, atol=1e-6)
+
+
 def test_outside_the_known_airglow_the_radial_velocity_is_taken_as_it_is(spoiled):
     elsewhere = spoiled.replace(wavelength=spoiled.wavelength * 0.4)
     np.testing.assert_array_equal(

@@ -10,6 +10,7 @@ from lux.statistics import (
     PermutationTest,
     bootstrap,
     bootstrap_rows,
+    gumbel_by_moments,
     holm,
     out_of_fold,
     quadratic_terms,
@@ -138,3 +139,9 @@ def test_a_design_short_of_rank_predicts_as_well_as_without_the_repeated_column(
     repeated = np.column_stack([design, design @ np.ones(4) * (1 + 1e-13)])
     expected = out_of_fold(design, targets, folds)
     np.testing.assert_allclose(out_of_fold(repeated, targets, folds, rank_tolerance=1e-9), expected, rtol=1e-6)
+
+
+def test_the_gumbel_distribution_of_some_values_has_their_mean_and_standard_deviation():
+    values = np.random.default_rng(0).gumbel(3.0, 0.5, size=50)
+    found = stats.gumbel_r(*gumbel_by_moments(values))
+    np.testing.assert_allclose([found.mean(), found.std()], [values.mean(), values.std()], rtol=1e-12)

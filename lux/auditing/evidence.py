@@ -12,7 +12,7 @@ from lux.auditing.measurements import Measured
 from lux.auditing.model_outputs import ModelOutputs
 from lux.auditing.observer_frame import ObserverFrame
 from lux.auditing.settings import AuditSettings
-from lux.statistics import Estimate, PermutationTest
+from lux.statistics import Estimate, PermutationTest, gumbel_by_moments
 
 
 class Kind(enum.StrEnum):
@@ -198,7 +198,7 @@ def _flux_evidence(measured: Measured) -> dict[Kind, Evidence]:
     evidence[Kind.STRONG_FEATURES] = _evidence(Kind.STRONG_FEATURES, statistic, null, p_value, design.settings)
     if not np.all(design.near_own):
         largest, maxima = np.abs(measured.lines_elsewhere).max(), measured.largest_by_chance
-        p_value = stats.gumbel_r.sf(largest, *stats.gumbel_r.fit(maxima, method="MM"))
+        p_value = stats.gumbel_r.sf(largest, *gumbel_by_moments(maxima))
         null = maxima.mean(), maxima.std()
         evidence[Kind.ANY_LINE] = _evidence(Kind.ANY_LINE, largest, null, p_value, design.settings)
     return evidence
@@ -207,7 +207,7 @@ def _flux_evidence(measured: Measured) -> dict[Kind, Evidence]:
 def observed_evidence(frame: ObserverFrame) -> dict[Kind, Evidence]:
     """Return the evidence that what correlates with a label stands still in the observer's frame."""
     largest, maxima = np.abs(frame.lines).max(), frame.largest_by_chance
-    p_value = stats.gumbel_r.sf(largest, *stats.gumbel_r.fit(maxima, method="MM"))
+    p_value = stats.gumbel_r.sf(largest, *gumbel_by_moments(maxima))
     null = maxima.mean(), maxima.std()
     found = [_evidence(Kind.OBSERVED_PLACE, largest, null, p_value, frame.settings)]
     if np.any(frame.sky_weight):

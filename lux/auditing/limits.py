@@ -27,6 +27,7 @@ from scipy import optimize, stats
 from lux.auditing.evidence import Evidence, Kind, Sensitivity
 from lux.auditing.measurements import Measured, label_variance, partial_out
 from lux.spectroscopy.line_detection import equivalent_width
+from lux.statistics import gumbel_by_moments
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +79,7 @@ def detection_limits(
         places = np.repeat(typical, len(own)) if at_own.significant else own
         asked[Kind.OWN_LINES] = places, np.sqrt(len(own)) * at_own.null_scatter * (named + above)
     if Kind.ANY_LINE in evidence:
-        null = stats.gumbel_r.fit(measured.largest_by_chance, method="MM")
+        null = gumbel_by_moments(measured.largest_by_chance)
         asked[Kind.ANY_LINE] = typical, stats.gumbel_r.isf(settings.significance, *null) + above
     limits = []
     for kind, (places, needed) in asked.items():

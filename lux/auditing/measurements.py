@@ -424,8 +424,8 @@ def _line_response(weight: np.ndarray, mean: np.ndarray, taps: np.ndarray, pixel
     response = np.zeros((len(weight), len(pixels)), np.float32)
     for offset, tap in enumerate(taps, -(len(taps) // 2)):
         inside = (pixels + offset >= 0) & (pixels + offset < len(mean))
-        columns = (pixels + offset)[inside]
-        response[:, inside] += weight[:, columns] * (tap * mean[columns]).astype(np.float32)
+        columns = np.where(inside, pixels + offset, 0)
+        response += np.take(weight, columns, axis=1) * np.where(inside, tap * mean[columns], 0).astype(np.float32)
     return response
 
 

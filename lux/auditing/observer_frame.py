@@ -97,6 +97,12 @@ def velocities(survey: Survey) -> np.ndarray | None:
     return None
 
 
+def with_velocities(survey: Survey) -> Survey:
+    """Return the survey with its `velocities` in the catalogue, so that further audits of it need not seek them."""
+    found = velocities(survey)
+    return survey if found is None else survey.replace(catalogue={**survey.catalogue, VELOCITIES[0]: found})
+
+
 def look(survey: Survey, velocity: np.ndarray, measured: Measured, resolution: float) -> ObserverFrame | None:
     """Return what a label shows in the observer's frame; None if no place there is common to many stars.
 
@@ -109,6 +115,8 @@ def look(survey: Survey, velocity: np.ndarray, measured: Measured, resolution: f
     grid, pixel = _even_grid(design.wavelength, step)
     shift = np.rint(np.log1p(np.where(known, velocity, 0) / SPEED_OF_LIGHT_KMS) / step).astype(int)
     low = int(shift.min())
+    reached = _reached(pixel >= 0, shift)
+    grid, pixel = grid[reached], pixel[reached]
     stars = np.bincount(shift - low, weights=known) / design.n_stars
     place = np.flatnonzero(_summed(stars[None], pixel[None] >= 0, low)[0] >= _MIN_COVERAGE)
     if not place.size:
@@ -142,6 +150,15 @@ def _even_grid(wavelength: np.ndarray, step: float) -> tuple[np.ndarray, np.ndar
     even = np.arange(logarithm[0], logarithm[-1] + step / 2, step)
     pixel = np.rint(np.interp(even, logarithm, np.arange(len(wavelength)))).astype(int)
     return np.exp(even), np.where(np.abs(logarithm[pixel] - even) < 0.75 * step, pixel, -1)
+
+
+def _reached(there: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Return which places (F,) a pixel that is there (F,) is at, or is taken to by a shift within those of stars (N,).
+
+    The others, in the middle of wide gaps, can be left out: no star takes the pixels of one side to those of the other.
+    """
+    low, high = min(0, int(shift.min())), max(0, int(shift.max()))
+    return np.convolve(there, np.ones(high - low + 1))[-low : len(there) - low] > 0.5
 
 
 def _summed(of_shift: np.ndarray, at_rest: np.ndarray, low: int) -> np.ndarray:

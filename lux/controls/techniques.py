@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lux.auditing import measurements
+from lux.auditing import measurements, observer_frame
 from lux.auditing.audit import audit
 from lux.auditing.evidence import Kind
 from lux.controls.ensemble import CANDIDATE_LINES, LABEL, WINDOWS, Cell
@@ -136,8 +136,9 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
         model = Lux(**{**OURS, **(_WHOLE_SPECTRA if cell.full_band else {})}).fit(train)
         others = tuple(name for name in survey.label_names if name != LABEL)
         blind = Lux(**_BLIND).fit(train.select_labels(others))
-        report = audit(model, train, test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
-        blind_report = audit(model, train, test, LABEL, own_lines=(), seed=seed)
+        audited = observer_frame.with_velocities(train), observer_frame.with_velocities(test)
+        report = audit(model, *audited, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
+        blind_report = audit(model, *audited, LABEL, own_lines=(), seed=seed)
         numbers = {
             **published_statistics(published, test, seed),
             **{f"{key}_published": value for key, value in use_of_model(published, test, enhanced).items()},

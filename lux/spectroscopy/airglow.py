@@ -79,7 +79,7 @@ def observed_velocity(survey: Survey) -> np.ndarray:
     if "radial_velocity" not in survey.catalogue:
         raise ValueError("the catalogue needs a column 'radial_velocity' in km/s to place airglow in the rest frame")
     index = pixel_index(survey.wavelength)
-    raised = to_full_grid(_raised_errors(survey.ivar), index)
+    raised = _raised_errors(survey.ivar)
     step = np.median(np.diff(np.log(survey.wavelength)))
     lines = airglow_lines()
     places = np.interp(np.log(lines.wavelength), np.log(survey.wavelength), index, left=np.nan, right=np.nan)
@@ -89,7 +89,9 @@ def observed_velocity(survey: Survey) -> np.ndarray:
     best = np.empty(survey.n_stars)
     for star in range(survey.n_stars):
         doppler = np.log1p((velocity[star] + shifts) / SPEED_OF_LIGHT_KMS) / step
-        at_lines = _between_pixels(raised[star], places[kept] - doppler[:, None])
+        # One star at a time: the gaps of a few stretches of spectrum are far wider than these.
+        (errors,) = to_full_grid(raised[star : star + 1], index)
+        at_lines = _between_pixels(errors, places[kept] - doppler[:, None])
         best[star] = velocity[star] + _top(shifts, at_lines @ np.sqrt(lines.strength[kept]))
     return best
 
