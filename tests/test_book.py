@@ -127,6 +127,7 @@ def test_a_result_typed_into_a_caption_or_alt_text_fails_the_lint():
         ("record.provenance()", "pass", "record.provenance"),
         (":::{agreement} yes", ":::{note}", "no {agreement}"),
         ("{recorded-figure} headline", "{recorded-figure} other", "recorded but never placed"),
+        ("## Agreement", "See {numref}`tab-elsewhere`.\n\n## Agreement", "'tab-elsewhere' is not on this page"),
         ("## Agreement", "![a plot](plot.png)\n\n## Agreement", "image without caption"),
     ],
 )

@@ -66,7 +66,7 @@ def lint_page(text, name, bibliography):
     """
     cells = [(fence.start("body"), fence["body"]) for fence in fences(text) if "{code-cell}" in fence["head"]]
     complaints = _typed_results(text) + _unknown_citations(text, bibliography) + _figures(text) + _long_lines(text)
-    complaints += _scores_without_size(text)
+    complaints += _scores_without_size(text) + _unknown_labels(text)
     if cells or name == "index":
         complaints += _opening(text)
     if cells:
@@ -115,6 +115,19 @@ def _unknown_citations(text, bibliography):
             if key not in bibliography:
                 complaints.append((_line(text, found.start()), f"citation key {key!r} is not in references.bib"))
     return complaints
+
+
+def _unknown_labels(text):
+    """Complain about a reference to a figure or table that is not on the page: labels belong to their page."""
+    labels = set(re.findall(r"^ *:name:[ \t]*(\S+)", text, re.MULTILINE))
+    for kind, name in re.findall(r"\{\w+-(fig|tab)(?:ure|le)\}[ \t]+(\S+)", text):
+        labels.add(f"{kind}-{name.replace('_', '-')}")
+        labels.add(f"{kind}-{name}")
+    return [
+        (_line(text, found.start()), f"{{numref}} {found[1]!r} is not on this page; name the page with {{doc}}")
+        for found in re.finditer(r"\{numref\}`(?:[^`<]*<)?([^`>]+)>?`", text)
+        if found[1] not in labels
+    ]
 
 
 def _figures(text):
