@@ -1,5 +1,7 @@
 """Models on trial: the slope of each on the truth, what the audit says of it, and what can be seen of it."""
 
+import dataclasses
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -36,6 +38,19 @@ def test_a_model_that_reads_lines_follows_europium_and_one_that_cannot_does_not(
     assert measured["Lux: used"] == "yes"
     assert measured["mean: used"] != "yes"
     assert measured["Lux: gradient"] > 2
+
+
+def test_networks_are_trained_against_each_noise_and_of_whole_spectra_the_dense_one_alone(monkeypatch):
+    monkeypatch.setattr(model_trial, "NOISES", (0.0, 50.0))
+    rows = model_trial.measure_noise(DEEP, 5, 2)["rows"]
+    assert [(row["model"], row["noise"]) for row in rows] == [
+        (name, noise) for name in model_trial.NETWORKS for noise in (0.0, 50.0)
+    ]
+    # Against so much noise little is learned.
+    assert rows[0]["own_slope"] > rows[1]["own_slope"] + 0.1
+    assert rows[0]["rmse_all"] < rows[1]["rmse_all"]
+    whole = dataclasses.replace(DEEP, n_stars=150, full_band=True)
+    assert [row["model"] for row in model_trial.measure_noise(whole, 5, 2)["rows"]] == ["dense network"] * 2
 
 
 def test_the_drawing_has_a_line_for_each_model_in_both_panels():

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from lux.controls import network_tables as tables
-from lux.controls.model_trial import NAMES, NUMBERS, PROBED, TECHNIQUES
+from lux.controls import sized_cells
+from lux.controls.model_trial import NAMES, NOISES, NUMBERS, PROBED, TECHNIQUES
 
 
 @pytest.fixture(scope="module")
@@ -39,3 +40,25 @@ def test_slopes_and_uses_are_those_of_each_kind_of_world(made):
     for row in made["uses"]:
         assert row["used"] == ({"yes": 6} if row["depth"] else {"no": 10})
         assert ("p_values" in row) == (not row["depth"])
+
+
+def test_noise_in_training_has_a_row_for_each_kind_of_survey_network_and_noise():
+    cells = [
+        cell for full_band in (False, True) for cell in sized_cells(2, (4000,), depths=(0.01,), full_band=full_band)
+    ]
+    row = {"own_slope": 0.1, "rmse": 1.2, "rmse_all": 1.1, "used": "no"}
+    worlds = [
+        {
+            "cell": cell.key,
+            "seed": seed,
+            "rows": [{"model": "dense network", "noise": noise, **row} for noise in NOISES],
+        }
+        for cell in cells
+        for seed in range(2)
+    ]
+    rows = tables.noise_rows(cells, worlds)
+    assert len(rows) == 2 * 2 * len(NOISES)
+    assert {(row["generator"], row["full_band"]) for row in rows} == {
+        (generator, full_band) for generator in ("physical", "empirical") for full_band in (False, True)
+    }
+    assert all(row["own_slope"] == [0.1, 0.1] and row["used"] == ["no", "no"] for row in rows)

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from linear_truth import linear_survey
+from scipy.stats import kstest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from lux.models.neural import _STRIDE, _WIDTH, NeuralNetwork, _patches
+from lux.models.neural import _DEVIATES, _STRIDE, _WIDTH, NeuralNetwork, _normal, _patches
 
 QUICK = {"hidden": (32, 16), "n_epochs": 40, "noise": 1.0}
 
@@ -100,6 +101,15 @@ def test_a_convolution_sees_windows_that_overlap_and_zeros_beyond_the_end():
     padded = np.concatenate([values[:, 0], np.zeros(_WIDTH)])
     expected = [padded[first : first + _WIDTH] for first in range(0, 11, _STRIDE)]
     np.testing.assert_array_equal(windows, expected)
+
+
+def test_the_noise_of_training_is_normal_and_new_with_each_key():
+    shape = jnp.zeros((300, 400))
+    first, second = (np.asarray(_normal(jax.random.key(seed), shape), float) for seed in (0, 1))
+    assert kstest(first.ravel(), "norm").pvalue > 0.01
+    assert _DEVIATES.std() == pytest.approx(1, abs=1e-4)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 4 / np.sqrt(first.size)
+    assert abs(np.corrcoef(first[:, 0::2].ravel(), first[:, 1::2].ravel())[0, 1]) < 6 / np.sqrt(first.size)
 
 
 def test_what_cannot_be_trained_is_refused(parts):

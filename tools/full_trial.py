@@ -14,7 +14,8 @@ windows and whole. With `--recipes` the published recipe is varied instead, in 2
 each generator. With `--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of
 each kind and size, with `--larger-verdicts` in the larger surveys, 5 of a kind and 40 with nothing of each
 generator, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of chapter 10
-are interrogated, in 20 surveys of each kind. With `--bench` the techniques of the paper are scored on the bench,
+are interrogated, in 20 surveys of each kind, and trained against more or less noise, in 10 surveys of each generator
+and 3 of whole spectra. With `--bench` the techniques of the paper are scored on the bench,
 whose table is kept with it.
 """
 
@@ -30,8 +31,8 @@ from pathlib import Path
 from lux.controls import bench, run, sized_cells
 from lux.controls.calibration import calibrate
 from lux.controls.learning import LENT_DEPTH, learning_rows, measure_learning, measure_others
-from lux.controls.model_trial import measure_models
-from lux.controls.network_tables import network_cells, network_tables
+from lux.controls.model_trial import measure_models, measure_noise
+from lux.controls.network_tables import network_cells, network_tables, noise_rows
 from lux.controls.recipes import DEPTHS, vary
 from lux.controls.techniques import measure_own_star
 from lux.controls.trial_tables import own_star_rows, trial_tables
@@ -54,7 +55,9 @@ LARGER_VERDICT_SEED, N_LARGER_VERDICT_SEEDS, LARGER_KINDS = 1_070_000, 10, ("lin
 # Of spectra that were resampled.
 RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_050_000, 10
 # Of the networks' surveys, and how many of a generator have no lines.
-NETWORK_SEED, N_WITHOUT = 1_030_000, 50
+NETWORK_SEED, N_WITHOUT = 1_142_000, 50
+# Of those where the noise in training is varied: how many in windows and of whole spectra, of `WHOLE_STARS` stars.
+NOISE_SEED, N_NOISE_SEEDS = 1_146_000, {False: 10, True: 3}
 BENCH = ROOT / "lux" / "controls" / "bench_scores.json"
 
 
@@ -157,8 +160,17 @@ def main() -> None:
             "from lux.controls.model_trial import measure_models",
         )
         worlds = run(cells, NETWORK_SEED, spectra, what=what, code=code, parameters=measured, progress=True)
+        tables = network_tables(cells, worlds)
+        noisy = [
+            cell
+            for full_band, count in N_NOISE_SEEDS.items()
+            for cell in sized_cells(min(count, n_seeds), (WHOLE_STARS,), depths=DEPTHS[1:], full_band=full_band)
+        ]
+        # Of few surveys each has stars of its own.
+        trained = run(noisy, NOISE_SEED, spectra, what=measure_noise, progress=True, shared=1)
+        tables["noise"] = noise_rows(noisy, trained)
         out = OUT.with_name("network_trial.json") if arguments.out == OUT else arguments.out
-        write(out, network_tables(cells, worlds), len(worlds), n_seeds, started, NETWORK_SEED)
+        write(out, tables, len(worlds), n_seeds, started, NETWORK_SEED)
         return
     if arguments.bench:
         n_seeds = min(arguments.seeds, bench.N_SEEDS)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from lux.auditing.audit import audit_models
@@ -35,6 +36,8 @@ MODELS: Mapping[str, Callable[[Survey, int], Any]] = {
 LABELS_ONLY = "labels only"
 NETWORKS = ("dense network", "convolutional network")
 N_TRAININGS = 5
+# In training, in units of the errors of the flux.
+NOISES = (0.0, 1.0, 2.0, 3.0, 4.0, 8.0)
 # Those that are interrogated.
 PROBED = ("Lux", *NETWORKS)
 # Of each model: slopes on europium, the second among cool stars alone; RMSE over the catalogue's error; and what the
@@ -91,3 +94,43 @@ def measure_trainings(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalS
         for name in NETWORKS
     }
     return {"cell": cell.key, "seed": seed, **slopes}
+
+
+def measure_noise(
+    cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
+) -> dict[str, str | int | list[dict[str, Any]]]:
+    """Return what networks that were trained against more or less noise make of one world.
+
+    Arguments are those of `lux.controls.techniques.measure`. Each of the "rows" has "model", one of `NETWORKS`, of
+    whole spectra the first alone; "noise" in training; "own_slope"; "rmse" of europium, and "rmse_all", the geometric
+    mean over labels, in units of the catalogue's errors; and what the audit says that the model "used".
+    """
+    world = make_world(cell, seed, star_seed, spectra)
+    kinds = NETWORKS[:1] if cell.full_band else NETWORKS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        models = {
+            f"{name}, noise {noise:g}": NeuralNetwork(name.split(" ")[0], noise=noise, seed=seed, double=True).fit(
+                world.train
+            )
+            for name in kinds
+            for noise in NOISES
+        }
+        reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
+    rows = []
+    for name, model in models.items():
+        use, prediction = reports[name].model_use, model.predict_labels(world.test)
+        assert use is not None, "there are stars enough to audit"
+        errors = np.nanmean((prediction.labels - world.test.labels) ** 2, axis=0)
+        ratios = np.sqrt(errors / np.nanmean(world.test.label_err**2, axis=0))
+        rows.append(
+            {
+                "model": name.split(",")[0],
+                "noise": model.noise,
+                "own_slope": own_slope(model, world.test),
+                "rmse": rmse_over_error(model, world.test),
+                "rmse_all": float(np.exp(np.log(ratios).mean())),
+                "used": use.answer,
+            }
+        )
+    return {"cell": cell.key, "seed": seed, "rows": rows}

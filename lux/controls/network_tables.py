@@ -62,6 +62,26 @@ def network_tables(ensemble: Sequence[Cell], worlds: _Worlds) -> dict[str, list[
     }
 
 
+def noise_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
+    """Return what `lux.controls.model_trial.measure_noise` measured in all worlds of a kind, by network and noise.
+
+    Each row has "generator", "full_band", "model", "noise", and values by survey: "own_slope", "rmse", "rmse_all",
+    "used".
+    """
+    cells, found = {cell.key: cell for cell in ensemble}, defaultdict(list)
+    for world in worlds:
+        cell = cells[world["cell"]]
+        for row in world["rows"]:
+            found[cell.generator, cell.full_band, row["model"], row["noise"]].append(row)
+    return [
+        {
+            **dict(zip(("generator", "full_band", "model", "noise"), about, strict=True)),
+            **{number: [row[number] for row in rows] for number in ("own_slope", "rmse", "rmse_all", "used")},
+        }
+        for about, rows in found.items()
+    ]
+
+
 def _techniques(generator: str, ensemble: Sequence[Cell], found: Mapping[str, _Worlds]) -> list[_Row]:
     """Return a row for each technique on each model that is interrogated."""
     cells = [cell for cell in ensemble if cell.generator == generator and cell.key not in NONLINEAR]

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from scipy.special import ndtri
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -38,6 +39,8 @@ _LOG_VARIANCE = (-10.0, 4.0)
 _MAX_GRADIENT = 1.0
 # Stars whose outputs are computed at a time.
 _BLOCK_SIZE = 256
+# Normal deviates, one for each number of 16 bits: they cost a third of exact ones, and are the same on every machine.
+_DEVIATES = ndtri((np.arange(2**16) + 0.5) / 2**16)
 
 
 class _Dense(eqx.Module):
@@ -126,7 +129,9 @@ class NeuralNetwork(BaseEstimator):
     learning_rate, weight_decay : float
         The largest rate of a schedule that rises and falls (one cycle), and the decay of AdamW.
     noise : float
-        Of the flux in training, in units of its errors, added anew in each step.
+        Of the flux in training, in units of its errors, added anew in each step. The default is that of 0, 1, 2, 3, 4
+        and 8 at which labels had the least errors in synthetic surveys; what a network learns of a weak line depends on
+        it more than the errors do.
     held_out : float
         Share of the stars by which it is told which epoch served best.
     seed : int
@@ -148,7 +153,7 @@ class NeuralNetwork(BaseEstimator):
         batch_size: int = 64,
         learning_rate: float = 1e-3,
         weight_decay: float = 1e-3,
-        noise: float = 4.0,
+        noise: float = 3.0,
         held_out: float = 0.125,
         seed: int = 0,
         double: bool = False,
@@ -318,7 +323,7 @@ def _train(
         arrays, state = carry
         rows, key = drawn
         batch = _Data(*(each[rows] for each in train))
-        flux = batch.flux + how.noise * batch.error * jax.random.normal(key, batch.flux.shape)
+        flux = batch.flux + how.noise * batch.error * _normal(key, batch.flux)
         loss, slope = jax.value_and_grad(lambda arrays: _loss(eqx.combine(arrays, static), batch, flux))(arrays)
         change, state = optimizer.update(slope, state, arrays)
         return (optax.apply_updates(arrays, change), state), loss
@@ -335,6 +340,11 @@ def _train(
     carry = arrays, optimizer.init(arrays), jnp.asarray(jnp.inf), arrays
     (_, _, _, best), losses = jax.lax.scan(epoch, carry, jax.random.split(key, how.n_epochs))
     return best, losses
+
+
+def _normal(key: jax.Array, like: jax.Array) -> jax.Array:
+    """Return normal deviates, of the shape and precision of an array."""
+    return jnp.asarray(_DEVIATES, like.dtype)[jax.random.bits(key, like.shape, jnp.uint16)]
 
 
 def _in_blocks(function: Callable[..., jax.Array], network: Any, flux: np.ndarray, *more: jax.Array) -> np.ndarray:
