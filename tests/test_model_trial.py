@@ -63,3 +63,25 @@ def test_the_drawing_has_a_line_for_each_model_in_both_panels():
     assert [text.get_text() for text in left.get_xticklabels()] == ["none", "1"]
     assert [text.get_text() for text in right.get_xticklabels()] == ["500", "4,000"]
     plt.close(figure)
+
+
+def test_the_drawing_of_noise_in_training_shows_errors_and_slopes_of_every_kind_of_survey():
+    rows = [
+        {
+            "model": model,
+            "generator": generator,
+            "full_band": False,
+            "noise": noise,
+            "rmse_all": [1.1],
+            "own_slope": [slope],
+        }
+        for model in model_trial.NETWORKS
+        for generator in ("physical", "empirical")
+        for noise, slope in ((8.0, 0.1), (0.0, 0.3))
+    ]
+    figure = networks.noise_in_training(rows)
+    errors, slopes = figure.axes
+    assert len(errors.containers) == len(slopes.containers) == 4
+    np.testing.assert_allclose([np.asarray(each[0].get_ydata(), float) for each in slopes.containers], [[0.3, 0.1]] * 4)
+    assert [text.get_text() for text in errors.get_xticklabels()] == ["0", "8"]
+    plt.close(figure)

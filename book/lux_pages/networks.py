@@ -277,6 +277,30 @@ def record_techniques(record: Record) -> None:
     record("earlier_gradient", area, interval=(low, high), digits=2)
 
 
+def record_noise(record: Record) -> list[dict[str, Any]]:
+    """Record errors and slopes of networks by the noise in their training; return what the chapter draws."""
+    rows = full_trial()["noise"]
+    columns: dict[str, list[Any]] = defaultdict(list)
+    by_kind = defaultdict(list)
+    for row in rows:
+        by_kind[row["generator"], row["full_band"], row["model"]].append(row)
+    for (generator, full_band, model), found in by_kind.items():
+        key = f"{_key(model)}_{'whole' if full_band else 'windows'}_{generator}"
+        errors = {row["noise"]: np.array(row["rmse_all"]) for row in found}
+        columns["spectra"].append(f"{generator}, {'whole' if full_band else 'windows'}")
+        columns["network"].append(model)
+        for row in found:
+            noise, slopes = row["noise"], np.array(row["own_slope"])
+            columns[f"noise {noise:g}"].append(f"{errors[noise].mean():.3f}, {_spread(slopes)}")
+            record.mean(f"noise_slope_{key}_{noise:g}", slopes)
+            record.mean(f"noise_error_{key}_{noise:g}", errors[noise])
+            used = int(np.sum(np.array(row["used"]) == "yes"))
+            record(f"noise_used_{key}_{noise:g}", used, text=f"{used} of {len(slopes)}")
+        record(f"noise_surveys_{'whole' if full_band else 'windows'}", len(slopes))
+    record.table("training_noise", dict(columns))
+    return rows
+
+
 def record_nonlinear(record: Record) -> None:
     """Record who finds lines that hardly grow, and lines of cool stars alone: slopes on europium alone."""
     slopes = {(row["cell"], row["model"], row["number"]): row for row in full_trial()["slopes"]}

@@ -1,6 +1,7 @@
 """Drawings of the chapter on neural networks: where the prediction of each model begins to follow the label."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -61,3 +62,36 @@ def where_models_begin(
 
 def _spread(sizes: Sequence[int], offset: float) -> np.ndarray:
     return np.asarray(sizes) * 2.0**offset
+
+
+@paper_style()
+def noise_in_training(rows: Sequence[Mapping[str, Any]]) -> plt.Figure:
+    """Draw the errors of all labels, and slopes on europium alone, over the noise against which networks were trained.
+
+    Rows are those of `lux.controls.network_tables.noise_rows`.
+    """
+    figure, axes = new_figure(1, 2, height=3.9)
+    noises = sorted({row["noise"] for row in rows})
+    kinds = list(dict.fromkeys((row["model"], row["generator"], row["full_band"]) for row in rows))
+    for number, kind in enumerate(kinds):
+        model, generator, full_band = kind
+        color, marker = _STYLES[model]
+        style: dict[str, Any] = {"color": COLORS[color], "marker": marker, "ms": 5, "lw": 1.2}
+        style |= {"ls": "-" if generator == "physical" else "--", "mfc": "white" if full_band else COLORS[color]}
+        places = np.arange(len(noises)) + 0.06 * (number - len(kinds) / 2)
+        label = f"{model.split(' ')[0]}, {generator}{', whole spectra' if full_band else ''}"
+        for axis, name in zip(axes, ("rmse_all", "own_slope"), strict=True):
+            found = [row for row in rows if (row["model"], row["generator"], row["full_band"]) == kind]
+            values = [np.array(row[name]) for row in sorted(found, key=lambda row: row["noise"])]
+            center, error = ([each.mean() for each in values], [each.std() / np.sqrt(len(each)) for each in values])
+            axis.errorbar(places, center, yerr=error, label=label, **style)
+    for axis in axes:
+        axis.set_xticks(np.arange(len(noises)), [f"{noise:g}" for noise in noises])
+        axis.set_xlabel("noise in training (errors of the flux)")
+        axis.minorticks_off()
+    axes[0].set_ylabel("mean RMSE of all labels\nover the catalogue's errors")
+    axes[1].set_ylabel("slope of the prediction\non europium alone")
+    axes[1].axhline(0, color="black", lw=0.8, ls=":")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=9)
+    return figure
