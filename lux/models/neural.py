@@ -101,7 +101,6 @@ class _Training(NamedTuple):
     batch_size: int
     learning_rate: float
     weight_decay: float
-    noise: float
 
 
 class _Data(NamedTuple):
@@ -205,8 +204,8 @@ class NeuralNetwork(BaseEstimator):
         sizes = survey.n_pixels, *self.hidden, 2 * survey.n_labels
         arrays, static = eqx.partition(_KINDS[self.kind](sizes, key), eqx.is_inexact_array)
         batch_size = min(self.batch_size, len(train.flux))
-        how = _Training(self.n_epochs, batch_size, self.learning_rate, self.weight_decay, self.noise)
-        best, loss = _train(arrays, train, held_out, steps, static, how)
+        how = _Training(self.n_epochs, batch_size, self.learning_rate, self.weight_decay)
+        best, loss = _train(arrays, train, held_out, steps, self.noise, static, how)
         return eqx.combine(best, static), loss
 
     @own_settings()
@@ -311,7 +310,7 @@ def _slopes(network: Any, flux: jax.Array, column: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames=("static", "how"))
 def _train(
-    arrays: Any, train: _Data, held_out: _Data, key: jax.Array, static: Any, how: _Training
+    arrays: Any, train: _Data, held_out: _Data, key: jax.Array, noise: float, static: Any, how: _Training
 ) -> tuple[Any, tuple[jax.Array, jax.Array]]:
     """Return the arrays of a network that serve the stars held out best, and both losses of each epoch."""
     n_stars = len(train.flux)
@@ -323,16 +322,16 @@ def _train(
         arrays, state = carry
         rows, key = drawn
         batch = _Data(*(each[rows] for each in train))
-        flux = batch.flux + how.noise * batch.error * _normal(key, batch.flux)
+        flux = batch.flux + noise * batch.error * _normal(key, batch.flux)
         loss, slope = jax.value_and_grad(lambda arrays: _loss(eqx.combine(arrays, static), batch, flux))(arrays)
         change, state = optimizer.update(slope, state, arrays)
         return (optax.apply_updates(arrays, change), state), loss
 
     def epoch(carry: Any, key: jax.Array) -> tuple[Any, tuple[jax.Array, jax.Array]]:
         arrays, state, least, best = carry
-        order, noise = jax.random.split(key)
+        order, drawn = jax.random.split(key)
         rows = jax.random.permutation(order, n_stars)[: n_steps * how.batch_size].reshape(n_steps, -1)
-        (arrays, state), losses = jax.lax.scan(step, (arrays, state), (rows, jax.random.split(noise, n_steps)))
+        (arrays, state), losses = jax.lax.scan(step, (arrays, state), (rows, jax.random.split(drawn, n_steps)))
         loss = _loss(eqx.combine(arrays, static), held_out, held_out.flux)
         best = jax.tree.map(lambda new, old: jnp.where(loss < least, new, old), arrays, best)
         return (arrays, state, jnp.minimum(loss, least), best), (losses.mean(), loss)
