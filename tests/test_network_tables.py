@@ -58,6 +58,7 @@ def test_noise_in_training_has_a_row_for_each_kind_of_survey_network_and_noise()
     ]
     rows = tables.noise_rows(cells, worlds)
     assert len(rows) == 2 * 2 * len(NOISES)
+    assert {row["n_stars"] for row in rows} == {4000}
     assert {(row["generator"], row["full_band"]) for row in rows} == {
         (generator, full_band) for generator in ("physical", "empirical") for full_band in (False, True)
     }

@@ -53,6 +53,8 @@ _FULL = "network_trial.json"
 _EARLIER_NULL, _EARLIER_GRADIENT = (10, 100), (0.988, 0.961, 1.0)
 # Per standard deviation of [Eu/Fe], planted in genuine spectra; the deepest are the deepest of the chapter on these.
 _GENUINE_DEPTHS = (0.0, 0.03, 0.1)
+# In training, between which the errors of labels hardly differ.
+_NOISES_ALIKE = (2.0, 4.0)
 # Of models of some hundred whole spectra.
 _N_COMPONENTS, _N_LATENTS, _TOLERANCE = 8, 20, 0.02
 
@@ -296,8 +298,15 @@ def record_noise(record: Record) -> list[dict[str, Any]]:
             record.mean(f"noise_error_{key}_{noise:g}", errors[noise])
             used = int(np.sum(np.array(row["used"]) == "yes"))
             record(f"noise_used_{key}_{noise:g}", used, text=f"{used} of {len(slopes)}")
-        record(f"noise_surveys_{'whole' if full_band else 'windows'}", len(slopes))
-    record.table("training_noise", dict(columns))
+        low, high = _NOISES_ALIKE
+        differ = 100 * (errors[high] / errors[low] - 1)
+        error = differ.std() / np.sqrt(len(differ))
+        record(f"noise_errors_differ_{key}", differ.mean(), uncertainty=error, unit="%")
+    record.table("noise_numbers", dict(columns))
+    counts = {row["full_band"]: len(row["own_slope"]) for row in rows}
+    record.numbers(
+        noise_stars=rows[0]["n_stars"], noise_surveys_windows=counts[False], noise_surveys_whole=counts[True]
+    )
     return rows
 
 

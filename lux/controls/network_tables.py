@@ -65,17 +65,17 @@ def network_tables(ensemble: Sequence[Cell], worlds: _Worlds) -> dict[str, list[
 def noise_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
     """Return what `lux.controls.model_trial.measure_noise` measured in all worlds of a kind, by network and noise.
 
-    Each row has "generator", "full_band", "model", "noise", and values by survey: "own_slope", "rmse", "rmse_all",
-    "used".
+    Each row has "generator", "full_band", "n_stars", "model", "noise", and values by survey: "own_slope", "rmse",
+    "rmse_all", "used".
     """
     cells, found = {cell.key: cell for cell in ensemble}, defaultdict(list)
     for world in worlds:
         cell = cells[world["cell"]]
         for row in world["rows"]:
-            found[cell.generator, cell.full_band, row["model"], row["noise"]].append(row)
+            found[cell.generator, cell.full_band, cell.n_stars, row["model"], row["noise"]].append(row)
     return [
         {
-            **dict(zip(("generator", "full_band", "model", "noise"), about, strict=True)),
+            **dict(zip(("generator", "full_band", "n_stars", "model", "noise"), about, strict=True)),
             **{number: [row[number] for row in rows] for number in ("own_slope", "rmse", "rmse_all", "used")},
         }
         for about, rows in found.items()
