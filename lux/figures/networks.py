@@ -70,7 +70,7 @@ def noise_in_training(rows: Sequence[Mapping[str, Any]]) -> plt.Figure:
 
     Rows are those of `lux.controls.network_tables.noise_rows`.
     """
-    figure, axes = new_figure(1, 2, height=3.9)
+    figure, axes = new_figure(1, 2, height=4.3)
     noises = sorted({row["noise"] for row in rows})
     kinds = list(dict.fromkeys((row["model"], row["generator"], row["full_band"]) for row in rows))
     for number, kind in enumerate(kinds):
@@ -87,11 +87,11 @@ def noise_in_training(rows: Sequence[Mapping[str, Any]]) -> plt.Figure:
             axis.errorbar(places, center, yerr=error, label=label, **style)
     for axis in axes:
         axis.set_xticks(np.arange(len(noises)), [f"{noise:g}" for noise in noises])
-        axis.set_xlabel("noise in training (errors of the flux)")
+        axis.set_xlabel("noise in training (errors of flux)")
         axis.minorticks_off()
     axes[0].set_ylabel("mean RMSE of all labels\nover the catalogue's errors")
     axes[1].set_ylabel("slope of the prediction\non europium alone")
     axes[1].axhline(0, color="black", lw=0.8, ls=":")
     handles, names = axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=9)
+    figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=9)
     return figure
