@@ -17,7 +17,6 @@ from lux.auditing.settings import AuditSettings
 from lux.controls import Cell, run, sized_cells
 from lux.controls.ensemble import CANDIDATE_LINES, COOL, GENERATORS, LABEL, NONLINEAR, WINDOWS, sized_key
 from lux.controls.model_trial import (
-    LABELS_ONLY,
     MODELS,
     NAMES,
     NETWORKS,
@@ -31,6 +30,7 @@ from lux.controls.techniques import rmse_over_error, slope_on_own_part
 from lux.diagnostics.transfer import score
 from lux.figures import label_name
 from lux.models.baselines import FluxRegression
+from lux.models.neural import NeuralNetwork
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.simulation.empirical import EmpiricalSpectra
@@ -64,6 +64,7 @@ _GENUINE_DEPTHS = (0.0, 0.03, 0.1)
 _NOISES_ALIKE = (2.0, 4.0)
 # Of models of some hundred whole spectra.
 _N_COMPONENTS, _N_LATENTS, _TOLERANCE = 8, 20, 0.02
+_LESS_NOISE = "dense network, noise 1"
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,10 @@ def record_models(record: Record, trial: Trial) -> None:
         key = _key(name)
         for depth in DEPTHS:
             record.mean(f"slope_{key}_{round(1000 * depth)}", trial.values(name, "own_slope", depth))
-        record.mean(f"slope_{key}_large", trial.values(name, "own_slope", size=trial.sizes[-1]))
+        # Of so few surveys the scatter is not known; that of the smaller ones stands for it.
+        few = trial.values(name, "own_slope", size=trial.sizes[-1])
+        error = float(trial.values(name, "own_slope").std() / np.sqrt(len(few)))
+        record(f"slope_{key}_large", float(few.mean()), uncertainty=error)
         record.mean(f"slope_{key}_empirical", trial.values(name, "own_slope", generator="empirical"))
         record.mean(f"rmse_{key}_0", trial.values(name, "rmse", 0.0))
         record.mean(f"rmse_{key}_10", trial.values(name, "rmse"))
@@ -148,10 +152,9 @@ def record_models(record: Record, trial: Trial) -> None:
     record.numbers(n_worlds=sum(map(len, trial.worlds.values())), n_each=len(trial.values("Lux", "rmse")))
     falsely = np.concatenate([trial.values(name, "used", 0.0) for name in NAMES]) == "yes"
     record_share(record, "used_falsely", int(falsely.sum()), len(falsely))
-    record("used_falsely_labels", int(np.sum(trial.values(LABELS_ONLY, "used", 0.0) == "yes")))
     record("use_follows", _follows(trial), digits=2)
     for name, slopes in trial.trainings.items():
-        record(f"trainings_{_key(name)}", float(np.mean(slopes)), text=_spread(np.array(slopes)))
+        record(f"trainings_{_key(name)}", float(np.mean(slopes)), text=f"{np.mean(slopes):.3f} ± {np.std(slopes):.3f}")
     record("n_trainings", len(slopes))
 
 
@@ -199,6 +202,7 @@ def plant_and_audit(chapter: Chapter, spectra: Survey, n_draws: int, first_seed:
         spectra = spectra.select_pixels(spectra.pixels_within(WINDOWS))
     chapter.record.numbers(genuine_stars=spectra.n_stars, genuine_pixels=spectra.n_pixels)
     fits = {name: fit for name, fit in MODELS.items() if name != "mean"}
+    fits[_LESS_NOISE] = lambda train, seed: NeuralNetwork("dense", noise=1.0, seed=seed, double=True).fit(train)
     fits["PLS"] = lambda train, seed: FluxRegression.pls(_N_COMPONENTS).fit(train)
     fits["Lux"] = lambda train, seed: chapter.model(train, n_latents=_N_LATENTS, tolerance=_TOLERANCE)
     rows = []
@@ -383,7 +387,7 @@ def _plus_minus(value: float, spread: float) -> str:
 
 
 def _key(name: str) -> str:
-    return name.split(" ")[0].lower()
+    return "less_noise" if name == _LESS_NOISE else name.split(" ")[0].lower()
 
 
 def _spread(values: np.ndarray) -> str:
