@@ -57,3 +57,17 @@ def test_an_observed_survey_is_refused():
     real = survey(0.01).replace(truth=None)
     with pytest.raises(ValueError, match="what was planted"):
         cramer_rao.star_bound(real)
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+def test_the_best_slope_is_that_of_a_regression_on_flux_with_noise_added(monkeypatch, noise):
+    planted = survey(0.01)
+    scatter, error = planted.truth.world["tau"], 0.05
+    monkeypatch.setattr(cramer_rao, "star_bound", lambda survey: np.full(survey.n_stars, error))
+    generator, n_draws = np.random.default_rng(0), 200_000
+    europium = scatter * generator.normal(size=n_draws)
+    read = europium + error * generator.normal(size=n_draws)
+    trained_on = read + noise * error * generator.normal(size=n_draws)
+    weight = np.cov(europium, trained_on)[0, 1] / np.var(trained_on)
+    slope = np.polyfit(europium, weight * read, 1)[0]
+    assert cramer_rao.best_slope(planted, noise) == pytest.approx(slope, abs=0.01)

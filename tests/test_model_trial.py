@@ -79,9 +79,11 @@ def test_the_drawing_of_noise_in_training_shows_errors_and_slopes_of_every_kind_
         for generator in ("physical", "empirical")
         for noise, slope in ((8.0, 0.1), (0.0, 0.3))
     ]
-    figure = networks.noise_in_training(rows)
+    figure = networks.noise_in_training(rows, (0.5, 0.2))
     errors, slopes = figure.axes
     assert len(errors.containers) == len(slopes.containers) == 4
     np.testing.assert_allclose([np.asarray(each[0].get_ydata(), float) for each in slopes.containers], [[0.3, 0.1]] * 4)
     assert [text.get_text() for text in errors.get_xticklabels()] == ["0", "8"]
+    (best,) = (line for line in slopes.lines if line.get_label() == "least error for so much noise")
+    np.testing.assert_allclose(best.get_ydata(), [0.5, 0.2])
     plt.close(figure)

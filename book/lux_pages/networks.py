@@ -20,19 +20,21 @@ from lux.controls.model_trial import (
     MODELS,
     NAMES,
     NETWORKS,
+    NOISES,
     PROBED,
     TECHNIQUES,
     measure_models,
     measure_trainings,
 )
 from lux.controls.pixel_techniques import PIXEL_TECHNIQUES
-from lux.controls.techniques import rmse_over_error, slope_on_own_part
+from lux.controls.techniques import make_world, rmse_over_error, slope_on_own_part
 from lux.diagnostics.transfer import score
 from lux.figures import label_name
 from lux.models.baselines import FluxRegression
 from lux.models.neural import NeuralNetwork
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
+from lux.simulation.cramer_rao import best_slope
 from lux.simulation.empirical import EmpiricalSpectra
 from lux.simulation.semisynthetic import plant_europium
 from lux.simulation.worlds import Shortcut, Signal
@@ -150,7 +152,7 @@ def record_models(record: Record, trial: Trial) -> None:
     small, medium, large, largest = trial.sizes
     record.numbers(stars_small=small, stars_medium=medium, stars_large=large, stars_largest=largest)
     record.numbers(n_worlds=sum(map(len, trial.worlds.values())), n_each=len(trial.values("Lux", "rmse")))
-    falsely = np.concatenate([trial.values(name, "used", 0.0) for name in NAMES]) == "yes"
+    falsely = np.any([trial.values(name, "used", 0.0) == "yes" for name in NAMES], axis=0)
     record_share(record, "used_falsely", int(falsely.sum()), len(falsely))
     record("use_follows", _follows(trial), digits=2)
     for name, slopes in trial.trainings.items():
@@ -256,7 +258,7 @@ def record_genuine(record: Record, rows: Sequence[Mapping[str, Any]]) -> None:
         record(f"genuine_known_{round(1000 * depth)}", hits, text=f"{hits} of {len(verdicts)}")
     record("genuine_draws", len(verdicts))
     for key, which, depth in (("networks", NETWORKS, deepest), ("without", names, 0.0)):
-        used = np.concatenate([values(name, "used", depth) for name in which]) == "yes"
+        used = np.any([values(name, "used", depth) == "yes" for name in which], axis=0)
         record(f"genuine_used_{key}", int(used.sum()), text=f"{used.sum()} of {len(used)}")
 
 
@@ -291,9 +293,18 @@ def record_techniques(record: Record) -> None:
     record("earlier_slope", _EARLIER_SLOPE[0], uncertainty=_EARLIER_SLOPE[1])
 
 
-def record_noise(record: Record) -> list[dict[str, Any]]:
-    """Record errors and slopes of networks by the noise in their training; return what the chapter draws."""
+def record_noise(record: Record, first_seed: int) -> tuple[list[dict[str, Any]], list[float]]:
+    """Record errors and slopes of networks by the noise in their training; return what the chapter draws.
+
+    Beside the rows these are slopes of the prediction of least error for flux with so much noise added, of one physical
+    survey: those of the other generator and of whole spectra have the same stars and the same lines.
+    """
     rows = full_trial()["noise"]
+    (cell,) = sized_cells(1, (rows[0]["n_stars"],), ("physical",), depths=(DEPTH,))
+    planted = make_world(cell, first_seed, first_seed).test
+    best = {noise: best_slope(planted, noise) for noise in NOISES}
+    for noise, slope in best.items():
+        record(f"noise_best_{noise:g}", slope, digits=2)
     columns: dict[str, list[Any]] = defaultdict(list)
     by_kind = defaultdict(list)
     for row in rows:
@@ -305,21 +316,26 @@ def record_noise(record: Record) -> list[dict[str, Any]]:
         columns["network"].append(model)
         for row in found:
             noise, slopes = row["noise"], np.array(row["own_slope"])
-            columns[f"noise {noise:g}"].append(f"{errors[noise].mean():.3f}, {_spread(slopes)}")
+            own = float(np.mean(row["rmse"]))
+            columns[f"noise {noise:g}"].append(f"{errors[noise].mean():.3f}, {own:.3f}, {_spread(slopes)}")
             record.mean(f"noise_slope_{key}_{noise:g}", slopes)
             record.mean(f"noise_error_{key}_{noise:g}", errors[noise])
             used = int(np.sum(np.array(row["used"]) == "yes"))
             record(f"noise_used_{key}_{noise:g}", used, text=f"{used} of {len(slopes)}")
         low, high = _NOISES_ALIKE
-        differ = 100 * (errors[high] / errors[low] - 1)
-        error = differ.std() / np.sqrt(len(differ))
-        record(f"noise_errors_differ_{key}", differ.mean(), uncertainty=error, unit="%")
+        europium = {row["noise"]: np.array(row["rmse"]) for row in found}
+        for what, values in (("errors", errors), ("europium", europium)):
+            record.mean(f"noise_{what}_differ_{key}", 100 * (values[high] / values[low] - 1), unit="%")
+    columns["spectra"].append("")
+    columns["network"].append("least error")
+    for noise, slope in best.items():
+        columns[f"noise {noise:g}"].append(f"{slope:.2f}")
     record.table("noise_numbers", dict(columns))
     counts = {row["full_band"]: len(row["own_slope"]) for row in rows}
     record.numbers(
         noise_stars=rows[0]["n_stars"], noise_surveys_windows=counts[False], noise_surveys_whole=counts[True]
     )
-    return rows
+    return rows, list(best.values())
 
 
 def record_nonlinear(record: Record) -> None:

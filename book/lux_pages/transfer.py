@@ -16,7 +16,7 @@ from lux.models.model_selection import cross_validate, folds_by_group, folds_by_
 from lux.models.prediction import Prediction
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
-from lux.simulation.cramer_rao import star_bound
+from lux.simulation.cramer_rao import best_slope
 from lux.simulation.population import disc_moments
 from lux.simulation.strengths import line_strengths, natural_strengths
 from lux.simulation.worlds import Signal
@@ -207,7 +207,7 @@ def world_of(chapter: Chapter, compared: Compared, world: PlantedWorld | str) ->
     enhanced = _enhanced(chapter, world=world)
     disc = test[~test.truth.columns["r_enhanced"]]
     predictions = model.predict_labels(disc), model.predict_labels(enhanced)
-    true, tau = disc.truth.columns, disc.truth.world["tau"]
+    true = disc.truth.columns
     reference = float(np.mean(true["eu_fe"] + true["fe_h"]))
     return World(
         compared,
@@ -215,7 +215,7 @@ def world_of(chapter: Chapter, compared: Compared, world: PlantedWorld | str) ->
         response(model, enhanced),
         enhanced,
         own_scatter=response_slope(predictions[0], true["eu_residual"], "eu_fe"),
-        best=float(np.mean(tau**2 / (tau**2 + star_bound(disc) ** 2))),
+        best=best_slope(disc),
         atoms=atom_slope(predictions[0], disc, reference),
         enhanced_atoms=atom_slope(predictions[1], enhanced, reference),
     )

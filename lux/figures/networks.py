@@ -65,10 +65,15 @@ def _spread(sizes: Sequence[int], offset: float) -> np.ndarray:
 
 
 @paper_style()
-def noise_in_training(rows: Sequence[Mapping[str, Any]]) -> plt.Figure:
+def noise_in_training(rows: Sequence[Mapping[str, Any]], best: Sequence[float]) -> plt.Figure:
     """Draw the errors of all labels, and slopes on europium alone, over the noise against which networks were trained.
 
-    Rows are those of `lux.controls.network_tables.noise_rows`.
+    Parameters
+    ----------
+    rows : sequence of dict
+        Those of `lux.controls.network_tables.noise_rows`.
+    best : sequence of float
+        Slopes at each noise, in order, of the prediction of least error for flux with so much noise added.
     """
     figure, axes = new_figure(1, 2, height=4.3)
     noises = sorted({row["noise"] for row in rows})
@@ -92,6 +97,7 @@ def noise_in_training(rows: Sequence[Mapping[str, Any]]) -> plt.Figure:
     axes[0].set_ylabel("mean RMSE of all labels\nover the catalogue's errors")
     axes[1].set_ylabel("slope of the prediction\non europium alone")
     axes[1].axhline(0, color="black", lw=0.8, ls=":")
-    handles, names = axes[0].get_legend_handles_labels()
+    axes[1].plot(np.arange(len(noises)), best, color="black", lw=1.2, label="least error for so much noise")
+    handles, names = axes[1].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=9)
     return figure

@@ -129,8 +129,8 @@ class NeuralNetwork(BaseEstimator):
         The largest rate of a schedule that rises and falls (one cycle), and the decay of AdamW.
     noise : float
         Of the flux in training, in units of its errors, added anew in each step. The default is that of 0, 1, 2, 3, 4
-        and 8 at which labels had the least errors in synthetic surveys; what a network learns of a weak line depends on
-        it more than the errors do.
+        and 8 at which labels had the least errors in synthetic windows of spectra; what a network learns of a weak line
+        depends on it more than the errors do.
     held_out : float
         Share of the stars by which it is told which epoch served best.
     seed : int

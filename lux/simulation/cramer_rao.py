@@ -48,6 +48,24 @@ def star_bound(survey: Survey) -> np.ndarray:
     return np.where(information > 0, 1 / np.sqrt(np.where(information > 0, information, 1)), np.inf)
 
 
+def best_slope(survey: Survey, noise: float = 0.0) -> float:
+    r"""Return how far the prediction of least error follows europium's own scatter :math:`\tau`, a mean over stars.
+
+    It is the mean of :math:`\tau^2 / (\tau^2 + (1 + k^2) \sigma_n^2)` over stars whose lines tell europium to
+    :math:`\sigma_n` (`star_bound`), where :math:`k` is zero. What is trained on flux with more noise weighs lines as if
+    all flux had it, whatever it then predicts from.
+
+    Parameters
+    ----------
+    survey : Survey
+        Of a synthetic world.
+    noise : float
+        Added to the flux in training, k times its errors.
+    """
+    scatter = _truth(survey).world["tau"]
+    return float(np.mean(scatter**2 / (scatter**2 + (1 + noise**2) * star_bound(survey) ** 2)))
+
+
 def sample_significance(survey: Survey, bound: np.ndarray | None = None) -> float:
     """Return at how many standard deviations the optimal observer sees that the planted lines follow the catalogue.
 
