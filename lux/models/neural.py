@@ -39,7 +39,7 @@ _LOG_VARIANCE = (-10.0, 4.0)
 _MAX_GRADIENT = 1.0
 # Stars whose outputs are computed at a time.
 _BLOCK_SIZE = 256
-# Normal deviates, one for each number of 16 bits: they cost a third of exact ones, and are the same on every machine.
+# Normal deviates, one for each number of 16 bits: they cost less than exact ones, and are the same on every machine.
 _DEVIATES = ndtri((np.arange(2**16) + 0.5) / 2**16)
 
 
