@@ -1,4 +1,8 @@
-"""The chapter on neural networks: what every model makes of europium, and what can be seen of it."""
+"""The chapter on neural networks: what every model makes of europium, and what can be seen of it.
+
+The module is long because the chapter has three experiments: models in planted worlds, a trial of techniques and of the
+noise in training, and genuine spectra.
+"""
 
 import functools
 import json
