@@ -6,7 +6,7 @@ pipeline would. JAX does this in blocks of stars, so that memory stays bounded. 
 `lux.simulation.layers`. The module is long because it is one computation, from opacity to continuum.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -26,7 +26,6 @@ from lux.spectroscopy.lines import LineList, load_lines
 _Arrays = dict[str, np.ndarray]
 _Traced = dict[str, Array]
 # Of each chip the first and last pixel that it is nearest to, and its first and last lit pixel.
-_State = tuple[Array, Array, Array, Array, Array]
 _Chips = tuple[tuple[int, int, int, int], ...]
 
 _ISOTOPE_FRACTION = {"17O": 1 / 2700, "18O": 1 / 500, "15N": 1 / 270}
@@ -176,26 +175,22 @@ def _layer_opacity(narrow: _Traced, winged: _Traced, layer: _Traced) -> Array:
     return jax.lax.fori_loop(0, wings.shape[0], add_wing, opacity)
 
 
-def _emergent(opacities: Callable[[Array], Array], source: Array, weights: Array, shape: tuple[int, int]) -> Array:
-    """Flux along one ray at mu = 2/3, the source function linear in optical depth between the depth points.
+def _emergent(opacities: Array, source: Array, weights: Array) -> Array:
+    """Flux (G, B) along one ray at mu = 2/3, the source function linear in optical depth between the depth points.
 
-    `opacities` is a function of the index of the depth point, scanned from the surface inwards.
+    `opacities` are (K, G, B), from the surface inwards. The loop is unrolled: a cell's whole ray is one pass over memory.
     """
-
-    def deepen(state: _State, index: Array) -> tuple[_State, None]:
-        tau, transmission, flux, opacity_above, source_above = state
-        opacity = opacities(index)
+    zeros = jnp.zeros(opacities.shape[1:], dtype=source.dtype)
+    # Above the first point the source function is constant: it enters whole, not as a difference.
+    tau, transmission, flux, opacity_above, source_above = zeros, zeros + 1.0, zeros + source[0], zeros, source[0]
+    for index, opacity in enumerate(opacities):
         growth = weights[index, 0] * opacity_above + weights[index, 1] * opacity
         tau = tau + growth
         deeper = jnp.exp(-tau / _RAY)
         mean = jnp.where(growth < 1e-3, deeper, (transmission - deeper) * _RAY / jnp.maximum(growth, 1e-3))
         flux = flux + (source[index] - source_above) * mean
-        return (tau, deeper, flux, opacity, source[index]), None
-
-    zeros = jnp.zeros(shape, dtype=source.dtype)
-    # Above the first point the source function is constant: it enters whole, not as a difference.
-    start = (zeros, zeros + 1.0, zeros + source[0], zeros, source[0])
-    return jax.lax.scan(deepen, start, jnp.arange(source.shape[0]))[0][2]
+        transmission, opacity_above, source_above = deeper, opacity, source[index]
+    return flux
 
 
 def _pseudo_continuum(flux: Array, basis: Array, chips: _Chips, clip_below: float) -> Array:
@@ -260,16 +255,12 @@ def _flux_block(
     chips: _Chips,
 ) -> Array:
     """Flux (8575, B) of the B stars of a block; the arrays of `stars` are (K, B), its populations (K, S, B)."""
-    shape = (_GRID_SIZE, stars["beta"].shape[1])
-
-    def opacity(index: Array) -> Array:
-        return _layer_opacity(narrow, winged, {name: values[index] for name, values in stars.items()})
-
-    emergent = _emergent(opacity, stars["source"], weights, shape)
-    continuum = _emergent(lambda index: jnp.ones((1, shape[1])), stars["source"], weights, (1, shape[1]))
-    residual = emergent / continuum
+    opacities = jax.lax.map(partial(_layer_opacity, narrow, winged), stars)
+    n_depths, _, n_stars = opacities.shape
+    emergent = _emergent(opacities, stars["source"], weights)
+    residual = emergent / _emergent(jnp.ones((n_depths, 1, n_stars)), stars["source"], weights)
     reach = kernel.shape[0] // 2
-    flux = jnp.zeros((N_PIXELS, shape[1]), residual.dtype)
+    flux = jnp.zeros((N_PIXELS, n_stars), residual.dtype)
     for tap in range(kernel.shape[0]):
         start = _MARGIN - reach + tap
         sample = jax.lax.slice_in_dim(residual, start, start + _OVERSAMPLING * (N_PIXELS - 1) + 1, _OVERSAMPLING)
