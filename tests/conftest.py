@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 import threadpoolctl
+from built_paper import SITE
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 from linear_truth import TIGHT, linear_survey
 from machinery.site import chromium
@@ -116,7 +117,7 @@ def browser():
     missing = []
     if chromium() is None:
         missing.append("Chromium is not installed (Debian: apt-get install chromium)")
-    if not (Path(__file__).resolve().parents[1] / "_build" / "html" / "index.html").exists():
+    if not (SITE / "index.html").exists():
         missing.append("there is no built site (make paper)")
     if missing:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("; ".join(missing))

@@ -13,12 +13,12 @@ from urllib.parse import unquote, urlsplit
 
 import lint_book
 import pytest
+from built_paper import BUILD, SITE
 from machinery.chapters import read_pages
 from machinery.site import chromium
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_WEIGHT = 1_500_000
-SITE = ROOT / "_build" / "html"
 
 CLEAN_CHAPTER = """\
 # Title
@@ -387,6 +387,6 @@ def test_notebooks_to_download_have_their_numbers_in_the_text():
 def test_results_json_of_the_site_is_that_of_the_build():
     if not (SITE / "index.html").exists():
         pytest.skip("there is no built site (make paper)")
-    for path in (ROOT / "_build" / "results").glob("*.json"):
+    for path in (BUILD / "results").glob("*.json"):
         offered = SITE / "downloads" / path.name
         assert json.loads(offered.read_text()) == json.loads(path.read_text())

@@ -1,17 +1,27 @@
 """The arithmetics under which the paper is tried, and where they are tried."""
 
+import re
 from pathlib import Path
 
 import check_machines
 import yaml
 
-WORKFLOW = Path(__file__).parents[1] / ".github/workflows/weekly.yml"
+ROOT = Path(__file__).parents[1]
+WORKFLOW = ROOT / ".github/workflows/weekly.yml"
 
 
 def test_the_weekly_workflow_tries_each_arithmetic_once():
     parts = yaml.safe_load(WORKFLOW.read_text())["jobs"]["machines"]["strategy"]["matrix"]["arithmetic"]
     tried = [name for part in parts for name in check_machines.ARITHMETICS if part in name]
     assert sorted(tried) == sorted(check_machines.ARITHMETICS)
+
+
+def test_the_pages_that_ci_reads_are_those_built_under_its_arithmetic():
+    script = (ROOT / ".ci/run").read_text()
+    (part,) = re.findall(r'^make check-machines MACHINES="(.+?)" .*--site', script, re.MULTILINE)
+    (folder,) = re.findall(r'^export LUX_BUILD="\$PWD/(.+)"$', script, re.MULTILINE)
+    (name,) = (name for name in check_machines.ARITHMETICS if part in name)
+    assert check_machines.folder_of(name) == ROOT / folder
 
 
 def test_an_arithmetic_tells_every_library_and_keeps_what_the_reader_has_set(monkeypatch):

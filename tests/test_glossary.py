@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from built_paper import SITE
 from machinery.glossary import _pattern, show_meanings
 
 ROOT = Path(__file__).resolve().parents[1]
-SITE = ROOT / "_build" / "html" / "book"
+PAGES = SITE / "book"
 GLOSSARY = (ROOT / "book" / "glossary.md").read_text(encoding="utf-8")
 
 
@@ -53,9 +54,9 @@ def test_a_meaning_is_left_to_the_style_sheet():
 
 @pytest.mark.parametrize("name", ["06_latent_probing", "08_controls", "your_technique"])
 def test_a_page_marks_a_term_once_and_its_link_leads_to_the_entry(name):
-    if not (SITE / f"{name}.html").exists():
+    if not (PAGES / f"{name}.html").exists():
         pytest.skip("there is no built site (make paper)")
-    page, glossary = ((SITE / f"{each}.html").read_text(encoding="utf-8") for each in (name, "glossary"))
+    page, glossary = ((PAGES / f"{each}.html").read_text(encoding="utf-8") for each in (name, "glossary"))
     anchors = re.findall(r'<a class="term [^"]*" href="glossary.html#([^"]+)" data-meaning="[^"]+">', page)
     assert len(anchors) >= 5
     assert len(set(anchors)) == len(anchors)

@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from built_paper import SITE
 from lux_pages import explore
 from machinery import report
 from machinery.figures import finish, passport
@@ -18,7 +19,7 @@ from lux.spectroscopy.instrument import wavelength_grid
 from lux.store.dependencies import Package
 
 ROOT = Path(__file__).resolve().parents[1]
-SITE = ROOT / "_build" / "html" / "book"
+PAGES = SITE / "book"
 MOST_BYTES = 1_000_000
 
 
@@ -99,7 +100,7 @@ def test_a_passport_says_who_drew_tested_and_executed():
 @pytest.fixture(params=[1280, 390])
 def explorer(browser, request):
     tab = browser.new_page(viewport={"width": request.param, "height": 900})
-    tab.goto((SITE / "explore.html").as_uri())
+    tab.goto((PAGES / "explore.html").as_uri())
     tab.wait_for_selector(".explorer-live svg")
     yield tab
     tab.close()
@@ -163,7 +164,7 @@ def test_sliders_plant_lines_that_grow_with_europium(explorer):
 def test_without_scripts_the_picture_stands_alone(browser):
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
-    tab.goto((SITE / "explore.html").as_uri())
+    tab.goto((PAGES / "explore.html").as_uri())
     assert tab.locator(".explorer .fallback img").is_visible()
     assert tab.locator(".explorer-view").count() == 0
     context.close()
@@ -172,7 +173,7 @@ def test_without_scripts_the_picture_stands_alone(browser):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_front_page_counts_what_would_have_been_noticed(browser, width):
     tab = browser.new_page(viewport={"width": width, "height": 900})
-    tab.goto((SITE / "index.html").as_uri())
+    tab.goto((PAGES / "index.html").as_uri())
     shares = tab.locator(".noticed-share")
     before = shares.all_text_contents()
     tab.get_by_label("Survey", exact=True).fill("0")
@@ -188,9 +189,9 @@ def test_the_front_page_counts_what_would_have_been_noticed(browser, width):
 
 
 def test_the_data_of_the_explorer_stand_on_its_page_alone_and_are_small():
-    if not (SITE / "explore.html").exists():
+    if not (PAGES / "explore.html").exists():
         pytest.skip("there is no built site (make paper)")
-    pages = {path.stem: path.read_text(encoding="utf-8") for path in SITE.glob("*.html")}
+    pages = {path.stem: path.read_text(encoding="utf-8") for path in PAGES.glob("*.html")}
     with_script = {name for name, page in pages.items() if "explorer.js" in page}
     assert with_script == {"explore"}
     data = re.search(r'<script type="application/json">(.*?)</script>', pages["explore"], re.DOTALL)[1]
@@ -214,9 +215,9 @@ def test_folded_code_says_what_it_does(source, doing):
 
 
 def test_toggles_have_names_of_their_own_and_icons_no_script():
-    if not (SITE / "08_controls.html").exists():
+    if not (PAGES / "08_controls.html").exists():
         pytest.skip("there is no built site (make paper)")
-    page = (SITE / "08_controls.html").read_text(encoding="utf-8")
+    page = (PAGES / "08_controls.html").read_text(encoding="utf-8")
     names = re.findall(r'<p class="collapsed admonition-title">(.*?)</p>', page)
     assert len(set(names)) >= 0.8 * len(names) > 0
     assert "Toggle hidden content" not in page
@@ -224,7 +225,7 @@ def test_toggles_have_names_of_their_own_and_icons_no_script():
 
 
 def test_the_search_finds_words_and_no_code():
-    index = SITE.parent / "searchindex.js"
+    index = SITE / "searchindex.js"
     if not index.exists():
         pytest.skip("there is no built site (make paper)")
     content = json.loads(index.read_text(encoding="utf-8").removeprefix("Search.setIndex(").rstrip(")"))
@@ -244,7 +245,7 @@ def test_the_search_finds_words_and_no_code():
 
 def test_a_missing_page_leads_to_the_front_page_from_any_depth(browser):
     tab = browser.new_page()
-    page = (SITE.parent / "404.html").read_text(encoding="utf-8")
+    page = (SITE / "404.html").read_text(encoding="utf-8")
     tab.route("**/*", lambda route: route.fulfill(body=page, content_type="text/html"))
     for asked, front in (("/lux/book/gone.html", "/lux/index.html"), ("/lux/gone.html", "/lux/index.html")):
         tab.goto(f"http://127.0.0.1:9{asked}")

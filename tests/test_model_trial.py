@@ -5,6 +5,8 @@ import dataclasses
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from linear_truth import linear_survey
+from sklearn.linear_model import LinearRegression
 
 from lux import controls
 from lux.controls import model_trial
@@ -40,17 +42,33 @@ def test_a_model_that_reads_lines_follows_europium_and_one_that_cannot_does_not(
     assert measured["Lux: gradient"] > 2
 
 
-def test_networks_are_trained_against_each_noise_and_of_whole_spectra_the_dense_one_alone(monkeypatch):
+def test_every_kind_is_trained_against_each_noise_and_of_whole_spectra_not_the_convolutional(monkeypatch):
     monkeypatch.setattr(model_trial, "NOISES", (0.0, 50.0))
     rows = model_trial.measure_noise(DEEP, 5, 2)["rows"]
     assert [(row["model"], row["noise"]) for row in rows] == [
-        (name, noise) for name in model_trial.NETWORKS for noise in (0.0, 50.0)
+        (name, noise) for name in (*model_trial.NETWORKS, model_trial.LINEAR) for noise in (0.0, 50.0)
     ]
     # Against so much noise little is learned.
     assert rows[0]["own_slope"] > rows[1]["own_slope"] + 0.1
     assert rows[0]["rmse_all"] < rows[1]["rmse_all"]
     whole = dataclasses.replace(DEEP, n_stars=150, full_band=True)
-    assert [row["model"] for row in model_trial.measure_noise(whole, 5, 2)["rows"]] == ["dense network"] * 2
+    names = [row["model"] for row in model_trial.measure_noise(whole, 5, 2)["rows"]]
+    assert names == ["dense network"] * 2 + [model_trial.LINEAR] * 2
+
+
+@pytest.mark.parametrize("noise", [1.0, 3.0])
+def test_the_linear_regression_against_noise_is_that_of_many_noisy_copies(noise):
+    survey = linear_survey(n_stars=150, n_pixels=8, n_latents=3, noise=0.05, masked=0.0)
+    copies, generator = 1000, np.random.default_rng(0)
+    drawn = noise * generator.normal(size=(copies, *survey.flux.shape)) / np.sqrt(survey.ivar)
+    noisy = (survey.flux + drawn).reshape(-1, survey.n_pixels)
+    many = LinearRegression().fit(noisy, np.tile(survey.labels, (copies, 1)))
+    found = model_trial.linear_against(noise, survey).predict_labels(survey).labels
+    expected = many.predict(survey.flux)
+    np.testing.assert_allclose(found, expected, atol=0.05 * expected.std())
+    plain = LinearRegression().fit(survey.flux, survey.labels).predict(survey.flux)
+    assert np.abs(plain - expected).max() > 0.2 * expected.std()
+    np.testing.assert_allclose(model_trial.linear_against(0.0, survey).predict_labels(survey).labels, plain, atol=1e-3)
 
 
 def test_the_drawing_has_a_line_for_each_model_in_both_panels():

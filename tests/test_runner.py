@@ -136,3 +136,22 @@ def _within(seconds, happened):
     while not (done := happened()) and time.monotonic() < end:
         time.sleep(0.05)
     return done
+
+
+def test_surveys_of_the_same_stars_share_a_process_and_the_largest_begin():
+    cells = [
+        controls.Cell(f"{size} {depth}", World("signal", depth=depth), 0.06, 3, size)
+        for size in (500, 8000)
+        for depth in (0.01, 0.1)
+    ]
+    tasks = [task for cell in cells for task in runner.tasks_of(cell, 0, shared=2)]
+    batches = runner._batches(tasks, 2)
+    assert [{(task.star_seed, task.cell.n_stars) for task in batch} for batch in batches] == [
+        {(0, 8000)},
+        {(1, 8000)},
+        {(0, 500)},
+        {(1, 500)},
+    ]
+    assert sorted(map(str, (task for batch in batches for task in batch))) == sorted(map(str, tasks))
+    # Where they are fewer than the processes, each seed has one.
+    assert len(runner._batches(tasks, 5)) == 3

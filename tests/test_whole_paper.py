@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from built_paper import BUILD
 from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
 
 from lux.datasets.apogee_galah import make_survey_file
@@ -27,7 +28,7 @@ def test_every_chapter_runs_on_the_stars_of_the_study(tmp_path, monkeypatch):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     # What does not depend on the data set, such as the worlds of the controls, is read where the paper was just built.
-    if (store := ROOT / "_build" / "store").is_dir():
+    if (store := BUILD / "store").is_dir():
         shutil.copytree(store, tmp_path / "_build" / "store")
     survey = make_fixture_survey(420)
     FixtureArchive(tmp_path / "archive", survey)

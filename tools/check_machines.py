@@ -3,6 +3,7 @@
     python tools/check_machines.py                    all arithmetics
     python tools/check_machines.py --only NAME ...    some of them; `--list` names them
     python tools/check_machines.py --record           keep the table for the page on reproducibility
+    python tools/check_machines.py --site             build the website as well
 
 Another processor adds in another order and fuses other operations. What a library may use is restricted here by the
 variables with which it can be told to leave instructions alone: XLA (``--xla_cpu_max_isa``), OpenBLAS
@@ -44,13 +45,14 @@ def main(arguments=None):
     parser.add_argument("--only", nargs="*", metavar="NAME", help="arithmetics to run, by a part of their name")
     parser.add_argument("--list", action="store_true", help="print the names and stop")
     parser.add_argument("--no-tests", action="store_true", help="build only")
+    parser.add_argument("--site", action="store_true", help="build the website as well, and leave the store")
     parser.add_argument("--record", action="store_true", help=f"write the table to {TABLE.relative_to(ROOT)}")
     options = parser.parse_args(arguments)
     names = [name for name in ARITHMETICS if not options.only or any(part in name for part in options.only)]
     if options.list or not names:
         print("\n".join(ARITHMETICS))
         return int(not names)
-    rows = [_run(name, tests=not options.no_tests) for name in names]
+    rows = [_run(name, tests=not options.no_tests, site=options.site) for name in names]
     for row in rows:
         print(_ROW.format(**row))
     if options.record:
@@ -69,13 +71,19 @@ def environment(name):
     return variables | {f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
 
 
-def _run(name, tests):
+def folder_of(name):
+    """Return where the paper is built under an arithmetic."""
+    return ROOT / "_build" / "machines" / "".join(c if c.isalnum() else "-" for c in name)
+
+
+def _run(name, tests, site):
     """Build and test under one arithmetic; return its row of the table."""
     started = time.monotonic()
-    folder = ROOT / "_build" / "machines" / "".join(c if c.isalnum() else "-" for c in name)
+    folder = folder_of(name)
     shutil.rmtree(folder, ignore_errors=True)
     threads = ARITHMETICS[name][-1]
-    options = ["--profile", "quick", "--only-chapters", "--jobs", str(2 // threads), "--threads", str(threads)]
+    options = ["--profile", "quick", "--jobs", str(2 // threads), "--threads", str(threads)]
+    options += [] if site else ["--only-chapters"]
     command = [sys.executable, "book/build.py", *options]
     print(f"== {name}", flush=True)
     subprocess.run([*command, "--folder", str(folder)], cwd=ROOT, env=environment(name), check=True)
@@ -84,7 +92,8 @@ def _run(name, tests):
     for title, lines in (("within", found.within), ("beyond", found.beyond)):
         for line in lines:
             print(f"moved {title}: {line}", flush=True)
-    shutil.rmtree(folder / "store", ignore_errors=True)
+    if not site:
+        shutil.rmtree(folder / "store", ignore_errors=True)
     row = {"arithmetic": name, "identical": found.identical, "within": len(found.within), "beyond": len(found.beyond)}
     return row | {"tests": _test(name) if tests else "not run", "seconds": round(time.monotonic() - started)}
 

@@ -8,19 +8,18 @@ import functools
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from scipy.stats import kstest
 
-from lux.auditing.audit import audit_models
-from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
 from lux.controls import Cell, run, sized_cells
-from lux.controls.ensemble import CANDIDATE_LINES, COOL, GENERATORS, LABEL, NONLINEAR, WINDOWS, sized_key
+from lux.controls.ensemble import COOL, GENERATORS, NONLINEAR, WINDOWS, sized_key
 from lux.controls.model_trial import (
+    LESS_NOISE,
     MODELS,
     NAMES,
     NETWORKS,
@@ -28,20 +27,17 @@ from lux.controls.model_trial import (
     PROBED,
     TECHNIQUES,
     measure_models,
+    measure_planted,
     measure_trainings,
 )
 from lux.controls.pixel_techniques import PIXEL_TECHNIQUES
-from lux.controls.techniques import make_world, rmse_over_error, slope_on_own_part
+from lux.controls.techniques import make_world
 from lux.diagnostics.transfer import score
 from lux.figures import label_name
-from lux.models.baselines import FluxRegression
-from lux.models.neural import NeuralNetwork
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
 from lux.simulation.cramer_rao import best_slope
 from lux.simulation.empirical import EmpiricalSpectra
-from lux.simulation.semisynthetic import plant_europium
-from lux.simulation.worlds import Shortcut, Signal
 from lux.survey import Survey
 from lux_pages.trial import record_share
 
@@ -68,9 +64,8 @@ _EARLIER_SLOPE = (0.055, 0.003)
 _GENUINE_DEPTHS = (0.0, 0.03, 0.1)
 # In training, between which the errors of labels hardly differ.
 _NOISES_ALIKE = (2.0, 4.0)
-# Of models of some hundred whole spectra.
-_N_COMPONENTS, _N_LATENTS, _TOLERANCE = 8, 20, 0.02
-_LESS_NOISE = "dense network, noise 1"
+# Stars of the quick profile, by which all its surveys train on as many: programs are compiled for each number.
+_QUICK_STARS, _QUICK_DEFAULT, _QUICK_GENUINE = 300, 262, 350
 
 
 @dataclass(frozen=True)
@@ -106,8 +101,7 @@ class Trial:
 
 def run_trial(chapter: Chapter, spectra: EmpiricalSpectra, first_seed: int) -> Trial:
     """Fit every model in every world of the chapter."""
-    # Programs are compiled for each size; the quick profile has one.
-    sizes = (300,) * 4 if chapter.quick else (500, 1500, 4000, 8000)
+    sizes = (_QUICK_STARS,) * 4 if chapter.quick else (500, 1500, 4000, 8000)
     seeds = (2,) * 4 if chapter.quick else (6, 6, 3, 2)
     ensemble: list[Cell] = list(sized_cells(seeds[1], (sizes[1],), ("physical",), depths=DEPTHS))
     ensemble += sized_cells(seeds[1], (sizes[1],), ("empirical",), depths=(0.0, DEPTH))
@@ -180,7 +174,7 @@ def record_default(record: Record, chapter: Chapter) -> None:
     """Record the errors of both networks beside those of Lux on the survey of the other chapters."""
     survey = chapter.survey()
     if chapter.quick:
-        survey = survey.select_pixels(survey.pixels_within(WINDOWS))
+        survey = survey[:_QUICK_DEFAULT].select_pixels(survey.pixels_within(WINDOWS))
     fitted = chapter.fitted(survey, 0.2)
     scores = {"Lux": score(fitted.prediction, fitted.test)}
     for name in NETWORKS:
@@ -198,43 +192,25 @@ def record_default(record: Record, chapter: Chapter) -> None:
 
 
 def plant_and_audit(chapter: Chapter, spectra: Survey, n_draws: int, first_seed: int) -> list[dict[str, Any]]:
-    """Return what each model makes of europium that was planted in genuine spectra, a row for each draw and depth.
+    """Return what every model makes of europium that was planted in genuine spectra, a row for each draw and depth.
 
-    The quick profile looks at windows, the paper at all pixels. A row has "depth", "model", its "rmse" over the
-    catalogue's error, its "slope" on the planted label's own part, that which the audit measures, "use_slope", whether
-    it "used" the label, and the "verdict" on the flux.
+    Rows are those of `lux.controls.model_trial.measure_planted`. The quick profile looks at windows of some of the
+    stars, the paper at all pixels.
     """
     if chapter.quick:
-        spectra = spectra.select_pixels(spectra.pixels_within(WINDOWS))
+        spectra = spectra[:_QUICK_GENUINE].select_pixels(spectra.pixels_within(WINDOWS))
     chapter.record.numbers(genuine_stars=spectra.n_stars, genuine_pixels=spectra.n_pixels)
-    fits = {name: fit for name, fit in MODELS.items() if name != "mean"}
-    fits[_LESS_NOISE] = lambda train, seed: NeuralNetwork("dense", noise=1.0, seed=seed, double=True).fit(train)
-    fits["PLS"] = lambda train, seed: FluxRegression.pls(_N_COMPONENTS).fit(train)
-    fits["Lux"] = lambda train, seed: chapter.model(train, n_latents=_N_LATENTS, tolerance=_TOLERANCE)
-    rows = []
-    for seed in range(first_seed, first_seed + n_draws):
-        for depth in _GENUINE_DEPTHS:
-            planted = plant_europium(spectra, Signal(depth=depth) if depth else Shortcut(), seed=seed)
-            train, test = planted.split(0.4, seed=seed)
-            models = {name: fit(train, seed) for name, fit in fits.items()}
-            reports = audit_models(models, train, test, LABEL, CANDIDATE_LINES, seed=seed)
-            rows += [{"depth": depth, "model": name, **_of_genuine(models[name], reports[name], test)} for name in fits]
-    return rows
-
-
-def _of_genuine(model: Any, report: Report, test: Survey) -> dict[str, Any]:
-    column, truth, use = test.label_index(LABEL), test.truth, report.model_use
-    assert truth is not None, "the label was planted"
-    assert use is not None, "there are stars enough to audit"
-    others = np.delete(truth.labels, column, axis=1)
-    predicted = model.predict_labels(test).labels[:, column]
-    return {
-        "rmse": rmse_over_error(model, test),
-        "slope": slope_on_own_part(predicted, truth.columns["eu_residual"], others),
-        "use_slope": use.slope,
-        "used": use.answer,
-        "verdict": report.verdict,
-    }
+    size = (spectra.n_stars,)
+    listed = sized_cells(n_draws, size, ("genuine",), depths=_GENUINE_DEPTHS, full_band=not chapter.quick)
+    worlds = run(
+        [replace(cell, seeds=n_draws) for cell in listed],
+        first_seed,
+        what=functools.partial(measure_planted, spectra),
+        code="from lux.controls.model_trial import measure_planted",
+        parameters={"survey": spectra.digest()},
+        shared=1,
+    )
+    return [row for world in worlds for row in world["rows"]]
 
 
 def record_genuine(record: Record, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -304,7 +280,8 @@ def record_noise(record: Record, first_seed: int) -> tuple[list[dict[str, Any]],
     survey: those of the other generator and of whole spectra have the same stars and the same lines.
     """
     rows = full_trial()["noise"]
-    (cell,) = sized_cells(1, (rows[0]["n_stars"],), ("physical",), depths=(DEPTH,))
+    n_stars = _QUICK_STARS if record.parameters["profile"] == "quick" else rows[0]["n_stars"]
+    (cell,) = sized_cells(1, (n_stars,), ("physical",), depths=(DEPTH,))
     planted = make_world(cell, first_seed, first_seed).test
     best = {noise: best_slope(planted, noise) for noise in NOISES}
     for noise, slope in best.items():
@@ -407,7 +384,7 @@ def _plus_minus(value: float, spread: float) -> str:
 
 
 def _key(name: str) -> str:
-    return "less_noise" if name == _LESS_NOISE else name.split(" ")[0].lower()
+    return "less_noise" if name == LESS_NOISE else name.split(" ")[0].lower()
 
 
 def _spread(values: np.ndarray) -> str:

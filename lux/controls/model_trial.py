@@ -5,22 +5,35 @@ stars that the r-process enriched. What the audit says of the model, and what a 
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from lux.auditing.audit import audit_models
 from lux.auditing.evidence import Kind
 from lux.controls.ensemble import CANDIDATE_LINES, COOL, LABEL, Cell
 from lux.controls.pixel_techniques import PIXEL_TECHNIQUES, measure_pixel_techniques
-from lux.controls.techniques import OURS, make_world, own_slope, rmse_over_error, use_of_model
+from lux.controls.techniques import (
+    OURS,
+    make_world,
+    own_slope,
+    rmse_over_error,
+    slope_on_own_part,
+    use_of_model,
+)
 from lux.models.baselines import FluxRegression, LabelsOnly, Mean
 from lux.models.cannon import Cannon
 from lux.models.lux import Lux
 from lux.models.neural import NeuralNetwork
+from lux.models.weights import without_negligible
 from lux.simulation.empirical import EmpiricalSpectra
+from lux.simulation.semisynthetic import plant_europium
+from lux.simulation.worlds import Shortcut, Signal
 from lux.survey import Survey
 
 _N_COMPONENTS = 20
@@ -36,8 +49,19 @@ MODELS: Mapping[str, Callable[[Survey, int], Any]] = {
 LABELS_ONLY = "labels only"
 NETWORKS = ("dense network", "convolutional network")
 N_TRAININGS = 5
+LINEAR = "linear regression"
 # In training, in units of the errors of the flux.
 NOISES = (0.0, 1.0, 2.0, 3.0, 4.0, 8.0)
+# Of models of some hundred whole genuine spectra.
+_FEW_COMPONENTS = 8
+_FEW_LATENTS: Mapping[str, Any] = {"n_latents": 20, "tolerance": 0.02}
+LESS_NOISE = "dense network, noise 1"
+OF_FEW: Mapping[str, Callable[[Survey, int], Any]] = {
+    **{name: fit for name, fit in MODELS.items() if name != "mean"},
+    "PLS": lambda train, seed: FluxRegression.pls(_FEW_COMPONENTS).fit(train),
+    "Lux": lambda train, seed: Lux(**_FEW_LATENTS).fit(train),
+    LESS_NOISE: lambda train, seed: NeuralNetwork("dense", noise=1.0, seed=seed, double=True).fit(train),
+}
 # Those that are interrogated.
 PROBED = ("Lux", *NETWORKS)
 # Of each model: slopes on europium, the second among cool stars alone; RMSE over the catalogue's error; and what the
@@ -96,23 +120,45 @@ def measure_trainings(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalS
     return {"cell": cell.key, "seed": seed, **slopes}
 
 
-def measure_noise(
-    cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
-) -> dict[str, str | int | list[dict[str, Any]]]:
-    """Return what networks that were trained against more or less noise make of one world.
+def _train_against(name: str, noise: float, train: Survey, seed: int) -> Any:
+    if name == LINEAR:
+        return linear_against(noise, train)
+    return NeuralNetwork(name.split(" ")[0], noise=noise, seed=seed, double=True).fit(train)
 
-    Arguments are those of `lux.controls.techniques.measure`. Each of the "rows" has "model", one of `NETWORKS`, of
-    whole spectra the first alone; "noise" in training; "own_slope"; "rmse" of europium, and "rmse_all", the geometric
-    mean over labels, in units of the catalogue's errors; and what the audit says that the model "used".
+
+def linear_against(noise: float, train: Survey) -> FluxRegression:
+    """Return the linear regression of least squares on flux with noise added, the mean over all that could be drawn.
+
+    `noise` is in units of the errors of the flux. Noise of variance s^2 in a pixel of N stars adds N s^2 times the
+    squared coefficient to the sum of squares: a ridge penalty of its own for each pixel.
+    """
+    if not noise:
+        return FluxRegression(LinearRegression()).fit(train)
+    ivar = without_negligible(train.ivar)
+    scale = noise * np.sqrt(np.sum(np.where(ivar > 0, 1 / np.where(ivar > 0, ivar, 1), 0), axis=0, dtype=float))
+    return FluxRegression(make_pipeline(FunctionTransformer(lambda flux: flux / scale), Ridge(1.0))).fit(train)
+
+
+def measure_noise(
+    cell: Cell,
+    seed: int,
+    star_seed: int,
+    spectra: EmpiricalSpectra | None = None,
+    *,
+    kinds: Sequence[str] = (*NETWORKS, LINEAR),
+) -> dict[str, str | int | list[dict[str, Any]]]:
+    """Return what models that were trained against more or less noise make of one world.
+
+    Arguments are those of `lux.controls.techniques.measure`. Each of the "rows" has "model", one of `kinds`, of whole
+    spectra all but the convolutional network; "noise" in training; "own_slope"; "rmse" of europium, and "rmse_all", the
+    geometric mean over labels, in units of the catalogue's errors; and what the audit says that the model "used".
     """
     world = make_world(cell, seed, star_seed, spectra)
-    kinds = NETWORKS[:1] if cell.full_band else NETWORKS
+    kinds = [name for name in kinds if not (cell.full_band and name == NETWORKS[1])]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         models = {
-            f"{name}, noise {noise:g}": NeuralNetwork(name.split(" ")[0], noise=noise, seed=seed, double=True).fit(
-                world.train
-            )
+            f"{name}, noise {noise:g}": _train_against(name, noise, world.train, seed)
             for name in kinds
             for noise in NOISES
         }
@@ -125,12 +171,47 @@ def measure_noise(
         ratios = np.sqrt(errors / np.nanmean(world.test.label_err**2, axis=0))
         rows.append(
             {
-                "model": name.split(",")[0],
-                "noise": model.noise,
+                "model": name.split(", ")[0],
+                "noise": float(name.rsplit(" ", 1)[1]),
                 "own_slope": own_slope(model, world.test),
                 "rmse": rmse_over_error(model, world.test),
                 "rmse_all": float(np.exp(np.log(ratios).mean())),
                 "used": use.answer,
+            }
+        )
+    return {"cell": cell.key, "seed": seed, "rows": rows}
+
+
+def measure_planted(
+    spectra: Survey, cell: Cell, seed: int, star_seed: int, _: EmpiricalSpectra | None = None
+) -> dict[str, str | int | list[dict[str, Any]]]:
+    """Return what the models `OF_FEW` make of europium that is planted in genuine spectra.
+
+    Each of the "rows" has "depth" of the planted lines, "model", its "rmse" over the catalogue's error, its "slope" on
+    the planted label's own part, that which the audit measures, "use_slope", whether it "used" the label, and the
+    "verdict" on the flux.
+    """
+    del star_seed
+    planted = plant_europium(spectra, Signal(depth=cell.depth) if cell.depth else Shortcut(), tau=cell.tau, seed=seed)
+    train, test = planted.split(0.4, seed=seed)
+    models = {name: fit(train, seed) for name, fit in OF_FEW.items()}
+    reports = audit_models(models, train, test, LABEL, CANDIDATE_LINES, seed=seed)
+    truth, column = test.truth, test.label_index(LABEL)
+    assert truth is not None, "the label was planted"
+    own, others = truth.columns["eu_residual"], np.delete(truth.labels, column, axis=1)
+    rows = []
+    for name, model in models.items():
+        use, predicted = reports[name].model_use, model.predict_labels(test).labels[:, column]
+        assert use is not None, "there are stars enough to audit"
+        rows.append(
+            {
+                "depth": cell.depth,
+                "model": name,
+                "rmse": rmse_over_error(model, test),
+                "slope": float(slope_on_own_part(predicted, own, others)),
+                "use_slope": float(use.slope),
+                "used": use.answer,
+                "verdict": reports[name].verdict,
             }
         )
     return {"cell": cell.key, "seed": seed, "rows": rows}

@@ -105,11 +105,7 @@ def run(
     tasks = [task for cell in ensemble for task in tasks_of(cell, first_seed, shared)]
     paths = {task: folder / f"{task.cell.key}-{_digest(task, spectra)}-{task.seed}.json" for task in tasks}
     todo = [task for task in tasks if not paths[task].exists()]
-    # Worlds of the same stars go to one process, seed by seed: their noise-free spectra and noise are computed once.
-    groups = {task.star_seed for task in todo}
-    batches = collections.defaultdict(list)
-    for task in sorted(todo, key=lambda task: (task.star_seed, task.seed, task.cell.key)):
-        batches[task.star_seed if len(groups) >= workers else task.seed].append((task, paths[task]))
+    batches = _batches(todo, workers)
     hidden = not (sys.stderr.isatty() if progress is None else progress)
     n_jobs = max(1, min(workers, len(batches)))
     own = {"inner_max_num_threads": 1, "initializer": _use_one_thread, "idle_worker_timeout": 10}
@@ -120,7 +116,8 @@ def run(
     ):
         parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
         try:
-            for count in parallel(delayed(_measure_batch)(what or measure, each, spectra) for each in batches.values()):
+            listed = ([(task, paths[task]) for task in batch] for batch in batches)
+            for count in parallel(delayed(_measure_batch)(what or measure, each, spectra) for each in listed):
                 bar.update(count)
         except RuntimeError as error:
             kept = sum(path.exists() for path in paths.values())
@@ -151,6 +148,19 @@ def tasks_of(cell: Cell, first_seed: int, shared: int = SHARED) -> Iterator[Task
     n_seeds, cell = cell.seeds, dataclasses.replace(cell, seeds=1)
     for number in range(n_seeds):
         yield Task(cell, first_seed + 1000 * TAUS.index(cell.tau) + number, first_seed + number // shared)
+
+
+def _batches(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
+    """Return tasks in batches, each for one process, those of most stars first, so that no process is left with much.
+
+    Worlds of the same stars, as many, go to one process, seed by seed: their noise-free spectra and noise are computed
+    once. If these are fewer than the processes, worlds of one seed stay together.
+    """
+    groups = {(task.star_seed, task.cell.n_stars) for task in tasks}
+    batches = collections.defaultdict(list)
+    for task in sorted(tasks, key=lambda task: (task.star_seed, task.seed, task.cell.key)):
+        batches[(task.star_seed, task.cell.n_stars) if len(groups) >= workers else task.seed].append(task)
+    return sorted(batches.values(), key=lambda batch: -sum(task.cell.n_stars for task in batch))
 
 
 def _use_one_thread() -> None:
