@@ -20,6 +20,7 @@ from lux.controls import Cell, run, sized_cells
 from lux.controls.ensemble import COOL, GENERATORS, NONLINEAR, WINDOWS, sized_key
 from lux.controls.model_trial import (
     LESS_NOISE,
+    LINEAR,
     MODELS,
     NAMES,
     NETWORKS,
@@ -312,11 +313,33 @@ def record_noise(record: Record, first_seed: int) -> tuple[list[dict[str, Any]],
     for noise, slope in best.items():
         columns[f"noise {noise:g}"].append(f"{slope:.2f}")
     record.table("noise_numbers", dict(columns))
+    better = _linear_better(by_kind)
+    record("noise_linear_better", int(better.sum()), text=f"{better.sum()} of {len(better)} surveys")
     counts = {row["full_band"]: len(row["own_slope"]) for row in rows}
     record.numbers(
         noise_stars=rows[0]["n_stars"], noise_surveys_windows=counts[False], noise_surveys_whole=counts[True]
     )
     return rows, list(best.values())
+
+
+def _linear_better(by_kind: Mapping[tuple[str, bool, str], Sequence[Mapping[str, Any]]]) -> np.ndarray:
+    """Return of each survey of whole spectra if the linear regression is better there than the dense network.
+
+    It is where all its errors are smaller and its slope is larger, at noise of three errors and of four.
+    """
+    better = []
+    for generator in GENERATORS:
+        linear, dense = (
+            {row["noise"]: row for row in by_kind[generator, True, name]} for name in (LINEAR, NETWORKS[0])
+        )
+        signs = {"rmse_all": -1, "rmse": -1, "own_slope": 1}
+        gains = [
+            sign * (np.array(linear[noise][number]) - np.array(dense[noise][number]))
+            for noise in (3.0, 4.0)
+            for number, sign in signs.items()
+        ]
+        better.append(np.all(np.array(gains) > 0, axis=0))
+    return np.concatenate(better)
 
 
 def record_nonlinear(record: Record) -> None:

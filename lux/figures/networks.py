@@ -16,6 +16,7 @@ _STYLES = {
     "Lux": ("model", "o"),
     "dense network": ("highlight", "^"),
     "convolutional network": ("known", "v"),
+    "linear regression": ("undecided", "o"),
 }
 
 
@@ -66,7 +67,7 @@ def _spread(sizes: Sequence[int], offset: float) -> np.ndarray:
 
 @paper_style()
 def noise_in_training(rows: Sequence[Mapping[str, Any]], best: Sequence[float]) -> plt.Figure:
-    """Draw the errors of all labels, and slopes on europium alone, over the noise against which networks were trained.
+    """Draw the errors of all labels, and slopes on europium alone, over the noise against which models were trained.
 
     Parameters
     ----------
