@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from built_paper import SITE
 from docutils import nodes
 from machinery.page_head import describe
 from machinery.plain_text import plain_formula
@@ -62,7 +63,7 @@ def test_a_page_without_a_claim_has_the_abstract():
 
 @pytest.mark.parametrize("name", ["book/index", "book/03_label_transfer", "book/large_surveys"])
 def test_a_built_page_has_one_title_and_one_description(name):
-    path = ROOT / "_build" / "html" / f"{name}.html"
+    path = SITE / f"{name}.html"
     if not path.exists():
         pytest.skip("there is no built site (make paper)")
     page = path.read_text(encoding="utf-8")

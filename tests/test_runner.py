@@ -153,5 +153,5 @@ def test_surveys_of_the_same_stars_share_a_process_and_the_largest_begin():
         {(1, 500)},
     ]
     assert sorted(map(str, (task for batch in batches for task in batch))) == sorted(map(str, tasks))
-    # Where they are fewer than the processes, each seed has one.
-    assert len(runner._batches(tasks, 5)) == 3
+    # Where they are fewer than the processes, each seed of a size has one.
+    assert len(runner._batches(tasks, 5)) == 6

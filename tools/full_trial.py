@@ -14,8 +14,8 @@ windows and whole. With `--recipes` the published recipe is varied instead, in 2
 each generator. With `--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of
 each kind and size, with `--larger-verdicts` in the larger surveys, 5 of a kind and 40 with nothing of each
 generator, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of chapter 10
-are interrogated, in 20 surveys of each kind, and trained against more or less noise, in 10 surveys of each generator
-and 3 of whole spectra. With `--bench` the techniques of the paper are scored on the bench,
+are interrogated, in 20 surveys of each kind, and trained against more or less noise, beside a linear regression, in 10
+surveys of each generator and 3 of whole spectra. With `--bench` the techniques of the paper are scored on the bench,
 whose table is kept with it.
 """
 

@@ -5,7 +5,7 @@ stars that the r-process enriched. What the audit says of the model, and what a 
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -130,31 +130,31 @@ def linear_against(noise: float, train: Survey) -> FluxRegression:
     """Return the linear regression of least squares on flux with noise added, the mean over all that could be drawn.
 
     `noise` is in units of the errors of the flux. Noise of variance s^2 in a pixel of N stars adds N s^2 times the
-    squared coefficient to the sum of squares: a ridge penalty of its own for each pixel.
+    squared coefficient to the sum of squares: a ridge penalty of its own for each pixel. All stars must have all
+    labels. A pixel that is masked in all of them has no coefficient.
     """
+    if np.isnan(train.labels).any():
+        raise ValueError("labels are missing in some training stars; the noise of each label's own stars would differ")
     if not noise:
         return FluxRegression(LinearRegression()).fit(train)
     ivar = without_negligible(train.ivar)
     scale = noise * np.sqrt(np.sum(np.where(ivar > 0, 1 / np.where(ivar > 0, ivar, 1), 0), axis=0, dtype=float))
+    scale[scale == 0] = 1
     return FluxRegression(make_pipeline(FunctionTransformer(lambda flux: flux / scale), Ridge(1.0))).fit(train)
 
 
 def measure_noise(
-    cell: Cell,
-    seed: int,
-    star_seed: int,
-    spectra: EmpiricalSpectra | None = None,
-    *,
-    kinds: Sequence[str] = (*NETWORKS, LINEAR),
+    cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
 ) -> dict[str, str | int | list[dict[str, Any]]]:
     """Return what models that were trained against more or less noise make of one world.
 
-    Arguments are those of `lux.controls.techniques.measure`. Each of the "rows" has "model", one of `kinds`, of whole
-    spectra all but the convolutional network; "noise" in training; "own_slope"; "rmse" of europium, and "rmse_all", the
-    geometric mean over labels, in units of the catalogue's errors; and what the audit says that the model "used".
+    Arguments are those of `lux.controls.techniques.measure`. Each of the "rows" has "model", one of `NETWORKS` or
+    `LINEAR`, of whole spectra not the convolutional one; "noise" in training; "own_slope"; "rmse" of europium, and
+    "rmse_all", the geometric mean over labels, in units of the catalogue's errors; and what the audit says that the
+    model "used".
     """
     world = make_world(cell, seed, star_seed, spectra)
-    kinds = [name for name in kinds if not (cell.full_band and name == NETWORKS[1])]
+    kinds = [*NETWORKS[: 1 if cell.full_band else 2], LINEAR]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         models = {
@@ -185,7 +185,7 @@ def measure_noise(
 def measure_planted(
     spectra: Survey, cell: Cell, seed: int, star_seed: int, _: EmpiricalSpectra | None = None
 ) -> dict[str, str | int | list[dict[str, Any]]]:
-    """Return what the models `OF_FEW` make of europium that is planted in genuine spectra.
+    """Return what the models `OF_FEW` make of europium that is planted in genuine spectra, with the lines of a cell.
 
     Each of the "rows" has "depth" of the planted lines, "model", its "rmse" over the catalogue's error, its "slope" on
     the planted label's own part, that which the audit measures, "use_slope", whether it "used" the label, and the

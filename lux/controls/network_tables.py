@@ -63,7 +63,7 @@ def network_tables(ensemble: Sequence[Cell], worlds: _Worlds) -> dict[str, list[
 
 
 def noise_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
-    """Return what `lux.controls.model_trial.measure_noise` measured in all worlds of a kind, by network and noise.
+    """Return what `lux.controls.model_trial.measure_noise` measured in all worlds of a kind, by model and noise.
 
     Each row has "generator", "full_band", "n_stars", "model", "noise", and values by survey: "own_slope", "rmse",
     "rmse_all", "used".

@@ -178,7 +178,8 @@ def _layer_opacity(narrow: _Traced, winged: _Traced, layer: _Traced) -> Array:
 def _emergent(opacities: Array, source: Array, weights: Array) -> Array:
     """Flux (G, B) along one ray at mu = 2/3, the source function linear in optical depth between the depth points.
 
-    `opacities` are (K, G, B), from the surface inwards. The loop is unrolled: a cell's ray is one pass over memory.
+    `opacities` are (K, G, B), from the surface inwards, `source` (K, B) and `weights` (K, 2). The loop is unrolled: a
+    cell's ray is one pass over memory.
     """
     zeros = jnp.zeros(opacities.shape[1:], dtype=source.dtype)
     # Above the first point the source function is constant: it enters whole, not as a difference.
