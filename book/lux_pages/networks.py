@@ -19,6 +19,7 @@ from lux.auditing.settings import AuditSettings
 from lux.controls import Cell, run, sized_cells
 from lux.controls.ensemble import COOL, GENERATORS, NONLINEAR, WINDOWS, sized_key
 from lux.controls.model_trial import (
+    LABELS_ONLY,
     LESS_NOISE,
     LINEAR,
     MODELS,
@@ -153,22 +154,28 @@ def record_models(record: Record, trial: Trial) -> None:
     record.numbers(n_worlds=sum(map(len, trial.worlds.values())), n_each=len(trial.values("Lux", "rmse")))
     falsely = np.any([trial.values(name, "used", 0.0) == "yes" for name in NAMES], axis=0)
     record_share(record, "used_falsely", int(falsely.sum()), len(falsely))
-    record("use_follows", _follows(trial), digits=2)
+    for key, within in (("use_follows", False), ("use_follows_within", True)):
+        record(key, _follows(trial, within=within), digits=2)
+    for depth in (0.0, DEPTH):
+        record.mean(f"use_slope_labels_{round(1000 * depth)}", trial.values(LABELS_ONLY, "use_slope", depth))
     for name, slopes in trial.trainings.items():
         record(f"trainings_{_key(name)}", float(np.mean(slopes)), text=f"{np.mean(slopes):.3f} ± {np.std(slopes):.3f}")
     record("n_trainings", len(slopes))
 
 
-def _follows(trial: Trial) -> float:
-    """Return the correlation of the audit's slope with the true one, over all models and worlds."""
-    pairs = [
-        (world[f"{name}: use_slope"], world[f"{name}: own_slope"])
+def _follows(trial: Trial, *, within: bool) -> float:
+    """Return the correlation of the audit's slope with the true one, over all models and worlds.
+
+    Within a model and a kind of world, it is of the deviations from their means.
+    """
+    groups = [
+        np.array([[world[f"{name}: {slope}"] for slope in ("use_slope", "own_slope")] for world in worlds])
         for worlds in trial.worlds.values()
-        for world in worlds
         for name in NAMES
         if name != "mean"
     ]
-    return float(np.corrcoef(np.transpose(pairs))[0, 1])
+    pairs = np.concatenate([group - group.mean(axis=0) if within else group for group in groups])
+    return float(np.corrcoef(pairs.T)[0, 1])
 
 
 def record_default(record: Record, chapter: Chapter) -> None:
