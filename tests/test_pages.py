@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from linear_truth import linear_survey
-from lux_pages import attribution, band_limit, model, real_spectra, recipe, transfer
+from lux_pages import attribution, band_limit, model, networks, real_spectra, recipe, transfer
 
 import lux
 from lux.auditing import Report
@@ -120,3 +120,39 @@ def test_each_line_of_a_neighbor_has_the_significance_at_its_own_place():
         assert abs(place[0] - line) < 0.2
         alone = readings[readings.species == species].agreement(band_limit.TAU, limit.errors)
         assert expected[0] == pytest.approx(20 * np.sqrt(alone))
+
+
+def test_slopes_follow_within_a_model_only_by_what_they_share_there():
+    generator = np.random.default_rng(0)
+
+    def world(depth):
+        slopes = depth + 0.01 * generator.normal(size=(len(networks.NAMES), 2))
+        pairs = zip(networks.NAMES, slopes, strict=True)
+        return {
+            f"{name}: {key}": value
+            for name, row in pairs
+            for key, value in zip(("use_slope", "own_slope"), row, strict=True)
+        }
+
+    trial = networks.Trial({str(depth): [world(depth) for _ in range(20)] for depth in (0.0, 0.5, 1.0)}, (), {})
+    assert networks._follows(trial, within=False) > 0.99
+    assert abs(networks._follows(trial, within=True)) < 0.2
+
+
+def test_an_error_tells_if_it_is_least_where_the_slope_is_largest():
+    rows = [{"rmse": [error] * 2, "own_slope": [slope] * 2} for error, slope in ((1.3, 0.1), (1.1, 0.3), (1.2, 0.2))]
+    assert networks._tells(rows)
+    rows[2]["own_slope"] = [0.4] * 2
+    assert not networks._tells(rows)
+
+
+def test_the_linear_regression_is_better_where_all_errors_are_smaller_and_the_slope_is_larger():
+    def rows(mean, europium, slope):
+        return [{"noise": noise, "rmse_all": mean, "rmse": europium, "own_slope": slope} for noise in (3.0, 4.0)]
+
+    dense = rows([1.1] * 3, [1.2] * 3, [0.1] * 3)
+    linear = rows([1.0, 1.0, 1.2], [1.1, 1.1, 1.1], [0.2, 0.1, 0.2])
+    found = {}
+    for generator in networks.GENERATORS:
+        found |= {(generator, True, networks.LINEAR): linear, (generator, True, networks.NETWORKS[0]): dense}
+    assert networks._linear_better(found).tolist() == [True, False, False] * 2
