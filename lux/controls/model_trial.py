@@ -134,7 +134,7 @@ def linear_against(noise: float, train: Survey) -> FluxRegression:
     labels. A pixel that is masked in all of them has no coefficient.
     """
     if np.isnan(train.labels).any():
-        raise ValueError("labels are missing in some training stars; the noise of each label's own stars would differ")
+        raise ValueError("labels are missing in some training stars, and the penalty is of all; leave those stars out")
     if not noise:
         return FluxRegression(LinearRegression()).fit(train)
     ivar = without_negligible(train.ivar)
