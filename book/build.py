@@ -66,7 +66,7 @@ def _build(options, settings):
     if not all(is_current(page, settings, package, data) for page in chosen):
         fetch_data(settings, print)
         data = data_digests(settings)
-    failures = build_chapters(chosen, [page.name for page in select(pages, [])], settings, say=_say)
+    failures = build_chapters(chosen, select(pages, []), settings, say=_say)
     if failures:
         print("\nChapters that failed:\n\n" + "\n\n".join(failures.values()) + "\n", file=sys.stderr, flush=True)
     current = {page.name for page in select(pages, []) if is_current(page, settings, package, data)}
@@ -97,7 +97,7 @@ def _collect(pages, settings, current):
         (settings.build / name).mkdir()
     for page in select(pages, []):
         if page.name in current:
-            products = settings.finished / page.name / "products"
+            products = settings.finished(page) / "products"
             shutil.copy(products / "results.json", settings.build / "results" / f"{page.name}.json")
             nbformat.write(executed_notebook(page, settings), settings.build / "notebooks" / f"{page.name}.ipynb")
     (settings.build / "results" / "variant.txt").write_text(settings.variant)

@@ -197,6 +197,17 @@ def test_changed_prose_and_unused_functions_are_no_reason_to_execute(book, capsy
     assert "The measured value is" in page(book, "01_first")
 
 
+def test_a_chapter_about_no_data_set_is_executed_once_for_all(book, capsys):
+    second = book / "book" / "02_second.md"
+    edit(second, 'dataset = "synthetic"\n', "")
+    edit(second, "dataset=dataset", 'dataset="synthetic"')
+    assert executed(run_build(book, capsys, "--only-chapters")[1]) == {"02_second"}
+    status, output = run_build(book, capsys, "--only-chapters", "--dataset", "apogee-dr10")
+    assert (status, executed(output)) == (0, {"01_first"})
+    assert results(book, "01_first")["parameters"]["dataset"] == "apogee-dr10"
+    assert results(book, "02_second")["parameters"]["dataset"] == "synthetic"
+
+
 @pytest.mark.slow
 def test_a_failing_cell_is_named_and_what_finished_is_kept(book, capsys):
     edit(book / "lux" / "physics.py", "SPEED = 299.5", "SPEED = 300.5")

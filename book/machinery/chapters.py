@@ -11,7 +11,8 @@ import yaml
 
 from machinery.errors import BuildError
 
-STANDARD_PARAMETERS = ("dataset", "profile", "seed", "n_stars")
+# And `dataset`, where the chapter is about the survey that the paper is built from.
+STANDARD_PARAMETERS = ("profile", "seed", "n_stars")
 
 _CODE_FENCE = re.compile(r"^(`{3,}|:{3,})\{code-cell\}", re.MULTILINE)
 _PLACED = r"^(?:`{{3,}}|:{{3,}})\{{recorded-{kind}\}}[ \t]+(\S+)"
@@ -76,6 +77,11 @@ class Page:
         if missing:
             raise BuildError(f"{self.name}: the parameters cell lacks {', '.join(missing)}")
         return found
+
+    @property
+    def any_data_set(self):
+        """Whether the chapter is the same whatever the data set of the paper: it has no parameter of the name."""
+        return "dataset" not in self.parameters
 
     def placed(self, kind):
         """Names of the figures or tables (`kind` "figure" or "table") that the page shows from its own record."""

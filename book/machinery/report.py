@@ -16,7 +16,7 @@ import yaml
 
 from lux.store.dependencies import data_files_digest
 from machinery.readability import acronyms, read, results_in, texts
-from machinery.runner import PROFILES, stamp_of
+from machinery.runner import PROFILES, finished_results, stamp_of
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9_.-]+)==\S+", re.MULTILINE)
 _SHOWN = ("numpy", "scipy", "jax", "astropy", "scikit-learn", "shap", "matplotlib")
@@ -51,7 +51,7 @@ def _chapters_table(pages, settings):
     lines += ["|:---|---:|---:|---:|---:|:---|"]
     for page in pages:
         stamp = stamp_of(page, settings)
-        results = (settings.finished / page.name / "products" / "results.json").read_bytes()
+        results = (settings.finished(page) / "products" / "results.json").read_bytes()
         content = json.loads(results)
         lines.append(
             f"| [{page.name}]({page.name}) | {stamp['seconds']:.1f} | {stamp['peak_memory_mb']} "
@@ -73,8 +73,7 @@ def _machines_table(settings):
 
 def _readability_table(pages, settings, current):
     """How hard each page with prose is to read; results count as what they print in this build."""
-    folders = [settings.finished / name / "products" / "results.json" for name in sorted(current)]
-    results = results_in(path for path in folders if path.exists())
+    results = results_in(finished_results(pages, settings, current))
     glossary = [page for page in pages if page.name == "glossary"]
     explained = acronyms(glossary[0].source) if glossary else set()
     lines = ["| page | words | words a sentence | numbers in 100 words | acronyms not explained |"]

@@ -21,6 +21,8 @@ PROFILES = {"paper": {"n_stars": 4000}, "quick": {"n_stars": 600}}
 
 # Raised when the executor changes what a chapter's products are.
 _FORMAT = 1
+# In place of a data set, in the name of the folder of chapters that are about none.
+_ANY = "any"
 # Folder of compiled programs.
 _PROGRAMS = "programs"
 # Seconds: it ends what hangs, and must let the longest cell finish on a slow machine that does something else besides.
@@ -53,9 +55,13 @@ class Settings:
         return f"{Path(self.dataset).stem}-{self.profile}"
 
     @property
-    def finished(self):
-        """Folder of the finished chapters."""
-        return self.build / "chapters" / self.variant
+    def chapters(self):
+        """Folder of the finished chapters of all data sets and profiles."""
+        return self.build / "chapters"
+
+    def finished(self, page):
+        """Folder of a finished chapter: one whatever the data set, where the chapter is about none."""
+        return self.chapters / (f"{_ANY}-{self.profile}" if page.any_data_set else self.variant) / page.name
 
     def for_chapter(self, page):
         """Parameters of a chapter.
@@ -65,7 +71,9 @@ class Settings:
         BuildError
             If one is not declared in the parameters cell of the chapter.
         """
-        standard = {"dataset": self.dataset, "profile": self.profile, "seed": self.seed, **PROFILES[self.profile]}
+        standard = {"profile": self.profile, "seed": self.seed, **PROFILES[self.profile]}
+        if not page.any_data_set:
+            standard = {"dataset": self.dataset, **standard}
         given = {**standard, **self.parameters}
         unknown = [name for name in given if name not in page.parameters]
         if unknown:
@@ -90,15 +98,15 @@ def key_parts(page, settings, package, data):
         "tables and style": [data_files_digest(folder) for folder in package.folders],
         "parameters": settings.for_chapter(page),
         "lock": _hash_file(settings.root / "requirements.lock"),
-        "data": data,
+        "data": {} if page.any_data_set else data,
         "python": platform.python_version(),
     }
 
 
-def build_chapters(chapters, all_names, settings, say=print):
+def build_chapters(chapters, all_chapters, settings, say=print):
     """Execute what must be executed, `settings.jobs` chapters at a time, and report each in a line.
 
-    Products of chapters whose names are not among `all_names`, those of the book, are removed.
+    Products of this variant whose chapters are not among `all_chapters`, those of the book, are removed.
 
     Returns
     -------
@@ -109,11 +117,11 @@ def build_chapters(chapters, all_names, settings, say=print):
     data = data_digests(settings)
     for page in chapters:
         settings.for_chapter(page)
-    settings.finished.mkdir(parents=True, exist_ok=True)
-    for left_over in settings.finished.glob(".*"):
-        shutil.rmtree(left_over)
-    for abandoned in {folder.name for folder in settings.finished.iterdir()} - set(all_names):
-        shutil.rmtree(settings.finished / abandoned)
+    kept = {settings.finished(page) for page in all_chapters}
+    for folder in (settings.chapters / settings.variant, settings.chapters / f"{_ANY}-{settings.profile}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for abandoned in set(folder.iterdir()) - kept:
+            shutil.rmtree(abandoned)
     programs = settings.build / _PROGRAMS
     # What is left of a build that was killed may be half-written.
     shutil.rmtree(programs, ignore_errors=True)
@@ -148,8 +156,13 @@ def _longest_first(chapters, settings):
 
 def stamp_of(page, settings):
     """Return the stamp of a finished chapter, or None."""
-    path = settings.finished / page.name / "stamp.json"
+    path = settings.finished(page) / "stamp.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def finished_results(pages, settings, names):
+    """Return the files of results of the chapters of these names."""
+    return [settings.finished(page) / "products" / "results.json" for page in pages if page.name in names]
 
 
 def is_current(page, settings, package, data):
@@ -170,8 +183,8 @@ def _build_chapter(page, settings, parts, workers):
     reason = _reason(page, settings, parts)
     if not reason:
         return f"{stamp['seconds']:7.1f} s {stamp['peak_memory_mb']:6d} MB  kept"
-    final = settings.finished / page.name
-    folder = settings.finished / f".{page.name}-{os.getpid()}"
+    final = settings.finished(page)
+    folder = final.with_name(f".{page.name}-{os.getpid()}")
     folder.mkdir()
     _discard(final)
     outcome = _execute(page, settings, parts["parameters"], folder, workers)

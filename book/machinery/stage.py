@@ -15,6 +15,7 @@ from machinery.errors import BuildError
 from machinery.plain_text import plain_text
 from machinery.readability import results_in
 from machinery.report import build_report, commit_of
+from machinery.runner import finished_results
 
 _QUICK = (
     "This is the quick build. The text describes the full one; with so few stars some of the numbers in it do not bear "
@@ -63,7 +64,7 @@ def executed_notebook(page, settings):
 
     The parameters cell shows the values that were used, instead of defaults beside an overriding second cell.
     """
-    executed = nbformat.read(settings.finished / page.name / "executed.ipynb", as_version=4)
+    executed = nbformat.read(settings.finished(page) / "executed.ipynb", as_version=4)
     ran = [cell for cell in executed.cells if cell.cell_type == "code"]
     injected = [cell for cell in ran if "injected-parameters" in cell.metadata.get("tags", [])]
     ran = [cell for cell in ran if cell not in injected]
@@ -134,7 +135,7 @@ def _stage_page(page, settings, current, target, failure):
         path.with_suffix(".md").write_text(page.source, encoding="utf-8")
     elif page.name in current:
         nbformat.write(executed_notebook(page, settings), path.with_suffix(".ipynb"))
-        products = settings.finished / page.name / "products"
+        products = settings.finished(page) / "products"
         shutil.copytree(products, target / "_products" / page.name)
     else:
         title = next(line for line in page.source.splitlines() if line.startswith("# "))
@@ -149,7 +150,7 @@ def _offer_downloads(pages, settings, current, target, extra):
     folder = target / "downloads"
     folder.mkdir()
     offered = []
-    results = results_in(settings.finished / name / "products" / "results.json" for name in sorted(current))
+    results = results_in(finished_results(pages, settings, current))
     for title, path in extra:
         shutil.copy(path, folder)
         offered.append((title, {path.suffix.lstrip("."): path.name}))
@@ -160,7 +161,7 @@ def _offer_downloads(pages, settings, current, target, extra):
                 if cell.cell_type == "markdown":
                     cell.source = plain_text(cell.source, page.name, results)
             nbformat.write(notebook, folder / f"{page.name}.ipynb")
-            shutil.copy(settings.finished / page.name / "products" / "results.json", folder / f"{page.name}.json")
+            shutil.copy(settings.finished(page) / "products" / "results.json", folder / f"{page.name}.json")
             offered.append((page.name, {"notebook": f"{page.name}.ipynb", "results": f"{page.name}.json"}))
     return offered
 
