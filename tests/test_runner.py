@@ -140,7 +140,7 @@ def _within(seconds, happened):
 
 def test_surveys_of_the_same_stars_share_a_process_and_the_largest_begin():
     cells = [
-        controls.Cell(f"{size} {depth}", World("signal", depth=depth), 0.06, 3, size)
+        controls.Cell(f"{size} {depth}", World("signal", depth=depth), 0.06, 4, size)
         for size in (500, 8000)
         for depth in (0.01, 0.1)
     ]
@@ -153,5 +153,10 @@ def test_surveys_of_the_same_stars_share_a_process_and_the_largest_begin():
         {(1, 500)},
     ]
     assert sorted(map(str, (task for batch in batches for task in batch))) == sorted(map(str, tasks))
-    # Where they are fewer than the processes, each seed of a size has one.
-    assert len(runner._batches(tasks, 5)) == 6
+    # What is more than a fifth of all is divided among five processes, seed by seed.
+    seeds = [
+        (task.cell.n_stars, sorted({task.seed for task in batch}))
+        for batch in runner._batches(tasks, 5)
+        for task in batch[:1]
+    ]
+    assert sorted(seeds) == [(500, [1000, 1001]), (500, [1002, 1003]), *((8000, [1000 + seed]) for seed in range(4))]

@@ -154,12 +154,15 @@ def _batches(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
     """Return tasks in batches, each for one process, those of most stars first, so that no process is left with much.
 
     Worlds of the same stars, as many, go to one process, seed by seed: their noise-free spectra and noise are computed
-    once. If these are fewer than the processes, worlds of one seed and as many stars stay together.
+    once. Where these are more than one process's share of all, only worlds of one seed stay together.
     """
-    groups = {(task.star_seed, task.cell.n_stars) for task in tasks}
+    stars: collections.Counter[tuple[int, int]] = collections.Counter()
+    for task in tasks:
+        stars[task.star_seed, task.cell.n_stars] += task.cell.n_stars
     batches = collections.defaultdict(list)
     for task in sorted(tasks, key=lambda task: (task.star_seed, task.seed, task.cell.key)):
-        batches[task.star_seed if len(groups) >= workers else task.seed, task.cell.n_stars].append(task)
+        group = (task.star_seed, task.cell.n_stars)
+        batches[group, task.seed if stars[group] * workers > stars.total() else None].append(task)
     return sorted(batches.values(), key=lambda batch: -sum(task.cell.n_stars for task in batch))
 
 
