@@ -20,12 +20,9 @@ from numpy.typing import ArrayLike
 from lux.store.columns import (
     at_rows,
     catalogue_column,
-    errors_of,
     inverse_variance,
     join_stars,
-    labels_of,
     normalized_flux,
-    of_table,
     paired_labels,
     star_names,
     unmasked,
@@ -37,6 +34,7 @@ from lux.store.label_names import label_unit as label_unit
 from lux.store.label_names import plain_name as plain_name
 from lux.store.survey_checks import check_survey, checked_columns, json_dict, number_array
 from lux.store.survey_file import StoredArray, read_survey, write_survey
+from lux.store.tables import errors_of, labels_of, of_table
 from lux.store.wavelengths import LEAST_WAVELENGTH as LEAST_WAVELENGTH
 from lux.store.wavelengths import air_to_vacuum as air_to_vacuum
 from lux.store.wavelengths import angstrom, without_unit
@@ -172,9 +170,9 @@ class Survey:
         label_err : the same, or one number for each label
             Standard errors, converted to the units of the labels. A mapping may hold numbers; beside a mapping of
             labels, one number holds for all.
-        ivar, error : (N, D) array
-            Inverse variance of the flux, or its standard error: one of the two. Where it is not positive and finite,
-            the pixel is masked. Without a unit it is in that of the flux.
+        ivar, error : (N, D) array, or uncertainty of `astropy.nddata`
+            Inverse variance of the flux, or its standard error: one of the two; an uncertainty says itself which. Where
+            it is not positive and finite, the pixel is masked. Without a unit it is in that of the flux.
         mask : (N, D) array, optional
             True, or not zero, for a pixel that is not to be used.
         label_names : sequence of M str
@@ -235,7 +233,7 @@ class Survey:
         flux: ArrayLike | Quantity | str = "flux",
         *,
         labels: Sequence[str],
-        label_err: Mapping[str, Any] = types.MappingProxyType({}),
+        label_err: Any = types.MappingProxyType({}),
         star_id: str | None = None,
         catalogue: Sequence[str] = (),
         **pixels: Any,
@@ -249,7 +247,7 @@ class Survey:
         flux : (N, D) array, or name of a column that holds spectra
         labels : sequence of str
             Names of columns.
-        label_err : mapping
+        label_err : mapping, or one number or name of a column for all labels
             Standard error of a label: the name of a column, an array or a number. Of labels that are not in it, the
             column is looked for: "e_X", "X_err", "X_error", "err_X" or "sigma_X", in any case.
         star_id : str, optional
@@ -262,14 +260,14 @@ class Survey:
         Raises
         ------
         ValueError
-            As `from_arrays`; or if the table lacks a column.
+            As `from_arrays`; or if the table lacks a column, or errors are given of what is neither label nor column.
         """
         column = functools.partial(of_table, table)
         return cls.from_arrays(
             wavelength,
             column(flux),
             labels={name: column(name) for name in labels},
-            label_err={name: errors_of(name, table, label_err) for name in labels},
+            label_err=errors_of(labels, table, label_err),
             star_id=None if star_id is None else column(star_id),
             catalogue={name: column(name) for name in catalogue},
             **{name: column(value) for name, value in pixels.items()},
@@ -487,7 +485,7 @@ class Survey:
         labels: Sequence[str] = (),
         *,
         star_id: str = "star_id",
-        label_err: Mapping[str, Any] = types.MappingProxyType({}),
+        label_err: Any = types.MappingProxyType({}),
     ) -> "Survey":
         """Return the survey with labels of a catalogue in the place of its own, joined by the names of the stars.
 
@@ -501,7 +499,7 @@ class Survey:
             Columns to take; by default all of numbers that have a column of errors, or errors in `label_err`.
         star_id : str
             Column of the table that names the stars.
-        label_err : mapping
+        label_err : mapping, or one for all labels
             As in `from_table`.
 
         Raises
@@ -512,7 +510,7 @@ class Survey:
         column = functools.partial(of_table, table)
         found, rows = join_stars(self.star_id, names := column(star_id), star_id)
         labels = list(labels) or labels_of(table, label_err)
-        errors = {name: errors_of(name, table, label_err) for name in labels}
+        errors = errors_of(labels, table, label_err)
         stars = self[found]
         return Survey.from_arrays(
             stars.wavelength,

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from astropy import units as u
+from astropy.nddata import InverseVariance, StdDevUncertainty, UnknownUncertainty, VarianceUncertainty
 from astropy.table import MaskedColumn, Table
 from astropy.utils.masked import Masked
 from small_arrays import ERROR, FLUX, LABELS, WAVELENGTH, assert_equal, made
@@ -39,6 +40,11 @@ PERCENT = {
     "errors alone": {"error": 100 * ERROR * u.percent},
     "errors without a unit": {"flux": 100 * FLUX * u.percent, "error": 100 * ERROR},
     "inverse variance": {"flux": 100 * FLUX * u.percent, "ivar": (100 * ERROR) ** -2.0 / u.percent**2},
+    "an uncertainty": {"flux": 100 * FLUX * u.percent, "error": StdDevUncertainty(100 * ERROR)},
+    "an uncertainty with a unit": {"error": StdDevUncertainty(100 * ERROR * u.percent)},
+    "a variance": {"flux": 100 * FLUX * u.percent, "error": VarianceUncertainty((100 * ERROR) ** 2)},
+    "an inverse variance for an error": {"error": InverseVariance(ERROR**-2.0)},
+    "an error for an inverse variance": {"ivar": StdDevUncertainty(ERROR)},
     "a list of rows": {"flux": [100 * row * u.percent for row in FLUX]},
 }
 
@@ -108,6 +114,7 @@ def test_a_column_of_the_catalogue_keeps_its_unit_and_its_gaps(name, column, exp
 
 WRONG = {
     "no errors": ({"error": None}, "the errors of the flux are needed once"),
+    "an uncertainty of no kind": ({"error": UnknownUncertainty(ERROR)}, "UnknownUncertainty does not say what it is"),
     "two kinds of error": ({"ivar": ERROR, "error": ERROR}, "give either ivar or error"),
     "errors of one label only": ({"label_err": {"teff": 80.0}}, "label_err lacks 'Eu_fe'; give a number"),
     "text": ({"flux": "spectra"}, "flux must be an array of numbers"),

@@ -34,45 +34,6 @@ def test_what_would_be_misread_is_refused_with_the_way_out(arrays, message):
         made(**arrays)
 
 
-def test_a_table_gives_labels_their_errors_units_names_and_spectra():
-    rows = {"id": [f"2M{n}" for n in range(4)], "TEFF": LABELS["teff"] * u.K, "TEFF_ERR": np.full(4, 80.0) * u.K}
-    rows |= {"Eu_fe": np.ma.array([0.1, 0.2, 999.0, 0.0], mask=[0, 0, 1, 0]), "e_eu_fe": LABEL_ERR["Eu_fe"]}
-    rows |= {"spectrum": FLUX, "sigma": ERROR, "snr": [100.0, 90.0, 80.0, 70.0], "field": [b"a", b"b", b"a", b"b"]}
-    expected = made(star_id=rows["id"])
-    for table in (Table(rows), QTable(rows)):
-        survey = lux.Survey.from_table(
-            table,
-            WAVELENGTH,
-            "spectrum",
-            labels=("TEFF", "Eu_fe"),
-            star_id="id",
-            error="sigma",
-            catalogue=("snr", "field"),
-        )
-        assert_equal(survey.replace(label_names=("teff", "Eu_fe")), expected)
-        assert survey.label_units == ("K", "dex")
-        assert survey.catalogue["field"].tolist() == ["a", "b", "a", "b"]
-
-
-def test_a_table_takes_spectra_and_errors_from_elsewhere_and_names_what_it_lacks():
-    table = {"Eu_fe": np.array([0.1, 0.2, 0.3, 0.0]), "spread": np.full(4, 0.05), "text": np.array(["x"] * 4, object)}
-    survey = lux.Survey.from_table(
-        table, WAVELENGTH, FLUX, labels=["Eu_fe"], label_err={"Eu_fe": "spread"}, ivar=ERROR**-2.0, catalogue=["text"]
-    )
-    np.testing.assert_array_equal(survey.label_err[:, 0], 0.05)
-    same = lux.Survey.from_table(
-        table, WAVELENGTH, FLUX, labels=["Eu_fe"], label_err={"Eu_fe": np.full(4, 0.05)}, ivar=1.0
-    )
-    np.testing.assert_array_equal(same.label_err, survey.label_err)
-    assert survey.catalogue["text"].tolist() == ["x"] * 4
-    for options, message in (
-        ({"labels": ["Eu_fee"], "label_err": {"Eu_fee": 1.0}}, "no column 'Eu_fee' among its 3; similar: Eu_fe"),
-        ({"labels": ["Eu_fe"]}, "no column is named as that of the errors of 'Eu_fe'"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            lux.Survey.from_table(table, WAVELENGTH, FLUX, error=ERROR, **options)
-
-
 @pytest.mark.parametrize(
     "uncertain", [StdDevUncertainty(ERROR[0]), VarianceUncertainty(ERROR[0] ** 2), InverseVariance(ERROR[0] ** -2.0)]
 )
@@ -116,6 +77,9 @@ def test_a_catalogue_of_any_type_is_joined_star_by_star(table):
         np.testing.assert_array_equal(survey.labels, [[5500], [5600], [5700], [5800]])
         np.testing.assert_array_equal(survey.label_err, [[5], [6], [7], [8]])
         assert survey.label_names == ("teff",)
+    np.testing.assert_array_equal(made().with_labels(table, ["teff"], label_err=9.0).label_err, 9)
+    with pytest.raises(ValueError, match="labels= must name the columns"):
+        made().with_labels(table, label_err=9.0)
 
 
 @pytest.mark.parametrize("name", ["records of a data frame", "structured array", "FITS table"])

@@ -1,9 +1,8 @@
-"""What users' arrays, tables and their columns mean: units, masks, errors by the names of columns, star names.
+"""What users' arrays and columns mean: units, masks, gaps, star names; `lux.store.tables` finds columns by their names.
 
 Every way in which a value can be masked, or have a unit, is read here; wavelengths are in `lux.store.wavelengths`.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -169,6 +168,14 @@ def inverse_variance(
     """
     if (ivar is None) == (error is None):
         raise ValueError("the errors of the flux are needed once: give either ivar or error")
+    uncertainty = error if ivar is None else ivar
+    if kind := getattr(uncertainty, "uncertainty_type", None):
+        # It says itself which of the two it is.
+        if kind == "unknown":
+            raise ValueError(
+                f"{type(uncertainty).__name__} does not say what it is: give a StdDevUncertainty, or numbers"
+            )
+        ivar, error = None, standard_error(uncertainty, unit, "the spectra")
     if ivar is not None:
         weights = numbers("ivar", ivar, dimensionless_unscaled, unit**-2)
         return _spread("ivar", np.ma.filled(weights, 0), shape, "flux")
@@ -236,27 +243,6 @@ def _label_column(what: str, column: Any, n_stars: int, unit: UnitBase | None = 
     return np.broadcast_to(values, n_stars)
 
 
-def column_names(table: Any) -> list[str]:
-    """Return the names of the columns of an astropy table, a structured array, a data frame or a mapping."""
-    # Those of a FITS table in memory are objects in its attribute columns, and its dtype has their names.
-    structured = getattr(getattr(table, "dtype", None), "names", None)
-    return [str(name) for name in getattr(table, "colnames", structured or getattr(table, "columns", table))]
-
-
-def of_table(table: Any, name: Any) -> Any:
-    """Return a column by its name; what is not a name as it is."""
-    if not isinstance(name, str):
-        return name
-    if name not in (names := column_names(table)):
-        near = difflib.get_close_matches(name, names, n=3)
-        hint = f"; similar: {', '.join(near)}" if near else ""
-        raise ValueError(f"the table has no column {name!r} among its {len(names)}{hint}")
-    # The columns of a FITS table in memory have their units beside them.
-    units = getattr(getattr(table, "columns", None), "units", None)
-    unit = units[names.index(name)] if units else None
-    return Quantity(table[name], Unit(unit, format="fits", parse_strict="silent")) if unit else table[name]
-
-
 def at_rows(what: str, column: Any, rows: np.ndarray, n_rows: int) -> Any:
     """Return some of the rows of a column, by their places, with its unit and mask; a single number as it is."""
     column = _stacked(what, column)
@@ -268,40 +254,8 @@ def at_rows(what: str, column: Any, rows: np.ndarray, n_rows: int) -> Any:
     return column[rows] if isinstance(column, np.ndarray) else np.asarray(column)[rows]
 
 
-def error_column(label: str, table: Any) -> str:
-    """Return the column that by its name holds the errors of a label."""
-    spelled = {name.casefold(): name for name in column_names(table)}
-    plain = label.casefold()
-    for name in (f"e_{plain}", f"{plain}_err", f"{plain}_error", f"err_{plain}", f"sigma_{plain}"):
-        if name in spelled:
-            return spelled[name]
-    raise ValueError(f"no column is named as that of the errors of {label!r}: give it, or a number, in label_err")
-
-
-def errors_of(label: str, table: Any, given: Mapping[str, Any]) -> Any:
-    """Return the errors of a label: those given, or the column of a table."""
-    return of_table(table, given[label] if label in given else error_column(label, table))
-
-
-def labels_of(table: Any, given: Mapping[str, Any]) -> list[str]:
-    """Return the columns of numbers, one a star, that have errors: those given, or a column by its name."""
-    names = [name for name in column_names(table) if name in given or _has_errors(name, table)]
-    if labels := [name for name in names if _holds_numbers(table[name])]:
-        return labels
-    raise ValueError(
-        f"no column of the table is of numbers and has a column of errors, such as e_X or X_err, among "
-        f"{', '.join(column_names(table))}: name the columns to take in labels= and their errors in label_err="
-    )
-
-
-def _has_errors(label: str, table: Any) -> bool:
-    try:
-        return bool(error_column(label, table))
-    except ValueError:
-        return False
-
-
-def _holds_numbers(column: Any) -> bool:
+def holds_numbers(column: Any) -> bool:
+    """Return whether a column has one number for each row, or gaps."""
     values, gaps = with_gaps(column)
     return values.ndim == 1 and _typed(values[~gaps]).dtype.kind in "biuf"
 
