@@ -96,17 +96,28 @@ def test_a_summary_has_a_row_for_each_report():
     ],
 )
 def test_what_is_said_of_the_model_is_said_beside_the_verdict_and_a_contradiction_is_explained(verdict, answer, remark):
-    use = ModelUse(answer, 0.05, 0.02, False, 0.09)
+    use = ModelUse(answer, 0.15, 0.02, False, 0.09)
     report = Report("eu_fe", verdict, "because", (OWN,), limits=(Limit(Kind.ANY_LINE, 0.2, 0.01, 8.0),), model_use=use)
     reason, limit, model = report.answers
     assert reason == "because"
     assert limit == "would be found in 95% of such surveys: any one line: 1 % deep (8 mA), 0.2 of its own variance"
-    said = f"does the model use it? {answer} (slope 0.05 +- 0.02 on the label's own part; 0.09 would be found)"
+    said = f"does the model use it? {answer} (slope 0.15 +- 0.02 on the label's own part; 0.09 would be found)"
     assert model == (f"{said}; {remark}" if remark else said)
     said = " ".join(str(report).split())
     assert all(" ".join(line.split()) in said for line in report.answers)
     content = json.loads(report.to_json())
     assert (content["model_use"]["answer"], content["limits"][0]["kind"]) == (answer, "any one line")
+
+
+@pytest.mark.parametrize(
+    ("slope", "least", "said"),
+    [(0.05, False, "yes, but little (slope"), (0.07, False, "yes (s"), (0.05, True, "yes (s")],
+)
+def test_a_use_of_less_than_a_tenth_is_called_little(slope, least, said):
+    use = ModelUse("yes", slope, 0.02, least, 0.05)
+    assert str(use).startswith(said)
+    assert use.little == ("little" in said)
+    assert not ModelUse("no", slope, 0.02, least, 0.05).little
 
 
 def test_markdown_has_the_answers_and_a_row_for_each_evidence(tmp_path):

@@ -34,6 +34,8 @@ class Kind(enum.StrEnum):
 FLUX_KINDS = (Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE)
 # What speaks for the sky or the instrument.
 OBSERVED_KINDS = (Kind.OBSERVED_PLACE, Kind.SKY_LINES)
+# A slope below it says that but for so small a part the prediction is a guess.
+_LITTLE = 0.1
 
 _QUESTIONS = {
     Kind.OWN_LINES: "does the label beyond the others correlate with absorption at its own lines?",
@@ -146,10 +148,16 @@ class ModelUse:
     least: bool
     findable: float
 
+    @property
+    def little(self) -> bool:
+        """Whether the prediction is a guess but for a tenth at most: the slope and twice its error are below it."""
+        return self.answer == "yes" and not self.least and self.slope + 2 * self.error < _LITTLE
+
     def __str__(self) -> str:
-        """Return the answer with its numbers."""
+        """Return the answer with its numbers, and whether there is little in it."""
+        answer = f"{self.answer}, but little" if self.little else self.answer
         found = f"slope {self.slope:.2f} +- {self.error:.2f}{' or more' if self.least else ''}"
-        return f"{self.answer} ({found} on the label's own part; {self.findable:.2f} would be found)"
+        return f"{answer} ({found} on the label's own part; {self.findable:.2f} would be found)"
 
 
 def collect(measured: Measured, outputs: ModelOutputs) -> dict[Kind, Evidence]:
