@@ -1,7 +1,9 @@
 """What a page of the built site weighs: formulas drawn beforehand, and pictures in the smaller of two forms."""
 
+import itertools
 import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
@@ -62,7 +64,9 @@ def shrink_pictures(site):
     site : Path
         Folder of the built pages.
     """
-    smaller = {path.stem for path in (site / "_images").glob("*.png") if _is_smaller_as_webp(path)}
+    pictures = list((site / "_images").glob("*.png"))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        smaller = {path.stem for path in itertools.compress(pictures, pool.map(_is_smaller_as_webp, pictures))}
 
     def shown(picture):
         return f'{picture[1]}{picture[2]}.webp"' if picture[2] in smaller else picture[0]

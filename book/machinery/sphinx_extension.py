@@ -19,6 +19,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from machinery.figures import finish, passport
 from machinery.glossary import mark_terms, show_meanings
+from machinery.numbered import NumberedReferences
 from machinery.page_head import describe
 from machinery.plain_text import plain_formula
 
@@ -373,6 +374,7 @@ def _unbroken(found):
 
 def setup(app):
     """Register the book's directives, role and mathematics."""
+    app.add_domain(NumberedReferences, override=True)
     app.add_role("recorded", RecordedRole())
     app.add_role("chosen", ChosenRole())
     app.add_directive("recorded-figure", RecordedFigure)
