@@ -43,7 +43,7 @@ help:
 	@echo "                     PROFILE=paper|quick  DATASET=synthetic|apogee-dr10|apogee-galah|file.h5"
 	@echo "                     CHAPTERS=\"01_data 02_lux\"  SEED=0  BUILD_OPTIONS=\"--set n_stars=800 --fresh\""
 	@echo "make test            run the tests (TEST_OPTIONS=\"-k name\")"
-	@echo "make test-slow       run those that take many seconds, the whole paper on the study's data among them"
+	@echo "make test-slow       run those that take many seconds, chapters on the study's data among them"
 	@echo "make notebooks       write plain .ipynb copies of the chapters, for Jupyter or Colab, to _build/plain"
 	@echo "make pdf             the paper as one PDF, _build/paper.pdf (needs Chromium)"
 	@echo "make serve           build, then serve the website on http://localhost:8000 (PORT=8000)"

@@ -63,8 +63,8 @@ def _build(options, settings):
     chosen = select(pages, options.chapters)
     package = paper_source(settings)
     data = data_digests(settings)
-    if not all(is_current(page, settings, package, data) for page in chosen):
-        fetch_data(settings, print)
+    if stale := [page for page in chosen if not is_current(page, settings, package, data)]:
+        fetch_data(settings, print, assembled=not all(page.any_data_set for page in stale))
         data = data_digests(settings)
     failures = build_chapters(chosen, select(pages, []), settings, say=_say)
     if failures:

@@ -67,6 +67,12 @@ def test_each_point_of_the_referee_has_its_answer(number):
     assert re.search(r"\{doc\}", dict(fields)["Where"])
 
 
+@pytest.mark.parametrize("page", [page for page in read_pages(ROOT) if page.is_chapter], ids=lambda page: page.name)
+def test_a_chapter_begins_with_the_data_set_that_is_its_parameter_or_none_with_the_synthetic_one(page):
+    (given,) = re.findall(r'^chapter = begin\("\w+", ([^,]+),', page.source, re.MULTILINE)
+    assert given == ('"synthetic"' if page.any_data_set else "dataset")
+
+
 def test_every_reference_is_cited():
     keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "book" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE)
     pages = "\n".join(page.source for page in read_pages(ROOT))

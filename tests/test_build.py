@@ -206,6 +206,7 @@ def test_a_chapter_about_no_data_set_is_executed_once_for_all(book, capsys):
     assert (status, executed(output)) == (0, {"01_first"})
     assert results(book, "01_first")["parameters"]["dataset"] == "apogee-dr10"
     assert results(book, "02_second")["parameters"]["dataset"] == "synthetic"
+    assert not executed(run_build(book, capsys, "--only-chapters")[1])
 
 
 @pytest.mark.slow

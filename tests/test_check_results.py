@@ -121,6 +121,20 @@ def repository(tmp_path):
     return tmp_path
 
 
+def test_a_reference_has_the_seconds_of_chapters_whatever_their_data_set(repository):
+    for folder, name, seconds in (
+        ("synthetic-quick", "03_test", 2.5),
+        ("quick", "08_all", 9.5),
+        ("x-quick", "no", 1.0),
+    ):
+        chapter = repository / "_build" / "chapters" / folder / name
+        chapter.mkdir(parents=True)
+        (chapter / "stamp.json").write_text(json.dumps({"seconds": seconds}))
+    assert check_results.main(["--accept", "--root", str(repository)]) == 0
+    origin = json.loads((repository / "results" / "origin.json").read_text())
+    assert origin["synthetic-quick"]["seconds"] == {"03_test": 2.5, "08_all": 9.5}
+
+
 def rewrite(path, change):
     content = json.loads(path.read_text())
     change(content)

@@ -114,6 +114,7 @@ def test_a_column_of_the_catalogue_keeps_its_unit_and_its_gaps(name, column, exp
 
 WRONG = {
     "no errors": ({"error": None}, "the errors of the flux are needed once"),
+    "an object for errors": ({"error": object()}, "error must be an array of numbers"),
     "an uncertainty of no kind": ({"error": UnknownUncertainty(ERROR)}, "UnknownUncertainty does not say what it is"),
     "two kinds of error": ({"ivar": ERROR, "error": ERROR}, "give either ivar or error"),
     "errors of one label only": ({"label_err": {"teff": 80.0}}, "label_err lacks 'Eu_fe'; give a number"),

@@ -1,8 +1,11 @@
 """Labels, errors, names and spectra are taken from a table by the names of its columns, or what it lacks is said."""
 
+import re
+
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.nddata import StdDevUncertainty
 from astropy.table import QTable, Table
 from small_arrays import ERROR, FLUX, LABEL_ERR, LABELS, WAVELENGTH, assert_equal, made
 
@@ -49,6 +52,45 @@ def test_a_table_takes_spectra_and_errors_from_elsewhere_and_names_what_it_lacks
         ({"labels": ["Eu_fe"], "label_err": {"Eu_fee": 0.1}}, "names 'Eu_fee', which is not among the labels Eu_fe"),
         ({"labels": ["Eu_fe"], "label_err": {"Eu_fe": 0.1, "[Eu/Fe]": 0.2}}, "label_err names 'Eu_fe' twice"),
         ({"labels": ["Eu_fe"], "label_err": [0.1]}, "or be one number for all, got list"),
+        ({"labels": ["Eu_fe"], "label_err": [0.1 * u.dex, 1 * u.K]}, "or be one number for all, got list"),
+        ({"labels": ["Eu_fe"], "label_err": {0.1}}, "or be one number for all, got set"),
+        ({"labels": ["Eu_fe"], "label_err": StdDevUncertainty(0.1)}, "for all, got StdDevUncertainty"),
+        ({"labels": ["Eu_fe"], "label_err": {"Eu_fe": StdDevUncertainty(0.1)}}, "must be an array of numbers"),
     ):
         with pytest.raises(ValueError, match=message):
             lux.Survey.from_table(table, WAVELENGTH, FLUX, error=ERROR, **options)
+
+
+# Two labels, an error of one of them, and columns whose names are spellings of it.
+SPELLED = {"FE_H": np.zeros(4), "FE_H_ERR": np.full(4, 0.05), "fe_h": np.ones(4), "EU_FE": np.zeros(4)}
+
+
+def errors_of(given, labels=("FE_H",)):
+    return lux.Survey.from_table(SPELLED, WAVELENGTH, FLUX, error=ERROR, labels=labels, label_err=given).label_err[0]
+
+
+def test_errors_are_those_of_the_label_that_is_named_exactly_and_else_of_the_only_one_alike():
+    assert errors_of(None) == errors_of({}) == errors_of({"FE_H": None}) == 0.05
+    assert errors_of({"[Fe/H]": 0.2}) == errors_of({"FE_H": 0.2, "fe_h": 0.3, "EU_FE": 0.1}) == 0.2
+    np.testing.assert_allclose(errors_of({"FE_H": 0.2, "fe_h": 0.3}, ("FE_H", "fe_h")), [0.2, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(errors_of({"eu_fe": 0.1}, ("FE_H", "EU_FE")), [0.05, 0.1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "labels", "message"),
+    [
+        ({"[Fe/H]": 0.2}, ("FE_H", "fe_h"), "'[Fe/H]', which may mean FE_H or fe_h: name the label itself"),
+        ({"fe_h": 0.2}, ("FE_H",), "'fe_h', which may mean FE_H: name the label itself"),
+        ({"FE_H_ERR": 0.2}, ("FE_H",), "'FE_H_ERR', which may mean FE_H: name the label itself"),
+    ],
+)
+def test_a_name_that_may_mean_another_label_or_column_is_refused(given, labels, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        errors_of(given, labels)
+
+
+def test_a_join_takes_the_columns_whose_errors_are_given_in_any_spelling():
+    table = {"star_id": ["0", "1", "2", "3"], "EU_FE": np.zeros(4), "TEFF": np.full(4, 4500.0)}
+    joined = made().with_labels(table, label_err={"[Eu/Fe]": 0.2, "TEFF": 80.0})
+    assert joined.label_names == ("EU_FE", "TEFF")
+    np.testing.assert_allclose(joined.label_err[0], [0.2, 80], rtol=1e-6)

@@ -254,7 +254,7 @@ def _accept(built, reference, root, variant):
         shutil.copy(built / name, reference)
     path = root / "results" / ORIGIN
     origins = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    folders = (built.parent / "chapters" / name for name in (f"any-{variant.rpartition('-')[2]}", variant))
+    folders = (built.parent / "chapters" / name for name in (variant.rpartition("-")[2], variant))
     stamps = {stamp.parent.name: stamp for folder in folders for stamp in folder.glob("*/stamp.json")}
     seconds = {name: json.loads(stamps[name].read_text(encoding="utf-8"))["seconds"] for name in sorted(stamps)}
     origins[variant] = {

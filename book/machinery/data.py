@@ -25,8 +25,10 @@ def data_digests(settings):
         return {settings.dataset: hashlib.file_digest(file, "sha256").hexdigest()}
 
 
-def fetch_data(settings, say):
+def fetch_data(settings, say, *, assembled=True):
     """Bring the real spectra to this machine; a chapter that needs those of DR10 and finds none says so itself.
+
+    Those of the study come if they are the data set of the paper, and `assembled`.
 
     Raises
     ------
@@ -39,7 +41,7 @@ def fetch_data(settings, say):
     fetched = subprocess.run(command, cwd=settings.root, capture_output=True, text=True)
     if fetched.returncode:
         say(f"The real spectra could not be fetched: {fetched.stderr.strip().splitlines()[-1]}")
-    if settings.dataset == ASSEMBLED and not _assembled().exists():
+    if assembled and settings.dataset == ASSEMBLED and not _assembled().exists():
         say("Fetching the stars of the study; this takes hours the first time, and goes on where it broke off.")
         # Progress and errors go where the build was started: this is no work to do in silence.
         if subprocess.run([sys.executable, "-m", "lux", "fetch", ASSEMBLED], cwd=settings.root).returncode:

@@ -87,7 +87,11 @@ def _readability_table(pages, settings, current):
 
 
 def _parameters_table(settings):
-    rows = {"dataset": settings.dataset, "profile": settings.profile, "seed": settings.seed}
+    rows = {
+        "dataset, of chapters about one survey": settings.dataset,
+        "profile": settings.profile,
+        "seed": settings.seed,
+    }
     rows |= PROFILES[settings.profile] | settings.parameters
     lines = ["| parameter | value |", "|:---|:---|"]
     return "\n".join(lines + [f"| {name} | `{value}` |" for name, value in rows.items()])

@@ -21,8 +21,6 @@ PROFILES = {"paper": {"n_stars": 4000}, "quick": {"n_stars": 600}}
 
 # Raised when the executor changes what a chapter's products are.
 _FORMAT = 1
-# In place of a data set, in the name of the folder of chapters that are about none.
-_ANY = "any"
 # Folder of compiled programs.
 _PROGRAMS = "programs"
 # Seconds: it ends what hangs, and must let the longest cell finish on a slow machine that does something else besides.
@@ -60,8 +58,8 @@ class Settings:
         return self.build / "chapters"
 
     def finished(self, page):
-        """Folder of a finished chapter: one whatever the data set, where the chapter is about none."""
-        return self.chapters / (f"{_ANY}-{self.profile}" if page.any_data_set else self.variant) / page.name
+        """Folder of a finished chapter, that of the profile alone where the chapter is the same for all data sets."""
+        return self.chapters / (self.profile if page.any_data_set else self.variant) / page.name
 
     def for_chapter(self, page):
         """Parameters of a chapter.
@@ -106,7 +104,8 @@ def key_parts(page, settings, package, data):
 def build_chapters(chapters, all_chapters, settings, say=print):
     """Execute what must be executed, `settings.jobs` chapters at a time, and report each in a line.
 
-    Products of this variant whose chapters are not among `all_chapters`, those of the book, are removed.
+    Products whose chapters are not among `all_chapters`, those of the book, are removed: of this variant and, where
+    they are the same for all data sets, of this profile.
 
     Returns
     -------
@@ -118,7 +117,7 @@ def build_chapters(chapters, all_chapters, settings, say=print):
     for page in chapters:
         settings.for_chapter(page)
     kept = {settings.finished(page) for page in all_chapters}
-    for folder in (settings.chapters / settings.variant, settings.chapters / f"{_ANY}-{settings.profile}"):
+    for folder in (settings.chapters / settings.variant, settings.chapters / settings.profile):
         folder.mkdir(parents=True, exist_ok=True)
         for abandoned in set(folder.iterdir()) - kept:
             shutil.rmtree(abandoned)

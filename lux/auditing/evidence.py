@@ -34,7 +34,7 @@ class Kind(enum.StrEnum):
 FLUX_KINDS = (Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE)
 # What speaks for the sky or the instrument.
 OBSERVED_KINDS = (Kind.OBSERVED_PLACE, Kind.SKY_LINES)
-# A slope below it says that but for so small a part the prediction is a guess.
+# Share of the label's own variance, which a slope is, below which a use is little.
 _LITTLE = 0.1
 
 _QUESTIONS = {
@@ -131,7 +131,8 @@ class ModelUse:
     ----------
     answer : {"yes", "no", "cannot tell"}
         "yes" if the two are correlated significantly, "no" if they are not and a slope of ``settings.share_to_find``
-        would have been found, with ``settings.power``.
+        would have been found, with ``settings.power``. The text of a report says "yes, but little" of a use that is
+        `little`.
     slope, error : float
         Of the prediction on the label's own part, and its standard error; zero in a guess. In a prediction that is not
         biased it is the share of the label's own variance that is predicted.
@@ -150,7 +151,7 @@ class ModelUse:
 
     @property
     def little(self) -> bool:
-        """Whether the prediction is a guess but for a tenth at most: the slope and twice its error are below it."""
+        """Whether at most a tenth of the label's own variance is predicted: slope and twice its error lie below it."""
         return self.answer == "yes" and not self.least and self.slope + 2 * self.error < _LITTLE
 
     def __str__(self) -> str:

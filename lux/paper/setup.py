@@ -36,7 +36,7 @@ class Chapter:
     record : Record
     dataset, profile : str
     seed, n_stars : int
-        The notebook's parameters.
+        The notebook's parameters; the data set is "synthetic" where it has none.
     windows : sequence of (float, float)
         Vacuum wavelengths in Angstrom to which the quick profile keeps; all pixels where there are none.
     tolerance : float

@@ -101,7 +101,7 @@ def with_gaps(column: Any) -> tuple[np.ndarray, np.ndarray]:
     values = np.asarray(column, object) if foreign or mixed else np.asarray(column)
     gaps = np.broadcast_to(np.ma.getmask(column), values.shape)
     if values.dtype.kind == "O":
-        gaps = gaps | np.frompyfunc(_is_gap, 1, 1)(values).astype(bool)
+        gaps = gaps | np.asarray(np.frompyfunc(_is_gap, 1, 1)(values), bool)
     return (values if np.any(gaps) else np.asarray(column)), gaps
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -45,36 +46,65 @@ def error_column(label: str, table: Any) -> str:
 def errors_of(labels: Sequence[str], table: Any, given: Any) -> dict[str, Any]:
     """Return the errors of labels: those given, by any spelling of the label's name, or the columns of a table.
 
+    Errors of other columns are passed over.
+
     Raises
     ------
     ValueError
-        If errors are given of what is neither a label, by its name, nor a column; or those of a label twice.
+        If what is given names no label and no other column, or may mean two labels, or is no number for all.
     """
-    if not isinstance(given, Mapping):
-        if not (isinstance(given, str) or np.ndim(given) == 0):
-            raise ValueError(
-                "label_err must map the names of labels to columns, arrays or numbers, or be one number for all, got "
-                f"{type(given).__name__}"
-            )
+    if isinstance(given, str) or _is_number(given):
         return dict.fromkeys(labels, of_table(table, given))
-    columns = {**dict.fromkeys(column_names(table)), **dict.fromkeys(labels)}
     named: dict[str, Any] = {}
-    for name, errors in given.items():
-        exact = [name] if name in columns else []
-        label = next(iter(exact or [label for label in labels if plain_name(label) == plain_name(str(name))]), None)
-        if label is None:
-            raise ValueError(f"label_err names {name!r}, which is not among the labels {', '.join(labels)}")
+    for name, errors in _by_name(given).items():
+        label = _label_meant(name, labels, table, set(_by_name(given)))
         if label in named:
             raise ValueError(f"label_err names {label!r} twice")
-        named[label] = errors
+        if label is not None and errors is not None:
+            named[label] = errors
     return {label: of_table(table, named[label] if label in named else error_column(label, table)) for label in labels}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) or (isinstance(value, np.ndarray) and value.ndim == 0)
+
+
+def _by_name(given: Any) -> Mapping[str, Any]:
+    if given is None or isinstance(given, Mapping):
+        return given or {}
+    raise ValueError(
+        "label_err must map the names of labels to columns, arrays or numbers, or be one number for all, got "
+        f"{type(given).__name__}"
+    )
+
+
+def _label_meant(name: str, labels: Sequence[str], table: Any, given: set[str]) -> str | None:
+    """Return the label that a name of errors means, None if it is another column."""
+    if name in labels:
+        return name
+    is_column = name in column_names(table)
+    alike = [label for label in labels if plain_name(label) == plain_name(str(name))]
+    # Where the label itself is named too, a column of a name like it is another one.
+    alike = [label for label in alike if label not in given] or ([] if is_column else alike)
+    own = [label for label in labels if _has_errors(label, table) and error_column(label, table) == name]
+    if is_column and not (alike or own):
+        return None
+    if len(alike) == 1 and not is_column:
+        return alike[0]
+    if alike or own:
+        raise ValueError(f"label_err names {name!r}, which may mean {' or '.join(alike or own)}: name the label itself")
+    raise ValueError(f"label_err names {name!r}, which is not among the labels {', '.join(labels)}")
 
 
 def labels_of(table: Any, given: Any) -> list[str]:
     """Return the columns of numbers, one a star, that have errors: those given, or a column by its name."""
-    if not isinstance(given, Mapping):
+    if isinstance(given, str) or _is_number(given):
         raise ValueError("labels= must name the columns to take where label_err= is one for all of them")
-    names = [name for name in column_names(table) if name in given or _has_errors(name, table)]
+    columns = column_names(table)
+    spelled = {plain_name(str(name)) for name in _by_name(given) if name not in columns}
+    names = [
+        name for name in columns if name in _by_name(given) or plain_name(name) in spelled or _has_errors(name, table)
+    ]
     if labels := [name for name in names if holds_numbers(table[name])]:
         return labels
     raise ValueError(
