@@ -161,6 +161,16 @@ def test_sliders_plant_lines_that_grow_with_europium(explorer):
     assert explorer.evaluate("() => document.documentElement.scrollWidth") <= explorer.viewport_size["width"] + 1
 
 
+def test_a_plot_fits_a_narrower_column_at_once_and_not_only_when_it_is_drawn_anew(explorer):
+    widths = explorer.evaluate("""() => {
+        const column = document.querySelector('.explorer-plot');
+        column.style.width = '150px';
+        return [...column.querySelectorAll('svg')].map(svg => svg.getBoundingClientRect().width);
+    }""")
+    assert widths
+    assert max(widths) <= 150
+
+
 def test_without_scripts_the_picture_stands_alone(browser):
     context = browser.new_context(java_script_enabled=False)
     tab = context.new_page()
