@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 
 import jax
+from threadpoolctl import threadpool_limits
 
 
 class _Process:
@@ -46,3 +47,11 @@ def own_settings(*, double: bool = False) -> Iterator[None]:
     _process.has_run = True
     with jax.enable_x64(double), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+
+
+def one_blas_thread() -> contextlib.AbstractContextManager[object]:
+    """Return a context in which a product of NumPy takes one thread, for work in which it and JAX take turns.
+
+    After a product its other threads wait for the next one busily, and JAX's have to share the cores with them.
+    """
+    return threadpool_limits(1, user_api="blas")

@@ -24,10 +24,10 @@ def test_the_jacobian_equals_autodiff_and_finite_differences(surveys_with_scatte
     star = test[:1].replace(ivar=ivar[None], flux=np.ones((1, test.n_pixels)))
 
     def labels(flux):
-        linear = (jnp.asarray(converged_model.b_, jnp.float32), jnp.asarray(converged_model.B_, jnp.float32))
+        parts = converged_model.b_, converged_model.B_, converged_model.scatter_**2
+        model = e_step.FluxModel(*(jnp.asarray(part, jnp.float32) for part in parts))
         prior = jnp.asarray(converged_model.prior_precision_[None], jnp.float32)
-        pixel_weight = jnp.asarray(weight[None], jnp.float32)
-        mean = e_step.infer(flux[None], pixel_weight, linear, prior, jnp.zeros((1, 4))).mean
+        mean = e_step.infer(flux[None], jnp.asarray(ivar[None], jnp.float32), model, prior, jnp.zeros((1, 4))).mean
         return jnp.asarray(converged_model.a_, jnp.float32) + mean[0] @ jnp.asarray(converged_model.A_, jnp.float32).T
 
     scale = np.abs(jacobian).max()

@@ -10,9 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from lux.jax_settings import own_settings
 from lux.models.blocks import to_device
-from lux.models.e_step import Linear, Statistics, add, statistics, total_weight
+from lux.models.e_step import FluxModel, Statistics, add_statistics, no_statistics
 from lux.models.normal_equations import Array, packed_products, unpack_columns, unpack_symmetric
 from lux.models.prediction import Prediction
+from lux.models.weights import pixel_weight
 from lux.survey import Survey
 
 _RIDGE = 1e-3
@@ -76,12 +77,12 @@ class Cannon(BaseEstimator):
     def predict_labels(self, survey: Survey) -> Prediction:
         """Return the labels that reproduce the flux best, with the errors of the least-squares fit."""
         check_is_fitted(self)
-        linear, variance = to_device(((self.offset_, self.coefficients_), self.scatter_**2))
+        model = FluxModel(*to_device((self.offset_, self.coefficients_, self.scatter_**2)))
         labels, covariances = [], []
         for start in range(0, survey.n_stars, self.block_size):
             rows = slice(start, start + self.block_size)
             scaled, precision = _fit_labels(
-                survey.flux[rows], survey.ivar[rows], linear, variance, n_labels=len(self.names_), n_steps=self.n_steps
+                survey.flux[rows], survey.ivar[rows], model, n_labels=len(self.names_), n_steps=self.n_steps
             )
             labels.append(np.asarray(scaled, float))
             covariances.append(np.linalg.pinv(np.asarray(precision, float), hermitian=True))
@@ -93,15 +94,14 @@ class Cannon(BaseEstimator):
         self, survey: Survey, terms: np.ndarray, offset: np.ndarray, coefficients: np.ndarray, variance: np.ndarray
     ) -> Statistics[jax.Array]:
         """Return the normal equations of all pixels, the terms taking the place of exact latents."""
-        linear, scatter_variance = to_device(((offset, coefficients), variance))
-
-        def sums(first: int) -> Statistics[jax.Array]:
+        model = FluxModel(*to_device((offset, coefficients, variance)))
+        total = no_statistics(*coefficients.shape)
+        for first in range(0, survey.n_stars, self.block_size):
             rows = slice(first, first + self.block_size)
-            weight = total_weight(jnp.asarray(survey.ivar[rows]), scatter_variance)
-            exact = np.zeros((len(weight), terms.shape[1], terms.shape[1]), np.float32)
-            return statistics(jnp.asarray(survey.flux[rows]), weight, linear, terms[rows], exact)[0]
-
-        return functools.reduce(add, map(sums, range(0, survey.n_stars, self.block_size)))
+            flux, ivar = to_device((survey.flux[rows], survey.ivar[rows]))
+            exact = np.zeros((len(flux), terms.shape[1], terms.shape[1]), np.float32)
+            total, _ = add_statistics(total, flux, ivar, model, terms[rows], exact)
+        return total
 
 
 def _quadratic_terms(labels: Array) -> jax.Array:
@@ -112,15 +112,15 @@ def _quadratic_terms(labels: Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames=("n_labels", "n_steps"))
 def _fit_labels(
-    flux: np.ndarray, ivar: np.ndarray, linear: Linear, variance: jax.Array, n_labels: int, n_steps: int
+    flux: jax.Array, ivar: jax.Array, model: FluxModel, n_labels: int, n_steps: int
 ) -> tuple[jax.Array, jax.Array]:
     """Return scaled labels (n, M) and their precision (n, M, M).
 
     Flux enters through the normal equations of the polynomial's terms alone, so the search for the labels of a star
     happens in the small space of the terms.
     """
-    offset, coefficients = linear
-    weight = total_weight(ivar, variance)
+    offset, coefficients, variance = model
+    weight = pixel_weight(ivar, variance)
     precision = unpack_symmetric(weight @ packed_products(coefficients), coefficients.shape[1])
     moment = (weight * (flux - offset)) @ coefficients
     return jax.vmap(lambda matrix, vector: _search(matrix, vector, n_labels, n_steps))(precision, moment)

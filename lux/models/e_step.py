@@ -1,11 +1,16 @@
 r"""The numerical steps of Lux on the flux of one block of stars, in JAX, in single precision.
 
-Throughout, `flux` and `weight` are (n, D), a weight of zero meaning no datum, and `linear` is the pair of offset (D,)
-and loadings (D, P): flux ~ N(offset + loadings z, 1 / weight). The prior of the latents z and the labels of the star
-enter as one Gaussian of the latents: its precision (n, P, P) and precision times mean, the moment (n, P).
+Throughout, `flux` and `ivar` are (n, D), an inverse variance of zero meaning no datum. The prior of the latents z and
+the labels of the star enter as one Gaussian of the latents: its precision (n, P, P) and precision times mean, the
+moment (n, P).
+
+What is as large as the flux is made of a tile of pixels at a time, which stays in the processor's cache: of whole
+blocks, passes through the memory take longer than the products of matrices.
 """
 
-from typing import Generic, NamedTuple
+import functools
+from collections.abc import Callable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -23,9 +28,28 @@ from lux.models.normal_equations import (
 )
 from lux.models.weights import pixel_weight
 
-Linear = tuple[jax.Array, jax.Array]
+State = TypeVar("State")
+# Pixels of a tile, about.
+_TILE = 1024
 
-total_weight = own_settings()(jax.jit(pixel_weight))
+
+class FluxModel(NamedTuple):
+    """Of each pixel the offset (D,), the loadings (D, P) and the scatter variance (D,).
+
+    The flux of a star is offset + loadings z with the variance 1 / ivar + variance.
+    """
+
+    offset: jax.Array
+    loadings: jax.Array
+    variance: jax.Array
+
+
+class _Tile(NamedTuple):
+    """Some pixels: what the flux of stars lies above the offset, its weight, (n, K) each, and the loadings (K, P)."""
+
+    deviation: jax.Array
+    weight: jax.Array
+    loadings: jax.Array
 
 
 class LatentPosterior(NamedTuple):
@@ -55,43 +79,79 @@ class Statistics(NamedTuple, Generic[ArrayT]):
     information: ArrayT
 
 
-def _residual(flux: jax.Array, linear: Linear, latents: Array) -> jax.Array:
-    offset, loadings = linear
-    return flux - offset - jnp.matmul(latents, loadings.T)
+def _over_pixels(
+    step: Callable[[State, jax.Array, _Tile], State], state: State, flux: jax.Array, ivar: jax.Array, model: FluxModel
+) -> State:
+    """Return the state after a step for each tile of pixels, which is told the state, the first pixel and the tile.
+
+    Tiles are alike in size, so that the last one begins before the end of the one before it; what both have weighs
+    nothing in it. A graphics card, whose memory is quick, has one tile.
+    """
+    n_pixels = flux.shape[1]
+    count = max(1, round(n_pixels / _TILE)) if jax.default_backend() == "cpu" else 1
+    size = -(-n_pixels // count)
+
+    def with_tile(number: jax.Array, state: State) -> State:
+        first = jnp.minimum(number * size, n_pixels - size)
+        cut = functools.partial(jax.lax.dynamic_slice_in_dim, start_index=first, slice_size=size)
+        weight = pixel_weight(cut(ivar, axis=1), cut(model.variance))
+        weight = jnp.where(first + jnp.arange(size) >= number * size, weight, 0)
+        tile = _Tile(cut(flux, axis=1) - cut(model.offset), weight, cut(model.loadings))
+        return step(state, first, tile)
+
+    return jax.lax.fori_loop(0, count, with_tile, state)
 
 
 @own_settings()
 @jax.jit
 def infer(
-    flux: jax.Array, weight: jax.Array, linear: Linear, precision: jax.Array, moment: jax.Array
+    flux: jax.Array, ivar: jax.Array, model: FluxModel, precision: jax.Array, moment: jax.Array
 ) -> LatentPosterior:
     """Return the posterior of the latents: weighted least squares, solved exactly and refined once.
 
     The refinement takes the gradient at the first solution, where the residuals are small, which removes the rounding
     error that single precision leaves in the normal matrices.
     """
-    loadings = linear[1]
-    total = precision + unpack_symmetric(weight @ packed_products(loadings), loadings.shape[1])
-    factor, scale = scaled_cholesky(total)
+    n_latents = moment.shape[1]
+
+    def normal_equations(sums: tuple[jax.Array, jax.Array], _: jax.Array, tile: _Tile) -> tuple[jax.Array, jax.Array]:
+        packed, gradient = sums
+        packed += tile.weight @ packed_products(tile.loadings)
+        return packed, gradient + (tile.weight * tile.deviation) @ tile.loadings
+
+    empty = jnp.zeros((len(moment), n_latents * (n_latents + 1) // 2), moment.dtype)
+    packed, gradient = _over_pixels(normal_equations, (empty, moment), flux, ivar, model)
+    factor, scale = scaled_cholesky(precision + unpack_symmetric(packed, n_latents))
     covariance = scaled_inverse(factor, scale)
+    first = jnp.einsum("nij,nj->ni", covariance, gradient)
 
-    def step(_: int, latents: jax.Array) -> jax.Array:
-        gradient = moment - jnp.einsum("nij,nj->ni", precision, latents)
-        gradient += (weight * _residual(flux, linear, latents)) @ loadings
-        return latents + jnp.einsum("nij,nj->ni", covariance, gradient)
+    def refined(gradient: jax.Array, _: jax.Array, tile: _Tile) -> jax.Array:
+        return gradient + (tile.weight * (tile.deviation - first @ tile.loadings.T)) @ tile.loadings
 
-    mean = jax.lax.fori_loop(0, 2, step, jnp.zeros_like(moment))
+    rest = _over_pixels(refined, moment - jnp.einsum("nij,nj->ni", precision, first), flux, ivar, model)
+    mean = first + jnp.einsum("nij,nj->ni", covariance, rest)
     log_diagonal = jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)) - jnp.log(scale)
     return LatentPosterior(mean, covariance, 2 * jnp.sum(log_diagonal, axis=1))
 
 
-def statistics(
-    flux: jax.Array, weight: jax.Array, linear: Linear, mean: Array, covariance: Array
+@own_settings()
+def no_statistics(n_pixels: int, n_latents: int) -> Statistics[jax.Array]:
+    """Return the sums over no stars, to add to."""
+    size = n_latents + 1
+    rows = size * (size + 1) // 2, size, n_latents * size // 2
+    normal, moment, leverage = (jnp.zeros((count, n_pixels)) for count in rows)
+    return Statistics(normal, moment, leverage, jnp.zeros(n_pixels), jnp.zeros(n_pixels))
+
+
+def add_statistics(
+    total: Statistics[jax.Array], flux: jax.Array, ivar: jax.Array, model: FluxModel, mean: Array, covariance: Array
 ) -> tuple[Statistics[jax.Array], jax.Array]:
-    """Return the sums over the block's stars that update the offset, loadings and scatter, and the log-density.
+    """Add the sums over a block's stars that update the offset, loadings and scatter; return them and the log-density.
 
     Parameters
     ----------
+    total : Statistics
+        Of other stars; it is used up.
     mean, covariance : (n, P), (n, P, P) arrays
         Posterior of the latents; a zero covariance gives plain alternating least squares.
 
@@ -100,17 +160,8 @@ def statistics(
     Statistics
     log_density : (n,) array
         Log-density of each star's flux at the mean latents, without the term in the number of pixels.
-
-    Notes
-    -----
-    The sums are compiled apart: in one program the compiler lays out the weights for one of them and is slow in the
-    others.
     """
-    factors, second, packed_covariance = _products(np.asarray(mean), np.asarray(covariance))
-    score, information, log_density = _residual_sums(flux, weight, linear, mean)
-    normal, moment = _weighted(second, weight), _moment(flux, weight, linear, factors)
-    leverage = _weighted(packed_covariance, _square(weight))
-    return Statistics(normal, moment, leverage, score, information), log_density
+    return _add_statistics(total, flux, ivar, model, mean, *_products(np.asarray(mean), np.asarray(covariance)))
 
 
 def _products(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,38 +174,39 @@ def _products(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.
 
 
 @own_settings()
-@jax.jit
-def _weighted(factors: Array, weight: jax.Array) -> jax.Array:
-    return jnp.matmul(factors.T, weight)
+@functools.partial(jax.jit, donate_argnums=0)
+def _add_statistics(
+    total: Statistics[jax.Array],
+    flux: jax.Array,
+    ivar: jax.Array,
+    model: FluxModel,
+    mean: Array,
+    factors: Array,
+    second: Array,
+    packed_covariance: Array,
+) -> tuple[Statistics[jax.Array], jax.Array]:
+    def with_tile(sums: Any, first: jax.Array, tile: _Tile) -> Any:
+        total, log_density = sums
+        weight, square = tile.weight, tile.weight**2
+        chi = weight * (tile.deviation - jnp.matmul(mean, tile.loadings.T)) ** 2
+        own = Statistics(
+            jnp.matmul(second.T, weight),
+            jnp.matmul(factors.T, weight * tile.deviation),
+            jnp.matmul(packed_covariance.T, square),
+            jnp.sum(weight * (chi - 1), axis=0),
+            jnp.sum(square, axis=0),
+        )
+        log_density += 0.5 * jnp.sum(jnp.log(jnp.where(weight > 0, weight, 1)) - chi, axis=1)
+        return jax.tree.map(functools.partial(_add_at, first), total, own), log_density
+
+    return _over_pixels(with_tile, (total, jnp.zeros(len(flux), flux.dtype)), flux, ivar, model)
 
 
-@own_settings()
-@jax.jit
-def _square(weight: jax.Array) -> jax.Array:
-    return weight**2
-
-
-@own_settings()
-@jax.jit
-def _moment(flux: jax.Array, weight: jax.Array, linear: Linear, factors: Array) -> jax.Array:
-    return jnp.matmul(factors.T, weight * (flux - linear[0]))
-
-
-@own_settings()
-@jax.jit
-def _residual_sums(
-    flux: jax.Array, weight: jax.Array, linear: Linear, mean: Array
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    chi = weight * _residual(flux, linear, mean) ** 2
-    score, information = jnp.sum(weight * (chi - 1), axis=0), jnp.sum(weight**2, axis=0)
-    return score, information, 0.5 * jnp.sum(jnp.log(jnp.where(weight > 0, weight, 1)) - chi, axis=1)
-
-
-@own_settings()
-@jax.jit
-def add(total: Statistics[jax.Array], other: Statistics[jax.Array]) -> Statistics[jax.Array]:
-    """Return the statistics of two groups of stars together."""
-    return jax.tree.map(jnp.add, total, other)
+def _add_at(first: jax.Array, total: jax.Array, own: jax.Array) -> jax.Array:
+    """Return sums (..., D) with those of some pixels (..., K), from the first on, added."""
+    axis = total.ndim - 1
+    before = jax.lax.dynamic_slice_in_dim(total, first, own.shape[-1], axis)
+    return jax.lax.dynamic_update_slice_in_dim(total, before + own, first, axis)
 
 
 @own_settings()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from lux.jax_settings import one_blas_thread
 from lux.models.checkpoints import Checkpoint, State
 from lux.models.cluster import spread
 from lux.models.e_step import Statistics
@@ -63,14 +64,15 @@ def fit(
     center, scale = np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
     parts = spread(survey, settings.block_size, client, settings.progress)
     fitted = _Fit(survey, parts, Problem(settings, center, scale))
-    mean_flux, weight = pixel_means(parts)
-    _require_seen(survey, weight)
-    kept = None if checkpoint is None else Checkpoint(checkpoint, settings, survey, (mean_flux, weight))
-    state = _iterate(fitted, (kept and kept.read()) or _first_state(fitted, mean_flux, weight), kept)
-    parameters = _in_label_units(fitted, state)
-    if settings.algorithm == "em":
-        parameters = canonical(parameters, settings.omega)
-    return dataclasses.replace(parameters, label_scatter=label_scatter(parameters, survey, parts))
+    with one_blas_thread():
+        mean_flux, weight = pixel_means(parts)
+        _require_seen(survey, weight)
+        kept = None if checkpoint is None else Checkpoint(checkpoint, settings, survey, (mean_flux, weight))
+        state = _iterate(fitted, (kept and kept.read()) or _first_state(fitted, mean_flux, weight), kept)
+        parameters = _in_label_units(fitted, state)
+        if settings.algorithm == "em":
+            parameters = canonical(parameters, settings.omega)
+        return dataclasses.replace(parameters, label_scatter=label_scatter(parameters, survey, parts))
 
 
 def _require_seen(survey: Survey, weight: np.ndarray) -> None:

@@ -1,19 +1,18 @@
 """What the stars of one part add to a fit of Lux: sums over the posterior of their latents, and how labels move."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from lux.models.blocks import Block, to_device, to_host
-from lux.models.e_step import LatentPosterior, Linear, Statistics, add, infer, statistics, total_weight
+from lux.models.e_step import FluxModel, LatentPosterior, Statistics, add_statistics, infer, no_statistics
 from lux.models.parameters import Settings
 from lux.models.parts import Part
 
 _LATENTS, _LABELS = "latents", "labels"
-Result = TypeVar("Result")
 
 
 class Problem(NamedTuple):
@@ -70,13 +69,7 @@ class _Labels(NamedTuple):
 
 def expectations(part: Part, problem: Problem, number: int, given: Coefficients) -> tuple[Expectations, None]:
     """Return sums over the posterior of the latents, which the part keeps for `label_movement` of the same cycle."""
-    labels = _unit_labels(part, problem)
-
-    def summed(block: Block, weight: jax.Array, linear: Linear) -> _BlockSums:
-        posterior = _posterior(problem, given, labels.of(block), block, weight, linear)
-        return _block_sums(problem, given, labels.of(block), block, weight, linear, posterior)
-
-    total, latents = _total(_of_blocks(part, given, summed))
+    total, latents = _summed(part, problem, given, functools.partial(_posterior, problem, given))
     part.kept[_LATENTS] = number, latents
     return total, None
 
@@ -85,12 +78,7 @@ def fixed_expectations(
     part: Part, latents: np.ndarray, problem: Problem, given: Coefficients
 ) -> tuple[Expectations, None]:
     """Return the sums if the latents of the part's stars (n, P) were exact."""
-    labels = _unit_labels(part, problem)
-
-    def summed(block: Block, weight: jax.Array, linear: Linear) -> _BlockSums:
-        return _block_sums(problem, given, labels.of(block), block, weight, linear, _fixed(block, latents))
-
-    return _total(_of_blocks(part, given, summed))[0], None
+    return _summed(part, problem, given, lambda labels, block, model: _fixed(block, latents))[0], None
 
 
 def label_movement(part: Part, problem: Problem, before: Cycle | None, after: Cycle) -> tuple[np.ndarray, None]:
@@ -107,60 +95,45 @@ def label_movement(part: Part, problem: Problem, before: Cycle | None, after: Cy
 
 def final_latents(part: Part, problem: Problem, given: Coefficients) -> tuple[np.ndarray, np.ndarray]:
     """Return the sum of the labels' normal matrices (M, P + 1, P + 1), and the latents (n, P), at the last state."""
-    labels = _unit_labels(part, problem)
+    labels, model = _unit_labels(part, problem), _flux_model(given)
 
-    def inferred(block: Block, weight: jax.Array, linear: Linear) -> tuple[np.ndarray, np.ndarray]:
-        posterior = _posterior(problem, given, labels.of(block), block, weight, linear)
+    def inferred(block: Block) -> tuple[np.ndarray, np.ndarray]:
+        posterior = _posterior(problem, given, labels.of(block), block, model)
         mean = block.unpad(posterior.mean)
         return _label_sums(given, labels.of(block), mean, block.unpad(posterior.covariance))[0], mean
 
-    normals, latents = zip(*_of_blocks(part, given, inferred), strict=True)
+    normals, latents = zip(*map(inferred, part.blocks()), strict=True)
     return functools.reduce(np.add, normals), np.concatenate(latents)
 
 
-class _BlockSums(NamedTuple):
-    """Sums over the stars of a block: of flux on the device, of labels and covariances; and the latents (n, P)."""
-
-    flux: Statistics[jax.Array]
-    others: tuple[Any, ...]
-    latents: np.ndarray
-
-
-def _block_sums(
+def _summed(
+    part: Part,
     problem: Problem,
     given: Coefficients,
-    labels: _Labels,
-    block: Block,
-    weight: jax.Array,
-    linear: Linear,
-    posterior: LatentPosterior,
-) -> _BlockSums:
-    if problem.settings.algorithm == "als":
-        posterior = posterior._replace(covariance=np.zeros(posterior.covariance.shape, np.float32))
-    flux, log_density = statistics(block.flux, weight, linear, posterior.mean, posterior.covariance)
-    mean, covariance, log_determinant = (block.unpad(array) for array in posterior)
-    value = _log_likelihood(problem, given, labels, mean, log_determinant) + block.unpad(log_density).sum()
-    return _BlockSums(flux, (*_label_sums(given, labels, mean, covariance), covariance.sum(axis=0), value), mean)
-
-
-def _total(found: Iterable[_BlockSums]) -> tuple[Expectations, np.ndarray]:
-    """Return the sums over all blocks, and their latents (n, P)."""
-    flux: Any = None
+    posterior_of: Callable[[_Labels, Block, FluxModel], LatentPosterior],
+) -> tuple[Expectations, np.ndarray]:
+    """Return the sums over all stars of a part, and the latents (n, P), whose posterior is that of each block."""
+    labels, model = _unit_labels(part, problem), _flux_model(given)
+    flux = no_statistics(*given.flux_linear[1].shape)
     others: Any = None
     means = []
-    for each in found:
-        flux = each.flux if flux is None else add(flux, each.flux)
-        others = each.others if others is None else jax.tree.map(np.add, others, each.others)
-        means.append(each.latents)
+    for block in part.blocks():
+        posterior = posterior_of(labels.of(block), block, model)
+        if problem.settings.algorithm == "als":
+            posterior = posterior._replace(covariance=np.zeros(posterior.covariance.shape, np.float32))
+        flux, log_density = add_statistics(flux, block.flux, block.ivar, model, posterior.mean, posterior.covariance)
+        mean, covariance, log_determinant = (block.unpad(array) for array in posterior)
+        value = _log_likelihood(problem, given, labels.of(block), mean, log_determinant)
+        value += block.unpad(log_density).sum()
+        own = *_label_sums(given, labels.of(block), mean, covariance), covariance.sum(axis=0), value
+        others = own if others is None else jax.tree.map(np.add, others, own)
+        means.append(mean)
     latents = np.concatenate(means)
     return Expectations(to_host(flux), latents.sum(axis=0), latents.T @ latents, *others), latents
 
 
-def _of_blocks(part: Part, given: Coefficients, work: Callable[[Block, jax.Array, Linear], Result]) -> Iterator[Result]:
-    """Yield what `work` makes of each block, its weights, and the flux coefficients on the device."""
-    linear, variance = to_device((given.flux_linear, given.scatter_variance))
-    for block in part.blocks():
-        yield work(block, total_weight(block.ivar, variance), linear)
+def _flux_model(given: Coefficients) -> FluxModel:
+    return FluxModel(*to_device((*given.flux_linear, given.scatter_variance)))
 
 
 def _unit_labels(part: Part, problem: Problem) -> _Labels:
@@ -181,13 +154,13 @@ def _labels_of_cycle(part: Part, problem: Problem, cycle: Cycle) -> np.ndarray:
 
 
 def _posterior(
-    problem: Problem, given: Coefficients, labels: _Labels, block: Block, weight: jax.Array, linear: Linear
+    problem: Problem, given: Coefficients, labels: _Labels, block: Block, model: FluxModel
 ) -> LatentPosterior:
     """Return the posterior of the latents of a block given flux, labels and prior."""
     offset, loadings = given.label_linear
     precision = np.einsum("nm,mi,mj->nij", labels.weight, loadings, loadings, optimize=True) + problem.prior_precision
     moment = (labels.weight * (labels.values - offset)) @ loadings
-    return infer(block.flux, weight, linear, *block.latent_prior(precision, moment))
+    return infer(block.flux, block.ivar, model, *block.latent_prior(precision, moment))
 
 
 def _fixed(block: Block, latents: np.ndarray) -> LatentPosterior:

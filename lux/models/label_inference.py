@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.optimize import brentq
 
+from lux.jax_settings import one_blas_thread
 from lux.models.blocks import Block, to_device
-from lux.models.e_step import infer, total_weight
+from lux.models.e_step import FluxModel, infer
 from lux.models.parameters import Parameters
 from lux.models.parts import Part, Parts, cut
 from lux.survey import Survey
@@ -23,12 +24,12 @@ def infer_latents(parameters: Parameters, survey: Survey, block_size: int) -> It
 
 
 def _latents(part: Part, parameters: Parameters) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    linear, variance = to_device(((parameters.b, parameters.B), parameters.scatter**2))
+    model = FluxModel(*to_device((parameters.b, parameters.B, parameters.scatter**2)))
 
     def inferred(block: Block) -> tuple[np.ndarray, np.ndarray]:
         prior = np.broadcast_to(parameters.prior_precision, (len(block.flux), *parameters.prior_precision.shape))
         moment = np.zeros(prior.shape[:2])
-        posterior = infer(block.flux, total_weight(block.ivar, variance), linear, *to_device((prior, moment)))
+        posterior = infer(block.flux, block.ivar, model, *to_device((prior, moment)))
         return block.unpad(posterior.mean), block.unpad(posterior.covariance)
 
     return map(inferred, part.blocks())
@@ -36,7 +37,8 @@ def _latents(part: Part, parameters: Parameters) -> Iterator[tuple[np.ndarray, n
 
 def infer_labels(parameters: Parameters, parts: Parts) -> tuple[np.ndarray, np.ndarray]:
     """Return labels (N, M) and their covariance (N, M, M) without label scatter."""
-    _, inferred = parts.run(_inferred, _without_stars(parameters))
+    with one_blas_thread():
+        _, inferred = parts.run(_inferred, _without_stars(parameters))
     labels, covariances, _ = zip(*inferred, strict=True)
     return np.concatenate(labels), np.concatenate(covariances)
 
