@@ -1,11 +1,12 @@
 """The settings of JAX under which all programs of this package run, whatever those of its user are."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 
 import jax
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 
 class _Process:
@@ -54,4 +55,10 @@ def one_blas_thread() -> contextlib.AbstractContextManager[object]:
 
     After a product its other threads wait for the next one busily, and JAX's have to share the cores with them.
     """
-    return threadpool_limits(1, user_api="blas")
+    return _thread_pools().limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _thread_pools() -> ThreadpoolController:
+    """Return the libraries that have threads, NumPy's among them; to look for them takes milliseconds."""
+    return ThreadpoolController()

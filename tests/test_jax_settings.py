@@ -4,6 +4,11 @@ import subprocess
 import sys
 
 import pytest
+from linear_truth import linear_survey
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import lux
+from lux.models import em
 
 SCRIPT = """
 import multiprocessing
@@ -38,3 +43,16 @@ def test_a_forked_worker_works_or_is_refused_and_never_hangs(when, said):
         [sys.executable, "-c", SCRIPT, when], capture_output=True, text=True, timeout=120, check=False
     )
     assert said in done.stdout, done.stderr[-2000:]
+
+
+def test_in_a_fit_a_product_of_numpy_takes_one_thread_and_after_it_as_many_as_before(monkeypatch):
+    def threads():
+        return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    seen, cycle = [], em._cycle
+    monkeypatch.setattr(em, "_cycle", lambda *arguments: seen.append(threads()) or cycle(*arguments))
+    with threadpool_limits(2, "blas"):
+        before = threads()
+        lux.Lux(2, max_cycles=2, tolerance=1.0).fit(linear_survey(n_stars=60, n_pixels=40, n_latents=2, n_labels=3))
+        assert threads() == before
+    assert set(seen) == {1}
