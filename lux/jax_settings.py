@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import threading
 from collections.abc import Iterator
 
 import jax
@@ -50,15 +51,27 @@ def own_settings(*, double: bool = False) -> Iterator[None]:
         yield
 
 
-def one_blas_thread() -> contextlib.AbstractContextManager[object]:
-    """Return a context in which a product of NumPy takes one thread, for work in which it and JAX take turns.
+_one_thread = threading.Lock()
 
-    After a product its other threads wait for the next one busily, and JAX's have to share the cores with them.
+
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let products of NumPy take one thread, in this context, for work in which NumPy and JAX take turns.
+
+    After a product its other threads wait for the next one busily, and JAX's have to share the cores with them. The
+    number holds for the whole process: of contexts in several threads, the first one alone sets it.
     """
-    return _thread_pools().limit(limits=1, user_api="blas")
+    if not _one_thread.acquire(blocking=False):
+        yield
+        return
+    try:
+        with _linear_algebra().limit(limits=1):
+            yield
+    finally:
+        _one_thread.release()
 
 
 @functools.cache
-def _thread_pools() -> ThreadpoolController:
-    """Return the libraries that have threads, NumPy's among them; to look for them takes milliseconds."""
-    return ThreadpoolController()
+def _linear_algebra() -> ThreadpoolController:
+    """Return the libraries of linear algebra, NumPy's among them; to look for them takes milliseconds."""
+    return ThreadpoolController().select(user_api="blas")

@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 from linear_truth import linear_survey
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import lux
-from lux.models import em
+from lux.jax_settings import one_blas_thread
+from lux.models import em, label_inference
 
 SCRIPT = """
 import multiprocessing
@@ -45,14 +47,56 @@ def test_a_forked_worker_works_or_is_refused_and_never_hangs(when, said):
     assert said in done.stdout, done.stderr[-2000:]
 
 
-def test_in_a_fit_a_product_of_numpy_takes_one_thread_and_after_it_as_many_as_before(monkeypatch):
-    def threads():
-        return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+def blas_threads():
+    return max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
-    seen, cycle = [], em._cycle
-    monkeypatch.setattr(em, "_cycle", lambda *arguments: seen.append(threads()) or cycle(*arguments))
+
+@pytest.fixture
+def two_threads():
+    """NumPy's products take two threads, where they can be told to."""
     with threadpool_limits(2, "blas"):
-        before = threads()
-        lux.Lux(2, max_cycles=2, tolerance=1.0).fit(linear_survey(n_stars=60, n_pixels=40, n_latents=2, n_labels=3))
-        assert threads() == before
-    assert set(seen) == {1}
+        if blas_threads() != 2:
+            pytest.skip("the threads of this library of linear algebra cannot be set")
+        yield
+
+
+def test_in_a_fit_and_a_prediction_a_product_of_numpy_takes_one_thread_and_after_it_two(two_threads, monkeypatch):
+    seen = []
+
+    def watched(function):
+        return lambda *arguments: seen.append(blas_threads()) or function(*arguments)
+
+    survey = linear_survey(n_stars=60, n_pixels=40, n_latents=2, n_labels=3)
+    monkeypatch.setattr(em, "_cycle", watched(em._cycle))
+    model = lux.Lux(2, max_cycles=2, tolerance=1.0).fit(survey)
+    assert (set(seen), blas_threads()) == ({1}, 2)
+    seen.clear()
+    monkeypatch.setattr(label_inference, "_coefficient_variance", watched(label_inference._coefficient_variance))
+    model.predict_labels(survey)
+    assert (set(seen), blas_threads()) == ({1}, 2)
+
+
+def test_a_fit_that_fails_gives_the_threads_back(two_threads, monkeypatch):
+    monkeypatch.setattr(em, "_cycle", None)
+    with pytest.raises(TypeError):
+        lux.Lux(2).fit(linear_survey(n_stars=60, n_pixels=40, n_latents=2, n_labels=3))
+    assert blas_threads() == 2
+
+
+def test_fits_that_overlap_in_two_threads_leave_as_many_as_they_found(two_threads):
+    """The first to enter leaves first: what the second one found was the first one's limit."""
+    entered, left = threading.Event(), threading.Event()
+
+    def second():
+        with one_blas_thread():
+            entered.set()
+            left.wait(60)
+
+    other = threading.Thread(target=second)
+    with one_blas_thread():
+        other.start()
+        assert entered.wait(60)
+        assert blas_threads() == 1
+    left.set()
+    other.join()
+    assert blas_threads() == 2

@@ -81,9 +81,8 @@ class Cannon(BaseEstimator):
         labels, covariances = [], []
         for start in range(0, survey.n_stars, self.block_size):
             rows = slice(start, start + self.block_size)
-            scaled, precision = _fit_labels(
-                survey.flux[rows], survey.ivar[rows], model, n_labels=len(self.names_), n_steps=self.n_steps
-            )
+            flux, ivar = to_device((survey.flux[rows], survey.ivar[rows]))
+            scaled, precision = _fit_labels(flux, ivar, model, n_labels=len(self.names_), n_steps=self.n_steps)
             labels.append(np.asarray(scaled, float))
             covariances.append(np.linalg.pinv(np.asarray(precision, float), hermitian=True))
         covariance = np.concatenate(covariances) * np.outer(self.scale_, self.scale_)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
+from lux.jax_settings import one_blas_thread
 from lux.models.parts import TURN, LocalParts, Part, PartFunction, Parts, add, cut, pairwise
 from lux.survey import Survey
 
@@ -125,5 +126,5 @@ def _same(value: Any) -> Any:
 
 
 def _call(function: PartFunction, part: Part, own: tuple[Any, ...], arguments: tuple[Any, ...]) -> tuple[Any, Any]:
-    with TURN:
+    with TURN, one_blas_thread():
         return function(part, *own, *arguments)

@@ -4,8 +4,8 @@ Throughout, `flux` and `ivar` are (n, D), an inverse variance of zero meaning no
 the labels of the star enter as one Gaussian of the latents: its precision (n, P, P) and precision times mean, the
 moment (n, P).
 
-What is as large as the flux is made of a tile of pixels at a time, which stays in the processor's cache: of whole
-blocks, passes through the memory take longer than the products of matrices.
+Arrays as large as the flux are made for a tile of pixels at a time, so that they stay in the processor's cache: of
+whole blocks, passes through the memory take longer than the products of matrices.
 """
 
 import functools
@@ -28,7 +28,7 @@ from lux.models.normal_equations import (
 )
 from lux.models.weights import pixel_weight
 
-State = TypeVar("State")
+StateT = TypeVar("StateT")
 # Pixels of a tile, about.
 _TILE = 1024
 
@@ -45,7 +45,7 @@ class FluxModel(NamedTuple):
 
 
 class _Tile(NamedTuple):
-    """Some pixels: what the flux of stars lies above the offset, its weight, (n, K) each, and the loadings (K, P)."""
+    """Some pixels: flux minus offset and its weight, 1 / (1 / ivar + variance), (n, K) each, and loadings (K, P)."""
 
     deviation: jax.Array
     weight: jax.Array
@@ -80,18 +80,23 @@ class Statistics(NamedTuple, Generic[ArrayT]):
 
 
 def _over_pixels(
-    step: Callable[[State, jax.Array, _Tile], State], state: State, flux: jax.Array, ivar: jax.Array, model: FluxModel
-) -> State:
-    """Return the state after a step for each tile of pixels, which is told the state, the first pixel and the tile.
+    step: Callable[[StateT, jax.Array, _Tile], StateT],
+    state: StateT,
+    flux: jax.Array,
+    ivar: jax.Array,
+    model: FluxModel,
+) -> StateT:
+    """Call ``step(state, first pixel, tile)`` for each tile of pixels; return the last state.
 
-    Tiles are alike in size, so that the last one begins before the end of the one before it; what both have weighs
-    nothing in it. A graphics card, whose memory is quick, has one tile.
+    All tiles have one size, so that the last may overlap the one before; pixels of both have weight zero in the last.
+    Elsewhere than on a CPU there is one tile.
     """
     n_pixels = flux.shape[1]
-    count = max(1, round(n_pixels / _TILE)) if jax.default_backend() == "cpu" else 1
+    device = jax.config.jax_default_device or jax.default_backend()  # type: ignore[attr-defined]
+    count = max(1, round(n_pixels / _TILE)) if getattr(device, "platform", device) == "cpu" else 1
     size = -(-n_pixels // count)
 
-    def with_tile(number: jax.Array, state: State) -> State:
+    def of_number(number: jax.Array, state: StateT) -> StateT:
         first = jnp.minimum(number * size, n_pixels - size)
         cut = functools.partial(jax.lax.dynamic_slice_in_dim, start_index=first, slice_size=size)
         weight = pixel_weight(cut(ivar, axis=1), cut(model.variance))
@@ -99,7 +104,7 @@ def _over_pixels(
         tile = _Tile(cut(flux, axis=1) - cut(model.offset), weight, cut(model.loadings))
         return step(state, first, tile)
 
-    return jax.lax.fori_loop(0, count, with_tile, state)
+    return jax.lax.fori_loop(0, count, of_number, state)
 
 
 @own_settings()
@@ -123,13 +128,13 @@ def infer(
     packed, gradient = _over_pixels(normal_equations, (empty, moment), flux, ivar, model)
     factor, scale = scaled_cholesky(precision + unpack_symmetric(packed, n_latents))
     covariance = scaled_inverse(factor, scale)
-    first = jnp.einsum("nij,nj->ni", covariance, gradient)
+    solution = jnp.einsum("nij,nj->ni", covariance, gradient)
 
     def refined(gradient: jax.Array, _: jax.Array, tile: _Tile) -> jax.Array:
-        return gradient + (tile.weight * (tile.deviation - first @ tile.loadings.T)) @ tile.loadings
+        return gradient + (tile.weight * (tile.deviation - solution @ tile.loadings.T)) @ tile.loadings
 
-    rest = _over_pixels(refined, moment - jnp.einsum("nij,nj->ni", precision, first), flux, ivar, model)
-    mean = first + jnp.einsum("nij,nj->ni", covariance, rest)
+    rest = _over_pixels(refined, moment - jnp.einsum("nij,nj->ni", precision, solution), flux, ivar, model)
+    mean = solution + jnp.einsum("nij,nj->ni", covariance, rest)
     log_diagonal = jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)) - jnp.log(scale)
     return LatentPosterior(mean, covariance, 2 * jnp.sum(log_diagonal, axis=1))
 
@@ -151,7 +156,7 @@ def add_statistics(
     Parameters
     ----------
     total : Statistics
-        Of other stars; it is used up.
+        Sums over other stars, whose arrays are overwritten and cannot be used again.
     mean, covariance : (n, P), (n, P, P) arrays
         Posterior of the latents; a zero covariance gives plain alternating least squares.
 
@@ -161,7 +166,7 @@ def add_statistics(
     log_density : (n,) array
         Log-density of each star's flux at the mean latents, without the term in the number of pixels.
     """
-    return _add_statistics(total, flux, ivar, model, mean, *_products(np.asarray(mean), np.asarray(covariance)))
+    return _add_statistics(total, flux, ivar, model, *_products(np.asarray(mean), np.asarray(covariance)))
 
 
 def _products(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -180,7 +185,6 @@ def _add_statistics(
     flux: jax.Array,
     ivar: jax.Array,
     model: FluxModel,
-    mean: Array,
     factors: Array,
     second: Array,
     packed_covariance: Array,
@@ -188,7 +192,7 @@ def _add_statistics(
     def with_tile(sums: Any, first: jax.Array, tile: _Tile) -> Any:
         total, log_density = sums
         weight, square = tile.weight, tile.weight**2
-        chi = weight * (tile.deviation - jnp.matmul(mean, tile.loadings.T)) ** 2
+        chi = weight * (tile.deviation - jnp.matmul(factors[:, 1:], tile.loadings.T)) ** 2
         own = Statistics(
             jnp.matmul(second.T, weight),
             jnp.matmul(factors.T, weight * tile.deviation),
@@ -211,17 +215,17 @@ def _add_at(first: jax.Array, total: jax.Array, own: jax.Array) -> jax.Array:
 
 @own_settings()
 @jax.jit
-def pixel_sums(flux: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Return the sums over the block's stars of the weights and of the weighted flux, (D,) each."""
-    return jnp.sum(weight, axis=0), jnp.sum(weight * flux, axis=0)
+def pixel_sums(flux: jax.Array, ivar: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the sums over the block's stars of the inverse variances and of these times the flux, (D,) each."""
+    return jnp.sum(ivar, axis=0), jnp.sum(ivar * flux, axis=0)
 
 
 @own_settings()
 @jax.jit
 def project(
-    flux: jax.Array, weight: jax.Array, offset: jax.Array, root_weight: jax.Array, directions: jax.Array
+    flux: jax.Array, ivar: jax.Array, offset: jax.Array, root_weight: jax.Array, directions: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
     """Return the projections (n, Q) of weighted, masked deviations on `directions` (D, Q), and their transpose."""
-    deviation = (flux - offset) * root_weight * (weight > 0)
+    deviation = (flux - offset) * root_weight * (ivar > 0)
     scores = deviation @ directions
     return scores, deviation.T @ scores

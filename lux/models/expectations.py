@@ -112,7 +112,7 @@ def _summed(
     given: Coefficients,
     posterior_of: Callable[[_Labels, Block, FluxModel], LatentPosterior],
 ) -> tuple[Expectations, np.ndarray]:
-    """Return the sums over all stars of a part, and the latents (n, P), whose posterior is that of each block."""
+    """Return the sums over all stars of a part, and their latents (n, P); `posterior_of` gives that of a block."""
     labels, model = _unit_labels(part, problem), _flux_model(given)
     flux = no_statistics(*given.flux_linear[1].shape)
     others: Any = None

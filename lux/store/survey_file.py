@@ -184,8 +184,11 @@ class StoredArray(NDArrayOperatorsMixin):
             count = len(near) if near.all() else int(np.argmin(near))
             part = rows[first : first + count]
             low, high = int(part.min()), int(part.max()) + 1
-            read = self._span(low, high)[part - low]
-            values[first : first + count] = read if self._columns is None else read[:, self._columns]
+            read = self._span(low, high)
+            if self._columns is not None:
+                read = read[:, self._columns]
+            # Copied once: the numbers of rows are in range, which "clip" need not ask.
+            np.take(read, part - low, axis=0, out=values[first : first + count], mode="clip")
             first += count
         self._check(values, rows)
         return values
