@@ -20,34 +20,42 @@ def test_fits_of_one_shape_do_not_compile_again(surveys_with_scatter):
     assert sizes == [function._cache_size() for function in compiled]
 
 
+N_STARS, SIZE = 40, 3
+
+
 # On a CPU one tile of pixels, and four of which the last two overlap.
-N_PIXELS = (30, 3601)
-
-
-@pytest.mark.parametrize("n_pixels", N_PIXELS)
-def test_the_sums_are_those_of_dense_algebra(n_pixels):
-    generator = np.random.default_rng(0)
-    n_stars, size = 40, 3
-    flux, ivar = generator.normal(size=(n_stars, n_pixels)), generator.uniform(0, 2, size=(n_stars, n_pixels))
-    offset, loadings = generator.normal(size=n_pixels), generator.normal(size=(n_pixels, size))
-    mean, half = generator.normal(size=(n_stars, size)), generator.normal(size=(n_stars, size, size))
-    covariance = half @ np.swapaxes(half, 1, 2)
+@pytest.fixture(params=[30, 3601])
+def block(request):
+    """Return flux, inverse variances, offset, loadings and scatter variance of stars drawn at random, some masked."""
+    generator, n_pixels = np.random.default_rng(0), request.param
+    ivar = generator.uniform(0, 2, size=(N_STARS, n_pixels))
     ivar[generator.random(ivar.shape) < 0.1] = 0
-    scatter = generator.uniform(0, 0.1, size=n_pixels)
-    weight = ivar / (1 + ivar * scatter)
-    device = [jnp.asarray(array, jnp.float32) for array in (flux, ivar, offset, loadings, scatter, mean, covariance)]
-    model = e_step.FluxModel(*device[2:5])
-    begin = e_step.no_statistics(n_pixels, size)
-    sums, log_density = e_step.add_statistics(begin, *device[:2], model, *device[5:])
+    offset, loadings = generator.normal(size=n_pixels), generator.normal(size=(n_pixels, SIZE))
+    return generator.normal(size=ivar.shape), ivar, offset, loadings, generator.uniform(0, 0.1, size=n_pixels)
+
+
+def on_device(*arrays):
+    return [jnp.asarray(array, jnp.float32) for array in arrays]
+
+
+def test_the_sums_are_those_of_dense_algebra(block):
+    flux, ivar, offset, loadings, scatter = block
+    generator = np.random.default_rng(1)
+    mean, half = generator.normal(size=(N_STARS, SIZE)), generator.normal(size=(N_STARS, SIZE, SIZE))
+    covariance = half @ np.swapaxes(half, 1, 2)
+    begin = e_step.no_statistics(*loadings.shape)
+    model = e_step.FluxModel(*on_device(offset, loadings, scatter))
+    sums, log_density = e_step.add_statistics(begin, *on_device(flux, ivar), model, *on_device(mean, covariance))
     assert begin.normal.is_deleted(), "added in place"
-    factors = np.column_stack([np.ones(n_stars), mean])
+    weight = ivar / (1 + ivar * scatter)
+    factors = np.column_stack([np.ones(N_STARS), mean])
     second = factors[:, :, None] * factors[:, None, :]
     second[:, 1:, 1:] += covariance
     residual = flux - offset - mean @ loadings.T
     for value, expected in (
-        (unpack_columns(np.asarray(sums.normal), size + 1), np.einsum("nd,nij->dij", weight, second)),
+        (unpack_columns(np.asarray(sums.normal), SIZE + 1), np.einsum("nd,nij->dij", weight, second)),
         (sums.moment, factors.T @ (weight * (flux - offset))),
-        (unpack_columns(np.asarray(sums.leverage), size), np.einsum("nd,nij->dij", weight**2, covariance)),
+        (unpack_columns(np.asarray(sums.leverage), SIZE), np.einsum("nd,nij->dij", weight**2, covariance)),
         (sums.score, np.sum(weight**2 * residual**2 - weight, axis=0)),
         (sums.information, np.sum(weight**2, axis=0)),
         (log_density, 0.5 * np.sum(np.log(np.where(weight > 0, weight, 1)) - weight * residual**2, axis=1)),
@@ -55,18 +63,14 @@ def test_the_sums_are_those_of_dense_algebra(n_pixels):
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("n_pixels", N_PIXELS)
-def test_the_posterior_is_that_of_dense_algebra(n_pixels):
-    generator = np.random.default_rng(1)
-    n_stars, size = 20, 3
-    flux, ivar = generator.normal(size=(n_stars, n_pixels)), generator.uniform(0, 2, size=(n_stars, n_pixels))
-    offset, loadings = generator.normal(size=n_pixels), generator.normal(size=(n_pixels, size))
-    moment = generator.normal(size=(n_stars, size))
-    device = [jnp.asarray(array, jnp.float32) for array in (flux, ivar, offset, loadings, np.full(n_pixels, 0.1))]
-    prior = jnp.tile(jnp.eye(size), (n_stars, 1, 1)), jnp.asarray(moment, jnp.float32)
-    posterior = e_step.infer(*device[:2], e_step.FluxModel(*device[2:]), *prior)
-    weight = ivar / (1 + 0.1 * ivar)
-    precision = np.eye(size) + np.einsum("nd,di,dj->nij", weight, loadings, loadings)
+def test_the_posterior_is_that_of_dense_algebra(block):
+    flux, ivar, offset, loadings, scatter = block
+    moment = np.random.default_rng(1).normal(size=(N_STARS, SIZE))
+    prior = np.tile(np.eye(SIZE), (N_STARS, 1, 1))
+    model = e_step.FluxModel(*on_device(offset, loadings, scatter))
+    posterior = e_step.infer(*on_device(flux, ivar), model, *on_device(prior, moment))
+    weight = ivar / (1 + ivar * scatter)
+    precision = prior + np.einsum("nd,di,dj->nij", weight, loadings, loadings)
     mean = np.linalg.solve(precision, (moment + (weight * (flux - offset)) @ loadings)[..., None])[..., 0]
     np.testing.assert_allclose(posterior.mean, mean, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(posterior.covariance, np.linalg.inv(precision), rtol=1e-4, atol=1e-6)
