@@ -4,8 +4,8 @@ Throughout, `flux` and `ivar` are (n, D), an inverse variance of zero meaning no
 the labels of the star enter as one Gaussian of the latents: its precision (n, P, P) and precision times mean, the
 moment (n, P).
 
-Arrays as large as the flux are made for a tile of pixels at a time, so that they stay in the processor's cache: of
-whole blocks, passes through the memory take longer than the products of matrices.
+Arrays as large as the flux are made for a tile of pixels at a time, so that they stay in the processor's cache and do
+not go through the memory once for each step.
 """
 
 import functools
