@@ -235,6 +235,15 @@ def test_a_kernel_that_dies_is_reported_with_its_chapter_and_cell(book, capsys):
     assert "DeadKernelError" in output
 
 
+def test_a_kernel_is_spoken_to_through_no_port_that_another_process_could_take_first(book, capsys):
+    checked = "import json\nfrom ipykernel.connect import get_connection_info\n"
+    checked += 'assert json.loads(get_connection_info())["transport"] == "ipc"\n'
+    edit(book / "book" / "02_second.md", 'record("value"', f'{checked}record("value"')
+    status, output = run_build(book, capsys, "--only-chapters")
+    assert status == 0, output
+    assert executed(output) == {"02_second"}
+
+
 def test_a_misspelt_parameter_is_an_error_that_names_the_right_ones(book, capsys):
     status, output = run_build(book, capsys, "--set", "n_star=5")
     assert status == 1

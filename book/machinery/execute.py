@@ -14,6 +14,10 @@ import time
 from pathlib import Path
 
 _TRACEBACK_LINES = 25
+# The kernel speaks through sockets in the run's own folder, where no other process can be first. Ports of the machine
+# are found free, let go and taken again a second later: another kernel or server may have them by then. The address is
+# relative to the folder, in which both ends stand, for a socket's path may have 107 letters at most.
+_SOCKETS = {"transport": "ipc", "ip": "kernel"}
 
 
 def main():
@@ -36,7 +40,9 @@ def _run(specification, folder):
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
+    sockets = {**_SOCKETS, "connection_file": str(folder / "kernel.json")}
     try:
         papermill.execute_notebook(
             specification["notebook"],
@@ -47,6 +53,7 @@ def _run(specification, folder):
             progress_bar=False,
             cwd=str(folder),
             execution_timeout=specification["timeout"],
+            config=Config(KernelManager=sockets),
         )
     except PapermillExecutionError as error:
         return {
