@@ -64,7 +64,7 @@ def test_verdicts_hold_on_spectra_of_another_generator(planted, named, expected)
 
 def test_any_model_that_predicts_labels_can_be_audited_alone_or_beside_others():
     train, test = world("signal")
-    models = {"perceptron": Perceptron(), "Cannon": Cannon(n_steps=10), "mean": baselines.Mean()}
+    models = {"perceptron": Perceptron(), "Cannon": Cannon(), "mean": baselines.Mean()}
     models = {name: model.fit(train) for name, model in models.items()}
     reports = audit_models(models, train, test, "eu_fe")
     assert {report.verdict for report in reports.values()} == {"known"}

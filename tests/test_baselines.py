@@ -49,7 +49,7 @@ def test_labels_only_looks_at_nothing_but_the_other_labels(surveys, model):
 
 @pytest.mark.parametrize(
     "model",
-    [baselines.Mean(), baselines.FluxRegression.ridge(), baselines.FluxRegression.pls(3), Cannon(n_steps=7)],
+    [baselines.Mean(), baselines.FluxRegression.ridge(), baselines.FluxRegression.pls(3), Cannon(n_cycles=3)],
     ids=["mean", "ridge", "PLS", "Cannon"],
 )
 def test_baselines_are_cloned_unfitted_and_say_so(surveys, model):

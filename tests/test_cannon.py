@@ -2,12 +2,16 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
+from sklearn.exceptions import ConvergenceWarning
 
 import lux
 from lux.models.cannon import Cannon
 
 
-def test_the_cannon_recovers_labels_through_a_quadratic_world():
+@pytest.fixture(scope="module")
+def quadratic():
+    """Return 400 and 100 stars whose flux is a quadratic polynomial of two labels."""
     generator = np.random.default_rng(3)
     unit = generator.normal(size=(500, 2))
     terms = np.stack([unit[:, 0], unit[:, 1], unit[:, 0] ** 2, unit[:, 0] * unit[:, 1]], axis=1)
@@ -22,10 +26,37 @@ def test_the_cannon_recovers_labels_through_a_quadratic_world():
         label_err=np.full(labels.shape, 0.01) * scale,
         label_names=["one", "two"],
     )
-    prediction = Cannon().fit(survey[:400]).predict_labels(survey[400:])
-    residual = prediction.labels - labels[400:]
+    return survey[:400], survey[400:]
+
+
+def test_the_cannon_recovers_labels_through_a_quadratic_world(quadratic):
+    train, test = quadratic
+    prediction = Cannon().fit(train).predict_labels(test)
+    residual = prediction.labels - test.labels
     assert np.all(np.abs((residual / prediction.err).std(axis=0) - 1) < 0.2)
-    assert np.all(residual.std(axis=0) < 0.1 * scale)
+    assert np.all(residual.std(axis=0) < 0.1 * np.array([400.0, 0.3]))
+
+
+def test_labels_are_the_best_in_double_precision_within_a_hundredth_of_their_errors(quadratic):
+    train, test = quadratic
+    model = Cannon().fit(train)
+    prediction = model.predict_labels(test)
+    for star in range(test.n_stars):
+        weight = 1 / np.sqrt(1 / test.ivar[star].astype(float) + model.scatter_**2)
+
+        def misfit(labels, star=star, weight=weight):
+            scaled = (labels - model.center_) / model.scale_
+            terms = np.array([*scaled, scaled[0] ** 2, scaled[0] * scaled[1], scaled[1] ** 2])
+            return weight * (test.flux[star] - model.offset_ - model.coefficients_ @ terms)
+
+        best = scipy.optimize.least_squares(misfit, prediction.labels[star], x_scale=model.scale_, xtol=1e-12)
+        assert np.all(np.abs(prediction.labels[star] - best.x) < 0.01 * prediction.err[star])
+
+
+def test_a_search_cut_short_is_told(quadratic):
+    train, test = quadratic
+    with pytest.warns(ConvergenceWarning, match="of 100 stars did not end within 2 steps"):
+        Cannon(n_steps=2).fit(train).predict_labels(test)
 
 
 def test_too_few_stars_for_the_terms_are_refused(surveys):

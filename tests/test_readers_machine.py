@@ -42,7 +42,7 @@ def small():
 
 def predictions(small):
     train, test = small
-    return [model.fit(train).predict_labels(test) for model in (lux.Lux(3, tolerance=1.0), Cannon(n_steps=5))]
+    return [model.fit(train).predict_labels(test) for model in (lux.Lux(3, tolerance=1.0), Cannon(n_cycles=2))]
 
 
 @pytest.fixture(scope="module")

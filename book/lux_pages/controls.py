@@ -241,7 +241,7 @@ def audit_elements(chapter: Chapter, survey: Survey) -> Mapping[str, Mapping[str
     """Audit all labels of a survey for Lux, and some for two other models; what the flux says is the same for all."""
     fitted = chapter.fitted(survey, 0.3)
     some = tuple(name for name in survey.label_names if name in _MAPPED)
-    others: dict[str, Any] = {"PLS": FluxRegression.pls(), "Cannon": Cannon(n_steps=10)}
+    others: dict[str, Any] = {"PLS": FluxRegression.pls(), "Cannon": Cannon()}
     models: dict[str, Any] = {"Lux": fitted.model}
     for name, model in others.items():
         # A quadratic model of many labels takes much memory.

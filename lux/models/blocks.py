@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lux.models.normal_equations import Array
@@ -69,8 +68,8 @@ def _ahead(read: Callable[[slice], Any], slices: Sequence[slice]) -> Iterator[An
 
 
 def to_device(tree: Any) -> Any:
-    """Return the arrays of a tree on the device, in single precision."""
-    return jax.tree.map(lambda array: jnp.asarray(np.asarray(array, np.float32)), tree)
+    """Return the arrays of a tree on the device, in single precision; not copied where JAX can use their memory."""
+    return jax.tree.map(lambda array: jax.device_put(np.asarray(array, np.float32)), tree)
 
 
 def to_host(tree: Any) -> Any:

@@ -1,11 +1,14 @@
 """The Cannon: the quadratic generative model of spectra, as a model to compare with."""
 
 import functools
+import warnings
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from lux.jax_settings import own_settings
@@ -18,6 +21,9 @@ from lux.survey import Survey
 
 _RIDGE = 1e-3
 _MIN_INFORMATION = 1e-30
+# A search ends with the step that begins this near the best labels, in units of their errors; one that has not come
+# nearer than the other is lost.
+_AT_END, _LOST = 0.02, 0.2
 
 
 class Cannon(BaseEstimator):
@@ -31,12 +37,12 @@ class Cannon(BaseEstimator):
     n_cycles : int
         Alternations of coefficients and scatter in training.
     n_steps : int
-        Gauss-Newton steps for new stars.
+        Gauss-Newton steps for a new star, at most.
     block_size : int
         Stars handled at a time.
     """
 
-    def __init__(self, n_cycles: int = 4, n_steps: int = 30, block_size: int = 512):
+    def __init__(self, n_cycles: int = 4, n_steps: int = 100, block_size: int = 512):
         self.n_cycles = n_cycles
         self.n_steps = n_steps
         self.block_size = block_size
@@ -75,16 +81,33 @@ class Cannon(BaseEstimator):
 
     @own_settings()
     def predict_labels(self, survey: Survey) -> Prediction:
-        """Return the labels that reproduce the flux best, with the errors of the least-squares fit."""
+        """Return the labels that reproduce the flux best, with the errors of the least-squares fit.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `n_steps` pass before the labels of some star are found.
+        """
         check_is_fitted(self)
         model = FluxModel(*to_device((self.offset_, self.coefficients_, self.scatter_**2)))
         labels, covariances = [], []
+        n_lost = 0
         for start in range(0, survey.n_stars, self.block_size):
             rows = slice(start, start + self.block_size)
             flux, ivar = to_device((survey.flux[rows], survey.ivar[rows]))
-            scaled, precision = _fit_labels(flux, ivar, model, n_labels=len(self.names_), n_steps=self.n_steps)
+            scaled, precision, distance = _fit_labels(
+                flux, ivar, model, n_labels=len(self.names_), n_steps=self.n_steps
+            )
+            n_lost += int(np.sum(~(np.asarray(distance) < _LOST)))
             labels.append(np.asarray(scaled, float))
             covariances.append(np.linalg.pinv(np.asarray(precision, float), hermitian=True))
+        if n_lost:
+            warnings.warn(
+                f"the search for the labels of {n_lost} of {survey.n_stars} stars did not end within "
+                f"{self.n_steps} steps, and their labels may be off; raise n_steps",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         covariance = np.concatenate(covariances) * np.outer(self.scale_, self.scale_)
         err = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
         return Prediction(self.names_, self.center_ + self.scale_ * np.concatenate(labels), err, covariance)
@@ -109,11 +132,20 @@ def _quadratic_terms(labels: Array) -> jax.Array:
     return jnp.concatenate([jnp.asarray(labels), jnp.asarray(labels)[..., rows] * labels[..., columns]], axis=-1)
 
 
+class _SearchState(NamedTuple):
+    """State of a search: scaled labels, damping, number of steps, and how far from the best the last one began."""
+
+    labels: Any
+    damping: Any
+    number: Any
+    distance: Any
+
+
 @functools.partial(jax.jit, static_argnames=("n_labels", "n_steps"))
 def _fit_labels(
     flux: jax.Array, ivar: jax.Array, model: FluxModel, n_labels: int, n_steps: int
-) -> tuple[jax.Array, jax.Array]:
-    """Return scaled labels (n, M) and their precision (n, M, M).
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Return scaled labels (n, M), their precision (n, M, M), and the distance (n,) at which `_search` ended.
 
     Flux enters through the normal equations of the polynomial's terms alone, so the search for the labels of a star
     happens in the small space of the terms.
@@ -125,22 +157,35 @@ def _fit_labels(
     return jax.vmap(lambda matrix, vector: _search(matrix, vector, n_labels, n_steps))(precision, moment)
 
 
-def _search(precision: jax.Array, moment: jax.Array, n_labels: int, n_steps: int) -> tuple[jax.Array, jax.Array]:
-    """Minimize q' H q / 2 - h' q over the labels behind the terms q, by Levenberg's damped Gauss-Newton steps."""
+def _search(
+    precision: jax.Array, moment: jax.Array, n_labels: int, n_steps: int
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Minimize q' H q / 2 - h' q over the labels behind the terms q, by Levenberg's damped Gauss-Newton steps.
 
-    def loss(labels: jax.Array) -> jax.Array:
-        terms = _quadratic_terms(labels)
-        return 0.5 * terms @ precision @ terms - moment @ terms
+    Return the labels (M,), their precision (M, M), and how far from the best ones the last step began, in errors.
+    """
 
-    def step(_: int, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        labels, damping = state
-        slope = jax.jacfwd(_quadratic_terms)(labels)
+    def step(state: _SearchState) -> _SearchState:
+        labels, damping = state.labels, state.damping
+        terms, slope = _quadratic_terms(labels), jax.jacfwd(_quadratic_terms)(labels)
         hessian = slope.T @ precision @ slope
+        gradient = precision @ terms - moment
+        descent = slope.T @ gradient
         damped = hessian + damping * jnp.diag(jnp.diagonal(hessian))
-        proposal = labels + jnp.linalg.solve(damped, slope.T @ (moment - precision @ _quadratic_terms(labels)))
-        better = loss(proposal) < loss(labels)
-        return jnp.where(better, proposal, labels), jnp.where(better, damping / 3, damping * 4)
+        moves = jnp.linalg.solve(jnp.stack([damped, hessian]), descent[:, None])[..., 0]
+        # The change of the loss, not a difference of two: near the end that is less than the rounding of either.
+        change = _quadratic_terms(labels - moves[0]) - terms
+        better = change @ (gradient + 0.5 * precision @ change) < 0
+        return _SearchState(
+            jnp.where(better, labels - moves[0], labels),
+            jnp.where(better, damping / 3, damping * 4),
+            state.number + 1,
+            jnp.sqrt(jnp.abs(descent @ moves[1])),
+        )
 
-    labels, _ = jax.lax.fori_loop(0, n_steps, step, (jnp.zeros(n_labels), jnp.asarray(1e-2)))
-    slope = jax.jacfwd(_quadratic_terms)(labels)
-    return labels, slope.T @ precision @ slope
+    def goes_on(state: _SearchState) -> jax.Array:
+        return (state.number < n_steps) & ~(state.distance < _AT_END)
+
+    found = jax.lax.while_loop(goes_on, step, _SearchState(jnp.zeros(n_labels), 1e-2, 0, jnp.inf))
+    slope = jax.jacfwd(_quadratic_terms)(found.labels)
+    return found.labels, slope.T @ precision @ slope, found.distance

@@ -20,6 +20,8 @@ _Group = Any
 _FORMAT = "lux-survey-1"
 # Rows of a file that are read at once; 60 MB on APOGEE's pixels.
 _MAX_SPAN = 2048
+# Bytes of whose multiple JAX wants the address of an array.
+_ALIGNMENT = 64
 
 
 def write_survey(
@@ -177,30 +179,33 @@ class StoredArray(NDArrayOperatorsMixin):
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         """Return rows of the file, in pieces of which each spans few rows more than it has."""
-        values = np.empty((len(rows), self.shape[1]), np.float32)
+        values = _aligned(len(rows), self.shape[1])
         first = 0
         while first < len(rows):
             near = np.abs(rows[first : first + _MAX_SPAN] - rows[first]) < _MAX_SPAN
             count = len(near) if near.all() else int(np.argmin(near))
-            part = rows[first : first + count]
+            part, out = rows[first : first + count], values[first : first + count]
             low, high = int(part.min()), int(part.max()) + 1
-            read = self._span(low, high)
-            if self._columns is not None:
-                read = read[:, self._columns]
-            # Copied once: the numbers of rows are in range, which "clip" need not ask.
-            np.take(read, part - low, axis=0, out=values[first : first + count], mode="clip")
+            if self._columns is None and np.array_equal(part, np.arange(low, high)):
+                self._span(low, high, out)
+            else:
+                read = self._span(low, high, _aligned(high - low, self._n_pixels))
+                read = read if self._columns is None else read[:, self._columns]
+                # The numbers of rows are in range, which "clip" need not ask.
+                np.take(read, part - low, axis=0, out=out, mode="clip")
             first += count
         self._check(values, rows)
         return values
 
-    def _span(self, low: int, high: int) -> np.ndarray:
-        """Return consecutive rows of the file; OSError if it is not what it was, or cannot be read."""
+    def _span(self, low: int, high: int, out: np.ndarray) -> np.ndarray:
+        """Read consecutive rows of the file into an array; OSError if it is not what it was, or cannot be read."""
         if _signature(self.path) != self._seen:
             raise OSError(f"{self.path} has changed since it was opened; open it again")
         try:
-            return self._dataset()[low:high]
+            self._dataset().read_direct(out, np.s_[low:high])
         except OSError as error:
             raise OSError(f"{self.path}: {self.name} of rows {low} to {high - 1} cannot be read: {error}") from error
+        return out
 
     def _dataset(self) -> Any:
         if self._file is None:
@@ -209,12 +214,15 @@ class StoredArray(NDArrayOperatorsMixin):
 
     def _check(self, values: np.ndarray, rows: np.ndarray) -> None:
         """Refuse what a survey may not hold, with its place."""
-        least = float(values.min(initial=0)) if self.name == "ivar" else 0.0
-        if self.name == "ivar" and values.size and (empty := values.max(axis=1) == 0).any():
+        if not values.size:
+            return
+        greatest = values.max(axis=1)
+        if self.name == "ivar" and np.any(empty := greatest == 0):
             star = rows[np.argmax(empty)]
             raise ValueError(f"{self.path}: row {star} has every pixel masked (ivar = 0); leave it out")
-        # A sum is finite only if all terms are, and costs less than to ask each.
-        if np.isfinite(np.sum(values, dtype=float)) and least >= 0:
+        # One that is not a number is both the least and the greatest.
+        least = values.min()
+        if np.isfinite(least) and np.all(np.isfinite(greatest)) and (least >= 0 or self.name != "ivar"):
             return
         bad = ~np.isfinite(values) | ((values < 0) & (self.name == "ivar"))
         star, pixel = np.unravel_index(np.argmax(bad), bad.shape)
@@ -223,6 +231,14 @@ class StoredArray(NDArrayOperatorsMixin):
             f"{self.path}: {self.name} of row {rows[star]} at pixel {column} is {values[star, pixel]}; to mask a "
             "pixel, set its flux to 1 and its ivar to 0"
         )
+
+
+def _aligned(n_rows: int, n_columns: int) -> np.ndarray:
+    """Return an empty array whose memory JAX takes as it is on a CPU, where it would copy another."""
+    n_bytes = 4 * n_rows * n_columns
+    memory = np.empty(n_bytes + _ALIGNMENT, np.uint8)
+    first = -memory.ctypes.data % _ALIGNMENT
+    return memory[first : first + n_bytes].view(np.float32).reshape(n_rows, n_columns)
 
 
 def _metadata(path: Path) -> Path:

@@ -52,6 +52,10 @@ class ZarrDataset:
     def __setitem__(self, rows: slice, values: np.ndarray) -> None:
         self._array[rows] = values
 
+    def read_direct(self, out: np.ndarray, rows: slice) -> None:
+        """Read rows into an array; OSError if a chunk is damaged."""
+        out[...] = self[rows]
+
 
 class ZarrGroup(Mapping[str, Any]):
     """A group of a Zarr folder."""
