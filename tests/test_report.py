@@ -36,7 +36,7 @@ def test_the_text_has_verdict_evidence_and_settings():
     assert lines[0] == "fe_h: known"
     assert lines[3].split() == ["own", "lines", "5.00", "1.00", "+-", "2.00", "1e-06", "yes"]
     assert lines[4].split()[-1] == "no"
-    assert "n_folds = 7" in lines[-1]
+    assert "n_folds = 7" in " ".join(lines[-2:])
 
 
 def test_the_text_says_where_what_share_and_what_was_masked():
@@ -118,6 +118,23 @@ def test_a_use_of_less_than_a_tenth_is_called_little(slope, least, said):
     assert str(use).startswith(said)
     assert use.little == ("little" in said)
     assert not ModelUse("no", slope, 0.02, least, 0.05).little
+
+
+def test_little_use_is_little_in_text_table_comparison_and_json():
+    little, more = (
+        dataclasses.replace(KNOWN, model_use=ModelUse("yes", slope, 0.02, False, 0.05)) for slope in (0.05, 0.3)
+    )
+    assert list(summary([little, more, EMPTY])["uses"]) == ["yes, but little", "yes", ""]
+    row = little.compare(more)[1]
+    assert (row["what"], row["this"], row["other"], row["differ"]) == ("model uses it", "yes, but little", "yes", True)
+    assert [json.loads(report.to_json())["model_use"]["little"] for report in (little, more)] == [True, False]
+
+
+def test_no_line_of_the_text_is_wider_than_a_page():
+    long = dataclasses.replace(
+        KNOWN, reason="one of many words " * 20, settings=AuditSettings(n_folds=7, power=0.9, share_to_find=0.2)
+    )
+    assert max(map(len, str(long).splitlines())) <= 80
 
 
 def test_markdown_has_the_answers_and_a_row_for_each_evidence(tmp_path):

@@ -131,7 +131,7 @@ class ModelUse:
     ----------
     answer : {"yes", "no", "cannot tell"}
         "yes" if the two are correlated significantly, "no" if they are not and a slope of ``settings.share_to_find``
-        would have been found, with ``settings.power``. The text of a report says "yes, but little" of a use that is
+        would have been found, with ``settings.power``. What a report shows is "yes, but little" of a use that is
         `little`.
     slope, error : float
         Of the prediction on the label's own part, and its standard error; zero in a guess. In a prediction that is not
@@ -154,11 +154,15 @@ class ModelUse:
         """Whether at most a tenth of the label's own variance is predicted: slope and twice its error lie below it."""
         return self.answer == "yes" and not self.least and self.slope + 2 * self.error < _LITTLE
 
+    @property
+    def shown(self) -> str:
+        """The answer, and whether there is little in it."""
+        return f"{self.answer}, but little" if self.little else self.answer
+
     def __str__(self) -> str:
         """Return the answer with its numbers, and whether there is little in it."""
-        answer = f"{self.answer}, but little" if self.little else self.answer
         found = f"slope {self.slope:.2f} +- {self.error:.2f}{' or more' if self.least else ''}"
-        return f"{answer} ({found} on the label's own part; {self.findable:.2f} would be found)"
+        return f"{self.shown} ({found} on the label's own part; {self.findable:.2f} would be found)"
 
 
 def collect(measured: Measured, outputs: ModelOutputs) -> dict[Kind, Evidence]:

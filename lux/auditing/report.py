@@ -23,6 +23,8 @@ from lux.survey import plain_name
 
 VERDICTS = ("known", "proxy", "guessed", "leaked", "artefact", "undecided")
 _MAX_SHOWN = 6
+# Letters of a line that is printed; those of a page's column.
+_WIDTH = 80
 # Raised when a key of the JSON changes its meaning.
 _SCHEMA = 1
 _COLUMNS = ("evidence", "statistic", "by chance", "p", "counts")
@@ -166,23 +168,26 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{self.label}: {self.verdict}"]
         for answer in self.answers:
-            lines += textwrap.wrap(answer, 88, initial_indent="  ", subsequent_indent="    ")
+            lines += textwrap.wrap(answer, _WIDTH, initial_indent="  ", subsequent_indent="    ")
         if self.evidence:
             lines.append(f"  {'evidence':<22}{'statistic':>11}{'by chance':>19}{'p':>11}{'counts':>8}")
         for item in self.evidence:
             chance = f"{item.null_center:.2f} +- {item.null_scatter:.2f}"
             counts = "yes" if item.significant else "no"
             lines.append(f"  {item.name:<22}{item.statistic:>11.2f}{chance:>19}{item.p_value:>11.2g}{counts:>8}")
-        return "\n".join([*lines, f"  settings: {self.settings}"])
+        settings = textwrap.wrap(f"settings: {self.settings}", _WIDTH, initial_indent="  ", subsequent_indent="    ")
+        return "\n".join([*lines, *settings])
 
     def to_json(self, path: str | os.PathLike | None = None) -> str:
         """Return the report, but for its arrays, as JSON, and write it to a file if a path is given.
 
-        The keys are the fields above, and "schema", whose number rises when one of them changes its meaning. What is
-        not a finite number is null.
+        The keys are the fields above, with "little" among those of `model_use`, and "schema", whose number rises when
+        one of them changes its meaning. What is not a finite number is null.
         """
         content = dataclasses.asdict(dataclasses.replace(self, wavelength=None, significance=None))
         del content["wavelength"], content["significance"]
+        if self.model_use is not None:
+            content["model_use"]["little"] = self.model_use.little
         text = json.dumps({"schema": _SCHEMA, **_finite_or_none(content)}, indent=2, allow_nan=False)
         return _written(text, path)
 
@@ -234,7 +239,7 @@ class Report:
         pairs: list[tuple[Any, ...]] = [("verdict", self.verdict, other.verdict, self.verdict != other.verdict)]
         uses = [report.model_use for report in (self, other)]
         if uses[0] is not None and uses[1] is not None:
-            pairs.append(("model uses it", uses[0].answer, uses[1].answer, uses[0].answer != uses[1].answer))
+            pairs.append(("model uses it", uses[0].shown, uses[1].shown, uses[0].shown != uses[1].shown))
             far = abs(uses[0].slope - uses[1].slope) > 2 * np.hypot(uses[0].error, uses[1].error)
             shown = (f"{use.slope:.2f} +- {use.error:.2f}" for use in uses if use is not None)
             pairs.append(("slope of prediction", *shown, bool(far)))
@@ -271,7 +276,7 @@ def summary(reports: Iterable[Report]) -> Table:
     for kind in Kind:
         values[kind.value] = [row[kind].z_score if kind in row else np.nan for row in rows]
     uses = [row.model_use for row in rows]
-    values["uses"] = ["" if use is None else use.answer for use in uses]
+    values["uses"] = ["" if use is None else use.shown for use in uses]
     values["slope"] = [np.nan if use is None else use.slope for use in uses]
     for name in ("own_scatter", "n_stars", "n_test", "reason"):
         values[name] = [getattr(row, name) for row in rows]
