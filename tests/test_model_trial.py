@@ -42,9 +42,8 @@ def test_a_model_that_reads_lines_follows_europium_and_one_that_cannot_does_not(
     assert measured["Lux: gradient"] > 2
 
 
-def test_every_kind_is_trained_against_each_noise_and_of_whole_spectra_not_the_convolutional(monkeypatch):
-    monkeypatch.setattr(model_trial, "NOISES", (0.0, 50.0))
-    rows = model_trial.measure_noise(DEEP, 5, 2)["rows"]
+def test_every_kind_is_trained_against_each_noise_and_of_whole_spectra_not_the_convolutional():
+    rows = model_trial.measure_noise(DEEP, 5, 2, noises=(0.0, 50.0))["rows"]
     assert [(row["model"], row["noise"]) for row in rows] == [
         (name, noise) for name in (*model_trial.NETWORKS, model_trial.LINEAR) for noise in (0.0, 50.0)
     ]
@@ -52,8 +51,17 @@ def test_every_kind_is_trained_against_each_noise_and_of_whole_spectra_not_the_c
     assert rows[0]["own_slope"] > rows[1]["own_slope"] + 0.1
     assert rows[0]["rmse_all"] < rows[1]["rmse_all"]
     whole = dataclasses.replace(DEEP, n_stars=150, full_band=True)
-    names = [row["model"] for row in model_trial.measure_noise(whole, 5, 2)["rows"]]
+    names = [row["model"] for row in model_trial.measure_noise(whole, 5, 2, noises=(0.0, 50.0))["rows"]]
     assert names == ["dense network"] * 2 + [model_trial.LINEAR] * 2
+
+
+def test_networks_of_each_noise_are_interrogated_in_one_world(monkeypatch):
+    monkeypatch.setattr(model_trial, "NOISES_INTERROGATED", (0.0, 50.0))
+    found = model_trial.measure_interrogated(DEEP, 5, 2)
+    numbers = [*model_trial.TECHNIQUES, "own_slope"]
+    assert set(found) == {"cell", "seed", *(f"{noise}: {number}" for noise in (0, 50) for number in numbers)}
+    assert found["0: own_slope"] > found["50: own_slope"] + 0.1
+    assert found["0: gradient"] > found["50: gradient"]
 
 
 @pytest.mark.parametrize("noise", [1.0, 3.0])

@@ -5,7 +5,7 @@ import pytest
 
 from lux.controls import network_tables as tables
 from lux.controls import sized_cells
-from lux.controls.model_trial import NAMES, NOISES, NUMBERS, PROBED, TECHNIQUES
+from lux.controls.model_trial import NAMES, NOISES, NOISES_INTERROGATED, NUMBERS, PROBED, TECHNIQUES
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +63,27 @@ def test_noise_in_training_has_a_row_for_each_kind_of_survey_network_and_noise()
         (generator, full_band) for generator in ("physical", "empirical") for full_band in (False, True)
     }
     assert all(row["own_slope"] == [0.1, 0.1] and row["used"] == ["no", "no"] for row in rows)
+
+
+def test_noise_changes_what_a_technique_finds_in_the_same_surveys():
+    generator, worlds = np.random.default_rng(1), []
+    cells = sized_cells(30, (1500,), depths=(0.0, 0.01))
+    for cell in cells:
+        for seed in range(cell.seeds):
+            luck = generator.normal()
+            # What the noise in training hides: from half of the lines on, nothing is seen.
+            seen = {f"{noise:g}": luck + 300 * cell.depth * (noise < 4) for noise in NOISES_INTERROGATED}
+            signs = {**TECHNIQUES, "own_slope": 1}
+            numbers = {
+                f"{noise}: {name}": sign * value for noise, value in seen.items() for name, sign in signs.items()
+            }
+            worlds.append({"cell": cell.key, "seed": seed, **numbers})
+    rows = tables.interrogated_rows(cells, worlds)
+    assert {(row["generator"], row["n_stars"]) for row in rows} == {("physical", 1500), ("empirical", 1500)}
+    assert len(rows) == 2 * (len(TECHNIQUES) + 1)
+    for row in rows:
+        assert row["area"]["1"] == row["area"]["2"]
+        assert row["area"]["1"][0] > 0.95
+        assert row["differs"]["1 - 2"] == [0, 0, 0]
+        assert row["differs"]["2 - 4"][1] > 0.2
+        assert ("slopes" in row) == (row["technique"] == "own_slope")

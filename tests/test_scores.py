@@ -71,3 +71,17 @@ def test_the_reverse_power_is_that_of_the_other_sign():
     found = scores.score(planted, without)
     assert found.power.value < 0.05 < 0.8 < found.reverse.value
     assert found.reverse.value == pytest.approx(scores.score(-planted, -without).power.value)
+
+
+def test_areas_of_two_numbers_in_the_same_worlds_are_compared_world_by_world():
+    generator = np.random.default_rng(5)
+    planted, without = generator.normal(1, 1, 60), generator.normal(0, 1, 60)
+    nearly = planted + 0.01 * generator.normal(size=60), without + 0.01 * generator.normal(size=60)
+    same = scores.difference((planted, without), nearly)
+    assert abs(same.value) < 0.01
+    # Scores of each by itself have an error of .04.
+    assert same.high - same.low < 0.01
+    worse = scores.difference((planted, without), (planted - 1, without), level=0.95)
+    assert worse.low > 0.1
+    with pytest.raises(ValueError, match=r"of \(60, 60\) and \(59, 60\) worlds"):
+        scores.difference((planted, without), (planted[1:], without))

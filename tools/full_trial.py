@@ -4,7 +4,7 @@ Chapter 8 shows them, marked with their commit and date; the paper itself re-exe
 
     python tools/full_trial.py [--seeds 50] [--out FILE]
         [--larger] [--whole] [--learning] [--recipes]
-        [--verdicts] [--larger-verdicts] [--resampled] [--networks] [--bench]
+        [--verdicts] [--larger-verdicts] [--resampled] [--networks] [--training-noise] [--bench]
 
 With `--larger` the surveys have three times as many stars as the largest of the grid, in 20 surveys with lines of
 each of two depths and 40 without of each generator. With `--whole` all pixels are tried instead of windows, in 10
@@ -15,7 +15,9 @@ each generator. With `--verdicts` the audit is calibrated instead on everything 
 each kind and size, with `--larger-verdicts` in the larger surveys, 5 of a kind and 40 with nothing of each
 generator, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of chapter 10
 are interrogated, in 20 surveys of each kind, and trained against more or less noise, beside a linear regression, in 10
-surveys of each generator and 3 of whole spectra. With `--bench` the techniques of the paper are scored on the bench,
+surveys of each generator and 3 of whole spectra. With `--training-noise` dense networks trained against more or less
+noise are interrogated in the same surveys, 30 with lines and 60 without of each generator, and trained on many stars,
+in 6 surveys of each. With `--bench` the techniques of the paper are scored on the bench,
 whose table is kept with it.
 """
 
@@ -31,8 +33,8 @@ from pathlib import Path
 from lux.controls import bench, run, sized_cells
 from lux.controls.calibration import calibrate
 from lux.controls.learning import LENT_DEPTH, learning_rows, measure_learning, measure_others
-from lux.controls.model_trial import measure_models, measure_noise
-from lux.controls.network_tables import network_cells, network_tables, noise_rows
+from lux.controls.model_trial import measure_interrogated, measure_models, measure_more_stars, measure_noise
+from lux.controls.network_tables import interrogated_rows, network_cells, network_tables, noise_rows
 from lux.controls.recipes import DEPTHS, vary
 from lux.controls.techniques import measure_own_star
 from lux.controls.trial_tables import own_star_rows, trial_tables
@@ -58,6 +60,9 @@ RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_050_000, 10
 NETWORK_SEED, N_WITHOUT = 1_142_000, 50
 # Of those where the noise in training is varied: how many in windows and of whole spectra, of `WHOLE_STARS` stars.
 NOISE_SEED, N_NOISE_SEEDS = 1_146_000, {False: 10, True: 3}
+# Of networks interrogated by the noise in their training, in small surveys, and of those trained on many stars.
+INTERROGATED_SEED, N_INTERROGATED_SEEDS, INTERROGATED_STARS = 1_190_000, 30, 1500
+MANY_SEED, N_MANY_SEEDS, MANY_STARS = 1_190_500, 6, 16_000
 BENCH = ROOT / "lux" / "controls" / "bench_scores.json"
 
 
@@ -74,6 +79,7 @@ def main() -> None:
     parser.add_argument("--larger-verdicts", action="store_true", help="calibrate the audit in larger surveys alone")
     parser.add_argument("--resampled", action="store_true", help="the same of resampled spectra, and nothing else")
     parser.add_argument("--networks", action="store_true", help="interrogate networks, and nothing else")
+    parser.add_argument("--training-noise", action="store_true", help="vary networks' training noise, and no more")
     parser.add_argument("--bench", action="store_true", help="score the paper's techniques on the bench, and no more")
     arguments = parser.parse_args()
     started, spectra = time.monotonic(), fit_empirical(load("apogee-dr10"))
@@ -171,6 +177,16 @@ def main() -> None:
         tables["noise"] = noise_rows(noisy, trained)
         out = OUT.with_name("network_trial.json") if arguments.out == OUT else arguments.out
         write(out, tables, len(worlds), n_seeds, started, NETWORK_SEED)
+        return
+    if arguments.training_noise:
+        n_seeds = min(arguments.seeds, N_INTERROGATED_SEEDS)
+        cells = sized_cells(n_seeds, (INTERROGATED_STARS,), depths=(0.0, DEPTHS[1]))
+        worlds = run(cells, INTERROGATED_SEED, spectra, what=measure_interrogated, progress=True, shared=1)
+        large = sized_cells(min(arguments.seeds, N_MANY_SEEDS), (MANY_STARS,), depths=(DEPTHS[1],))
+        trained = run(large, MANY_SEED, spectra, what=measure_more_stars, progress=True, shared=1)
+        tables = {"techniques": interrogated_rows(cells, worlds), "noise": noise_rows(large, trained)}
+        out = OUT.with_name("noise_trial.json") if arguments.out == OUT else arguments.out
+        write(out, tables, len(worlds) + len(trained), n_seeds, started, INTERROGATED_SEED)
         return
     if arguments.bench:
         n_seeds = min(arguments.seeds, bench.N_SEEDS)

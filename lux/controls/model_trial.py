@@ -5,7 +5,7 @@ stars that the r-process enriched. What the audit says of the model, and what a 
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,10 @@ N_TRAININGS = 5
 LINEAR = "linear regression"
 # In training, in units of the errors of the flux.
 NOISES = (0.0, 1.0, 2.0, 3.0, 4.0, 8.0)
+# Of those, where networks are interrogated; and where training on more stars is tried, by which models.
+NOISES_INTERROGATED = (1.0, 2.0, 4.0)
+NOISES_OF_MANY = (0.0, 1.0, 2.0, 4.0)
+TRAINED_ON_MANY = (NETWORKS[0], LINEAR)
 # Of models of some hundred whole genuine spectra.
 _FEW_COMPONENTS = 8
 _FEW_LATENTS: Mapping[str, Any] = {"n_latents": 20, "tolerance": 0.02}
@@ -143,24 +147,37 @@ def linear_against(noise: float, train: Survey) -> FluxRegression:
     return FluxRegression(make_pipeline(FunctionTransformer(lambda flux: flux / scale), Ridge(1.0))).fit(train)
 
 
-def measure_noise(
+def measure_more_stars(
     cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
+) -> dict[str, str | int | list[dict[str, Any]]]:
+    """Return the same as `measure_noise` of the models `TRAINED_ON_MANY` against `NOISES_OF_MANY`."""
+    return measure_noise(cell, seed, star_seed, spectra, kinds=TRAINED_ON_MANY, noises=NOISES_OF_MANY)
+
+
+def measure_noise(
+    cell: Cell,
+    seed: int,
+    star_seed: int,
+    spectra: EmpiricalSpectra | None = None,
+    *,
+    kinds: Sequence[str] | None = None,
+    noises: Sequence[float] = NOISES,
 ) -> dict[str, str | int | list[dict[str, Any]]]:
     """Return what models that were trained against more or less noise make of one world.
 
     Arguments are those of `lux.controls.techniques.measure`. Each of the "rows" has "model", one of `NETWORKS` or
-    `LINEAR`, of whole spectra not the convolutional one; "noise" in training; "own_slope"; "rmse" of europium, and
-    "rmse_all", the geometric mean over labels, in units of the catalogue's errors; and what the audit says that the
-    model "used".
+    `LINEAR`, by default all, but of whole spectra not the convolutional one; "noise" in training; "own_slope"; "rmse"
+    of europium, and "rmse_all", the geometric mean over labels, in units of the catalogue's errors; and what the audit
+    says that the model "used".
     """
     world = make_world(cell, seed, star_seed, spectra)
-    kinds = [*NETWORKS[: 1 if cell.full_band else 2], LINEAR]
+    kinds = kinds or [*NETWORKS[: 1 if cell.full_band else 2], LINEAR]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         models = {
             f"{name}, noise {noise:g}": _train_against(name, noise, world.train, seed)
             for name in kinds
-            for noise in NOISES
+            for noise in noises
         }
         reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
     rows = []
@@ -180,6 +197,33 @@ def measure_noise(
             }
         )
     return {"cell": cell.key, "seed": seed, "rows": rows}
+
+
+def measure_interrogated(
+    cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
+) -> dict[str, str | float]:
+    """Return what techniques see of dense networks that were trained against more or less noise in one world.
+
+    Arguments are those of `lux.controls.techniques.measure`. Keys are "cell", "seed", and "NOISE: NUMBER" for each of
+    `NOISES_INTERROGATED` and of `TECHNIQUES` and "own_slope".
+    """
+    world = make_world(cell, seed, star_seed, spectra)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        models = {f"{noise:g}": _train_against(NETWORKS[0], noise, world.train, seed) for noise in NOISES_INTERROGATED}
+        reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
+    found: dict[str, str | float] = {"cell": cell.key, "seed": seed}
+    for noise, model in models.items():
+        use = reports[noise].model_use
+        assert use is not None, "there are stars enough to audit"
+        layers = model.hidden_layer(world.train), model.hidden_layer(world.test)
+        numbers = measure_pixel_techniques(model, *layers, world.train, world.test, seed) | {
+            "own_slope": own_slope(model, world.test),
+            "rmse": rmse_over_error(model, world.test),
+            "use_slope": use.slope,
+        }
+        found |= {f"{noise}: {name}": float(value) for name, value in numbers.items()}
+    return found
 
 
 def measure_planted(

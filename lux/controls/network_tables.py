@@ -13,7 +13,7 @@ import numpy as np
 
 from lux.controls import scores
 from lux.controls.ensemble import GENERATORS, NONLINEAR, SIZES, TAUS, Cell, sized_cells
-from lux.controls.model_trial import NAMES, PROBED, TECHNIQUES
+from lux.controls.model_trial import NAMES, NOISES_INTERROGATED, PROBED, TECHNIQUES
 from lux.controls.runner import SHARED
 from lux.statistics import Estimate
 
@@ -80,6 +80,41 @@ def noise_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
         }
         for about, rows in found.items()
     ]
+
+
+def interrogated_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
+    """Return what `lux.controls.model_trial.measure_interrogated` measured, as scores by technique and noise.
+
+    The surveys, with and without lines, are the same for all noises, and share no stars with each other. Each row has
+    "generator", "n_stars", "technique" ("own_slope" among them), by noise its "area" with the 95 % interval, and by
+    pair of noises, "1 - 4" say, by how much its area "differs", drawn together. "own_slope" has its values in surveys
+    with lines by noise, as "slopes", as well.
+    """
+    rows = []
+    for generator in GENERATORS:
+        cells = sorted((cell for cell in ensemble if cell.generator == generator), key=lambda cell: cell.depth)
+        without, planted = ([world for world in worlds if world["cell"] == cell.key] for cell in cells)
+        for technique, sign in {**TECHNIQUES, "own_slope": 1}.items():
+            names = {f"{noise:g}": f"{noise:g}: {technique}" for noise in NOISES_INTERROGATED}
+            numbers = {
+                noise: (_of_worlds(name, planted) * sign, _of_worlds(name, without) * sign)
+                for noise, name in names.items()
+            }
+            scored = {noise: scores.score(*both, level=0.95).auc for noise, both in numbers.items()}
+            row: _Row = {"generator": generator, "n_stars": cells[0].n_stars, "technique": technique}
+            row["area"] = {noise: _three(area) for noise, area in scored.items()}
+            row["differs"] = {
+                f"{one} - {other}": _three(scores.difference(numbers[one], numbers[other], level=0.95))
+                for one, other in itertools.combinations(numbers, 2)
+            }
+            if technique == "own_slope":
+                row["slopes"] = {noise: both[0].tolist() for noise, both in numbers.items()}
+            rows.append(row)
+    return rows
+
+
+def _of_worlds(name: str, worlds: _Worlds) -> np.ndarray:
+    return np.array([world[name] for world in worlds])
 
 
 def _techniques(generator: str, ensemble: Sequence[Cell], found: Mapping[str, _Worlds]) -> list[_Row]:

@@ -75,6 +75,38 @@ def score(
     return Score(estimate(_auc), estimate(_power), estimate(_power, -1))
 
 
+def difference(
+    one: tuple[np.ndarray, np.ndarray],
+    other: tuple[np.ndarray, np.ndarray],
+    n_bootstrap: int = 500,
+    seed: int = 0,
+    *,
+    level: float = 0.68,
+) -> Estimate:
+    """Return by how much the area of one number is larger than that of another in the same worlds, with its interval.
+
+    Parameters
+    ----------
+    one, other : pairs of arrays (P,), (W,)
+        A number in planted worlds and in worlds without; the same worlds in both, which are drawn together.
+    n_bootstrap, seed : int
+    level : float
+
+    Raises
+    ------
+    ValueError
+        If the two have not as many worlds.
+    """
+    if any(len(first) != len(second) for first, second in zip(one, other, strict=True)):
+        counts = [tuple(map(len, each)) for each in (one, other)]
+        raise ValueError(f"the numbers are of {counts[0]} and {counts[1]} worlds; give both in the same worlds")
+    generator = np.random.default_rng(seed)
+    rows = [bootstrap_rows(len(values), n_bootstrap, generator) for values in one]
+    value = _auc(one[0][None], one[1][None]) - _auc(other[0][None], other[1][None])
+    draws = (_auc(*(values[drawn] for values, drawn in zip(each, rows, strict=True))) for each in (one, other))
+    return Estimate.from_draws(value[0], next(draws) - next(draws), level)
+
+
 def smallest_depth(
     depths: Sequence[float],
     planted: Sequence[np.ndarray],
