@@ -8,6 +8,7 @@ import pytest
 
 import lux
 from lux.models.baselines import FluxRegression
+from lux.models.blocks import to_device
 
 LATENTS = {"n_latents": 4, "block_size": 64, "progress": False}
 
@@ -72,6 +73,11 @@ def test_a_fit_and_its_predictions_are_those_in_memory(pair):
     np.testing.assert_array_equal(models[0].label_jacobian(lazy_test), models[1].label_jacobian(whole_test))
 
 
+def test_what_is_read_goes_to_a_cpu_without_a_copy(pair):
+    read = pair[0].flux[16:48]
+    assert to_device(read).unsafe_buffer_pointer() == read.ctypes.data
+
+
 def test_what_needs_all_spectra_reads_them(pair):
     lazy, whole = pair
     np.testing.assert_array_equal(lazy.ivar > 0, whole.ivar > 0)
@@ -103,7 +109,9 @@ def spoiled(path, tmp_path):
     return spoil
 
 
-@pytest.mark.parametrize(("name", "value"), [("flux", np.nan), ("ivar", np.inf), ("ivar", -1.0)])
+@pytest.mark.parametrize(
+    ("name", "value"), [("flux", np.nan), ("flux", -np.inf), ("ivar", np.nan), ("ivar", np.inf), ("ivar", -1.0)]
+)
 def test_a_bad_value_is_named_with_its_place(spoiled, name, value):
     path = spoiled(name, value)
     with pytest.raises(ValueError, match=rf"spoiled.h5: {name} of row 153 at pixel 40 is {value}"):

@@ -1,8 +1,4 @@
-"""The chapter on neural networks: what every model makes of europium, and what can be seen of it.
-
-The module is long because the chapter has three experiments: models in planted worlds, a trial of techniques and of the
-noise in training, and genuine spectra.
-"""
+"""The chapter on neural networks: what every model makes of europium, and what can be seen of it."""
 
 import functools
 import json
@@ -21,11 +17,9 @@ from lux.controls.ensemble import COOL, GENERATORS, NONLINEAR, WINDOWS, sized_ke
 from lux.controls.model_trial import (
     LABELS_ONLY,
     LESS_NOISE,
-    LINEAR,
     MODELS,
     NAMES,
     NETWORKS,
-    NOISES,
     PROBED,
     TECHNIQUES,
     measure_models,
@@ -33,12 +27,10 @@ from lux.controls.model_trial import (
     measure_trainings,
 )
 from lux.controls.pixel_techniques import PIXEL_TECHNIQUES
-from lux.controls.techniques import make_world
 from lux.diagnostics.transfer import score
 from lux.figures import label_name
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
-from lux.simulation.cramer_rao import best_slope
 from lux.simulation.empirical import EmpiricalSpectra
 from lux.survey import Survey
 from lux_pages.trial import record_share
@@ -46,7 +38,7 @@ from lux_pages.trial import record_share
 DEPTHS = (0.0, 0.003, 0.01, 0.03)
 DEPTH = 0.01
 # What is tried on the two networks and on Lux.
-_HEADINGS = {
+HEADINGS = {
     "rmse": "RMSE over error",
     **PIXEL_TECHNIQUES,
     "use_slope": "slope on the own part, as the audit has it",
@@ -54,20 +46,10 @@ _HEADINGS = {
 _FULL = "network_trial.json"
 # p-values of PLS below 0.05 without lines, of how many: of the rounds on seeds from 965000 and from 1030000 on.
 _EARLIER_NULLS = ((10, 100), (2, 100))
-# Of the latter, on networks trained against noise of four errors (commit 506c31a): areas on the dense network in
-# physical spectra, and its slope with lines of 1 %.
-_EARLIER_AREAS = {
-    "integrated": (0.822, 0.701, 0.933),
-    "occlusion": (0.514, 0.380, 0.647),
-    "shap": (0.418, 0.289, 0.576),
-}
-_EARLIER_SLOPE = (0.055, 0.003)
 # Per standard deviation of [Eu/Fe], planted in genuine spectra; the deepest are the deepest of the chapter on these.
 _GENUINE_DEPTHS = (0.0, 0.03, 0.1)
-# In training, between which the errors of labels hardly differ.
-_NOISES_ALIKE = (2.0, 4.0)
 # Stars of the quick profile, by which all its surveys train on as many: programs are compiled for each number.
-_QUICK_STARS, _QUICK_DEFAULT, _QUICK_GENUINE = 300, 262, 350
+QUICK_STARS, _QUICK_DEFAULT, _QUICK_GENUINE = 300, 262, 350
 
 
 @dataclass(frozen=True)
@@ -103,7 +85,7 @@ class Trial:
 
 def run_trial(chapter: Chapter, spectra: EmpiricalSpectra, first_seed: int) -> Trial:
     """Fit every model in every world of the chapter."""
-    sizes = (_QUICK_STARS,) * 4 if chapter.quick else (500, 1500, 4000, 8000)
+    sizes = (QUICK_STARS,) * 4 if chapter.quick else (500, 1500, 4000, 8000)
     seeds = (2,) * 4 if chapter.quick else (6, 6, 3, 2)
     ensemble: list[Cell] = list(sized_cells(seeds[1], (sizes[1],), ("physical",), depths=DEPTHS))
     ensemble += sized_cells(seeds[1], (sizes[1],), ("empirical",), depths=(0.0, DEPTH))
@@ -132,14 +114,14 @@ def record_models(record: Record, trial: Trial) -> None:
     columns["RMSE over error, no line"] = [trial.values(name, "rmse", 0.0).mean() for name in NAMES]
     columns["RMSE over error, 1 %"] = [trial.values(name, "rmse").mean() for name in NAMES]
     for heading, number in (("slope, own scatter", "own_slope"), ("slope, enhanced stars", "response")):
-        columns[heading] = [_spread(trial.values(name, number)) for name in NAMES]
-    columns["the audit's slope"] = [_spread(trial.values(name, "use_slope")) for name in NAMES]
+        columns[heading] = [spread(trial.values(name, number)) for name in NAMES]
+    columns["the audit's slope"] = [spread(trial.values(name, "use_slope")) for name in NAMES]
     for heading, depth in (("uses it, no line", 0.0), ("uses it, 1 %", DEPTH)):
         columns[heading] = [_counts(trial.values(name, "used", depth)) for name in NAMES]
     formats = {"RMSE over error, no line": ".2f", "RMSE over error, 1 %": ".2f"}
     record.table("models", columns, formats=formats)
     for name in NAMES[1:]:
-        key = _key(name)
+        key = key_of(name)
         for depth in DEPTHS:
             record.mean(f"slope_{key}_{round(1000 * depth)}", trial.values(name, "own_slope", depth))
         # Of so few surveys the scatter is not known; that of the smaller ones stands for it.
@@ -159,7 +141,9 @@ def record_models(record: Record, trial: Trial) -> None:
     for depth in (0.0, DEPTH):
         record.mean(f"use_slope_labels_{round(1000 * depth)}", trial.values(LABELS_ONLY, "use_slope", depth))
     for name, slopes in trial.trainings.items():
-        record(f"trainings_{_key(name)}", float(np.mean(slopes)), text=f"{np.mean(slopes):.3f} ± {np.std(slopes):.3f}")
+        record(
+            f"trainings_{key_of(name)}", float(np.mean(slopes)), text=f"{np.mean(slopes):.3f} ± {np.std(slopes):.3f}"
+        )
     record("n_trainings", len(slopes))
 
 
@@ -194,7 +178,7 @@ def record_default(record: Record, chapter: Chapter) -> None:
     for name in NETWORKS:
         ratios = [scores[name][label].rmse.value / scores["Lux"][label].rmse.value for label in survey.label_names]
         columns[f"{name} over Lux"] = [f"{ratio:.2f}" for ratio in ratios]
-        record(f"default_worst_{_key(name)}", max(ratios), digits=2)
+        record(f"default_worst_{key_of(name)}", max(ratios), digits=2)
     record.table("default", columns)
     record.numbers(default_train=fitted.train.n_stars, default_pixels=survey.n_pixels)
 
@@ -233,14 +217,14 @@ def record_genuine(record: Record, rows: Sequence[Mapping[str, Any]]) -> None:
     columns["RMSE over error, no line"] = [f"{values(name, 'rmse', 0.0).mean():.2f}" for name in names]
     for depth in _GENUINE_DEPTHS:
         heading = f"slope, {100 * depth:g} %" if depth else "slope, no line"
-        columns[heading] = [_spread(values(name, "slope", depth)) for name in names]
+        columns[heading] = [spread(values(name, "slope", depth)) for name in names]
     for depth in _GENUINE_DEPTHS[1:]:
-        columns[f"the audit's slope, {100 * depth:g} %"] = [_spread(values(name, "use_slope", depth)) for name in names]
+        columns[f"the audit's slope, {100 * depth:g} %"] = [spread(values(name, "use_slope", depth)) for name in names]
         columns[f"uses it, {100 * depth:g} %"] = [_counts(values(name, "used", depth)) for name in names]
     record.table("genuine", columns)
     for name in names:
         for depth in _GENUINE_DEPTHS:
-            record.mean(f"genuine_{_key(name)}_{round(1000 * depth)}", values(name, "slope", depth))
+            record.mean(f"genuine_{key_of(name)}_{round(1000 * depth)}", values(name, "slope", depth))
     for depth in _GENUINE_DEPTHS[1:]:
         verdicts = values("Lux", "verdict", depth)
         hits = int(np.sum(verdicts == "known"))
@@ -264,121 +248,44 @@ def record_techniques(record: Record) -> None:
     found = {(row["technique"], row["model"], row["generator"]): row for row in full_trial()["techniques"]}
     for technique in TECHNIQUES:
         for generator in GENERATORS:
-            columns["technique"].append(_HEADINGS[technique])
+            columns["technique"].append(HEADINGS[technique])
             columns["spectra"].append(generator)
             for model in PROBED:
                 row = found[technique, model, generator]
                 (area, low, high), power = row["area"][depth], row["power"][depth][0]
                 columns[model].append(f"{area:.2f} ({low:.2f}–{high:.2f}), {power:.2f}, {_depth(row)}")
-                key = f"{technique}_{_key(model)}_{generator}"
+                key = f"{technique}_{key_of(model)}_{generator}"
                 record(f"area_{key}", area, interval=(low, high), digits=2)
                 record(f"power_{key}", power, digits=2)
                 record(f"smallest_{key}", row["smallest_depth"][0] or 1.0, text=_depth(row))
     record.table("network_techniques", dict(columns))
     record.numbers(full_seeds=about["seeds"], full_worlds=about["worlds"], stars_of_trial=full_trial_stars())
     record("full_commit", about["commit"], text=about["commit"][:7])
-    for technique, (area, low, high) in _EARLIER_AREAS.items():
-        record(f"earlier_{technique}", area, interval=(low, high), digits=2)
-    record("earlier_slope", _EARLIER_SLOPE[0], uncertainty=_EARLIER_SLOPE[1])
-
-
-def record_noise(record: Record, first_seed: int) -> tuple[list[dict[str, Any]], list[float]]:
-    """Record errors and slopes of models by the noise in their training; return what the chapter draws.
-
-    Beside the rows these are slopes of the prediction of least error for flux with so much noise added, of one physical
-    survey: those of the other generator and of whole spectra have the same stars and the same lines.
-    """
-    rows = full_trial()["noise"]
-    n_stars = _QUICK_STARS if record.parameters["profile"] == "quick" else rows[0]["n_stars"]
-    (cell,) = sized_cells(1, (n_stars,), ("physical",), depths=(DEPTH,))
-    planted = make_world(cell, first_seed, first_seed).test
-    best = {noise: best_slope(planted, noise) for noise in NOISES}
-    for noise, slope in best.items():
-        record(f"noise_best_{noise:g}", slope, digits=2)
-    columns: dict[str, list[Any]] = defaultdict(list)
-    by_kind = defaultdict(list)
-    for row in rows:
-        by_kind[row["generator"], row["full_band"], row["model"]].append(row)
-    for (generator, full_band, model), found in by_kind.items():
-        key = f"{_key(model)}_{'whole' if full_band else 'windows'}_{generator}"
-        errors = {row["noise"]: np.array(row["rmse_all"]) for row in found}
-        columns["spectra"].append(f"{generator}, {'whole' if full_band else 'windows'}")
-        columns["model"].append(model)
-        for row in found:
-            noise, slopes = row["noise"], np.array(row["own_slope"])
-            own = float(np.mean(row["rmse"]))
-            columns[f"noise {noise:g}"].append(f"{errors[noise].mean():.3f}, {own:.3f}, {_spread(slopes)}")
-            record.mean(f"noise_slope_{key}_{noise:g}", slopes)
-            record.mean(f"noise_error_{key}_{noise:g}", errors[noise])
-            used = int(np.sum(np.array(row["used"]) == "yes"))
-            record(f"noise_used_{key}_{noise:g}", used, text=f"{used} of {len(slopes)}")
-        low, high = _NOISES_ALIKE
-        europium = {row["noise"]: np.array(row["rmse"]) for row in found}
-        for what, values in (("errors", errors), ("europium", europium)):
-            record.mean(f"noise_{what}_differ_{key}", 100 * (values[high] / values[low] - 1), unit="%")
-    columns["spectra"].append("")
-    columns["model"].append("least error")
-    for noise, slope in best.items():
-        columns[f"noise {noise:g}"].append(f"{slope:.2f}")
-    record.table("noise_numbers", dict(columns))
-    better = _linear_better(by_kind)
-    tells = [_tells(found) for (_, _, model), found in by_kind.items() if model in NETWORKS]
-    record("noise_own_tells", sum(tells), text=f"{sum(tells)} of {len(tells)}")
-    record("noise_linear_better", int(better.sum()), text=f"{better.sum()} of {len(better)} surveys")
-    counts = {row["full_band"]: len(row["own_slope"]) for row in rows}
-    record.numbers(
-        noise_stars=rows[0]["n_stars"], noise_surveys_windows=counts[False], noise_surveys_whole=counts[True]
-    )
-    return rows, list(best.values())
-
-
-def _tells(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether a model's error of europium is least at the noise of its largest slope, by means over surveys."""
-    errors, slopes = (np.mean([row[number] for row in rows], axis=1) for number in ("rmse", "own_slope"))
-    return bool(np.argmin(errors) == np.argmax(slopes))
-
-
-def _linear_better(by_kind: Mapping[tuple[str, bool, str], Sequence[Mapping[str, Any]]]) -> np.ndarray:
-    """Return of each survey of whole spectra whether the linear regression is better there than the dense network.
-
-    An array of booleans, of the surveys of one generator after those of the other. Better means that its errors of all
-    labels and of europium are smaller and its slope is larger, at noise of three errors and of four.
-    """
-    better = []
-    for generator in GENERATORS:
-        linear, dense = (
-            {row["noise"]: row for row in by_kind[generator, True, name]} for name in (LINEAR, NETWORKS[0])
-        )
-        signs = {"rmse_all": -1, "rmse": -1, "own_slope": 1}
-        gains = [
-            sign * (np.array(linear[noise][number]) - np.array(dense[noise][number]))
-            for noise in (3.0, 4.0)
-            for number, sign in signs.items()
-        ]
-        better.append(np.all(np.array(gains) > 0, axis=0))
-    return np.concatenate(better)
 
 
 def record_nonlinear(record: Record) -> None:
     """Record who finds lines that hardly grow, and lines of cool stars alone: slopes on europium alone."""
     slopes = {(row["cell"], row["model"], row["number"]): row for row in full_trial()["slopes"]}
     uses = {(row["cell"], row["model"]): row["used"] for row in full_trial()["uses"]}
-    kinds = {"lines of 1 %": sized_key(DEPTH, full_trial_stars(), GENERATORS[0]), **{name: name for name in NONLINEAR}}
+    kinds = {
+        "lines of 1 %": sized_key(DEPTH, full_trial_stars(), GENERATORS[0]),
+        **{name: name for name in NONLINEAR},
+    }
     columns: dict[str, list[Any]] = {"model": list(NAMES)}
     for heading, cell in kinds.items():
         rows = [slopes[cell, name, "own_slope"] for name in NAMES]
-        columns[f"{heading}: slope"] = [_plus_minus(row["mean"], row["std"]) for row in rows]
+        columns[f"{heading}: slope"] = [plus_minus(row["mean"], row["std"]) for row in rows]
         columns["used" if cell == kinds["lines of 1 %"] else f"used, {heading}"] = [
             f"{uses[cell, name].get('yes', 0)} of {row['n']}" for name, row in zip(NAMES, rows, strict=True)
         ]
         for name, row in list(zip(NAMES, rows, strict=True))[1:]:
-            key = f"full_{_key(name)}_{heading.split(' ')[0]}"
+            key = f"full_{key_of(name)}_{heading.split(' ')[0]}"
             record(key, row["mean"], uncertainty=row["std"] / np.sqrt(row["n"]))
     for heading, cell in (("lines of 1 %", kinds["lines of 1 %"]), ("cool stars", "cool stars")):
         rows = [slopes[cell, name, "own_slope_cool"] for name in NAMES]
-        columns[f"{heading}: slope below {COOL:.0f} K"] = [_plus_minus(row["mean"], row["std"]) for row in rows]
+        columns[f"{heading}: slope below {COOL:.0f} K"] = [plus_minus(row["mean"], row["std"]) for row in rows]
         for name, row in list(zip(NAMES, rows, strict=True))[1:]:
-            key = f"full_below_{_key(name)}_{heading.split(' ')[0]}"
+            key = f"full_below_{key_of(name)}_{heading.split(' ')[0]}"
             record(key, row["mean"], uncertainty=row["std"] / np.sqrt(row["n"]))
     record.table("nonlinear", columns)
 
@@ -401,7 +308,7 @@ def record_null(record: Record) -> None:
             small_of_pls = int(np.sum(p_values < levels[0])), len(p_values)
         columns["Kolmogorov–Smirnov p"].append(f"{kstest(p_values, 'uniform').pvalue:.2g}")
         for key, level in zip(("null", "null_strict"), levels, strict=True):
-            record_share(record, f"{key}_{_key(model)}", int(np.sum(p_values < level)), len(p_values))
+            record_share(record, f"{key}_{key_of(model)}", int(np.sum(p_values < level)), len(p_values))
     record.table("null_of_use", columns)
     record_share(record, "null_first_pls", *_EARLIER_NULLS[0])
     record_share(record, "null_all_pls", *np.sum([*_EARLIER_NULLS, small_of_pls], axis=0).tolist())
@@ -419,16 +326,19 @@ def _depth(row: Mapping[str, Any]) -> str:
     return "none" if value is None else f"{100 * value:.2g} %"
 
 
-def _plus_minus(value: float, spread: float) -> str:
-    return f"{value + 0.0:.2f} ± {spread:.2f}".replace("-0.00", "0.00").replace("-", "−")
+def plus_minus(value: float, scatter: float) -> str:
+    """Return a value with its scatter."""
+    return f"{value + 0.0:.2f} ± {scatter:.2f}".replace("-0.00", "0.00").replace("-", "−")
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """Return what stands for a model in the keys of records."""
     return "less_noise" if name == LESS_NOISE else name.split(" ")[0].lower()
 
 
-def _spread(values: np.ndarray) -> str:
-    return _plus_minus(float(values.mean()), float(values.std()))
+def spread(values: np.ndarray) -> str:
+    """Return mean and standard deviation."""
+    return plus_minus(float(values.mean()), float(values.std()))
 
 
 def _counts(values: np.ndarray) -> str:
