@@ -256,7 +256,7 @@ def record_signal(chapter: Chapter, signal: Control, planted: Stack) -> str:
     contrast = np.sum(true[planted.pairs.first] - true[planted.pairs.second]) / np.sum(planted.pairs.contrast)
     percent = 100 * np.std(true) / contrast
     slope, error = np.sum(weight * planted.slope[at]) / weight.sum(), weight.sum() ** -0.5
-    record("signal_n_pairs", len(planted.pairs))
+    record.numbers(signal_n_pairs=len(planted.pairs), signal_stars=survey.n_stars)
     record("signal_depth", percent * slope, uncertainty=percent * error, unit="%")
     record("dilution", contrast, digits=2)
     record("planted_depth", 100 * Signal().depth, unit="%", digits=2)

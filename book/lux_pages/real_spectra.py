@@ -30,6 +30,7 @@ from lux.simulation.synthesis import line_strength
 from lux.simulation.worlds import PLANTED_WAVELENGTHS, Artefact, Leak, Shortcut, Signal, World
 from lux.spectroscopy.instrument import RESOLUTION
 from lux.spectroscopy.lines import airglow_lines, load_lines
+from lux.statistics import bootstrap
 from lux.survey import Survey
 
 OWN_LINES = PLANTED_WAVELENGTHS[:3]
@@ -121,6 +122,10 @@ class Draws:
         reports = (self.blind if blind else self.told)[title]
         return [report.verdict for report in reports].count(verdict or _WORLDS[title][1])
 
+    def right(self) -> np.ndarray:
+        """Return whether the audit that was told names what was planted, by the worlds that are judged and by draws."""
+        return np.array([[report.verdict == _WORLDS[title][1] for report in self.told[title]] for title in _JUDGED])
+
 
 def audit_draws(spectra: Survey, n_seeds: int, n_model_seeds: int, first_seed: int) -> Draws:
     """Plant the label in the spectra, with every seed in every way, and audit it, with and without its lines.
@@ -175,7 +180,12 @@ def record_verdicts(record: Record, draws: Draws) -> None:
     record.table("verdicts", columns)
     record.numbers(n_seeds=n_seeds, n_components=_N_COMPONENTS, n_latents=_N_LATENTS)
     record("tau", _TAU, unit="dex", digits=1)
-    _record_count(record, "right", sum(draws.count(title) for title in _JUDGED), n_seeds * len(_JUDGED), share=True)
+    right = draws.right()
+    _record_count(record, "right", int(right.sum()), right.size)
+    # What is planted in one draw shares its label and its division in all worlds: draws are drawn together.
+    share = bootstrap(lambda hits: 100 * hits.mean(axis=-1), right.mean(axis=0), level=0.95)
+    text = f"{share.low:.0f}–{share.high:.0f} %"
+    record("right_share", share.value, unit="%", text=text, interval=share.interval)
     _record_count(record, "all_of_them", n_seeds, n_seeds, share=True)
     for key, title in zip(("nothing", "elsewhere", "leak", "fixed"), ("nothing", *_JUDGED[-3:]), strict=True):
         _record_count(record, f"right_{key}", draws.count(title), n_seeds)

@@ -122,6 +122,8 @@ def record_europium(record: Record, compared: Compared) -> None:
     record.estimate("eu_rmse", europium.rmse, unit="dex")
     record("eu_catalogue_error", europium.catalogue_error, unit="dex", digits=2)
     record("eu_rmse_over_error", europium.rmse.value / europium.catalogue_error, digits=3)
+    mean_error = float(np.nanmean(test.label_err[:, test.label_index("eu_fe")]))
+    record("eu_rmse_over_mean_error", europium.rmse.value / mean_error, digits=3)
     record.estimate("eu_bias", europium.bias, unit="dex")
     record.estimate("eu_intrinsic", europium.intrinsic, unit="dex")
     record("eu_spread", np.nanstd(test.label("eu_fe")), unit="dex", digits=2)
