@@ -127,7 +127,7 @@ def record_many(record: Record) -> None:
     for row in many:
         record.mean(f"many_{key_of(row['model'])}_{row['generator']}_{row['noise']:g}", np.array(row["own_slope"]))
     record.table("noise_many", dict(columns))
-    record.numbers(many_stars=many[0]["n_stars"], many_surveys=len(many[0]["own_slope"]))
+    record.numbers(stars_many=many[0]["n_stars"], many_surveys=len(many[0]["own_slope"]))
 
 
 def record_interrogated(record: Record) -> None:
@@ -154,5 +154,5 @@ def record_interrogated(record: Record) -> None:
     for generator in GENERATORS:
         for noise, slopes in by_kind["own_slope", generator]["slopes"].items():
             record.mean(f"same_slope_{generator}_{noise}", np.array(slopes))
-    record.numbers(same_stars=rows[0]["n_stars"], same_surveys=len(rows[-1]["slopes"][low]))
+    record.numbers(stars_same=rows[0]["n_stars"], same_surveys=len(rows[-1]["slopes"][low]))
     record("noise_commit", about["commit"], text=about["commit"][:7])
