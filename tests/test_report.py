@@ -126,7 +126,7 @@ def test_little_use_is_little_in_text_table_comparison_and_json():
     )
     assert list(summary([little, more, EMPTY])["uses"]) == ["yes, but little", "yes", ""]
     row = little.compare(more)[1]
-    assert (row["what"], row["this"], row["other"], row["differ"]) == ("model uses it", "yes, but little", "yes", True)
+    assert (row["what"], row["this"], row["other"], row["differ"]) == ("model uses it", "yes, but little", "yes", False)
     assert [json.loads(report.to_json())["model_use"]["little"] for report in (little, more)] == [True, False]
 
 

@@ -71,7 +71,7 @@ def record_cards(record: Record, cards: Mapping[str, Report]) -> None:
             "stars": sizes,
             "verdict": [report.verdict for report in cards.values()],
             "own lines (σ)": [_score(report, Kind.OWN_LINES) for report in cards.values()],
-            "the model uses it": ["" if use is None else use.answer for use in uses],
+            "the model uses it": ["" if use is None else use.shown for use in uses],
             "reason": [report.reason for report in cards.values()],
         },
     )

@@ -184,8 +184,10 @@ def record_verdicts(record: Record, draws: Draws) -> None:
     _record_count(record, "right", int(right.sum()), right.size)
     # What is planted in one draw shares its label and its division in all worlds: draws are drawn together.
     share = bootstrap(lambda hits: 100 * hits.mean(axis=-1), right.mean(axis=0), level=0.95)
-    text = f"{share.low:.0f}–{share.high:.0f} %"
-    record("right_share", share.value, unit="%", text=text, interval=share.interval)
+    low, high = share.interval
+    if low == high:
+        low, high = (100 * end for end in fraction(n_seeds, n_seeds, level=0.95).interval)
+    record("right_share", share.value, unit="%", text=f"{low:.0f}–{high:.0f} %", interval=(low, high))
     _record_count(record, "all_of_them", n_seeds, n_seeds, share=True)
     for key, title in zip(("nothing", "elsewhere", "leak", "fixed"), ("nothing", *_JUDGED[-3:]), strict=True):
         _record_count(record, f"right_{key}", draws.count(title), n_seeds)

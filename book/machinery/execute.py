@@ -8,15 +8,14 @@ import json
 import os
 import re
 import resource
+import socket
 import sys
 import threading
 import time
 from pathlib import Path
 
 _TRACEBACK_LINES = 25
-# The kernel speaks through sockets in the run's own folder, where no other process can be first. Ports of the machine
-# are found free, let go and taken again a second later: another kernel or server may have them by then. The address is
-# relative to the folder, in which both ends stand, for a socket's path may have 107 letters at most.
+# Both ends stand in the folder of the run, for the path of a socket may have 107 letters at most.
 _SOCKETS = {"transport": "ipc", "ip": "kernel"}
 
 
@@ -42,7 +41,6 @@ def _run(specification, folder):
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
-    sockets = {**_SOCKETS, "connection_file": str(folder / "kernel.json")}
     try:
         papermill.execute_notebook(
             specification["notebook"],
@@ -53,7 +51,7 @@ def _run(specification, folder):
             progress_bar=False,
             cwd=str(folder),
             execution_timeout=specification["timeout"],
-            config=Config(KernelManager=sockets),
+            config=Config(KernelManager=_how_to_speak(folder)),
         )
     except PapermillExecutionError as error:
         return {
@@ -65,6 +63,22 @@ def _run(specification, folder):
         cell = _last_started_cell(folder / "executed.ipynb")
         return {"cell": cell, "error": f"{type(error).__name__}: {error}", "traceback": []}
     return None
+
+
+def _how_to_speak(folder):
+    """Return how to speak to the kernel: through sockets in the run's own folder, where no other process can be first.
+
+    Ports of the machine are found free, let go and taken again a second later, when another process may have them; they
+    are used where the folder's file system knows no sockets.
+    """
+    probe = Path("probe")
+    try:
+        with socket.socket(socket.AF_UNIX) as tried:
+            tried.bind(str(probe))
+    except OSError:
+        return {}
+    probe.unlink()
+    return {**_SOCKETS, "connection_file": str(folder / "kernel.json")}
 
 
 def _code_cell_number(path, index):

@@ -239,7 +239,7 @@ class Report:
         pairs: list[tuple[Any, ...]] = [("verdict", self.verdict, other.verdict, self.verdict != other.verdict)]
         uses = [report.model_use for report in (self, other)]
         if uses[0] is not None and uses[1] is not None:
-            pairs.append(("model uses it", uses[0].shown, uses[1].shown, uses[0].shown != uses[1].shown))
+            pairs.append(("model uses it", uses[0].shown, uses[1].shown, uses[0].answer != uses[1].answer))
             far = abs(uses[0].slope - uses[1].slope) > 2 * np.hypot(uses[0].error, uses[1].error)
             shown = (f"{use.slope:.2f} +- {use.error:.2f}" for use in uses if use is not None)
             pairs.append(("slope of prediction", *shown, bool(far)))

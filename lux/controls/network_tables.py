@@ -85,10 +85,10 @@ def noise_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
 def interrogated_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
     """Return what `lux.controls.model_trial.measure_interrogated` measured, as scores by technique and noise.
 
-    The surveys, with and without lines, are the same for all noises, and share no stars with each other. Each row has
-    "generator", "n_stars", "technique" ("own_slope" among them), by noise its "area" with the 95 % interval, and by
-    pair of noises, "1 - 4" say, by how much its area "differs", drawn together. "own_slope" has its values in surveys
-    with lines by noise, as "slopes", as well.
+    The surveys, with and without lines, are the same for all noises. Each row has "generator", "n_stars", "technique"
+    ("own_slope" among them), by noise its "area" and "power" with their 95 % intervals, and by pair of noises, "1 - 4"
+    say, by how much its area "differs": a survey's numbers at both noises are drawn together. "own_slope" has its
+    values in surveys with lines by noise, as "slopes", as well.
     """
     rows = []
     for generator in GENERATORS:
@@ -100,9 +100,10 @@ def interrogated_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
                 noise: (_of_worlds(name, planted) * sign, _of_worlds(name, without) * sign)
                 for noise, name in names.items()
             }
-            scored = {noise: scores.score(*both, level=0.95).auc for noise, both in numbers.items()}
+            scored = {noise: scores.score(*both, level=0.95) for noise, both in numbers.items()}
             row: _Row = {"generator": generator, "n_stars": cells[0].n_stars, "technique": technique}
-            row["area"] = {noise: _three(area) for noise, area in scored.items()}
+            row["area"] = {noise: _three(score.auc) for noise, score in scored.items()}
+            row["power"] = {noise: _three(score.power) for noise, score in scored.items()}
             row["differs"] = {
                 f"{one} - {other}": _three(scores.difference(numbers[one], numbers[other], level=0.95))
                 for one, other in itertools.combinations(numbers, 2)

@@ -23,7 +23,7 @@ _RIDGE = 1e-3
 _MIN_INFORMATION = 1e-30
 # A search ends with the step that begins this near the best labels, in units of their errors; one that has not come
 # nearer than the other is lost.
-_AT_END, _LOST = 0.02, 0.2
+_AT_END, _LOST = 0.02, 0.1
 
 
 class Cannon(BaseEstimator):
@@ -37,7 +37,7 @@ class Cannon(BaseEstimator):
     n_cycles : int
         Alternations of coefficients and scatter in training.
     n_steps : int
-        Gauss-Newton steps for a new star, at most.
+        Gauss-Newton steps for a new star, at most, in each of two searches.
     block_size : int
         Stars handled at a time.
     """
@@ -86,7 +86,7 @@ class Cannon(BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If `n_steps` pass before the labels of some star are found.
+            If `n_steps` pass and some star's labels are still a tenth of their errors or more from the best ones.
         """
         check_is_fitted(self)
         model = FluxModel(*to_device((self.offset_, self.coefficients_, self.scatter_**2)))
@@ -153,23 +153,32 @@ def _fit_labels(
     offset, coefficients, variance = model
     weight = pixel_weight(ivar, variance)
     precision = unpack_symmetric(weight @ packed_products(coefficients), coefficients.shape[1])
-    moment = (weight * (flux - offset)) @ coefficients
-    return jax.vmap(lambda matrix, vector: _search(matrix, vector, n_labels, n_steps))(precision, moment)
+
+    def searched(start: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+        rest = flux - offset - _quadratic_terms(start) @ coefficients.T
+        return jax.vmap(functools.partial(_search, n_steps=n_steps))(precision, (weight * rest) @ coefficients, start)
+
+    # The second begins where the first one ended, with what is left of the flux there: of all of it the moments are
+    # sums of so many large terms that their rounding can be felt.
+    first, *_ = searched(jnp.zeros((len(flux), n_labels)))
+    return searched(first)
 
 
 def _search(
-    precision: jax.Array, moment: jax.Array, n_labels: int, n_steps: int
+    precision: jax.Array, moment: jax.Array, start: jax.Array, n_steps: int
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Minimize q' H q / 2 - h' q over the labels behind the terms q, by Levenberg's damped Gauss-Newton steps.
+    """Minimize d' H d / 2 - h' d over the labels behind the terms q + d, by Levenberg's damped Gauss-Newton steps.
 
-    Return the labels (M,), their precision (M, M), and how far from the best ones the last step began, in errors.
+    The terms q are those of `start`, where the search begins. Return the labels (M,), their precision (M, M), and how
+    far from the best ones the last step began, in errors.
     """
+    origin = _quadratic_terms(start)
 
     def step(state: _SearchState) -> _SearchState:
         labels, damping = state.labels, state.damping
         terms, slope = _quadratic_terms(labels), jax.jacfwd(_quadratic_terms)(labels)
         hessian = slope.T @ precision @ slope
-        gradient = precision @ terms - moment
+        gradient = precision @ (terms - origin) - moment
         descent = slope.T @ gradient
         damped = hessian + damping * jnp.diag(jnp.diagonal(hessian))
         moves = jnp.linalg.solve(jnp.stack([damped, hessian]), descent[:, None])[..., 0]
@@ -186,6 +195,6 @@ def _search(
     def goes_on(state: _SearchState) -> jax.Array:
         return (state.number < n_steps) & ~(state.distance < _AT_END)
 
-    found = jax.lax.while_loop(goes_on, step, _SearchState(jnp.zeros(n_labels), 1e-2, 0, jnp.inf))
+    found = jax.lax.while_loop(goes_on, step, _SearchState(start, 1e-2, 0, jnp.inf))
     slope = jax.jacfwd(_quadratic_terms)(found.labels)
     return found.labels, slope.T @ precision @ slope, found.distance
