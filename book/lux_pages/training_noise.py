@@ -143,7 +143,9 @@ def record_interrogated(record: Record) -> None:
             row = by_kind[technique, generator]
             for noise in NOISES_INTERROGATED:
                 area = row["area"][f"{noise:g}"]
-                columns[f"{generator}, {noise:g}"].append(f"{area[0]:.2f}")
+                power = row["power"][f"{noise:g}"][0]
+                columns[f"{generator}, {noise:g}"].append(f"{area[0]:.2f}, {power:.2f}")
+                record(f"same_power_{technique}_{generator}_{noise:g}", power, digits=2)
                 record(f"same_{technique}_{generator}_{noise:g}", area[0], interval=tuple(area[1:]), digits=2)
             lost, least, most = row["differs"][f"{low} - {high}"]
             columns[f"{generator}, {low} less {high}"].append(
