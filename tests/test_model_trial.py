@@ -64,6 +64,13 @@ def test_networks_of_each_noise_are_interrogated_in_one_world(monkeypatch):
     assert found["0: gradient"] > found["50: gradient"]
 
 
+def test_the_slope_of_a_linear_model_is_the_same_on_noisy_flux():
+    rows = model_trial.measure_noise(DEEP, 5, 2, kinds=[model_trial.LINEAR], noises=(0.0, 4.0), on_noisy=True)["rows"]
+    assert rows[0]["noisy_slope"] == pytest.approx(rows[0]["own_slope"], abs=1e-5)
+    assert rows[1]["noisy_slope"] != rows[1]["own_slope"]
+    assert rows[1]["noisy_slope"] == pytest.approx(rows[1]["own_slope"], abs=0.05)
+
+
 @pytest.mark.parametrize("noise", [1.0, 3.0])
 def test_the_linear_regression_against_noise_is_that_of_many_noisy_copies(noise):
     survey = linear_survey(n_stars=150, n_pixels=8, n_latents=3, noise=0.05, masked=0.0)

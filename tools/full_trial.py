@@ -4,7 +4,8 @@ Chapter 8 shows them, marked with their commit and date; the paper itself re-exe
 
     python tools/full_trial.py [--seeds 50] [--out FILE]
         [--larger] [--whole] [--learning] [--recipes]
-        [--verdicts] [--larger-verdicts] [--resampled] [--networks] [--training-noise] [--bench]
+        [--verdicts] [--larger-verdicts] [--resampled] [--networks] [--training-noise] [--many-stars]
+        [--bench]
 
 With `--larger` the surveys have three times as many stars as the largest of the grid, in 20 surveys with lines of
 each of two depths and 40 without of each generator. With `--whole` all pixels are tried instead of windows, in 10
@@ -16,8 +17,8 @@ each kind and size, with `--larger-verdicts` in the larger surveys, 5 of a kind 
 generator, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of chapter 10
 are interrogated, in 20 surveys of each kind, and trained against more or less noise, beside a linear regression, in 10
 surveys of each generator and 3 of whole spectra. With `--training-noise` dense networks trained against more or less
-noise are interrogated in the same surveys, 30 with lines and 60 without of each generator, and trained on many stars,
-in 6 surveys of each. With `--bench` the techniques of the paper are scored on the bench,
+noise are interrogated in the same surveys, 30 with lines and 60 without of each generator, and with `--many-stars`
+trained on as many, in 6 surveys of each. With `--bench` the techniques of the paper are scored on the bench,
 whose table is kept with it.
 """
 
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("--resampled", action="store_true", help="the same of resampled spectra, and nothing else")
     parser.add_argument("--networks", action="store_true", help="interrogate networks, and nothing else")
     parser.add_argument("--training-noise", action="store_true", help="vary networks' training noise, and no more")
+    parser.add_argument("--many-stars", action="store_true", help="train against noise on many stars, and no more")
     parser.add_argument("--bench", action="store_true", help="score the paper's techniques on the bench, and no more")
     arguments = parser.parse_args()
     started, spectra = time.monotonic(), fit_empirical(load("apogee-dr10"))
@@ -182,11 +184,16 @@ def main() -> None:
         n_seeds = min(arguments.seeds, N_INTERROGATED_SEEDS)
         cells = sized_cells(n_seeds, (INTERROGATED_STARS,), depths=(0.0, DEPTHS[1]))
         worlds = run(cells, INTERROGATED_SEED, spectra, what=measure_interrogated, progress=True, shared=1)
-        large = sized_cells(min(arguments.seeds, N_MANY_SEEDS), (MANY_STARS,), depths=(DEPTHS[1],))
-        trained = run(large, MANY_SEED, spectra, what=measure_more_stars, progress=True, shared=1)
-        tables = {"techniques": interrogated_rows(cells, worlds), "noise": noise_rows(large, trained)}
         out = OUT.with_name("noise_trial.json") if arguments.out == OUT else arguments.out
-        write(out, tables, len(worlds) + len(trained), n_seeds, started, INTERROGATED_SEED)
+        tables = {"techniques": interrogated_rows(cells, worlds)}
+        write(out, tables, len(worlds), n_seeds, started, INTERROGATED_SEED)
+        return
+    if arguments.many_stars:
+        n_seeds = min(arguments.seeds, N_MANY_SEEDS)
+        large = sized_cells(n_seeds, (MANY_STARS,), depths=(DEPTHS[1],))
+        trained = run(large, MANY_SEED, spectra, what=measure_more_stars, progress=True, shared=1)
+        out = OUT.with_name("many_trial.json") if arguments.out == OUT else arguments.out
+        write(out, {"noise": noise_rows(large, trained)}, len(trained), n_seeds, started, MANY_SEED)
         return
     if arguments.bench:
         n_seeds = min(arguments.seeds, bench.N_SEEDS)

@@ -17,7 +17,7 @@ from lux.paper.record import Record
 from lux.simulation.cramer_rao import best_slope
 from lux_pages.networks import DEPTH, HEADINGS, QUICK_STARS, full_trial, key_of, spread
 
-_TRIAL = "noise_trial.json"
+_TRIAL, _MANY = "noise_trial.json", "many_trial.json"
 # In training, between which the errors of labels hardly differ.
 _NOISES_ALIKE = (2.0, 4.0)
 
@@ -105,10 +105,16 @@ def noise_trial() -> dict[str, Any]:
     return json.loads(files("lux_pages").joinpath(_TRIAL).read_text(encoding="utf-8"))
 
 
+@functools.cache
+def many_trial() -> dict[str, Any]:
+    """Return the tables that ``tools/full_trial.py --many-stars`` measured."""
+    return json.loads(files("lux_pages").joinpath(_MANY).read_text(encoding="utf-8"))
+
+
 def record_many(record: Record) -> None:
     """Record slopes of models trained on many stars, by the noise in their training, beside those trained on fewer."""
     columns: dict[str, list[Any]] = defaultdict(list)
-    many = noise_trial()["noise"]
+    many = many_trial()["noise"]
     fewer = [
         row
         for row in full_trial()["noise"]
@@ -123,11 +129,15 @@ def record_many(record: Record) -> None:
         for heading, value in (("spectra", generator), ("model", model), ("stars", n_stars)):
             columns[heading].append(value)
         for row in rows:
-            columns[f"noise {row['noise']:g}"].append(spread(np.array(row["own_slope"])))
+            noisy = f", {np.mean(row['noisy_slope']):.2f}" if "noisy_slope" in row else ""
+            columns[f"noise {row['noise']:g}"].append(spread(np.array(row["own_slope"])) + noisy)
     for row in many:
-        record.mean(f"many_{key_of(row['model'])}_{row['generator']}_{row['noise']:g}", np.array(row["own_slope"]))
+        key = f"{key_of(row['model'])}_{row['generator']}_{row['noise']:g}"
+        record.mean(f"many_{key}", np.array(row["own_slope"]))
+        record.mean(f"many_noisy_{key}", np.array(row["noisy_slope"]))
     record.table("noise_many", dict(columns))
     record.numbers(stars_many=many[0]["n_stars"], many_surveys=len(many[0]["own_slope"]))
+    record("many_commit", many_trial()["about"]["commit"], text=many_trial()["about"]["commit"][:7])
 
 
 def record_interrogated(record: Record) -> None:

@@ -56,6 +56,8 @@ NOISES = (0.0, 1.0, 2.0, 3.0, 4.0, 8.0)
 NOISES_INTERROGATED = (1.0, 2.0, 4.0)
 NOISES_OF_MANY = (0.0, 1.0, 2.0, 4.0)
 TRAINED_ON_MANY = (NETWORKS[0], LINEAR)
+# Draws of noise that is added to the flux of which a model predicts.
+_N_NOISY = 5
 # Of models of some hundred whole genuine spectra.
 _FEW_COMPONENTS = 8
 _FEW_LATENTS: Mapping[str, Any] = {"n_latents": 20, "tolerance": 0.02}
@@ -150,8 +152,12 @@ def linear_against(noise: float, train: Survey) -> FluxRegression:
 def measure_more_stars(
     cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
 ) -> dict[str, str | int | list[dict[str, Any]]]:
-    """Return the same as `measure_noise` of the models `TRAINED_ON_MANY` against `NOISES_OF_MANY`."""
-    return measure_noise(cell, seed, star_seed, spectra, kinds=TRAINED_ON_MANY, noises=NOISES_OF_MANY)
+    """Return the same as `measure_noise` of the models `TRAINED_ON_MANY` against `NOISES_OF_MANY`.
+
+    Each row has "noisy_slope" besides, the slope on flux with as much noise added as in training.
+    """
+    options: dict[str, Any] = {"kinds": TRAINED_ON_MANY, "noises": NOISES_OF_MANY, "on_noisy": True}
+    return measure_noise(cell, seed, star_seed, spectra, **options)
 
 
 def measure_noise(
@@ -162,13 +168,14 @@ def measure_noise(
     *,
     kinds: Sequence[str] | None = None,
     noises: Sequence[float] = NOISES,
+    on_noisy: bool = False,
 ) -> dict[str, str | int | list[dict[str, Any]]]:
     """Return what models that were trained against more or less noise make of one world.
 
     Arguments are those of `lux.controls.techniques.measure`. Each of the "rows" has "model", one of `NETWORKS` or
     `LINEAR`, by default all, but of whole spectra not the convolutional one; "noise" in training; "own_slope"; "rmse"
-    of europium, and "rmse_all", the geometric mean over labels, in units of the catalogue's errors; and what the audit
-    says that the model "used".
+    of europium, and "rmse_all", the geometric mean over labels, in units of the catalogue's errors; what the audit says
+    that the model "used"; and, if wanted, the "noisy_slope".
     """
     world = make_world(cell, seed, star_seed, spectra)
     kinds = kinds or [*NETWORKS[: 1 if cell.full_band else 2], LINEAR]
@@ -196,7 +203,17 @@ def measure_noise(
                 "used": use.answer,
             }
         )
+        if on_noisy:
+            rows[-1]["noisy_slope"] = _slope_on_noisy(model, world.test, float(name.rsplit(" ", 1)[1]), seed)
     return {"cell": cell.key, "seed": seed, "rows": rows}
+
+
+def _slope_on_noisy(model: Any, test: Survey, noise: float, seed: int) -> float:
+    """Return the slope on europium alone of predictions from flux with noise added, the mean of some draws."""
+    generator = np.random.default_rng(seed)
+    scale = noise / np.sqrt(np.where(test.ivar > 0, test.ivar, np.inf))
+    drawn = (test.flux + scale * generator.normal(size=scale.shape) for _ in range(_N_NOISY))
+    return float(np.mean([own_slope(model, test.replace(flux=flux.astype(np.float32))) for flux in drawn]))
 
 
 def measure_interrogated(

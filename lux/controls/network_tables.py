@@ -18,6 +18,8 @@ from lux.controls.runner import SHARED
 from lux.statistics import Estimate
 
 _N_STARS = SIZES[1]
+# By noise in training.
+_OF_NOISE = ("own_slope", "noisy_slope", "rmse", "rmse_all", "used")
 _Row = dict[str, Any]
 _Worlds = Sequence[Mapping[str, Any]]
 
@@ -66,7 +68,7 @@ def noise_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
     """Return what `lux.controls.model_trial.measure_noise` measured in all worlds of a kind, by model and noise.
 
     Each row has "generator", "full_band", "n_stars", "model", "noise", and values by survey: "own_slope", "rmse",
-    "rmse_all", "used".
+    "rmse_all", "used", and "noisy_slope" where it was measured.
     """
     cells, found = {cell.key: cell for cell in ensemble}, defaultdict(list)
     for world in worlds:
@@ -76,7 +78,7 @@ def noise_rows(ensemble: Sequence[Cell], worlds: _Worlds) -> list[_Row]:
     return [
         {
             **dict(zip(("generator", "full_band", "n_stars", "model", "noise"), about, strict=True)),
-            **{number: [row[number] for row in rows] for number in ("own_slope", "rmse", "rmse_all", "used")},
+            **{number: [row[number] for row in rows] for number in _OF_NOISE if number in rows[0]},
         }
         for about, rows in found.items()
     ]
