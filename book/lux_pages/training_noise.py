@@ -1,6 +1,7 @@
 """The noise in a network's training: what it decides of slopes, errors, and what techniques find."""
 
 import functools
+import itertools
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -126,8 +127,8 @@ def record_many(record: Record) -> None:
     for (generator, model, n_stars), rows in sorted(
         by_kind.items(), key=lambda item: (item[0][0] != "physical", item[0])
     ):
-        for heading, value in (("spectra", generator), ("model", model), ("stars", n_stars)):
-            columns[heading].append(value)
+        columns["model, spectra"].append(f"{model}, {generator}")
+        columns["stars"].append(n_stars)
         for row in rows:
             noisy = f", {np.mean(row['noisy_slope']):.2f}" if "noisy_slope" in row else ""
             columns[f"noise {row['noise']:g}"].append(spread(np.array(row["own_slope"])) + noisy)
@@ -147,21 +148,18 @@ def record_interrogated(record: Record) -> None:
     headings = {**HEADINGS, "own_slope": "true slope on europium alone"}
     columns: dict[str, list[Any]] = defaultdict(list)
     by_kind = {(row["technique"], row["generator"]): row for row in rows}
-    for technique, heading in headings.items():
+    for (technique, heading), generator in itertools.product(headings.items(), GENERATORS):
+        row = by_kind[technique, generator]
         columns["technique"].append(heading)
-        for generator in GENERATORS:
-            row = by_kind[technique, generator]
-            for noise in NOISES_INTERROGATED:
-                area = row["area"][f"{noise:g}"]
-                power = row["power"][f"{noise:g}"][0]
-                columns[f"{generator}, {noise:g}"].append(f"{area[0]:.2f}, {power:.2f}")
-                record(f"same_power_{technique}_{generator}_{noise:g}", power, digits=2)
-                record(f"same_{technique}_{generator}_{noise:g}", area[0], interval=tuple(area[1:]), digits=2)
-            lost, least, most = row["differs"][f"{low} - {high}"]
-            columns[f"{generator}, {low} less {high}"].append(
-                f"{lost:+.2f} ({least:+.2f} to {most:+.2f})".replace("-", "−")
-            )
-            record(f"same_{technique}_{generator}_lost", lost, interval=(least, most), digits=2)
+        columns["spectra"].append(generator)
+        for noise in NOISES_INTERROGATED:
+            area, power = row["area"][f"{noise:g}"], row["power"][f"{noise:g}"][0]
+            columns[f"noise {noise:g}"].append(f"{area[0]:.2f}, {power:.2f}")
+            record(f"same_{technique}_{generator}_{noise:g}", area[0], interval=tuple(area[1:]), digits=2)
+            record(f"same_power_{technique}_{generator}_{noise:g}", power, digits=2)
+        lost, least, most = row["differs"][f"{low} - {high}"]
+        columns[f"{low} less {high}"].append(f"{lost:+.2f} ({least:+.2f} to {most:+.2f})".replace("-", "−"))
+        record(f"same_{technique}_{generator}_lost", lost, interval=(least, most), digits=2)
     record.table("noise_techniques", dict(columns))
     for generator in GENERATORS:
         for noise, slopes in by_kind["own_slope", generator]["slopes"].items():
