@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from linear_truth import linear_survey
-from lux_pages import attribution, band_limit, model, networks, real_spectra, recipe, transfer
+from lux_pages import attribution, band_limit, model, networks, real_spectra, recipe, training_noise, transfer
 
 import lux
 from lux.auditing import Report
@@ -141,9 +141,9 @@ def test_slopes_follow_within_a_model_only_by_what_they_share_there():
 
 def test_an_error_tells_if_it_is_least_where_the_slope_is_largest():
     rows = [{"rmse": [error] * 2, "own_slope": [slope] * 2} for error, slope in ((1.3, 0.1), (1.1, 0.3), (1.2, 0.2))]
-    assert networks._tells(rows)
+    assert training_noise._tells(rows)
     rows[2]["own_slope"] = [0.4] * 2
-    assert not networks._tells(rows)
+    assert not training_noise._tells(rows)
 
 
 def test_the_linear_regression_is_better_where_all_errors_are_smaller_and_the_slope_is_larger():
@@ -154,5 +154,5 @@ def test_the_linear_regression_is_better_where_all_errors_are_smaller_and_the_sl
     linear = rows([1.0, 1.0, 1.2], [1.1, 1.1, 1.1], [0.2, 0.1, 0.2])
     found = {}
     for generator in networks.GENERATORS:
-        found |= {(generator, True, networks.LINEAR): linear, (generator, True, networks.NETWORKS[0]): dense}
-    assert networks._linear_better(found).tolist() == [True, False, False] * 2
+        found |= {(generator, True, training_noise.LINEAR): linear, (generator, True, networks.NETWORKS[0]): dense}
+    assert training_noise._linear_better(found).tolist() == [True, False, False] * 2
