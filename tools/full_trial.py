@@ -17,9 +17,9 @@ each kind and size, with `--larger-verdicts` in the larger surveys, 5 of a kind 
 generator, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of chapter 10
 are interrogated, in 20 surveys of each kind, and trained against more or less noise, beside a linear regression, in 10
 surveys of each generator and 3 of whole spectra. With `--training-noise` dense networks trained against more or less
-noise are interrogated in the same surveys, 30 with lines and 60 without of each generator; with `--many-stars` these and
-a linear regression are trained in 6 surveys of 16,000 stars of each. With `--bench` the techniques of the paper are scored on the bench,
-whose table is kept with it.
+noise are interrogated in the same surveys, 30 with lines and 60 without of each generator; with `--many-stars` these
+and a linear regression are trained in 6 surveys of 16,000 stars of each. With `--bench` the techniques of the paper are
+scored on the bench, whose table is kept with it.
 """
 
 import argparse
