@@ -50,7 +50,8 @@ _N_COMPONENTS = 8
 _REFERENCE_GIANT = (4500.0, 2.0, -0.1)
 _LEAST_STRENGTH = 0.01
 # Elements and molecules whose lines are masked, by the label that they are to leave no line of.
-_KNOCKED_OUT = {"n_m": ("CN", "CO"), "c_m": ("CN", "CO"), "alpha_m": (*ALPHA_ELEMENTS, "OH")}
+_CARBON_NITROGEN = ("CN", "CO", "C2", "C", "N")
+_KNOCKED_OUT = {"n_m": _CARBON_NITROGEN, "c_m": _CARBON_NITROGEN, "alpha_m": (*ALPHA_ELEMENTS, "OH")}
 # What is masked, and its name in recorded numbers.
 _MASKS = {"nothing": "unmasked", "as many elsewhere": "elsewhere", "its lines": "without"}
 _MOVED_PIXELS = 700

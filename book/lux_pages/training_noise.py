@@ -63,20 +63,12 @@ def record_noise(record: Record, first_seed: int) -> tuple[list[dict[str, Any]],
         columns[f"noise {noise:g}"].append(f"{slope:.2f}")
     record.table("noise_numbers", dict(columns))
     better = _linear_better(by_kind)
-    tells = [_tells(found) for (_, _, model), found in by_kind.items() if model in NETWORKS]
-    record("noise_own_tells", sum(tells), text=f"{sum(tells)} of {len(tells)}")
     record("noise_linear_better", int(better.sum()), text=f"{better.sum()} of {len(better)} surveys")
     counts = {row["full_band"]: len(row["own_slope"]) for row in rows}
     record.numbers(
         noise_stars=rows[0]["n_stars"], noise_surveys_windows=counts[False], noise_surveys_whole=counts[True]
     )
     return rows, list(best.values())
-
-
-def _tells(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether a model's error of europium is least at the noise of its largest slope, by means over surveys."""
-    errors, slopes = (np.mean([row[number] for row in rows], axis=1) for number in ("rmse", "own_slope"))
-    return bool(np.argmin(errors) == np.argmax(slopes))
 
 
 def _linear_better(by_kind: Mapping[tuple[str, bool, str], Sequence[Mapping[str, Any]]]) -> np.ndarray:

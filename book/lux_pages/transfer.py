@@ -146,6 +146,8 @@ def record_ratios(record: Record) -> tuple[dict[str, float], float]:
     record("n_beaten", len(beaten))
     record("n_with_lines", sum(has_lines for _, _, has_lines in PUBLISHED.values()))
     record("beaten", ", ".join(label_name(name) for name in beaten))
+    line_free = [name for name, (_, _, has_lines) in PUBLISHED.items() if not has_lines and name != "eu_fe"]
+    record("line_free", ", ".join(f"{label_name(name)} {ratios[name]:.2f}" for name in line_free))
     return ratios, max(ratios[name] for name in beaten)
 
 

@@ -93,6 +93,10 @@ class FullTrial:
         scores |= {"doppelganger": own_star} if own_star else {}
         return [name for name, row in scores.items() if (row["power"][0] if as_read else _best(row)) < 0.5]
 
+    def near(self, n_stars: int, generator: str) -> list[str]:
+        """Return the published statistics of which the interval of the power, in either direction, holds one half."""
+        return [name for name in _PUBLISHED if _holds_half(self.score(name, n_stars, generator))]
+
     def verdicts(self, told: bool, depths: Iterable[float] | None = None, **wanted: Any) -> dict[str, int]:
         """Return how often each verdict was given, at some depths (all by default)."""
         counts: dict[str, int] = {}
@@ -157,6 +161,9 @@ def _record_calibration(record: Record, source: str) -> None:
             hits = sum(each.get(name, 0) for each in found for name in wanted)
             key = f"{source}_{planted.replace(' ', '_').replace('σ', '_sigma')}_{how}"
             record_share(record, key, hits, sum(map(total, found)))
+            if source == "larger" and planted == "nothing":
+                false = sum(each.get(name, 0) for each in found for name in FALSE)
+                record_share(record, f"larger_false_{how}", false, sum(map(total, found)))
 
 
 def total(counts: dict[str, int]) -> int:
@@ -251,8 +258,7 @@ def record_grid(record: Record, found: FullTrial) -> None:
             for key, as_read in (("missed", False), ("missed_as_read", True)):
                 missed = found.missed(n_stars, generator, as_read=as_read)
                 record_missed(record, f"{key}_{n_stars}_{generator}", missed)
-            near = [row for name in _PUBLISHED if _holds_half(row := found.score(name, n_stars, generator))]
-            record(f"near_{n_stars}_{generator}", len(near))
+            record(f"near_{n_stars}_{generator}", len(found.near(n_stars, generator)))
             uses = {row["name"]: row for row in found.rows("uses", n_stars=n_stars, generator=generator, depth=DEPTH)}
             for name in ("response", "own_slope", "own_slope_published"):
                 row = uses[name]

@@ -37,6 +37,7 @@ def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
             columns[f"{generator}, {heading}"] = [area_and_powers(row) for row in rows]
         for key, as_read in (("missed", False), ("missed_as_read", True)):
             record_missed(record, f"{key}_whole_{generator}", whole.missed(n_stars, generator, as_read=as_read))
+        record(f"near_whole_{generator}", len(whole.near(n_stars, generator)))
         uses = {row["name"]: row for row in whole.rows("uses", generator=generator, depth=DEPTH)}
         for name in ("response", "own_slope", "own_slope_published", "bound"):
             record(f"{name}_whole_{generator}", uses[name]["mean"], uncertainty=uses[name]["error"])

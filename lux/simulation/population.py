@@ -145,7 +145,7 @@ def expected_europium(fe_h: ArrayLike, alpha_fe: ArrayLike) -> np.ndarray:
     """Return the [Eu/Fe] in dex that the disc's relation expects of [Fe/H] and [alpha/Fe].
 
     Below `EUROPIUM_PLATEAU` in [Fe/H] it rises no further with decreasing [Fe/H]: there the r-process has kept pace
-    with iron, and stars born in the Galaxy have little less europium than magnesium (Naidu et al. 2022).
+    with iron, and thick-disc stars have the Sun's ratio of europium to magnesium (Mashonkina et al. 2003).
     """
     constant, iron, alpha = _EUROPIUM
     return constant + iron * np.maximum(fe_h, EUROPIUM_PLATEAU) + alpha * (np.asarray(alpha_fe) - 0.08)
