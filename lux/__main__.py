@@ -119,7 +119,7 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
     if options.id not in table.colnames:
         raise ValueError(f"{options.predictions} has no column {options.id!r}, by which stars are found; see --id")
     table.rename_column(options.id, "star_id")
-    predicted = np.isin(survey.star_id, np.asarray(table["star_id"]).astype(str))
+    predicted = np.isin(np.char.strip(survey.star_id), np.char.strip(np.asarray(table["star_id"]).astype(str)))
     if predicted.any() and not predicted.all():
         return survey[~predicted], survey[predicted], table
     return *survey.split(options.test_fraction, options.seed, groups=options.groups), table
@@ -221,11 +221,16 @@ def _imported(place: str) -> Any:
     module, _, name = place.partition(":")
     if not module or not name:
         raise ValueError(f"{place!r} names nothing to import: expected package.module:name, such as mine:technique")
+    if module.endswith(".py"):
+        stem = Path(module).stem
+        raise ValueError(f"{module!r} is a file: name its module, {stem}:{name}, from the folder in which it lies")
     sys.path.insert(0, os.getcwd())
     try:
         found = importlib.import_module(module)
-    except ImportError as error:
-        raise ValueError(f"module {module!r} cannot be imported from {os.getcwd()}: {error}") from error
+    except Exception as error:
+        # Whatever the user's module raises.
+        what = f"module {module!r} cannot be imported from {os.getcwd()}"
+        raise ValueError(f"{what}: {type(error).__name__}: {error}") from error
     if not hasattr(found, name):
         public = ", ".join(each for each in vars(found) if not each.startswith("_"))
         raise ValueError(f"module {module!r} has no {name!r}; it has {public}")

@@ -381,6 +381,8 @@ class Survey:
 
     def label_index(self, name: str) -> int:
         """Return the column of a label, which may be spelled as `plain_name` reads it; ValueError if there is none."""
+        if not isinstance(name, str):
+            raise ValueError(f"a label is asked for by its name, one of {', '.join(self.label_names)}; got {name!r}")
         if name in self.label_names:
             return self.label_names.index(name)
         plain = [plain_name(each) for each in self.label_names]
@@ -508,7 +510,7 @@ class Survey:
             If the table lacks a column, names a star twice or none of the survey, or its ids lost digits.
         """
         column = functools.partial(of_table, table)
-        found, rows = join_stars(self.star_id, names := column(star_id), star_id)
+        found, rows = join_stars(self.star_id, names := column(star_id), f"column {star_id!r}")
         labels = list(labels) or labels_of(table, label_err)
         errors = errors_of(labels, table, label_err)
         stars = self[found]

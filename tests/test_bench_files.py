@@ -48,6 +48,9 @@ def test_worlds_are_written_and_answers_to_them_scored(folder, capsys):
         "line 32: world-0001 has been answered before": lambda rows: [*rows, rows[0]],
         "line 2: 'high' is no number": lambda rows: [(rows[0][0], "high"), *rows[1:]],
         "line 2: nan is not finite": lambda rows: [(rows[0][0], "nan"), *rows[1:]],
+        "line 2: '1_0' is no number": lambda rows: [(rows[0][0], "1_0"), *rows[1:]],
+        "line 2: 3 fields where the columns are 2": lambda rows: [(rows[0][0], "1", "288"), *rows[1:]],
+        "line 2: 1 fields where the columns are 2": lambda rows: [(rows[0][0],), *rows[1:]],
     }
     for message, change in wrong.items():
         assert main(["score", str(folder), str(answer(folder, change))]) == 2
@@ -55,6 +58,12 @@ def test_worlds_are_written_and_answers_to_them_scored(folder, capsys):
     (folder.parent / "answers.csv").write_text("star,answer\n")
     assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 2
     assert "lacks the column 'world': it has the columns star, answer; expected world,answer" in capsys.readouterr().err
+    (folder.parent / "answers.csv").write_text("world,answer, answer\nworld-0001,1,-1\n")
+    assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 2
+    assert "has twice the column 'answer'" in capsys.readouterr().err
+    (folder.parent / "answers.csv").write_text("world,answer\n", encoding="utf-16")
+    assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 2
+    assert "answers.csv is no text in UTF-8" in capsys.readouterr().err
     assert main(["score", str(folder), "absent.csv"]) == 2
     assert main(["score", str(folder.parent), "absent.csv"]) == 2
     (folder / "notes.txt").write_text("mine")

@@ -112,6 +112,10 @@ def test_a_column_of_the_catalogue_keeps_its_unit_and_its_gaps(name, column, exp
         np.testing.assert_array_equal(survey.catalogue[name], expected)
 
 
+def test_errors_are_found_by_the_name_of_their_label_however_it_is_spelled():
+    assert_equal(made(label_err={"TEFF": 80.0, "[Eu/Fe]": 0.1}), made(label_err={"teff": 80.0, "Eu_fe": 0.1}))
+
+
 WRONG = {
     "no errors": ({"error": None}, "the errors of the flux are needed once"),
     "an object for errors": ({"error": object()}, "error must be an array of numbers"),

@@ -74,6 +74,67 @@ def test_a_value_that_stands_for_a_missing_label_is_refused_with_a_count(stars, 
         audited(stars.replace(labels=labels))
 
 
+@pytest.mark.parametrize(("label", "value"), [("eu_fe", -9999.0), ("teff", -9999.0), ("fe_h", 99.99), ("eu_fe", 10.0)])
+def test_one_value_that_no_star_has_is_refused_by_name(stars, label, value):
+    labels = stars.labels.copy()
+    labels[3, stars.label_index(label)] = value
+    with pytest.raises(ValueError, match=rf"{label}.*{value:g} in star {stars.star_id[3]} alone.*NaN"):
+        audited(stars.replace(labels=labels))
+
+
+def test_a_star_very_rich_in_europium_is_no_error(stars):
+    labels = stars.labels.copy()
+    labels[3, stars.label_index("eu_fe")] = 1.9
+    assert audited(stars.replace(labels=labels)).verdict == "known"
+
+
+def test_a_flux_that_is_the_depth_of_lines_says_something(stars):
+    report = audited(stars.replace(flux=1 - stars.flux))
+    assert report.verdict == "undecided"
+    assert "1 - flux" in report.reason
+
+
+def test_of_a_label_that_others_repeat_the_use_cannot_be_told(stars):
+    europium, iron = (stars.label_index(name) for name in ("eu_fe", "fe_h"))
+    both = stars.replace(
+        labels=np.column_stack([stars.labels, stars.labels[:, europium] + stars.labels[:, iron]]),
+        label_err=np.column_stack([stars.label_err, np.full(stars.n_stars, 0.1)]),
+        label_names=(*stars.label_names, "eu_h"),
+        label_units=(*stars.label_units, "dex"),
+        truth=None,
+    )
+    train, test = both.split(0.3)
+    known = test.labels + 0.2 * np.random.default_rng(0).normal(size=test.labels.shape) * test.label_err
+    report = lux.audit(known, train, test, "eu_fe", LINES)
+    assert report.model_use.answer == "cannot tell"
+    assert "combination of the other labels" in report.reason
+    assert "(eu_h)" in report.reason
+
+
+def test_a_prediction_that_has_the_noise_of_the_catalogue_is_no_use_of_the_label(stars):
+    train, test = stars.split(0.3)
+    report = lux.audit(test.labels, train, test, "eu_fe", LINES)
+    assert report.model_use.answer == "cannot tell"
+    assert "fitted to these stars" in report.reason
+
+
+@pytest.mark.parametrize("resolution", [0, -5, float("nan"), 100])
+def test_a_resolution_that_no_lines_have_is_refused(stars, resolution):
+    train, test = stars.split(0.3)
+    with pytest.raises(ValueError, match=r"resolving power.*an audit needs 10"):
+        lux.audit(FluxRegression.pls(10).fit(train), train, test, "eu_fe", LINES, resolution=resolution)
+
+
+@pytest.mark.parametrize("label", [4, None, ["eu_fe"]])
+def test_a_label_that_is_no_name_and_stars_that_are_no_survey_are_refused(stars, label):
+    train, test = stars.split(0.3)
+    model = FluxRegression.pls(10).fit(train)
+    with pytest.raises(ValueError, match="by its name, one of teff"):
+        lux.audit(model, train, test, label, LINES)
+    with pytest.raises(ValueError, match="test stars came as ndarray; give a Survey"):
+        lux.audit(model, train, test.flux, "eu_fe", LINES)
+
+
 def test_a_flux_that_stands_for_a_missing_one_is_refused_with_a_count(stars):
     flux = stars.flux.copy()
     flux[7, np.flatnonzero(stars.ivar[7] > 0)[:4]] = -9999

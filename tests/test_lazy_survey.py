@@ -39,6 +39,11 @@ def test_what_is_read_is_what_was_saved(pair, tmp_path):
     np.testing.assert_array_equal(np.asarray(lazy.ivar), whole.ivar)
     np.testing.assert_array_equal(lazy.flux[7], whole.flux[7])
     assert lazy.flux[-1, 5] == whole.flux[-1, 5]
+    np.testing.assert_array_equal(lazy.flux[:, 3], whole.flux[:, 3])
+    np.testing.assert_array_equal(lazy.flux[[4, 9], 3], whole.flux[[4, 9], 3])
+    np.testing.assert_array_equal(lazy.flux[2:5, 3], whole.flux[2:5, 3])
+    with pytest.raises(IndexError, match="which NumPy would pair"):
+        lazy.flux[[1, 2], [3, 4]]
     assert lazy.digest() == whole.digest()
     for name in ("again.h5", "again.zarr"):
         lazy.save(tmp_path / name)
@@ -117,6 +122,26 @@ def spoiled(path, tmp_path):
 def test_a_bad_value_is_named_with_its_place(spoiled, name, value):
     path = spoiled(name, value)
     with pytest.raises(ValueError, match=rf"spoiled.h5: {name} of row 153 at pixel 40 is {value}"):
+        lux.Lux(**LATENTS).fit(lux.open(path))
+
+
+@pytest.mark.parametrize("name", ["flux", "ivar"])
+def test_a_file_without_spectra_or_with_other_things_for_them_is_no_survey(spoiled, name):
+    path = spoiled("flux", 1.0)
+    with h5py.File(path, "r+") as file:
+        shape = file[name].shape
+        del file[name]
+    with pytest.raises(ValueError, match=r"spoiled.h5 cannot be read as a survey"):
+        lux.open(path)
+    with h5py.File(path, "r+") as file:
+        file[name] = np.full(shape, b"a")
+    with pytest.raises(ValueError, match=rf"cannot be read as a survey .* {name} is an array of \|S1"):
+        lux.open(path)
+
+
+def test_a_star_of_negative_ivar_is_not_said_to_be_masked(spoiled):
+    path = spoiled("ivar", -1.0, row=12, pixel=slice(None))
+    with pytest.raises(ValueError, match=r"ivar of row 12 at pixel 0 is -1"):
         lux.Lux(**LATENTS).fit(lux.open(path))
 
 

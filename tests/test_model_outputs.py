@@ -192,6 +192,59 @@ def test_an_empty_id_is_no_star(divided, ridge):
         interrogate(Table({"star_id": MaskedColumn(ids), LABEL: [*labels, 9.0, 9.0]}), test, LABEL, seed=0)
 
 
+def shuffled(test):
+    return np.random.default_rng(1).permutation(test.n_stars)
+
+
+ORDERED = {
+    "frame by its index": lambda ids, labels: pd.DataFrame({LABEL: labels}, index=ids),
+    "series by its index": lambda ids, labels: pd.Series(labels, index=ids),
+    "mapping of series": lambda ids, labels: {LABEL: pd.Series(labels, index=ids)},
+    "table with capitals": lambda ids, labels: Table({"STAR_ID": ids, LABEL: labels}),
+    "table with another name": lambda ids, labels: Table({"APOGEE_ID": ids, LABEL: labels}),
+    "frame with another name": lambda ids, labels: pd.DataFrame({"obj": ids, LABEL: labels}),
+    "frame with blanks": lambda ids, labels: pd.DataFrame({"star_id": [f"{each}  " for each in ids], LABEL: labels}),
+}
+
+
+@pytest.mark.parametrize("form", ORDERED.values(), ids=ORDERED)
+def test_rows_that_name_their_stars_are_read_by_these_names(divided, ridge, form):
+    test = divided[1].replace(star_id=[f"star-{number}" for number in range(divided[1].n_stars)])
+    labels, order = ridge.predict(test.flux)[:, 1], shuffled(test)
+    outputs = interrogate(form(test.star_id[order], labels[order]), test, LABEL, seed=0)
+    np.testing.assert_allclose(outputs.predicted, labels)
+
+
+def test_rows_in_an_order_that_cannot_be_known_are_refused(divided, ridge):
+    test = divided[1].replace(star_id=[f"star-{number}" for number in range(divided[1].n_stars)])
+    labels, order = ridge.predict(test.flux)[:, 1], shuffled(test)
+    with pytest.raises(ValueError, match=r"index .* neither numbers .* reset_index\(drop=True\)"):
+        interrogate(pd.DataFrame({LABEL: labels[order]}, index=order), test, LABEL, seed=0)
+    others = [f"2M{number}" for number in order]
+    with pytest.raises(ValueError, match=r"'APOGEE_ID' .* names no test star"):
+        interrogate(Table({"APOGEE_ID": others, LABEL: labels}), test, LABEL, seed=0)
+    with pytest.raises(ValueError, match=r"no star of the survey .* the survey has star-0, ..., the table x"):
+        interrogate({"star_id": [f"x{number}" for number in order], LABEL: labels}, test, LABEL, seed=0)
+    with pytest.raises(ValueError, match="lose digits"):
+        interrogate({"star_id": np.arange(float(test.n_stars)), LABEL: labels}, test, LABEL, seed=0)
+
+
+def test_a_frame_without_names_is_the_array_it_holds(divided, ridge):
+    labels = ridge.predict(divided[1].flux)
+    outputs = interrogate(pd.DataFrame(labels), divided[1], LABEL, seed=0)
+    np.testing.assert_allclose(outputs.predicted, labels[:, 1])
+
+
+def test_columns_without_names_are_refused_where_the_order_of_labels_is_not_one(divided, ridge):
+    train, test = divided
+    other = test.select_labels(("label_2", "label_0", LABEL))
+    with pytest.raises(ValueError, match=r"columns without names.*in another order"):
+        interrogate(ridge, other, LABEL, seed=0, columns=train.label_names)
+    labels = ridge.predict(test.flux)
+    named = interrogate(dict(zip(train.label_names, labels.T, strict=True)), other, LABEL, 0, train.label_names)
+    np.testing.assert_allclose(named.predicted, labels[:, 1])
+
+
 def test_predictions_in_another_unit_are_converted_to_that_of_the_label(divided, ridge):
     _, test = divided
     test, labels = test.replace(label_units=("", "K", "")), ridge.predict(test.flux)[:, 1]
@@ -211,8 +264,11 @@ WRONG = {
     "another label": (lambda labels, survey: {"teff": labels[:, 0]}, f"predicts teff and not {LABEL}"),
     "three dimensions": (lambda labels, survey: labels[None], r"ndarray of shape \(1, 60, 3\); expected one or two"),
     "a label that is not finite": (lambda labels, survey: labels * np.nan, f"prediction of {LABEL} for star star-"),
-    "no such stars": (lambda labels, survey: {"star_id": ["x"], LABEL: [1.0]}, "60 of 60 test stars are not in the"),
-    "a star twice": (lambda labels, survey: {"star_id": ["x", "x"], LABEL: [1.0, 2.0]}, "names 1 stars again"),
+    "no such stars": (
+        lambda labels, survey: {"star_id": ["x"], LABEL: [1.0]},
+        "no star of the survey is in the column .star_id.: the survey has star-0",
+    ),
+    "a star twice": (lambda labels, survey: {"star_id": ["x", "x"], LABEL: [1.0, 2.0]}, "names x twice"),
     "no column of numbers": (lambda labels, survey: {"name": ["x"]}, r"gave dict with labels of shape \(0, 0\)"),
 }
 

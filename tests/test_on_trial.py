@@ -1,6 +1,7 @@
 """The bench takes anybody's technique and model, tells them nothing, and keeps what it measured."""
 
 import json
+import sys
 
 import bench_subjects
 import numpy as np
@@ -166,3 +167,19 @@ def test_time_is_not_limited_where_there_are_no_timers(monkeypatch):
     monkeypatch.delattr(on_trial.signal, "setitimer")
     with on_trial.within(1e-9):
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("technique = (", "SyntaxError"), ("raise ValueError('at import')", "ValueError: at import")],
+)
+def test_a_module_that_cannot_be_imported_is_named_with_the_reason(text, message, tmp_path, monkeypatch, capsys):
+    (tmp_path / "broken_subject.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    assert main(["trial", "broken_subject:technique"]) == 2
+    said = capsys.readouterr().err
+    assert "module 'broken_subject' cannot be imported" in said
+    assert message in said
+    assert main(["trial", "./broken_subject.py:technique"]) == 2
+    assert "is a file: name its module, broken_subject:technique" in capsys.readouterr().err

@@ -74,10 +74,11 @@ def out_of_memory(labels):
 )
 def test_a_model_that_fails_on_the_way_leaves_what_stood_there(answer, error, message, opened, tmp_path):
     path = tmp_path / "predicted.h5"
-    path.write_text("of last week")
+    write_predictions(Failing(lambda labels: lux.Prediction(("teff",), labels, labels)), opened, path, block_size=50)
+    of_last_week = path.read_bytes()
     with pytest.raises(error, match=message):
         write_predictions(Failing(answer), opened, path, block_size=50)
-    assert path.read_text() == "of last week"
+    assert path.read_bytes() == of_last_week
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -94,3 +95,22 @@ def test_a_full_disk_is_told_before_anything_is_written(opened, tmp_path, monkey
 def test_blocks_without_stars_are_refused(opened, tmp_path):
     with pytest.raises(ValueError, match="block_size = 0; expected the number of stars"):
         write_predictions(Failing(None), opened, tmp_path / "predicted.h5", block_size=0)
+
+
+def test_predictions_replace_predictions_and_nothing_else(opened, tmp_path):
+    model = Failing(lambda labels: lux.Prediction(("teff",), labels, labels))
+    survey = tmp_path / "survey.h5"
+    opened.save(survey)
+    whole = survey.read_bytes()
+    with pytest.raises(ValueError, match=r"survey.h5 is there and holds no predictions, .* give another name"):
+        write_predictions(model, lux.open(survey), survey)
+    assert survey.read_bytes() == whole
+    (tmp_path / "notes.h5").write_text("mine")
+    with pytest.raises(ValueError, match="holds no predictions"):
+        write_predictions(model, opened, tmp_path / "notes.h5")
+    (tmp_path / "folder.h5").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"folder.h5: it is a folder"):
+        write_predictions(model, opened, tmp_path / "folder.h5")
+    for name in ("predicted.zarr", "predicted.csv", "predicted"):
+        with pytest.raises(ValueError, match=f"HDF5 file, and '{name}' ends in none"):
+            write_predictions(model, opened, tmp_path / name)

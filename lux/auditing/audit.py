@@ -20,7 +20,7 @@ from lux.auditing.evidence import (
 )
 from lux.auditing.limits import detection_limits
 from lux.auditing.measurements import Measured
-from lux.auditing.model_outputs import LabelModel, ModelOutputs, interrogate, of_stars
+from lux.auditing.model_outputs import LabelModel, ModelOutputs, follows_noise, interrogate, of_stars
 from lux.auditing.places import evidence_places
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
@@ -47,9 +47,10 @@ def audit(
     model : object, function or array
         Fitted: an object with ``predict_labels(survey)``, a scikit-learn estimator or other object with
         ``predict(flux)``, a function of flux (T, D) or of flux and ivar; or the predictions of the test stars alone, in
-        their order or with a column ``star_id``. Predictions are an array (T,) of the label, one (T, M) of the survey's
-        labels, a mapping, table or data frame with their names as columns, or a `lux.Prediction`. Where the model has
-        ``label_jacobian(survey)``, its gradient at the own lines is added to the evidence.
+        their order, or with a column ``star_id``, another column or an index of pandas that holds their ids.
+        Predictions are an array (T,) of the label, one (T, M) of the survey's labels, a mapping, table or data frame
+        with their names as columns, or a `lux.Prediction`. Where the model has ``label_jacobian(survey)``, its gradient
+        at the own lines is added to the evidence.
     train, test : Survey
         On one grid; the flux of both is read, the model predicts the test stars. Where either was opened and not loaded
         (`lux.open`), and they have more than ``settings.max_opened_stars`` stars, so many are chosen at random.
@@ -84,9 +85,10 @@ def audit(
     ------
     ValueError
         If the label is unknown, missing in every star or constant, the grids differ, an own line is off the grid, lines
-        are not given where the line list does not reach, the model gives nothing that can be read as labels of the test
-        stars, a prediction is not finite, a test star was trained on, groups are no column of both catalogues, a
-        label or flux holds values that stand for missing ones, or spectra are not normalized.
+        are not given where the line list does not reach, the band holds few resolution elements, the model gives
+        nothing that can be read as labels of the test stars, or in an order that cannot be known, a prediction is not
+        finite, a test star was trained on, groups are no column of both catalogues, a label or flux holds values that
+        stand for missing ones or that no star can have, or spectra are not normalized.
 
     Warns
     -----
@@ -110,20 +112,24 @@ def audit_models(
     settings: AuditSettings = AuditSettings(),
 ) -> dict[str, Report]:
     """Audit a label of several models by name; what the flux says is measured once. Arguments are those of `audit`."""
+    inputs.check_surveys(train, test)
     label = test.label_names[test.label_index(label)]
     inputs.check_label(train, test, label)
+    if resolution is None:
+        resolution = measurements.sampled_resolution(train.wavelength)
+    else:
+        inputs.check_resolution(train.wavelength, resolution)
     sampled = ""
     if train.is_lazy or test.is_lazy:
         rows = inputs.rows_to_read(train, test, label, settings.max_opened_stars, seed)
         n_all, n_read = int(np.sum(~np.isnan([*train.label(label), *test.label(label)]))), sum(map(len, rows))
         sampled = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
-        models = {name: of_stars(model, test, rows[1], label) for name, model in models.items()}
+        models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
         train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
     if own_lines is None:
         lines = label_lines.default_lines(train, label, settings.max_own_lines)
     else:
         lines = label_lines.named_lines(own_lines, train, label, settings.max_own_lines)
-    resolution = resolution or measurements.sampled_resolution(train.wavelength)
     measurements.locate(test.wavelength, lines, resolution)
     spectra, star_of = test, None
     if groups is not None:
@@ -136,7 +142,7 @@ def audit_models(
         needed = settings.min_stars if n_train + n_test < settings.min_stars else None
         return {name: report("undecided", too_few, stars_needed=needed) for name in models}
     # Before anything is measured, so that a model that cannot be asked is found at once.
-    outputs = {name: interrogate(model, spectra, label, seed) for name, model in models.items()}
+    outputs = {name: interrogate(model, spectra, label, seed, train.label_names) for name, model in models.items()}
     if star_of is not None:
         outputs = {
             name: star_groups.combined_outputs(each, star_of, test.label(label)) for name, each in outputs.items()
@@ -150,15 +156,20 @@ def audit_models(
     remark = label_lines.unrecognized(label)
     if lines:
         remark = label_lines.other_medium(test.wavelength, measured.lines, lines)
+    repeated, errors = inputs.repeats(stars, label), test.label_err[:, test.label_index(label)]
     in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
 
     def judged(said: ModelOutputs) -> Report:
         evidence = collect(measured, said) | observed
         verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
         missing = inputs.what_is_missing(train.label_names, label, verdict)
+        use = model_use(measured, said, evidence[Kind.MODEL_USE], reach, verdict == "leaked")
+        # What a prediction follows beside noise, or beside labels that repeat this one, cannot be told.
+        if doubt := repeated + (follows_noise(said, errors, settings) if verdict != "leaked" else ""):
+            use = dataclasses.replace(use, answer="cannot tell")
         return report(
             verdict,
-            reason + remark * (verdict != "known") + missing + sampled,
+            reason + remark * (verdict != "known") + missing + doubt + sampled,
             tuple(evidence.values()),
             reach.n_stars,
             own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
@@ -167,7 +178,7 @@ def audit_models(
             observed_places=fixed,
             places=evidence_places(stars, measured, evidence, resolution),
             flux_share=flux_share(measured, evidence, reach),
-            model_use=model_use(measured, said, evidence[Kind.MODEL_USE], reach, verdict == "leaked"),
+            model_use=use,
             limits=detection_limits(measured, evidence, reach, resolution, in_dex),
             wavelength=train.wavelength,
             significance=measured.lines,

@@ -10,16 +10,19 @@ import numpy as np
 
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import without_negligible
-from lux.statistics import nan_median, robust_std
+from lux.statistics import nan_median, robust_std, standardize
 from lux.store.columns import VELOCITIES as VELOCITIES
 from lux.survey import LEAST_WAVELENGTH, Survey, plain_name
 
 _FLUX_SENTINELS = (-9999.0, -999.0)
-# Of label values that repeat so far from the median, in robust standard deviations, no star has one.
-_SENTINEL_DISTANCE = 20.0
+# Of label values that repeat so far from the median, in robust standard deviations, no star has one; nor of one that
+# stands for a missing value elsewhere. Farther off, another in one star alone is an error, and decides a regression.
+_SENTINEL_DISTANCE, _OUTLIER_DISTANCE = 20.0, 50.0
+_LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
 _LEVEL_SCATTER, _CONTRAST_SCATTER = 0.1, 0.3
 _N_LEVEL_PIXELS = 500
+_LEAST_ELEMENTS = 10
 # What most labels of stars depend on, each by the names that stand for it: a label that is not given takes its part.
 _SHARED_CAUSES = (
     ("teff",),
@@ -27,6 +30,8 @@ _SHARED_CAUSES = (
     ("fe_h", "m_h"),
     ("alpha_fe", "alpha_m", "mg_fe", "mg_h", "alpha_h", "si_fe", "ca_fe", "o_fe", "ti_fe"),
 )
+# Of a label's error, what is left of it where others repeat it; and how many stars a label takes to see that.
+_REPEATED, _N_TO_SEE_REPEATS = 0.01, 3
 # Fewer labels may agree by chance.
 _MIN_REPEATED_LABELS = 3
 
@@ -49,6 +54,27 @@ def check_label(train: Survey, test: Survey, label: str) -> None:
             raise ValueError(f"label {label!r} is {present[0]} in every star of the {name} survey; it has no variance")
 
 
+def check_surveys(train: Survey, test: Survey) -> None:
+    """Raise ValueError if what came are no surveys."""
+    for name, survey in (("training", train), ("test", test)):
+        if not isinstance(survey, Survey):
+            raise ValueError(
+                f"the {name} stars came as {type(survey).__name__}; give a Survey, which holds flux, labels and their "
+                "errors: Survey.from_arrays(...), Survey.from_table(...)"
+            )
+
+
+def check_resolution(wavelength: np.ndarray, resolution: float) -> None:
+    """Raise ValueError if a resolving power is none, or so low that the band (D,) holds few resolution elements."""
+    elements = resolution * np.log(wavelength[-1] / wavelength[0])
+    if not elements >= _LEAST_ELEMENTS:
+        raise ValueError(
+            f"a resolving power of {resolution:g} makes {max(0.0, elements):.2g} resolution elements of the band "
+            f"({wavelength[0]:g}-{wavelength[-1]:g} A); an audit needs {_LEAST_ELEMENTS}: give wavelength over the "
+            "full width of an unresolved line"
+        )
+
+
 def what_is_missing(names: Sequence[str], label: str, verdict: str) -> str:
     """Return what the labels of a survey cannot tell for want of others, as the end of a reason; empty if nothing."""
     given = {plain_name(name) for name in (*names, label)}
@@ -59,6 +85,27 @@ def what_is_missing(names: Sequence[str], label: str, verdict: str) -> str:
     return (
         f"; {', '.join(missing)} {verb} not among the labels, and what the flux says of {pronoun} is not told apart "
         f"from what it says of {label}"
+    )
+
+
+def repeats(survey: Survey, label: str) -> str:
+    """Return, as the end of a reason, that a label is a combination of others, well within its errors; empty if not."""
+    column = survey.label_index(label)
+    whole = np.all(np.isfinite(survey.labels), axis=1)
+    names = [name for name in survey.label_names if name != label]
+    if np.sum(whole) < _N_TO_SEE_REPEATS * len(survey.label_names):
+        return ""
+    standard = standardize(survey.labels[whole])
+    design = np.column_stack([np.ones(len(standard)), np.delete(standard, column, axis=1)])
+    left = standard[:, column] - design @ np.linalg.lstsq(design, standard[:, column])[0]
+    error = np.median(survey.label_err[whole, column]) / np.std(survey.labels[whole, column])
+    if np.std(left) > _REPEATED * error:
+        return ""
+    element = plain_name(label).split("_")[0]
+    same = ", ".join(name for name in names if plain_name(name).split("_")[0] == element)
+    return (
+        f"; it is a combination of the other labels, so that whether the model uses it cannot be told: leave out what "
+        f"repeats it{f' ({same})' if same else ''}, survey.select_labels(...)"
     )
 
 
@@ -104,7 +151,7 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
             if name in train.catalogue and name in test.catalogue
         },
     )
-    _refuse_sentinels(survey)
+    _refuse_sentinels(survey, np.concatenate([train.star_id, test.star_id]))
     _refuse_unnormalized(survey)
     _warn_of_repeated_labels(survey)
     return survey
@@ -125,17 +172,21 @@ def _refuse_shared_stars(train: Survey, test: Survey) -> None:
         )
 
 
-def _refuse_sentinels(survey: Survey) -> None:
-    """Raise ValueError if values of a label or of the flux repeat where no star could be."""
+def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
+    """Raise ValueError if values of a label or of the flux repeat where no star could be, or one lies farther still."""
     for name, values in zip(survey.label_names, survey.labels.T, strict=True):
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         scatter = robust_std(values[~np.isnan(values)]) if len(distinct) > 1 else 0.0
-        far = np.abs(distinct - np.nanmedian(values)) > _SENTINEL_DISTANCE * scatter if scatter > 0 else counts < 0
-        if np.any(far & (counts > 1)):
-            place = int(np.argmax(np.where(far, counts, 0)))
+        distance = np.abs(distinct - np.nanmedian(values)) / scatter if scatter > 0 else np.zeros(len(distinct))
+        marked = (counts > 1) | np.isin(distinct, _LABEL_SENTINELS)
+        refused = distance > np.where(marked, _SENTINEL_DISTANCE, _OUTLIER_DISTANCE)
+        if np.any(refused):
+            place = int(np.argmax(np.where(refused, counts, 0)))
+            star = star_id[int(np.argmax(values == distinct[place]))]
+            where = f"in {counts[place]} stars" if counts[place] > 1 else f"in star {star} alone"
             raise ValueError(
-                f"label {name!r} is {distinct[place]:g} in {counts[place]} stars, far from all others: does it stand "
-                "for a missing value? Set it to NaN"
+                f"label {name!r} is {distinct[place]:g} {where}, {distance[place]:.0f} standard deviations from the "
+                "others: does it stand for a missing value, or is it an error? Set it to NaN"
             )
     missing = np.isin(survey.flux, _FLUX_SENTINELS) & (survey.ivar > 0)
     if np.any(missing):

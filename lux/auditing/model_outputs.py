@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 from astropy.units import Quantity, Unit
 
+from lux.auditing.settings import AuditSettings
 from lux.models.prediction import Prediction, StoredPrediction
+from lux.store.columns import as_text, join_stars
 from lux.store.quantities import without_mask
 from lux.survey import Survey, plain_name
 
 # An object with ``predict_labels(survey)``, one with ``predict(flux)``, a function of the flux, or the predictions.
 LabelModel = Any
 _ID_COLUMN = "star_id"
+# Of errors that are as stated, the part within which no honest prediction keeps to the catalogue.
+_TOO_CLOSE = 0.5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,31 +50,38 @@ class ModelOutputs:
     gradient: np.ndarray | None
 
 
-def of_stars(model: LabelModel, test: Survey, rows: np.ndarray, label: str) -> LabelModel:
+def of_stars(
+    model: LabelModel, test: Survey, rows: np.ndarray, label: str, columns: tuple[str, ...] | None = None
+) -> LabelModel:
     """Return a model for those test stars alone that stand in `rows`: of predictions alone their own."""
     if isinstance(model, StoredPrediction):
         model = model.prediction
     if callable(model) or hasattr(model, "predict_labels") or hasattr(model, "predict"):
         return model
-    whole = _as_prediction(model, test, label)
+    whole = _as_prediction(model, test, label, columns)
     return dataclasses.replace(whole, labels=whole.labels[rows], err=whole.err[rows])
 
 
-def interrogate(model: LabelModel, test: Survey, label: str, seed: int) -> ModelOutputs:
+def interrogate(
+    model: LabelModel, test: Survey, label: str, seed: int, columns: tuple[str, ...] | None = None
+) -> ModelOutputs:
     """Return what a model predicts of the test stars; `seed` is that of the shuffle.
+
+    `columns` are the labels that it was fitted to, in their order; by default those of the test stars.
 
     Raises
     ------
     ValueError
         If the model is nothing that predicts, what it returns cannot be read as labels of the stars, the label is not
-        among them, or a prediction of it or of another label of the survey is not finite.
+        among them, a prediction of it or of another label of the survey is not finite, or it returns columns without
+        names and `columns` are in another order than the labels of the test stars.
     """
     column = test.label_index(label)
     order = np.random.default_rng(seed).permutation(test.n_stars)
     labels, errors = np.array(test.labels), np.array(test.label_err)
     labels[:, column], errors[:, column] = labels[order, column], errors[order, column]
     first, second, third = (
-        _as_prediction(_answer(model, survey), survey, label)
+        _as_prediction(_answer(model, survey), survey, label, columns)
         for survey in (test, test, test.replace(labels=labels, label_err=errors))
     )
     place = _place(first, label)
@@ -107,7 +118,7 @@ def _takes_ivar(function: Callable[..., Any]) -> bool:
     return sum(each.default is each.empty and each.kind in (0, 1) for each in parameters) > 1
 
 
-def _as_prediction(value: Any, survey: Survey, label: str) -> Prediction:
+def _as_prediction(value: Any, survey: Survey, label: str, columns: tuple[str, ...] | None = None) -> Prediction:
     """Return what a model said as labels (N, M) with their names; ValueError, with what came, if it cannot be read."""
     if isinstance(value, tuple) and len(value) == 2:
         # Labels and their errors.
@@ -115,14 +126,26 @@ def _as_prediction(value: Any, survey: Survey, label: str) -> Prediction:
     if hasattr(value, "names") and hasattr(value, "labels"):
         names, labels = [str(name) for name in value.names], _numbers(value.labels)
     elif names := _columns(value):
-        rows = _rows_by_id(value, survey) if _ID_COLUMN in names else slice(None)
-        names = [name for name in names if name != _ID_COLUMN and _holds_numbers(value[name])]
-        columns = [_numbers(_in_unit_of_label(value[name], survey, name))[rows] for name in names]
-        labels = np.stack(columns, axis=-1) if names else np.empty((0, 0))
+        named_by = _id_column(value, names, survey)
+        names = [name for name in names if name != named_by and _holds_numbers(value[name])]
+        rows = None if named_by is None else _rows_by_id(value[named_by], survey, f"column {named_by!r}")
+        arrays = [_numbers(_in_unit_of_label(value[name], survey, name)) for name in names]
+        arrays = [
+            array[_rows_by_index(value[name], survey) if rows is None else rows]
+            for name, array in zip(names, arrays, strict=True)
+        ]
+        labels = np.stack(arrays, axis=-1) if names else np.empty((0, 0))
     else:
-        labels = _numbers(_in_unit_of_label(value, survey, label))
+        labels = _numbers(_in_unit_of_label(value, survey, label))[_rows_by_index(value, survey)]
         labels = labels[:, None] if labels.ndim == 1 else labels
         names = [label] if labels.shape[1:] == (1,) else list(survey.label_names)
+        if len(names) > 1 and columns is not None and columns != survey.label_names:
+            raise ValueError(
+                f"the model gave {type(value).__name__} of {labels.shape[1]} columns without names, and the labels of "
+                f"the training stars ({', '.join(columns)}) are others than those of the test stars "
+                f"({', '.join(survey.label_names)}), or in another order: let it return columns with names, or bring "
+                "both into one order, survey.select_labels(...)"
+            )
     if labels.shape != (survey.n_stars, len(names)):
         raise ValueError(
             f"the model gave {type(value).__name__} with labels of shape {labels.shape} for {survey.n_stars} test "
@@ -165,28 +188,84 @@ def _numbers(value: Any) -> np.ndarray:
 
 
 def _columns(value: Any) -> list[str]:
-    """Return the names of the columns of a mapping or table, none for anything else."""
+    """Return the names of the columns of a mapping or table, none for anything else or where they are numbers."""
     if isinstance(value, Mapping):
         return [str(name) for name in value]
     names = getattr(value, "colnames", getattr(value, "columns", getattr(getattr(value, "dtype", None), "names", None)))
-    return [] if names is None else [str(name) for name in names]
+    return [] if names is None or not all(isinstance(name, str) for name in names) else [str(name) for name in names]
 
 
-def _rows_by_id(table: Any, survey: Survey) -> np.ndarray:
-    """Return the row of a table for each star; ValueError if one is missing or stands twice. A masked id is no star."""
-    column = np.ma.asarray(table[_ID_COLUMN])
-    ids, named = column.data, np.flatnonzero(~np.ma.getmaskarray(column))
-    ids = (np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids.astype(str))[named]
-    found, rows = np.unique(ids, return_index=True)
-    if len(found) < len(ids):
-        raise ValueError(f"the column {_ID_COLUMN!r} of the predictions names {len(ids) - len(found)} stars again")
-    missing = ~np.isin(survey.star_id, found)
-    if np.any(missing):
+def _id_column(table: Any, names: list[str], survey: Survey) -> str | None:
+    """Return the column that names the stars: "star_id", in any case, or one of text or integers that holds all ids.
+
+    ValueError for a column of text that is called an id and names none of the stars.
+    """
+    if stated := [name for name in names if name.casefold() == _ID_COLUMN]:
+        return stated[0]
+    labels = {plain_name(name) for name in survey.label_names}
+    strange = None
+    for name in names:
+        column = table[name]
+        if plain_name(name) in labels or hasattr(column, "detach"):
+            continue
+        ids = as_text(np.ma.getdata(np.ma.asarray(column)))
+        if ids.dtype.kind in "Uiu" and np.all(found := np.isin(survey.star_id, _plain_ids(ids))):
+            return name
+        if ids.dtype.kind == "U" and name.casefold().endswith("id"):
+            strange = name if not np.any(found) else strange
+    if strange is not None:
         raise ValueError(
-            f"{np.sum(missing)} of {survey.n_stars} test stars are not in the column {_ID_COLUMN!r} of the "
-            f"predictions, such as {survey.star_id[np.argmax(missing)]}"
+            f"the column {strange!r} of the predictions names no test star ({survey.star_id[0]}, ...): call the column "
+            f"that does {_ID_COLUMN!r}, or leave ids out if the rows are in the order of the stars"
         )
-    return named[rows[np.searchsorted(found, survey.star_id)]]
+    return None
+
+
+def _plain_ids(ids: np.ndarray) -> np.ndarray:
+    return np.char.strip(ids.astype(str))
+
+
+def _rows_by_index(value: Any, survey: Survey) -> slice | np.ndarray:
+    """Return the row of each star of a series or frame of pandas, by its index if that is not the number of the row."""
+    index = getattr(value, "index", None) if hasattr(value, "iloc") else None
+    if index is None or np.array_equal(index, np.arange(len(index))):
+        return slice(None)
+    if not np.any(np.isin(survey.star_id, _plain_ids(as_text(index)))):
+        raise ValueError(
+            f"the predictions have an index ({index[0]}, ...) that neither numbers their rows nor names test stars "
+            f"({survey.star_id[0]}, ...): if they are in the order of the stars, call reset_index(drop=True) on them"
+        )
+    return _rows_by_id(index, survey, "index")
+
+
+def _rows_by_id(ids: Any, survey: Survey, place: str) -> np.ndarray:
+    """Return the row of each star by the ids of rows; ValueError if one is missing or stands twice.
+
+    Blanks around an id do not count, and a masked one is no star.
+    """
+    found, rows = join_stars(survey.star_id, ids, place)
+    if not np.all(found):
+        raise ValueError(
+            f"{np.sum(~found)} of {survey.n_stars} test stars are not in the {place} of the predictions, such as "
+            f"{survey.star_id[np.argmin(found)]}"
+        )
+    return rows
+
+
+def follows_noise(outputs: ModelOutputs, label_err: np.ndarray, settings: AuditSettings) -> str:
+    """Return, as the end of a reason, that a prediction follows the catalogue's noise; empty if it does not.
+
+    It does if it keeps closer to the label than the errors (T,) allow, were they overstated by as much as is believed.
+    """
+    present = ~np.isnan(outputs.catalogue)
+    chi = (outputs.predicted - outputs.catalogue)[present] / label_err[present]
+    closeness = float(np.sqrt(np.mean(chi**2)))
+    if not closeness < _TOO_CLOSE / settings.max_overstatement:
+        return ""
+    return (
+        f"; the prediction keeps within {closeness:.2g} of the catalogue's errors, its noise and all: was the model "
+        "fitted to these stars, or are the errors overstated?"
+    )
 
 
 def _place(prediction: Prediction, label: str) -> int:

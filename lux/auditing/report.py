@@ -232,8 +232,10 @@ class Report:
         Raises
         ------
         ValueError
-            If the reports are on different labels.
+            If the other is no report, or on another label.
         """
+        if not isinstance(other, Report):
+            raise ValueError(f"compare with another report; got {type(other).__name__}")
         if plain_name(self.label) != plain_name(other.label):
             raise ValueError(f"the reports are on {self.label} and {other.label}; compare reports on one label")
         pairs: list[tuple[Any, ...]] = [("verdict", self.verdict, other.verdict, self.verdict != other.verdict)]

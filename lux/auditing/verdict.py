@@ -18,6 +18,8 @@ _OVERSTATED = (
     "the flux predicts the catalogue better than its errors allow: they are overstated, or they leak, and being alike "
     "do not tell which; errors of each star, or repeated measurements of some, would"
 )
+# In standard deviations.
+_FAR_BEYOND_CHANCE = 6.0
 _MASKED = "what correlates with it in the observer's frame besides was masked, and is not counted"
 
 
@@ -35,7 +37,7 @@ def judge(
     """Return the verdict on a label of a kind (see `lux.auditing.label_lines.label_kind`) from the evidence."""
     judgment = _leak(evidence, sensitivity, settings) or _artefact(evidence)
     judgment = judgment or _knowledge(label_kind, evidence, sensitivity)
-    judgment = judgment or _guess(evidence[Kind.STRONG_FEATURES], sensitivity, settings)
+    judgment = judgment or _wrong_sign(evidence) or _guess(evidence[Kind.STRONG_FEATURES], sensitivity, settings)
     if judgment.verdict != "artefact" and _significant(evidence, *OBSERVED_KINDS):
         judgment = judgment._replace(reason=f"{judgment.reason}; {_MASKED}")
     reason, alike = judgment.reason, evidence[Kind.LEAK_GROWTH].needed == np.inf
@@ -102,6 +104,17 @@ def _knowledge(label_kind: str, evidence: Mapping[Kind, Evidence], sensitivity: 
     if not sensitivity.n_own_lines:
         return Judgment("proxy", f"{observed}, and no lines of its own are listed")
     return Judgment("proxy", f"{observed}, but not at lines of its own")
+
+
+def _wrong_sign(evidence: Mapping[Kind, Evidence]) -> Judgment | None:
+    """Judge a flux that grows at the own lines as the label does, far beyond chance: it does say something of it."""
+    if Kind.OWN_LINES not in evidence or (found := evidence[Kind.OWN_LINES].z_score) > -_FAR_BEYOND_CHANCE:
+        return None
+    reason = (
+        f"at its own lines the flux grows with the label, by {-found:.0f} standard deviations: is it the depth of "
+        "lines, 1 - flux, or do these lines stand at other wavelengths?"
+    )
+    return Judgment("undecided", reason)
 
 
 def _guess(strong: Evidence, sensitivity: Sensitivity, settings: AuditSettings) -> Judgment:

@@ -119,23 +119,31 @@ def _read_answers(path: Path, worlds: Mapping[str, Any]) -> dict[str, float]:
     """Return the answers by world, all of them."""
     if not path.is_file():
         raise FileNotFoundError(f"no answers at {path}")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        if missing := [column for column in _COLUMNS if column not in columns]:
-            has = f"has the columns {', '.join(columns)}" if columns else "is empty"
-            raise ValueError(f"{path} lacks the column {missing[0]!r}: it {has}; expected {','.join(_COLUMNS)}")
-        rows = list(reader)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8 ({error}); save it as CSV in UTF-8") from error
+    columns, *rows = [[field.strip() for field in row] for row in csv.reader(lines)] or [[]]
+    if missing := [column for column in _COLUMNS if columns.count(column) != 1]:
+        has = f"has the columns {', '.join(columns)}" if columns else "is empty"
+        what = "has twice" if missing[0] in columns else "lacks"
+        raise ValueError(f"{path} {what} the column {missing[0]!r}: it {has}; expected {','.join(_COLUMNS)}")
+    places = [columns.index(column) for column in _COLUMNS]
     found: dict[str, float] = {}
     for number, row in enumerate(rows, 2):
-        world, answer = row["world"], row["answer"]
+        if not any(row):
+            continue
+        if len(row) != len(columns):
+            raise ValueError(f"{path}, line {number}: {len(row)} fields where the columns are {len(columns)}")
+        world, answer = (row[place] for place in places)
         if world not in worlds:
             raise ValueError(f"{path}, line {number}: there is no world {world!r}")
         if world in found:
             raise ValueError(f"{path}, line {number}: {world} has been answered before")
         try:
-            found[world] = float(answer)
-        except (TypeError, ValueError) as error:
+            # Python's underscores between digits are those of nobody else.
+            found[world] = float(answer.replace("_", "?"))
+        except ValueError as error:
             raise ValueError(f"{path}, line {number}: {answer!r} is no number") from error
         if not math.isfinite(found[world]):
             raise ValueError(f"{path}, line {number}: {answer} is not finite")

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -15,6 +16,7 @@ from lux.survey import Survey
 
 _FORMAT = "lux-predictions-1"
 _TABLE = "predictions"
+_SUFFIXES = (".h5", ".hdf5", ".hdf")
 
 
 def write_predictions(
@@ -41,13 +43,15 @@ def write_predictions(
     Raises
     ------
     ValueError
-        If `block_size` is less than one, the model gives labels of another number of stars, or other names than in
-        the blocks before.
+        If `block_size` is less than one, the name of the file is not that of an HDF5 file, the file is there and holds
+        anything but predictions, the model gives labels of another number of stars, or other names than in the blocks
+        before.
     OSError
         If the disk has no room.
     """
     if block_size < 1:
         raise ValueError(f"block_size = {block_size}; expected the number of stars to predict at a time, at least 1")
+    _refuse_another_file(Path(path))
     bar = tqdm(total=survey.n_stars, unit="star", leave=False, disable=None if progress is None else not progress)
     with bar, atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         table = None
@@ -63,6 +67,21 @@ def write_predictions(
                 )
             table[rows] = _filled(survey.star_id[rows], prediction, row)
             bar.update(rows.stop - rows.start)
+
+
+def _refuse_another_file(path: Path) -> None:
+    """Raise ValueError if the name is not that of an HDF5 file, or what it names holds anything but predictions."""
+    if path.suffix not in _SUFFIXES:
+        raise ValueError(f"predictions are written to an HDF5 file, and {path.name!r} ends in none of {_SUFFIXES}")
+    if not path.is_file() or not path.stat().st_size:
+        return
+    try:
+        with h5py.File(path, "r") as file:
+            ours = _TABLE in file and file[_TABLE].attrs.get("format") == _FORMAT
+    except OSError:
+        ours = False
+    if not ours:
+        raise ValueError(f"{path} is there and holds no predictions, which would replace it: give another name")
 
 
 def _predicted(model: Any, survey: Survey, block_size: int) -> Iterator[tuple[slice, Prediction]]:

@@ -16,6 +16,7 @@ from astropy.units import (
     dimensionless_unscaled,
 )
 
+from lux.store.label_names import plain_name
 from lux.store.quantities import conversion, to_unit_of_flux, without_mask
 
 # A pixel whose error is so many times that of the star's good pixels is a bad one, whatever marks it.
@@ -213,6 +214,8 @@ def _paired_columns(
     labels: Mapping[str, Any], label_err: Any, named: Sequence[str], n_stars: int
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     given = label_err if isinstance(label_err, Mapping) else dict.fromkeys(labels, label_err)
+    spelled = {plain_name(name): name for name in given}
+    given = dict(given) | {name: given[spelled[key]] for name in labels if (key := plain_name(name)) in spelled}
     values, errors, units = [], [], []
     for (name, column), unit in zip(labels.items(), named, strict=True):
         if name not in given:
@@ -326,8 +329,10 @@ def _names(star_id: np.ndarray) -> np.ndarray:
     return names.astype(str)
 
 
-def join_stars(star_id: np.ndarray, column: Any, name: str) -> tuple[np.ndarray, np.ndarray]:
+def join_stars(star_id: np.ndarray, column: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Return which stars (N,) a table's column of names has, and the rows of these, in the order of the stars.
+
+    `where` says in messages where the names stand.
 
     Blanks around names do not count, and rows without a name are left out. ValueError if no star is found, one stands
     in two rows, or ids lost digits.
@@ -335,17 +340,16 @@ def join_stars(star_id: np.ndarray, column: Any, name: str) -> tuple[np.ndarray,
     ids, gaps = with_gaps(column)
     listed = np.flatnonzero(~gaps)
     if not listed.size:
-        raise ValueError(f"the column {name!r} names no star: it has {len(ids)} rows, each masked or missing")
+        raise ValueError(f"the {where} names no star: it has {len(ids)} rows, each masked or missing")
     names = np.char.strip(_names(ids[listed]))
     order = np.argsort(names)
     if np.any(repeated := names[order][1:] == names[order][:-1]):
-        raise ValueError(f"the column {name!r} names {names[order][1:][repeated][0]} twice; give each star once")
+        raise ValueError(f"the {where} names {names[order][1:][repeated][0]} twice; give each star once")
     wanted = np.char.strip(star_id)
     place = np.minimum(np.searchsorted(names[order], wanted), len(names) - 1)
     found = names[order][place] == wanted
     if not np.any(found):
         raise ValueError(
-            f"no star of the survey is in the column {name!r}: the survey has {star_id[0]}, ..., the table "
-            f"{names[0]}, ..."
+            f"no star of the survey is in the {where}: the survey has {star_id[0]}, ..., the table {names[0]}, ..."
         )
     return found, listed[order[place[found]]]

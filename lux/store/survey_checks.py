@@ -70,7 +70,10 @@ def _check_spectra(survey: Any) -> None:
     _refuse_pixels(survey, "ivar", survey.ivar < 0, "is negative; set it to 0 to mask the pixel")
     empty = ~np.any(survey.ivar > 0, axis=1)
     if np.any(empty):
-        raise ValueError(f"star {survey.star_id[np.argmax(empty)]} has every pixel masked (ivar = 0); leave it out")
+        what = f"star {survey.star_id[np.argmax(empty)]} has every pixel masked (ivar = 0)"
+        if np.mean(empty) > 0.5:
+            raise ValueError(f"{what}, and so have most: a mask is true where pixels are bad; is it inverted?")
+        raise ValueError(f"{what}; leave it out")
 
 
 def _check_shapes(survey: Any) -> None:

@@ -109,11 +109,11 @@ def read_survey(path: str | os.PathLike, *, lazy: bool = False) -> dict[str, Any
             if file.attrs.get("format") != _FORMAT:
                 raise ValueError(f"{path} can be read but is not a survey (format {file.attrs.get('format')!r})")
             fields = _read_fields(file, () if lazy else ("flux", "ivar"))
+        return fields | {name: StoredArray(path, name) for name in ("flux", "ivar") if lazy}
     except (OSError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} cannot be read as a survey (truncated, damaged or foreign): {error}; write it again"
         ) from error
-    return fields | {name: StoredArray(path, name) for name in ("flux", "ivar") if lazy}
 
 
 class StoredArray(NDArrayOperatorsMixin):
@@ -135,7 +135,10 @@ class StoredArray(NDArrayOperatorsMixin):
         self.path, self.name = Path(path).absolute(), name
         self._file: _Group | None = None
         self._seen = _signature(self.path)
-        n_stars, n_pixels = self._dataset().shape
+        stored = self._dataset()
+        if stored.dtype.kind != "f" or len(stored.shape) != 2:
+            raise OSError(f"{name} is an array of {stored.dtype} of shape {stored.shape}; expected numbers (N, D)")
+        n_stars, n_pixels = stored.shape
         # Of the file; no columns are all.
         self._rows, self._n_pixels = np.arange(n_stars), n_pixels
         self._columns: np.ndarray | None = None
@@ -159,6 +162,13 @@ class StoredArray(NDArrayOperatorsMixin):
             row = self._read(self._rows[[stars]])[0]
             return row if pixels is None else row[pixels]
         picked = copy.copy(self)
+        if np.ndim(pixels) == 0 and pixels is not None and not isinstance(pixels, slice):
+            return np.asarray(self[:, [pixels]][stars])[..., 0]
+        if not isinstance(stars, slice) and pixels is not None and not isinstance(pixels, slice):
+            raise IndexError(
+                "stars and pixels are both picked by arrays, which NumPy would pair; pick one after the other, "
+                "flux[stars][:, pixels]"
+            )
         if pixels is not None:
             everything = np.arange(self._n_pixels) if self._columns is None else self._columns
             picked._columns = everything[pixels]
@@ -216,12 +226,11 @@ class StoredArray(NDArrayOperatorsMixin):
         """Refuse what a survey may not hold, with its place."""
         if not values.size:
             return
-        greatest = values.max(axis=1)
-        if self.name == "ivar" and np.any(empty := greatest == 0):
+        least, greatest = values.min(), values.max(axis=1)
+        if self.name == "ivar" and least >= 0 and np.any(empty := greatest == 0):
             star = rows[np.argmax(empty)]
             raise ValueError(f"{self.path}: row {star} has every pixel masked (ivar = 0); leave it out")
         # One that is not a number is both the least and the greatest.
-        least = values.min()
         if np.isfinite(least) and np.all(np.isfinite(greatest)) and (least >= 0 or self.name != "ivar"):
             return
         bad = ~np.isfinite(values) | ((values < 0) & (self.name == "ivar"))

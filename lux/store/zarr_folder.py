@@ -38,7 +38,7 @@ class ZarrDataset:
 
     def __init__(self, array: Any):
         self._array = array
-        self.attrs, self.shape = array.attrs, array.shape
+        self.attrs, self.shape, self.dtype = array.attrs, array.shape, array.dtype
 
     def __getitem__(self, key: Any) -> Any:
         """Return a part, all of it for ``()``; OSError if a chunk is damaged."""
