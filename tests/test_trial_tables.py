@@ -20,7 +20,7 @@ def tables():
         for _ in range(cell.seeds):
             world = dict(zip((*TECHNIQUES, *USES), rng.normal(size=len(TECHNIQUES) + len(USES)), strict=True))
             world |= {name: float(not depth) for name in STATEMENTS}
-            world |= {"cell": cell.key, "bound": 0.0, "verdict": "known" if depth else "guessed"}
+            world |= {"cell": cell.key, "bound": 0.0, "rmse_over_mean": 1.3, "verdict": "known" if depth else "guessed"}
             world |= {"blind_verdict": "proxy" if depth else "guessed"}
             world["own_slope"] = depth + 1e-3 * rng.normal()
             world["jacobian"] = 1000 * world["own_slope"]

@@ -321,6 +321,8 @@ def record_statements(record: Record, found: FullTrial) -> None:
                 value, low, high = (100 * each for each in row["share"])
                 key = f"{name}_{round(1000 * depth)}_{generator}"
                 record(key, value, unit="%", interval=(low, high), text=f"{value:.0f} %")
+            ratio = found.row("uses", name="rmse_over_mean", **about)
+            record(f"rmse_over_mean_{round(1000 * depth)}_{generator}", ratio["mean"], uncertainty=ratio["error"])
     record.table("statements", columns)
 
 

@@ -42,7 +42,7 @@ def trial_tables(ensemble: Sequence[Cell], worlds: Iterable[_World], *, shared: 
         "scores": area, power and power the other way round of each technique, with 95 % intervals; "nulls": its mean,
         standard deviation and skewness without lines; "follows": its rank correlation with what the model uses, over
         all depths; "statements": how often each is true; "verdicts": how often each is given, told and blind; "uses":
-        mean slopes, and significance to the optimal observer.
+        mean slopes, the published recipe's RMSE over the mean error, and significance to the optimal observer.
     """
     found = defaultdict(list)
     for world in worlds:
@@ -95,7 +95,7 @@ def _tables(by_depth: Mapping[float, list[_World]], shared: int) -> dict[str, li
             for verdict, count in sorted(Counter(world[key] for world in worlds).items()):
                 row = {"depth": depth, "told": told, "verdict": verdict, **_share(count, len(worlds))}
                 tables.setdefault("verdicts", []).append(row)
-        for name in (*USES, "bound"):
+        for name in (*USES, "rmse_over_mean", "bound"):
             tables.setdefault("uses", []).append({"depth": depth, "name": name, **_mean(_numbers(worlds, name))})
     return tables
 
