@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lux.controls.bench import BenchRow
     from lux.survey import Survey
 
+# Columns of a table that a message shows.
+_MAX_NAMED = 8
 _EXAMPLES = """examples:
   lux audit survey.h5 --label eu_fe
   lux audit survey.h5 --label "[Eu/Fe]" --own-lines 15448.4 15551.6 --html pages
@@ -71,7 +73,7 @@ def _audit(options: argparse.Namespace) -> None:
         raise ValueError("give either --own-lines or --line-list")
     survey = load(options.survey)
     if options.labels is not None:
-        survey = survey.with_labels(_read_table(options.labels), star_id=options.id)
+        survey = survey.with_labels(_read_table(options.labels, options.id), star_id=options.id)
     survey = survey.drop_masked_pixels()
     if options.label is not None:
         # Before a model is fitted, which takes minutes.
@@ -115,9 +117,7 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
     if options.predictions is None:
         train, test = survey.split(options.test_fraction, options.seed, groups=options.groups)
         return train, test, None if options.model is None else Lux.load(options.model)
-    table = _read_table(options.predictions)
-    if options.id not in table.colnames:
-        raise ValueError(f"{options.predictions} has no column {options.id!r}, by which stars are found; see --id")
+    table = _read_table(options.predictions, options.id)
     table.rename_column(options.id, "star_id")
     predicted = np.isin(np.char.strip(survey.star_id), np.char.strip(np.asarray(table["star_id"]).astype(str)))
     if predicted.any() and not predicted.all():
@@ -125,19 +125,24 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
     return *survey.split(options.test_fraction, options.seed, groups=options.groups), table
 
 
-def _read_table(path: str) -> "Table":
+def _read_table(path: str, star_id: str) -> "Table":
     """Return a table of CSV, FITS, VOTable or another format that astropy tells by name or content."""
     from astropy.table import Table
 
     if not Path(path).is_file():
         raise FileNotFoundError(f"no table at {path}")
     try:
-        table = Table.read(path, format="ascii.csv") if path.casefold().endswith(".csv") else Table.read(path)
+        # As numbers, ids would lose zeros at their beginning.
+        csv = {"format": "ascii.csv", "converters": {star_id: str}} if path.casefold().endswith(".csv") else {}
+        table = Table.read(path, **csv)
         table.convert_bytestring_to_unicode()
-        return table
     except Exception as error:
         # Readers of the many formats raise exceptions of as many types.
         raise ValueError(f"{path} cannot be read as a table: {error}") from error
+    if star_id not in table.colnames:
+        has = ", ".join(table.colnames[:_MAX_NAMED]) + ", ..." * (len(table.colnames) > _MAX_NAMED)
+        raise ValueError(f"{path} has no column {star_id!r}, by which stars are found, but {has}; see --id")
+    return table
 
 
 def _write_pages(reports: "list[Report]", folder: Path) -> None:
@@ -268,6 +273,16 @@ def _score(options: argparse.Namespace) -> None:
         print(bench.table((row, *bench.published_rows())))
 
 
+class _Once(argparse.Action):
+    """An option that is given once: of two values the last would be taken, and the first dropped without a word."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
+        """Keep the value, the first alone."""
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{self.option_strings[0]} is given twice; audit one label, or all of them by leaving it out")
+        setattr(namespace, self.dest, values)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lux", description="Known or guessed?")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -280,7 +295,7 @@ def _parser() -> argparse.ArgumentParser:
     audit_parser.set_defaults(run=_audit)
     add = audit_parser.add_argument
     add("survey", help="saved survey (HDF5 file or .zarr folder), or the name of a data set such as apogee-dr10")
-    add("--label", help="label to audit; all of them by default")
+    add("--label", action=_Once, help="label to audit; all of them by default")
     wavelengths = "vacuum wavelengths of the label's own lines; none given: it has none"
     add("--own-lines", type=float, nargs="*", metavar="ANGSTROM", help=wavelengths)
     listed = "take the label's own lines from this list: of VALD, Kurucz or MOOG, or a table with wavelengths in vacuum"

@@ -24,6 +24,7 @@ from lux.store.columns import (
     join_stars,
     normalized_flux,
     paired_labels,
+    refuse_other_order,
     star_names,
     unmasked,
 )
@@ -34,7 +35,7 @@ from lux.store.label_names import label_unit as label_unit
 from lux.store.label_names import plain_name as plain_name
 from lux.store.survey_checks import check_survey, checked_columns, json_dict, number_array
 from lux.store.survey_file import StoredArray, read_survey, write_survey
-from lux.store.tables import errors_of, labels_of, of_table
+from lux.store.tables import as_columns, as_names, errors_of, labels_of, of_table
 from lux.store.wavelengths import LEAST_WAVELENGTH as LEAST_WAVELENGTH
 from lux.store.wavelengths import air_to_vacuum as air_to_vacuum
 from lux.store.wavelengths import angstrom, without_unit
@@ -188,13 +189,15 @@ class Survey:
         Warns
         -----
         UserWarning
-            If labels have no positive error, with their number.
+            If labels have no positive error, with their number, or the mask takes most pixels.
 
         Examples
         --------
         >>> labels = {"Eu_fe": [0.1]}
         >>> survey = Survey.from_arrays([15150.0, 15150.2], [[1.0, 0.9]], error=0.01, labels=labels, label_err=0.05)
         """
+        labels, label_err = as_columns(labels), as_columns(label_err)
+        refuse_other_order(flux, ivar, error, mask, labels, label_err, *fields.values())
         wavelength, (spectra, unit) = angstrom(wavelength), normalized_flux(flux)
         if spectra.ndim != 2:
             raise ValueError(f"flux must have a row for each star and a column for each pixel, got {spectra.shape}")
@@ -204,7 +207,9 @@ class Survey:
         level = float(np.median(np.abs(spectra.data[good]))) if good.any() else 1.0
         if not _LEAST_FLUX < level < 1 / _LEAST_FLUX:
             raise ValueError(f"the median flux is {level:.3g}: divide each spectrum by its continuum, errors likewise")
-        label_names = list(labels) if isinstance(labels, Mapping) else list(() if label_names is None else label_names)
+        label_names = (
+            list(labels) if isinstance(labels, Mapping) else as_names(() if label_names is None else label_names)
+        )
         stated = fields.get("label_units")
         if stated is None or len(stated) != len(label_names):
             stated = [""] * len(label_names)
@@ -266,8 +271,8 @@ class Survey:
         return cls.from_arrays(
             wavelength,
             column(flux),
-            labels={name: column(name) for name in labels},
-            label_err=errors_of(labels, table, label_err),
+            labels={name: column(name) for name in as_names(labels)},
+            label_err=errors_of(as_names(labels), table, label_err),
             star_id=None if star_id is None else column(star_id),
             catalogue={name: column(name) for name in catalogue},
             **{name: column(value) for name, value in pixels.items()},
@@ -462,6 +467,7 @@ class Survey:
 
     def select_labels(self, names: Sequence[str]) -> "Survey":
         """Return the survey with only the named labels, in that order."""
+        names = as_names(names)
         columns = [self.label_index(name) for name in names]
         truth = self.truth and Truth(self.truth.labels[:, columns], self.truth.world, self.truth.columns)
         return self.replace(
@@ -511,7 +517,7 @@ class Survey:
         """
         column = functools.partial(of_table, table)
         found, rows = join_stars(self.star_id, names := column(star_id), f"column {star_id!r}")
-        labels = list(labels) or labels_of(table, label_err)
+        labels = as_names(labels) or labels_of(table, label_err)
         errors = errors_of(labels, table, label_err)
         stars = self[found]
         return Survey.from_arrays(

@@ -7,7 +7,7 @@ from astropy import units as u
 from astropy.nddata import InverseVariance, StdDevUncertainty, UnknownUncertainty, VarianceUncertainty
 from astropy.table import MaskedColumn, Table
 from astropy.utils.masked import Masked
-from small_arrays import ERROR, FLUX, LABELS, WAVELENGTH, assert_equal, made
+from small_arrays import ERROR, FLUX, LABEL_ERR, LABELS, WAVELENGTH, assert_equal, made
 
 import lux
 
@@ -110,6 +110,37 @@ COLUMNS = {
 def test_a_column_of_the_catalogue_keeps_its_unit_and_its_gaps(name, column, expected):
     for survey in (made(catalogue={name: column}), made().replace(catalogue={name: column})):
         np.testing.assert_array_equal(survey.catalogue[name], expected)
+
+
+def test_tables_of_pandas_in_different_orders_are_refused():
+    ids = ["a", "b", "c", "d"]
+    flux, labels = pd.DataFrame(FLUX, index=ids), pd.DataFrame(LABELS, index=ids)
+    assert_equal(made(flux=flux, labels=dict(labels)), made())
+    for given in (dict(labels[::-1]), labels[::-1]):
+        with pytest.raises(ValueError, match=r"one index in different orders \(a, ... and d, ...\)"):
+            made(flux=flux, labels=given)
+
+
+@pytest.mark.parametrize("table", [pd.DataFrame(LABELS), Table(LABELS), Table(LABELS).as_array()])
+def test_labels_may_be_a_table(table):
+    errors = Table({name: np.broadcast_to(error, 4) for name, error in LABEL_ERR.items()})
+    assert_equal(made(labels=table), made())
+    assert_equal(made(labels=table, label_err=errors), made())
+
+
+def test_one_name_is_no_list_of_letters():
+    table = Table({"id": ["0", "1", "2", "3"], "Eu_fe": LABELS["Eu_fe"], "e_Eu_fe": LABEL_ERR["Eu_fe"]})
+    alone = made().select_labels("Eu_fe")
+    assert alone.label_names == ("Eu_fe",)
+    assert_equal(lux.Survey.from_table(table, WAVELENGTH, FLUX, error=ERROR, labels="Eu_fe"), alone)
+    assert_equal(made().with_labels(table, "Eu_fe", star_id="id"), alone)
+    with pytest.raises(ValueError, match="no column 'EU_FE' among its 3; similar: Eu_fe"):
+        made().with_labels(table, "EU_FE", star_id="id")
+
+
+def test_a_mask_of_most_pixels_is_asked_about():
+    with pytest.warns(UserWarning, match="takes 83% of all pixels: .* is it inverted"):
+        made(mask=np.arange(6) != 2)
 
 
 def test_errors_are_found_by_the_name_of_their_label_however_it_is_spelled():

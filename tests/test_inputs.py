@@ -135,6 +135,36 @@ def test_a_label_that_is_no_name_and_stars_that_are_no_survey_are_refused(stars,
         lux.audit(model, train, test.flux, "eu_fe", LINES)
 
 
+@pytest.mark.parametrize(("error", "count"), [(999.0, 1), (99.99, 1), (2.0, 8), (9.99, 30)])
+def test_errors_that_stand_for_none_do_not_decide_for_all(stars, error, count):
+    label_err = stars.label_err.copy()
+    label_err[:count, stars.label_index("eu_fe")] = error
+    with pytest.warns(UserWarning, match=rf"{count} of 600 stars have errors of eu_fe .* up to {error:g}: .* missing"):
+        report = audited(stars.replace(label_err=label_err))
+    assert report.verdict == "known"
+    assert report.n_stars == 600 - count
+    assert report.limits
+
+
+def test_errors_of_another_kind_are_refused(stars):
+    error = np.where(stars.ivar > 0, 1 / np.sqrt(np.where(stars.ivar > 0, stars.ivar, 1)), 1e10)
+    for ivar in (error, error**2, stars.ivar**-2.0 * (stars.ivar > 0)):
+        with pytest.raises(ValueError, match=r"median error of a pixel .* were errors given as ivar"):
+            audited(stars.replace(ivar=np.where(np.isfinite(ivar), ivar, 0).astype(np.float32)))
+
+
+def test_a_survey_without_labels_is_said_to_have_none(stars):
+    none = np.empty((600, 0))
+    bare = stars.replace(labels=none, label_err=none, label_names=(), label_units=(), truth=None)
+    train, test = bare.split(0.3)
+    for asked in (
+        lambda: lux.audit(np.ones(180), train, test, "eu_fe"),
+        lambda: lux.audit_all(np.ones(180), train, test),
+    ):
+        with pytest.raises(ValueError, match="has no labels; join them from a table"):
+            asked()
+
+
 def test_a_flux_that_stands_for_a_missing_one_is_refused_with_a_count(stars):
     flux = stars.flux.copy()
     flux[7, np.flatnonzero(stars.ivar[7] > 0)[:4]] = -9999

@@ -166,3 +166,23 @@ def test_predictions_and_a_catalogue_are_audited_from_the_command_line(catalogue
     assert "no table at" in capsys.readouterr().err
     assert main(["audit", str(folder / "stars.h5"), "--predictions", str(folder / "stars.h5")]) == 2
     assert "cannot be read as a table" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "--label", "label_0"])
+    assert "--label is given twice" in capsys.readouterr().err
+
+
+def test_ids_of_a_table_of_text_keep_their_zeros(catalogue, capsys):
+    survey, _, folder = catalogue
+    named = survey.replace(star_id=[f"{number:05d}" for number in range(len(survey))])
+    named.save(folder / "named.h5")
+    _, test = named.split(0.3)
+    Table({"star_id": test.star_id, "label_1": test.truth.labels[:, 1]}).write(folder / "named.csv")
+    command = ["audit", str(folder / "named.h5"), "--label", "label_1", "--own-lines", "--json"]
+    assert main([*command, "--predictions", str(folder / "named.csv")]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["n_test"] == np.sum(~np.isnan(test.label("label_1")))
+    table = Table({"id": np.arange(len(named)), "label_0": np.ones(len(named)), "e_label_0": np.ones(len(named))})
+    with pytest.raises(ValueError, match="lost their leading zeros; read them as text"):
+        named.with_labels(table, star_id="id")
+    some = named.replace(star_id=[f"{number:03d}" for number in range(len(named))])
+    with pytest.raises(ValueError, match="lacks 001, but it has that without its zeros"):
+        some.with_labels(table, star_id="id")

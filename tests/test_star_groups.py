@@ -93,3 +93,17 @@ def test_a_star_on_both_sides_and_a_column_that_is_not_there_are_refused():
         lux.audit(model, train, test, "eu_fe", LINES, groups="star")
     with pytest.raises(ValueError, match=r"no column 'object'.*it has .*star"):
         lux.audit(model, train, test, "eu_fe", LINES, groups="object")
+
+
+def test_spectra_whose_star_is_not_named_are_stars_of_their_own():
+    survey = make(lux.World("signal", depth=0.03))
+    named = np.where(np.arange(400) % 2, survey.star_id, "")
+    some = survey.replace(catalogue={"star": np.char.add(named, " ")})
+    train, test = some.split(0.3)
+    report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", LINES, groups="star")
+    assert report.n_stars == 400
+    assert report.verdict == "known"
+    numbered = some.replace(catalogue={"star": np.where(np.arange(400) % 2, np.arange(400.0), np.nan)})
+    assert len(set(star_groups.star_of_spectrum(numbered, "star"))) == 400
+    with pytest.raises(ValueError, match="groups is the name of a column of the catalogue, got ndarray"):
+        lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", LINES, groups=np.arange(400))

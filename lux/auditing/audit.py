@@ -93,7 +93,8 @@ def audit(
     Warns
     -----
     UserWarning
-        If labels repeat as those of several spectra of one star would.
+        If labels repeat as those of several spectra of one star would, or errors of the label are so large that it
+        counts as missing.
     """
     options: dict[str, Any] = {"seed": seed, "resolution": resolution, "groups": groups, "settings": settings}
     return audit_models({"": model}, train, test, label, own_lines, **options)[""]
@@ -115,6 +116,7 @@ def audit_models(
     inputs.check_surveys(train, test)
     label = test.label_names[test.label_index(label)]
     inputs.check_label(train, test, label)
+    train, test = inputs.without_useless_errors(train, test, label)
     if resolution is None:
         resolution = measurements.sampled_resolution(train.wavelength)
     else:
@@ -231,6 +233,7 @@ def audit_all(
     A label that cannot be audited is "undecided", with what `audit` says of it as the reason.
     """
     reports = {}
+    inputs.check_surveys(train, test)
     for label in test.label_names:
         try:
             reports[label] = audit(model, train, test, label, seed=seed, groups=groups, settings=settings)

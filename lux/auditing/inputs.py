@@ -18,10 +18,13 @@ _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one; nor of one that
 # stands for a missing value elsewhere. Farther off, another in one star alone is an error, and decides a regression.
 _SENTINEL_DISTANCE, _OUTLIER_DISTANCE = 20.0, 50.0
+_USELESS_ERROR = 5.0
 _LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
 _LEVEL_SCATTER, _CONTRAST_SCATTER = 0.1, 0.3
 _N_LEVEL_PIXELS = 500
+# Of the flux, the median error of a pixel.
+_LARGEST_ERROR = 3.0
 _LEAST_ELEMENTS = 10
 # What most labels of stars depend on, each by the names that stand for it: a label that is not given takes its part.
 _SHARED_CAUSES = (
@@ -55,13 +58,15 @@ def check_label(train: Survey, test: Survey, label: str) -> None:
 
 
 def check_surveys(train: Survey, test: Survey) -> None:
-    """Raise ValueError if what came are no surveys."""
+    """Raise ValueError if what came are no surveys, or surveys without a label."""
     for name, survey in (("training", train), ("test", test)):
         if not isinstance(survey, Survey):
             raise ValueError(
                 f"the {name} stars came as {type(survey).__name__}; give a Survey, which holds flux, labels and their "
                 "errors: Survey.from_arrays(...), Survey.from_table(...)"
             )
+        if not survey.n_labels:
+            raise ValueError(f"the {name} survey has no labels; join them from a table, survey.with_labels(...)")
 
 
 def check_resolution(wavelength: np.ndarray, resolution: float) -> None:
@@ -73,6 +78,37 @@ def check_resolution(wavelength: np.ndarray, resolution: float) -> None:
             f"({wavelength[0]:g}-{wavelength[-1]:g} A); an audit needs {_LEAST_ELEMENTS}: give wavelength over the "
             "full width of an unresolved line"
         )
+
+
+def without_useless_errors(train: Survey, test: Survey, label: str) -> tuple[Survey, Survey]:
+    """Return both surveys with a label counted as missing where its error exceeds by far all that it scatters.
+
+    Such an error stands for none, and one of them would outweigh those of all other stars. Not if most are such. It is
+    warned of them, with their number.
+    """
+    column = train.label_index(label), test.label_index(label)
+    values = np.concatenate([each.label(label) for each in (train, test)])
+    scatter = float(robust_std(values[np.isfinite(values)]))
+    useless = [
+        np.isfinite(each.label(label)) & (each.label_err[:, place] > _USELESS_ERROR * scatter)
+        for each, place in zip((train, test), column, strict=True)
+    ]
+    count, n_stars = sum(map(np.sum, useless)), int(np.sum(np.isfinite(values)))
+    if not count or count > n_stars / 2:
+        return train, test
+    largest = max(
+        np.max(each.label_err[where, place], initial=0.0)
+        for each, where, place in zip((train, test), useless, column, strict=True)
+    )
+    warnings.warn(
+        f"{count} of {n_stars} stars have errors of {label} beyond {_USELESS_ERROR:g} times its scatter, up to "
+        f"{largest:g}: they stand for no measurement, and the label counts as missing there",
+        stacklevel=4,
+    )
+    return tuple(  # type: ignore[return-value]
+        each.replace(labels=np.where(where[:, None] & (np.arange(each.n_labels) == place), np.nan, each.labels))
+        for each, where, place in zip((train, test), useless, column, strict=True)
+    )
 
 
 def what_is_missing(names: Sequence[str], label: str, verdict: str) -> str:
@@ -137,6 +173,7 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     if train.n_pixels <= settings.n_components:
         raise ValueError(f"the spectra have {train.n_pixels} pixels; an audit needs more than {settings.n_components}")
     _refuse_shared_stars(train, test)
+    _refuse_errors_of_another_kind(train, test)
     survey = Survey(
         wavelength=train.wavelength,
         flux=np.concatenate([train.flux, test.flux]),
@@ -194,6 +231,24 @@ def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
         raise ValueError(
             f"the flux is {value:g} at {np.sum(missing)} pixels of {n_stars} stars "
             "that are not masked: does it stand for a missing value? Set ivar to 0 there"
+        )
+
+
+def _refuse_errors_of_another_kind(train: Survey, test: Survey) -> None:
+    """Raise ValueError if most pixels have an error as large as the flux and its features, as no spectra do."""
+    pixels = slice(None, None, max(1, train.n_pixels // _N_LEVEL_PIXELS))
+    flux, ivar = (
+        np.concatenate([getattr(each, name)[:, pixels] for each in (train, test)]) for name in ("flux", "ivar")
+    )
+    good = ivar > 0
+    if not np.any(good):
+        return
+    scale = max(abs(float(np.median(flux[good]))), float(np.subtract(*np.quantile(flux[good], (0.95, 0.05)))))
+    error = float(np.median(ivar[good])) ** -0.5
+    if error > _LARGEST_ERROR * scale:
+        raise ValueError(
+            f"the median error of a pixel is {error:.3g}, and the flux is about {scale:.2g}: were errors given as "
+            "ivar, or inverse variances as errors? ivar is one over the square of the error"
         )
 
 

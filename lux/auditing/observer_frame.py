@@ -88,6 +88,7 @@ def velocities(survey: Survey) -> np.ndarray | None:
         velocity = np.asarray(survey.catalogue[name], float)
         # Of nothing in the Galaxy, but of what stands for a missing value.
         known = np.isfinite(velocity) & (np.abs(velocity) < 2000)
+        _refuse_no_velocities(name, velocity, known)
         if np.mean(known) < 0.5:
             continue
         if name == "radial_velocity" and airglow.covers(survey.wavelength):
@@ -95,6 +96,21 @@ def velocities(survey: Survey) -> np.ndarray | None:
             velocity = airglow.observed_velocity(given)
         return np.where(known, velocity, np.nan)
     return None
+
+
+def _refuse_no_velocities(name: str, velocity: np.ndarray, known: np.ndarray) -> None:
+    """Raise ValueError if numbers (N,) are in another unit, or one number alone."""
+    distinct = np.unique(velocity[np.isfinite(velocity) & ~known])
+    if len(distinct) > 0.5 * len(velocity):
+        raise ValueError(
+            f"the column {name!r} of the catalogue has values such as {distinct[0]:g}, which are no velocities of "
+            "stars in km/s: give it with its unit, or in km/s"
+        )
+    if np.sum(known) > 1 and np.ptp(velocity[known]) == 0:
+        raise ValueError(
+            f"the column {name!r} of the catalogue is {velocity[known][0]:g} in every star: leave it out, or "
+            "give velocities"
+        )
 
 
 def with_velocities(survey: Survey) -> Survey:

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -268,12 +268,15 @@ class Report:
         ]
 
 
-def summary(reports: Iterable[Report]) -> Table:
+def summary(reports: Iterable[Report] | Mapping[str, Report] | Report) -> Table:
     """Return a table of reports, a row each: verdict, z-score of each kind of evidence, use by the model, and more.
+
+    Of a mapping, such as `audit_all` returns, its values are taken.
 
     What was not measured is NaN, and so is the z-score of the label canary, which has no null distribution.
     """
-    rows = list(reports)
+    reports = reports.values() if isinstance(reports, Mapping) else reports
+    rows = [reports] if isinstance(reports, Report) else list(reports)
     values: dict[str, list] = {name: [getattr(row, name) for row in rows] for name in ("label", "verdict")}
     for kind in Kind:
         values[kind.value] = [row[kind].z_score if kind in row else np.nan for row in rows]

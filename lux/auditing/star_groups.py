@@ -10,18 +10,28 @@ from lux.auditing.inputs import VELOCITIES
 from lux.auditing.model_outputs import ModelOutputs
 from lux.survey import Survey
 
+_NO_NAME, _UNNAMED = ("", "nan", "None", "<NA>", "--"), "unnamed "
+
 
 def star_of_spectrum(survey: Survey, column: str) -> np.ndarray:
-    """Return the name (N,) of the star that each spectrum is of, from a column of the catalogue; ValueError if none."""
+    """Return the name (N,) of the star that each spectrum is of, from a column of the catalogue; ValueError if none.
+
+    Blanks around a name do not count, and a spectrum whose star is not named is one of its own.
+    """
+    if not isinstance(column, str):
+        raise ValueError(f"groups is the name of a column of the catalogue, got {type(column).__name__}")
     if column not in survey.catalogue:
         given = ", ".join(survey.catalogue) or "none"
         raise ValueError(f"the catalogue has no column {column!r} that names the star of a spectrum; it has {given}")
-    return np.asarray(survey.catalogue[column]).astype(str)
+    names = np.char.strip(np.asarray(survey.catalogue[column]).astype(str))
+    return np.where(np.isin(names, _NO_NAME), np.char.add(_UNNAMED, survey.star_id), names)
 
 
 def refuse_shared(train: ArrayLike, test: ArrayLike, column: str) -> None:
     """Raise ValueError if stars by name have spectra in both the training and the test survey."""
     shared = np.intersect1d(train, test)
+    # Of unnamed ones the number may be the same, and nothing else.
+    shared = shared[~np.char.startswith(shared, _UNNAMED)]
     if shared.size:
         raise ValueError(
             f"{shared.size} stars, such as {shared[0]}, have spectra in the training and in the test survey: divide "

@@ -3,6 +3,7 @@
 Every way in which a value can be masked, or have a unit, is read here; wavelengths are in `lux.store.wavelengths`.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,9 @@ VELOCITIES = ("observed_velocity", "radial_velocity")
 _VELOCITY = Unit("km / s")
 # As what objects print that stand for no value: those of Python, numpy and pandas.
 _NO_VALUE = frozenset(("None", "nan", "NaT", "<NA>", "--"))
+# The part of all pixels that a mask leaves.
+_LEAST_UNMASKED = 0.2
+_ZEROS_LOST = ": ids have lost their leading zeros; read them as text"
 # Whole numbers beyond it are not exact as floating-point numbers.
 _LARGEST_EXACT = 2**53
 
@@ -187,8 +191,12 @@ def inverse_variance(
 
 
 def unmasked(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """Return where a mask of pixels is zero; a flag that is itself masked is not."""
-    return _spread("mask", np.ma.filled(np.ma.asarray(mask), 1), shape, "flux") == 0
+    """Return where a mask of pixels is zero; a flag that is itself masked is not. Warn of one of most pixels."""
+    left = _spread("mask", np.ma.filled(np.ma.asarray(mask), 1), shape, "flux") == 0
+    if np.mean(left) < _LEAST_UNMASKED:
+        what = f"the mask takes {1 - np.mean(left):.0%} of all pixels: it is true where pixels are bad; is it inverted?"
+        warnings.warn(what, stacklevel=3)
+    return left
 
 
 def paired_labels(
@@ -215,7 +223,7 @@ def _paired_columns(
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     given = label_err if isinstance(label_err, Mapping) else dict.fromkeys(labels, label_err)
     spelled = {plain_name(name): name for name in given}
-    given = dict(given) | {name: given[spelled[key]] for name in labels if (key := plain_name(name)) in spelled}
+    given = {name: given[spelled[key]] for name in labels if (key := plain_name(name)) in spelled} | dict(given)
     values, errors, units = [], [], []
     for (name, column), unit in zip(labels.items(), named, strict=True):
         if name not in given:
@@ -329,6 +337,21 @@ def _names(star_id: np.ndarray) -> np.ndarray:
     return names.astype(str)
 
 
+def refuse_other_order(*given: Any) -> None:
+    """Raise ValueError if two series or frames of pandas have the same index in another order.
+
+    They would be paired row by row. Mappings are looked into.
+    """
+    nested = [each for value in given for each in (value.values() if isinstance(value, Mapping) else [value])]
+    indexes = [np.asarray(each.index) for each in nested if hasattr(each, "iloc") and hasattr(each, "index")]
+    for index in indexes[1:]:
+        if len(index) == len(indexes[0]) and not np.array_equal(index, indexes[0]) and set(index) == set(indexes[0]):
+            raise ValueError(
+                f"two tables of pandas have one index in different orders ({indexes[0][0]}, ... and {index[0]}, ...): "
+                "bring them into one, such as labels.loc[flux.index], for rows are taken in order"
+            )
+
+
 def join_stars(star_id: np.ndarray, column: Any, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Return which stars (N,) a table's column of names has, and the rows of these, in the order of the stars.
 
@@ -351,5 +374,8 @@ def join_stars(star_id: np.ndarray, column: Any, where: str) -> tuple[np.ndarray
     if not np.any(found):
         raise ValueError(
             f"no star of the survey is in the {where}: the survey has {star_id[0]}, ..., the table {names[0]}, ..."
+            + _ZEROS_LOST * bool(np.any(np.isin(np.char.lstrip(wanted, "0"), names)))
         )
+    if np.any(lost := np.isin(np.char.lstrip(wanted[~found], "0"), names) & np.char.startswith(wanted[~found], "0")):
+        raise ValueError(f"the {where} lacks {wanted[~found][lost][0]}, but it has that without its zeros{_ZEROS_LOST}")
     return found, listed[order[place[found]]]

@@ -19,12 +19,26 @@ def column_names(table: Any) -> list[str]:
     return [str(name) for name in getattr(table, "colnames", structured or getattr(table, "columns", table))]
 
 
+def as_names(names: Any) -> list[str]:
+    """Return names as a list; one alone is one name, and not its letters."""
+    return [names] if isinstance(names, str) else list(names)
+
+
+def as_columns(table: Any) -> Any:
+    """Return a table, data frame or structured array as a mapping of its columns; anything else as it is."""
+    structured = getattr(getattr(table, "dtype", None), "names", None)
+    if isinstance(table, Mapping) or not (structured or hasattr(table, "colnames") or hasattr(table, "columns")):
+        return table
+    return {name: of_table(table, name) for name in column_names(table)}
+
+
 def of_table(table: Any, name: Any) -> Any:
     """Return a column by its name; what is not a name as it is."""
     if not isinstance(name, str):
         return name
     if name not in (names := column_names(table)):
-        near = difflib.get_close_matches(name, names, n=3)
+        spelled = {each.casefold(): each for each in names}
+        near = [spelled[each] for each in difflib.get_close_matches(name.casefold(), spelled, n=3)]
         hint = f"; similar: {', '.join(near)}" if near else ""
         raise ValueError(f"the table has no column {name!r} among its {len(names)}{hint}")
     # The columns of a FITS table in memory have their units beside them.
