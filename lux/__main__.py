@@ -5,6 +5,7 @@ import codecs
 import importlib
 import io
 import json
+import logging
 import os
 import re
 import sys
@@ -39,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"lux: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt as error:
+        print(f"lux: {error or 'interrupted'}", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -209,6 +213,8 @@ def _trial(options: argparse.Namespace) -> None:
     if ":" in model:
         model = _imported(model)
     limits = {"n_seeds": options.seeds, "time_limit": options.time_limit, "workers": options.workers}
+    limits["folder"] = None if options.folder is None else Path(options.folder)
+    _tell_of_kept_worlds()
     try:
         result = trial(subject, name=options.name, model=model, **limits)
     except (TypeError, RuntimeError) as error:
@@ -219,6 +225,14 @@ def _trial(options: argparse.Namespace) -> None:
             temporary.write_text(result.to_json() + "\n", encoding="utf-8")
     if options.figure is not None:
         _draw_bench(result.rows, options.figure)
+
+
+def _tell_of_kept_worlds() -> None:
+    """Let the package say on standard error how much it reads of what it measured before."""
+    log, handler = logging.getLogger("lux.controls.runner"), logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("lux: %(message)s"))
+    log.handlers = [handler]
+    log.setLevel(logging.INFO)
 
 
 def _imported(place: str) -> Any:
@@ -342,8 +356,15 @@ def _add_bench(commands: Any) -> None:
     add("--name", help="in the table; that of the subject by default")
     add("--model", default="Lux", help="what a technique interrogates: a name such as Lux, or MODULE:NAME (Lux)")
     add("--seeds", type=int, default=20, help="worlds of a kind, 2 to 20 (20)")
-    add("--time-limit", type=float, default=60.0, metavar="SECONDS", help="that a world may take (60)")
+    add(
+        "--time-limit",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="that a world may take (60)",
+    )
     add("--workers", type=int, help="processes; as many as there are cores by default")
+    add("--folder", help="where measured worlds are kept; a new one measures all of them anew")
     add("--json", metavar="FILE", help="also write everything as JSON")
     add("--figure", metavar="FILE", help="also draw the power against the depth of lines")
     worlds_parser = commands.add_parser("worlds", help="write the worlds of the bench as files")

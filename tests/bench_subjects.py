@@ -1,5 +1,8 @@
 """A technique and a model as users write them, who read the page of the bench and nothing else."""
 
+import sys
+import time
+
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestRegressor
@@ -74,3 +77,53 @@ class PredictsAnArray:
 
     def predict_labels(self, survey):
         return np.tile(self.means, (survey.n_stars, 1))
+
+
+def swallows_the_limit(model, train, test, label, lines):
+    try:
+        time.sleep(60)
+    except Exception:
+        return 0.0
+
+
+def leaves_python(model, train, test, label, lines):
+    sys.exit(3)
+
+
+def a_complex_number(model, train, test, label, lines):
+    return np.complex128(1 + 5j)
+
+
+def an_array(model, train, test, label, lines):
+    return np.array([1.0])
+
+
+class FitsNothing(PredictsAnArray):
+    """A model whose author forgot to return it."""
+
+    def fit(self, survey):
+        self.means = survey.labels.mean(axis=0)
+
+
+class PredictsFewer(PredictsAnArray):
+    """A model that leaves a star out."""
+
+    def predict_labels(self, survey):
+        labels = super().predict_labels(survey)[1:]
+        return lux.Prediction(survey.label_names, labels, labels)
+
+
+class Ordered:
+    """A linear regression that gives some labels, in some order."""
+
+    def __init__(self, order):
+        self.order = order
+
+    def fit(self, survey):
+        self.model = lux.models.baselines.FluxRegression.pls(3).fit(survey)
+        return self
+
+    def predict_labels(self, survey):
+        predicted = self.model.predict_labels(survey)
+        names = np.array(predicted.names)[self.order]
+        return lux.Prediction(tuple(names.tolist()), predicted.labels[:, self.order], predicted.err[:, self.order])

@@ -1,16 +1,22 @@
 """The bench takes anybody's technique and model, tells them nothing, and keeps what it measured."""
 
+import functools
+import importlib
 import json
+import linecache
 import sys
+import threading
 
 import bench_subjects
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
 from small_bench import N_WORLDS, fall
 
 from lux import controls
 from lux.__main__ import main
 from lux.controls import bench, on_trial
+from lux.controls.subject_source import key_of, source_of
 
 pytestmark = pytest.mark.usefixtures("small_bench")
 
@@ -65,11 +71,75 @@ class Scaled:
         self.factor = factor
 
 
-def test_what_a_subject_is_made_with_counts_and_a_copy_of_it_is_the_same():
-    source = on_trial._source
-    assert source(Scaled(1.0)) == source(Scaled(1.0)) != source(Scaled(2.0))
-    assert source(Scaled(lambda: 1)) != source(Scaled(lambda: 1))
-    assert source(bench_subjects.raises) != source(bench_subjects.a_word)
+def made(sign):
+    return lambda *given: sign * depth_at_the_lines(*given)
+
+
+def flipped(technique):
+    @functools.wraps(technique)
+    def wrapper(*given):
+        return -technique(*given)
+
+    return wrapper
+
+
+class Method:
+    def __init__(self, sign):
+        self.sign = sign
+
+    def measure(self, *given):
+        return self.sign * depth_at_the_lines(*given)
+
+
+PAIRS = {
+    "objects": (Scaled(1.0), Scaled(2.0)),
+    "functions": (bench_subjects.raises, bench_subjects.a_word),
+    "lambdas": (lambda *given: depth_at_the_lines(*given), lambda *given: -depth_at_the_lines(*given)),
+    "closures": (made(1.0), made(-1.0)),
+    "methods": (Method(1.0).measure, Method(-1.0).measure),
+    "decorated": (depth_at_the_lines, flipped(depth_at_the_lines)),
+    "wrapped twice": (flipped(depth_at_the_lines), flipped(flipped(depth_at_the_lines))),
+    "partial": (functools.partial(fall, 1.0), functools.partial(fall, 2.0)),
+}
+
+
+@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
+def test_a_subject_is_the_same_as_itself_and_no_other(pair):
+    one, other = map(source_of, pair)
+    assert one is not None
+    assert one == source_of(pair[0])
+    assert one != other
+
+
+def test_what_cannot_be_told_from_another_is_measured_anew():
+    assert source_of(Scaled(lambda: 1)) is None or source_of(Scaled(lambda: 1)) != source_of(Scaled(lambda: 2))
+    assert source_of(Scaled(threading.Lock())) is None
+    assert key_of(Scaled(threading.Lock())) != key_of(Scaled(threading.Lock()))
+
+
+def test_a_module_beside_it_counts_and_so_does_that_of_what_is_wrapped(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    text = "import functools, a_helper\ndef scaled(factor, *given): return factor * a_helper.SIGN\n"
+    text += "part = functools.partial(scaled, 2.0)\n"
+    seen = set()
+    for sign in ("1", "-1"):
+        for more in ("", "SIGN = 1\n"):
+            (tmp_path / "a_helper.py").write_text(f"SIGN = {sign}\n")
+            (tmp_path / "a_subject.py").write_text(more + text)
+            for name in ("a_subject", "a_helper"):
+                sys.modules.pop(name, None)
+            importlib.invalidate_caches()
+            linecache.clearcache()
+            module = importlib.import_module("a_subject")
+            seen |= {source_of(module.scaled), source_of(module.part)}
+    assert len(seen) == 8
+    assert None not in seen
+
+
+def test_a_file_that_changed_while_it_was_imported_is_not_taken_for_what_it_was():
+    subject = on_trial._OnTrial(depth_at_the_lines, False, None, 1.0, "of before")
+    with pytest.raises(RuntimeError, match="was changed after the trial had begun; run it again"):
+        on_trial.measure_world(subject, None, 0, 0, None)
 
 
 @pytest.mark.slow
@@ -97,6 +167,12 @@ def test_a_model_of_a_user_is_measured_by_what_it_does(tmp_path):
         (bench_subjects.not_a_number, "the number that the technique returned is nan; expected a finite number"),
         (bench_subjects.a_word, "the number that the technique returned is of type str; expected one number"),
         (bench_subjects.never_ends, r"TimeoutError: it took more than 0.2 s; see time_limit"),
+        (bench_subjects.swallows_the_limit, r"TimeoutError: it took more than 0.2 s; see time_limit"),
+        (bench_subjects.leaves_python, r"RuntimeError: it called sys.exit\(3\)"),
+        (bench_subjects.a_complex_number, "is of type complex128; expected one number"),
+        (bench_subjects.an_array, r"is an array of shape \(1,\); expected one number"),
+        (bench_subjects.FitsNothing, "fit returned NoneType; it must return the fitted model, such as self"),
+        (bench_subjects.PredictsFewer, r"gave labels of shape \(\d+, 5\); expected \(\d+, 5\), a row for each star"),
         (bench_subjects.PredictsAnArray, r"predict_labels returned ndarray; expected lux.Prediction\(names, labels"),
     ],
 )
@@ -105,20 +181,39 @@ def test_a_technique_that_fails_is_told_in_which_world(tmp_path, subject, messag
         trial(subject, tmp_path, time_limit=0.2)
 
 
+CALLS: list[str] = []
+
+
+def fails_late(model, train, test, label, lines):
+    CALLS.append(label)
+    if len(CALLS) == 4:
+        raise ArithmeticError("the fourth world")
+    return 1.0 + len(CALLS)
+
+
+def interrupts(model, train, test, label, lines):
+    raise KeyboardInterrupt
+
+
+def test_an_interruption_says_what_is_measured(tmp_path):
+    with pytest.raises(KeyboardInterrupt, match="interrupted; 0 of 30 worlds are measured, and the next run goes on"):
+        trial(interrupts, tmp_path)
+
+
+def test_the_order_and_number_of_labels_that_a_model_predicts_do_not_matter(tmp_path):
+    orders = slice(None), slice(None, None, -1), [4]
+    first, *others = (trial(bench_subjects.Ordered(order), tmp_path).rows[0].area for order in orders)
+    assert all(other == first for other in others)
+
+
 def test_what_was_measured_before_a_failure_is_kept(tmp_path):
-    calls = []
-
-    def fails_late(model, train, test, label, lines):
-        calls.append(label)
-        if len(calls) == 4:
-            raise ArithmeticError("the fourth world")
-        return 1.0 + len(calls)
-
-    with pytest.raises(RuntimeError, match="the fourth world; 3 of"):
+    with pytest.raises(RuntimeError, match=r"the fourth world; 3 of .* the next run goes on"):
         trial(fails_late, tmp_path)
+    # As a disk without room may have left one.
+    next(tmp_path.rglob("*.json")).write_text("")
     result = trial(fails_late, tmp_path)
-    assert len(calls) == N_WORLDS + 1
-    assert sorted(world["number"] for world in result.worlds)[:3] == [2.0, 3.0, 4.0]
+    assert len(CALLS) == N_WORLDS + 2
+    assert len({2.0, 3.0, 4.0} & {world["number"] for world in result.worlds}) == 2
 
 
 @pytest.mark.parametrize(
@@ -134,7 +229,9 @@ def test_what_was_measured_before_a_failure_is_kept(tmp_path):
         (depth_at_the_lines, {"model": "forest"}, ValueError, "unknown model 'forest'; choose one of mean, PLS"),
         (depth_at_the_lines, {"model": depth_at_the_lines}, TypeError, "is no model"),
         (depth_at_the_lines, {"n_seeds": 1}, ValueError, "between 2 and 20, got 1"),
-        (depth_at_the_lines, {"time_limit": 0.0}, ValueError, "number of seconds above zero, got 0"),
+        (depth_at_the_lines, {"time_limit": 0.0}, ValueError, "number of seconds above zero, at most 1e.07; got 0"),
+        (depth_at_the_lines, {"time_limit": np.inf}, ValueError, "at most 1e.07; got inf"),
+        (Ridge(), {}, TypeError, "Ridge has no fit.* so it is no model; of a class of techniques give an instance"),
     ],
 )
 def test_what_cannot_be_put_to_trial_is_refused(tmp_path, subject, options, error, message):

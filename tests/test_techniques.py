@@ -60,7 +60,8 @@ def test_the_statement_on_the_error_divides_by_the_mean_as_the_study_does():
     label_err = survey.label_err.copy()
     label_err[:, column] = np.where(np.arange(200) % 4, 0.05, 0.25)
     survey = survey.replace(label_err=label_err)
-    model = SimpleNamespace(predict_labels=lambda test: SimpleNamespace(labels=test.labels + 0.134))
+    predicted = lux.Prediction((LABEL,), survey.labels[:, [column]] + 0.134, label_err[:, [column]])
+    model = SimpleNamespace(predict_labels=lambda _: predicted)
 
     assert rmse_over_mean_error(model, survey) == pytest.approx(1.34)
     # Their root mean square is a third larger.

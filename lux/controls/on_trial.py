@@ -9,25 +9,23 @@ import contextlib
 import copy
 import dataclasses
 import functools
-import hashlib
 import inspect
 import json
 import math
-import pickle
 import signal
 import threading
-import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import joblib
+import numpy as np
 
 from lux.controls import bench
 from lux.controls.ensemble import CANDIDATE_LINES, LABEL, Cell
 from lux.controls.model_trial import MODELS
 from lux.controls.runner import run
+from lux.controls.subject_source import key_of, source_of
 from lux.controls.techniques import make_world, rmse_over_error, use_of_model
 from lux.models.prediction import Prediction
 from lux.simulation import cramer_rao
@@ -35,7 +33,11 @@ from lux.simulation.empirical import EmpiricalSpectra
 from lux.survey import Survey
 
 TIME_LIMIT = 60.0
+# Timers know no more seconds on every system.
+_LONGEST = 1e7
 _ABOUT = ("cell", "seed", "bound")
+# Sources of subjects that this process has found to be those of the process which asks.
+_checked: set[str] = set()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -83,9 +85,10 @@ def trial(
 ) -> TrialResult:
     """Put a technique or a model to the bench.
 
-    What was measured is kept by the source of the module that defines the subject: a run that was cut goes on where it
-    stopped, and a changed technique is measured anew. Other modules of yours that it imports do not count: if you
-    change one of these, give another `folder`. What is defined in a notebook is measured anew each time.
+    What was measured is kept by the text of the module that defines the subject, and of the modules beside it that this
+    one imports: a run that was cut goes on where it stopped, and a changed technique is measured anew. Data that it
+    reads do not count: if you change these, give another `folder`. What is defined in a notebook is measured anew each
+    time.
 
     Parameters
     ----------
@@ -101,7 +104,8 @@ def trial(
     n_seeds : int
         Worlds of a kind, 2 to 20; fewer give wide intervals.
     time_limit : float
-        Seconds that a world may take; it is not kept where worlds are measured in threads, as on a cluster.
+        Seconds that a fit and a technique may take in a world; it is not kept where worlds are measured in threads, as
+        on a cluster.
     workers, folder, progress, client
         As in `lux.controls.runner.run`.
 
@@ -116,11 +120,15 @@ def trial(
         before is kept.
     """
     bench.check_seeds(n_seeds)
-    if not time_limit > 0:
-        raise ValueError(f"time_limit must be a number of seconds above zero, got {time_limit:g}")
-    on_trial = _OnTrial(subject, _is_model(subject), _fitter(model), time_limit)
+    if not 0 < time_limit < _LONGEST:
+        raise ValueError(f"time_limit must be a number of seconds above zero, at most {_LONGEST:g}; got {time_limit:g}")
+    is_model, fitter = _is_model(subject), _fitter(model)
+    for each in [subject] * is_model + [model] * (not isinstance(model, str)):
+        # That it makes no model is told here, and not in the first world.
+        _new(each)
+    on_trial = _OnTrial(subject, is_model, fitter, time_limit, source_of(subject))
     cells = bench.bench_cells(n_seeds)
-    source = {"subject": _source(subject), "model": model if isinstance(model, str) else _source(model)}
+    source = {"subject": key_of(subject), "model": model if isinstance(model, str) else key_of(model)}
     worlds = run(
         cells,
         bench.FIRST_SEED,
@@ -148,6 +156,7 @@ class _OnTrial:
     is_model: bool
     fit: Callable[[Survey, int], Any]
     time_limit: float
+    source: str | None
 
     def __call__(
         self, cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
@@ -169,6 +178,9 @@ class _Blindfolded:
                 f"predict_labels returned {type(predicted).__name__}; expected lux.Prediction(names, labels, errors), "
                 f"with the labels {', '.join(survey.label_names)}"
             )
+        shape, expected = np.shape(predicted.labels), (len(survey), len(predicted.names))
+        if shape != expected:
+            raise ValueError(f"predict_labels gave labels of shape {shape}; expected {expected}, a row for each star")
         return predicted
 
 
@@ -176,24 +188,23 @@ def measure_world(
     on_trial: _OnTrial, cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None
 ) -> dict[str, Any]:
     """Return the numbers of a technique or model in one world, by name, beside "cell", "seed" and "bound"."""
+    _refuse_changed(on_trial)
     world = make_world(cell, seed, star_seed, spectra)
     bound = cramer_rao.sample_significance(world.survey)
     found: dict[str, Any] = {"cell": cell.key, "seed": seed, "bound": bound}
     shown = bench.sealed(world.train), bench.sealed(world.test)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if not on_trial.is_model:
-            fitted = on_trial.fit(shown[0], seed)
-        with within(on_trial.time_limit):
+        with within(on_trial.time_limit), _exit_is_an_error():
             if on_trial.is_model:
-                fitted = _Blindfolded(_new(on_trial.subject).fit(shown[0]))
+                fitted = _Blindfolded(_fitted(on_trial.subject, shown[0], seed))
                 numbers = use_of_model(fitted, world.test, world.enhanced)
                 return found | {
                     "slope on europium alone": _finite(numbers["own_slope"], "slope of the predictions"),
                     "slope in enhanced stars": _finite(numbers["response"], "slope of the predictions"),
                     "minus RMSE over error": _finite(-rmse_over_error(fitted, world.test), "error of the predictions"),
                 }
-            number = on_trial.subject(fitted, *shown, LABEL, CANDIDATE_LINES)
+            number = on_trial.subject(on_trial.fit(shown[0], seed), *shown, LABEL, CANDIDATE_LINES)
     return found | {"number": _finite(number, "number that the technique returned")}
 
 
@@ -243,40 +254,57 @@ def _fitter(model: Any) -> Callable[[Survey, int], Any]:
 
 
 def _fitted(model: Any, train: Survey, seed: int) -> Any:
-    return _new(model).fit(train)
+    fitted = _new(model).fit(train)
+    if not hasattr(fitted, "predict_labels"):
+        raise TypeError(f"fit returned {type(fitted).__name__}; it must return the fitted model, such as self")
+    return fitted
 
 
 def _new(model: Any) -> Any:
     """Return a model that is not fitted: a class or function makes it, an object is copied."""
     made = model() if inspect.isclass(model) or not hasattr(model, "fit") else copy.deepcopy(model)
     if not hasattr(made, "fit") or not hasattr(made, "predict_labels"):
-        raise TypeError(f"{type(made).__name__} has no fit(survey) and predict_labels(survey)")
+        raise TypeError(
+            f"{type(made).__name__} has no fit(survey) and predict_labels(survey), so it is no model; of a class of "
+            "techniques give an instance"
+        )
     return made
 
 
-def _source(subject: Any) -> str:
-    """Return a hash of the module that defines a subject; of what lives in a notebook, another each time."""
-    thing = subject if inspect.isclass(subject) or inspect.isroutine(subject) else type(subject)
-    module = inspect.getmodule(thing)
-    if module is None or module.__name__ == "__main__" or not hasattr(module, "__file__"):
-        # Its text says nothing of what it calls, so that nothing of it can be kept.
-        return uuid.uuid4().hex
+def _refuse_changed(on_trial: _OnTrial) -> None:
+    """Raise RuntimeError if this process imported another text of the subject than the one that asks has."""
+    if on_trial.source is None or on_trial.source in _checked:
+        return
+    if source_of(on_trial.subject) != on_trial.source:
+        raise RuntimeError("the file of the technique or model was changed after the trial had begun; run it again")
+    _checked.add(on_trial.source)
+
+
+@contextlib.contextmanager
+def _exit_is_an_error() -> Iterator[None]:
+    """Raise RuntimeError where the block leaves Python; a signal to terminate, which does so too, goes on."""
     try:
-        made = "" if thing is subject else joblib.hash(subject)
-    except pickle.PicklingError:
-        return uuid.uuid4().hex
-    return hashlib.sha256(f"{inspect.getsource(module)}{thing.__qualname__}{made}".encode()).hexdigest()
+        yield
+    except SystemExit as error:
+        if error.code == 128 + signal.SIGTERM:
+            raise
+        raise RuntimeError(f"it called sys.exit({'' if error.code is None else error.code})") from error
 
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the block after so many seconds, where the system has timers."""
+    """Raise TimeoutError in the block after so many seconds, where the system has timers; after it if it was caught."""
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    late = TimeoutError(f"it took more than {seconds:g} s; see time_limit, or --time-limit")
+    fired = False
+
     def stop(*_: Any) -> None:
-        raise TimeoutError(f"it took more than {seconds:g} s; see time_limit, or --time-limit")
+        nonlocal fired
+        fired = True
+        raise late
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -285,13 +313,18 @@ def within(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    if fired:
+        raise late
 
 
 def _finite(value: Any, what: str) -> float:
+    came = f"of type {type(value).__name__}" if np.ndim(value) == 0 else f"an array of shape {np.shape(value)}"
     try:
+        if isinstance(value, str | bytes) or np.iscomplexobj(value) or np.ndim(value):
+            raise TypeError("no real number")
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"the {what} is of type {type(value).__name__}; expected one number") from error
+        raise TypeError(f"the {what} is {came}; expected one number") from error
     if not math.isfinite(number):
         raise ValueError(f"the {what} is {number}; expected a finite number")
     return number

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import logging
 import os
 import signal
 import sys
@@ -20,8 +21,9 @@ from tqdm import tqdm
 from lux.controls.ensemble import TAUS, Cell
 from lux.controls.techniques import measure
 from lux.simulation.empirical import EmpiricalSpectra
-from lux.store.products import kept_json, product_key, store_dir
+from lux.store.products import is_kept, kept_json, product_key, store_dir
 
+_LOG = logging.getLogger(__name__)
 # Seeds that share their stars.
 SHARED = 5
 # What the numbers of a world depend on besides its parameters.
@@ -104,7 +106,8 @@ def run(
         raise ValueError(f"cell {empirical!r} needs spectra: fit_empirical(load('apogee-dr10'))")
     tasks = [task for cell in ensemble for task in tasks_of(cell, first_seed, shared)]
     paths = {task: folder / f"{task.cell.key}-{_digest(task, spectra)}-{task.seed}.json" for task in tasks}
-    todo = [task for task in tasks if not paths[task].exists()]
+    todo = [task for task in tasks if not is_kept(paths[task])]
+    _LOG.info("%d of %d worlds were measured before and are read from %s", len(tasks) - len(todo), len(tasks), folder)
     batches = _batches(todo, workers)
     hidden = not (sys.stderr.isatty() if progress is None else progress)
     n_jobs = max(1, min(workers, len(batches)))
@@ -119,9 +122,12 @@ def run(
             listed = ([(task, paths[task]) for task in batch] for batch in batches)
             for count in parallel(delayed(_measure_batch)(what or measure, each, spectra) for each in listed):
                 bar.update(count)
-        except RuntimeError as error:
-            kept = sum(path.exists() for path in paths.values())
-            raise RuntimeError(f"{error}; {kept} of {len(tasks)} worlds are measured") from error
+        except (RuntimeError, KeyboardInterrupt) as error:
+            kept = sum(map(is_kept, paths.values()))
+            told = (
+                f"{str(error) or 'interrupted'}; {kept} of {len(tasks)} worlds are measured, and the next run goes on"
+            )
+            raise (KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else RuntimeError)(told) from error
     return [json.loads(paths[task].read_text()) for task in tasks]
 
 

@@ -252,8 +252,7 @@ def rmse_over_mean_error(model: Any, test: Survey) -> float:
 
 
 def _rmse(model: Any, test: Survey) -> float:
-    column = test.label_index(LABEL)
-    return float(np.sqrt(np.mean((model.predict_labels(test).labels[:, column] - test.labels[:, column]) ** 2)))
+    return float(np.sqrt(np.mean((model.predict_labels(test).label(LABEL) - test.label(LABEL)) ** 2)))
 
 
 def _match(values: np.ndarray, test: Survey, seed: int) -> line_matching.LineMatch:
@@ -278,7 +277,7 @@ def own_slope(model: Any, test: Survey, below_teff: float = np.inf) -> float:
     column, truth = test.label_index(LABEL), test.truth
     assert truth is not None, "simulated surveys have their truth"
     chosen = ~truth.columns["r_enhanced"] & (truth.labels[:, test.label_index("teff")] < below_teff)
-    predicted = model.predict_labels(test).labels[chosen, column]
+    predicted = model.predict_labels(test).label(LABEL)[chosen]
     others = np.delete(truth.labels, column, axis=1)[chosen]
     return slope_on_own_part(predicted, truth.columns["eu_residual"][chosen], others)
 

@@ -102,9 +102,14 @@ def kept(
     return product
 
 
+def is_kept(path: Path) -> bool:
+    """Return whether a file is there and not empty, as a full disk may have left it."""
+    return path.exists() and path.stat().st_size > 0
+
+
 def kept_json(path: Path, compute: Callable[[], Any]) -> Any:
     """Return what a JSON file holds; where it is not there, it is computed and written, whole or not at all."""
-    if path.exists():
+    if is_kept(path):
         return json.loads(path.read_text(encoding="utf-8"))
     content = compute()
     with atomic_write(path) as temporary:
