@@ -1,11 +1,7 @@
 """The bench takes anybody's technique and model, tells them nothing, and keeps what it measured."""
 
-import functools
-import importlib
 import json
-import linecache
 import sys
-import threading
 
 import bench_subjects
 import numpy as np
@@ -16,7 +12,6 @@ from small_bench import N_WORLDS, fall
 from lux import controls
 from lux.__main__ import main
 from lux.controls import bench, on_trial
-from lux.controls.subject_source import key_of, source_of
 
 pytestmark = pytest.mark.usefixtures("small_bench")
 
@@ -64,76 +59,6 @@ def test_a_second_trial_reads_what_the_first_measured(kept):
         path.write_text(json.dumps(content | {"number": content["number"] + 1}))
     second = trial(depth_at_the_lines, kept)
     assert [world["number"] for world in second.worlds] == [world["number"] + 1 for world in first.worlds]
-
-
-class Scaled:
-    def __init__(self, factor):
-        self.factor = factor
-
-
-def made(sign):
-    return lambda *given: sign * depth_at_the_lines(*given)
-
-
-def flipped(technique):
-    @functools.wraps(technique)
-    def wrapper(*given):
-        return -technique(*given)
-
-    return wrapper
-
-
-class Method:
-    def __init__(self, sign):
-        self.sign = sign
-
-    def measure(self, *given):
-        return self.sign * depth_at_the_lines(*given)
-
-
-PAIRS = {
-    "objects": (Scaled(1.0), Scaled(2.0)),
-    "functions": (bench_subjects.raises, bench_subjects.a_word),
-    "lambdas": (lambda *given: depth_at_the_lines(*given), lambda *given: -depth_at_the_lines(*given)),
-    "closures": (made(1.0), made(-1.0)),
-    "methods": (Method(1.0).measure, Method(-1.0).measure),
-    "decorated": (depth_at_the_lines, flipped(depth_at_the_lines)),
-    "wrapped twice": (flipped(depth_at_the_lines), flipped(flipped(depth_at_the_lines))),
-    "partial": (functools.partial(fall, 1.0), functools.partial(fall, 2.0)),
-}
-
-
-@pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS)
-def test_a_subject_is_the_same_as_itself_and_no_other(pair):
-    one, other = map(source_of, pair)
-    assert one is not None
-    assert one == source_of(pair[0])
-    assert one != other
-
-
-def test_what_cannot_be_told_from_another_is_measured_anew():
-    assert source_of(Scaled(lambda: 1)) is None or source_of(Scaled(lambda: 1)) != source_of(Scaled(lambda: 2))
-    assert source_of(Scaled(threading.Lock())) is None
-    assert key_of(Scaled(threading.Lock())) != key_of(Scaled(threading.Lock()))
-
-
-def test_a_module_beside_it_counts_and_so_does_that_of_what_is_wrapped(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    text = "import functools, a_helper\ndef scaled(factor, *given): return factor * a_helper.SIGN\n"
-    text += "part = functools.partial(scaled, 2.0)\n"
-    seen = set()
-    for sign in ("1", "-1"):
-        for more in ("", "SIGN = 1\n"):
-            (tmp_path / "a_helper.py").write_text(f"SIGN = {sign}\n")
-            (tmp_path / "a_subject.py").write_text(more + text)
-            for name in ("a_subject", "a_helper"):
-                sys.modules.pop(name, None)
-            importlib.invalidate_caches()
-            linecache.clearcache()
-            module = importlib.import_module("a_subject")
-            seen |= {source_of(module.scaled), source_of(module.part)}
-    assert len(seen) == 8
-    assert None not in seen
 
 
 def test_a_file_that_changed_while_it_was_imported_is_not_taken_for_what_it_was():

@@ -139,13 +139,6 @@ def test_slopes_follow_within_a_model_only_by_what_they_share_there():
     assert abs(networks._follows(trial, within=True)) < 0.2
 
 
-def test_an_error_tells_if_it_is_least_where_the_slope_is_largest():
-    rows = [{"rmse": [error] * 2, "own_slope": [slope] * 2} for error, slope in ((1.3, 0.1), (1.1, 0.3), (1.2, 0.2))]
-    assert training_noise._tells(rows)
-    rows[2]["own_slope"] = [0.4] * 2
-    assert not training_noise._tells(rows)
-
-
 def test_the_linear_regression_is_better_where_all_errors_are_smaller_and_the_slope_is_larger():
     def rows(mean, europium, slope):
         return [{"noise": noise, "rmse_all": mean, "rmse": europium, "own_slope": slope} for noise in (3.0, 4.0)]

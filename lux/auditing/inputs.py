@@ -102,7 +102,7 @@ def without_useless_errors(train: Survey, test: Survey, label: str) -> tuple[Sur
     )
     warnings.warn(
         f"{count} of {n_stars} stars have errors of {label} beyond {_USELESS_ERROR:g} times its scatter, up to "
-        f"{largest:g}: they stand for no measurement, and the label counts as missing there",
+        f"{largest:g}: such a measurement says nothing, and the label counts as missing there",
         stacklevel=4,
     )
     return tuple(  # type: ignore[return-value]
