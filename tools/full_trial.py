@@ -127,15 +127,18 @@ def main() -> None:
         return
     if arguments.recipes:
         n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
-        rows = vary(n_seeds, FIRST_SEED + 5000, spectra)
+        first_seed = FIRST_SEED + 5000
+        rows = vary(n_seeds, first_seed, spectra)
         out = OUT.with_name("recipe_trial.json") if arguments.out == OUT else arguments.out
-        write(out, {"recipes": rows}, 2 * len(DEPTHS) * n_seeds, n_seeds, started)
+        write(out, {"recipes": rows}, 2 * len(DEPTHS) * n_seeds, n_seeds, started, first_seed)
         return
     if arguments.verdicts:
         n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
-        rows = calibrate(n_seeds, FIRST_SEED + 7000, spectra)
+        first_seed = FIRST_SEED + 7000
+        rows = calibrate(n_seeds, first_seed, spectra)
         out = OUT.with_name("verdict_trial.json") if arguments.out == OUT else arguments.out
-        write(out, {"verdicts": rows}, sum(sum(row["verdicts"].values()) for row in rows) // 2, n_seeds, started)
+        n_worlds = sum(sum(row["verdicts"].values()) for row in rows) // 2
+        write(out, {"verdicts": rows}, n_worlds, n_seeds, started, first_seed)
         return
     if arguments.larger_verdicts:
         n_seeds = min(arguments.seeds, N_LARGER_VERDICT_SEEDS)
