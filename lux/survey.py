@@ -196,7 +196,8 @@ class Survey:
         >>> labels = {"Eu_fe": [0.1]}
         >>> survey = Survey.from_arrays([15150.0, 15150.2], [[1.0, 0.9]], error=0.01, labels=labels, label_err=0.05)
         """
-        labels, label_err = as_columns(labels), as_columns(label_err)
+        labels = as_columns(labels) if label_names is None else labels
+        label_err = as_columns(label_err) if isinstance(labels, Mapping) else label_err
         refuse_other_order(flux, ivar, error, mask, labels, label_err, *fields.values())
         wavelength, (spectra, unit) = angstrom(wavelength), normalized_flux(flux)
         if spectra.ndim != 2:

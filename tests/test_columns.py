@@ -116,6 +116,8 @@ def test_tables_of_pandas_in_different_orders_are_refused():
     ids = ["a", "b", "c", "d"]
     flux, labels = pd.DataFrame(FLUX, index=ids), pd.DataFrame(LABELS, index=ids)
     assert_equal(made(flux=flux, labels=dict(labels)), made())
+    numbered = pd.DataFrame(LABELS)
+    assert_equal(made(flux=pd.DataFrame(FLUX, index=[3, 1, 0, 2]), labels=dict(numbered)), made())
     for given in (dict(labels[::-1]), labels[::-1]):
         with pytest.raises(ValueError, match=r"one index in different orders \(a, ... and d, ...\)"):
             made(flux=flux, labels=given)
@@ -126,6 +128,10 @@ def test_labels_may_be_a_table(table):
     errors = Table({name: np.broadcast_to(error, 4) for name, error in LABEL_ERR.items()})
     assert_equal(made(labels=table), made())
     assert_equal(made(labels=table, label_err=errors), made())
+    values = np.column_stack(list(LABELS.values()))
+    named = made(labels=pd.DataFrame(values, columns=["a", "b"]), label_err=0.1, label_names=["teff", "Eu_fe"])
+    assert named.label_names == ("teff", "Eu_fe")
+    assert_equal(made(labels=pd.DataFrame(values), label_err=0.1, label_names=["teff", "Eu_fe"]), named)
 
 
 def test_one_name_is_no_list_of_letters():

@@ -218,15 +218,43 @@ def test_rows_that_name_their_stars_are_read_by_these_names(divided, ridge, form
 def test_rows_in_an_order_that_cannot_be_known_are_refused(divided, ridge):
     test = divided[1].replace(star_id=[f"star-{number}" for number in range(divided[1].n_stars)])
     labels, order = ridge.predict(test.flux)[:, 1], shuffled(test)
-    with pytest.raises(ValueError, match=r"index .* neither numbers .* reset_index\(drop=True\)"):
+    with pytest.raises(ValueError, match=r"index .* names all test stars .* reset_index\(drop=True\)"):
         interrogate(pd.DataFrame({LABEL: labels[order]}, index=order), test, LABEL, seed=0)
     others = [f"2M{number}" for number in order]
-    with pytest.raises(ValueError, match=r"'APOGEE_ID' .* names no test star"):
+    with pytest.raises(ValueError, match=r"no star .* 'APOGEE_ID' .* or leave ids out"):
         interrogate(Table({"APOGEE_ID": others, LABEL: labels}), test, LABEL, seed=0)
     with pytest.raises(ValueError, match=r"no star of the survey .* the survey has star-0, ..., the table x"):
         interrogate({"star_id": [f"x{number}" for number in order], LABEL: labels}, test, LABEL, seed=0)
     with pytest.raises(ValueError, match="lose digits"):
         interrogate({"star_id": np.arange(float(test.n_stars)), LABEL: labels}, test, LABEL, seed=0)
+
+
+def test_a_star_that_a_table_of_ids_lacks_is_named_and_lost_zeros_are(divided, ridge):
+    test = divided[1].replace(star_id=[f"{number:04d}" for number in range(divided[1].n_stars)])
+    labels = ridge.predict(test.flux)[:, 1]
+    with pytest.raises(ValueError, match=r"1 of 60 test stars are not in the column 'name'.*such as 0007"):
+        interrogate(
+            Table({"name": [each.replace("0007", "x") for each in test.star_id], LABEL: labels}), test, LABEL, 0
+        )
+    with pytest.raises(ValueError, match="lost their leading zeros"):
+        interrogate(Table({"source_id": np.arange(60), LABEL: labels}), test, LABEL, seed=0)
+
+
+OTHER_COLUMNS = {"model_id": ["v3"] * 60, "valid": ["yes"] * 60, "field_id": [7] * 60, "snr": list(range(60, 0, -1))}
+
+
+def test_columns_that_are_no_ids_do_not_order_the_rows(divided, ridge):
+    test = divided[1].replace(star_id=[f"star-{number}" for number in range(divided[1].n_stars)])
+    labels = ridge.predict(test.flux)[:, 1]
+    outputs = interrogate(Table({**OTHER_COLUMNS, LABEL: labels}), test, LABEL, seed=0)
+    np.testing.assert_allclose(outputs.predicted, labels)
+
+
+def test_stars_that_are_merely_numbered_are_in_their_order(divided, ridge):
+    test = divided[1].replace(star_id=np.arange(divided[1].n_stars).astype(str))
+    labels, order = ridge.predict(test.flux)[:, 1], shuffled(test)
+    for given in (pd.Series(labels, index=order), pd.DataFrame({"rank_id": order, LABEL: labels})):
+        np.testing.assert_allclose(interrogate(given, test, LABEL, seed=0).predicted, labels)
 
 
 def test_a_frame_without_names_is_the_array_it_holds(divided, ridge):

@@ -62,7 +62,7 @@ def test_a_second_trial_reads_what_the_first_measured(kept):
 
 
 def test_a_file_that_changed_while_it_was_imported_is_not_taken_for_what_it_was():
-    subject = on_trial._OnTrial(depth_at_the_lines, False, None, 1.0, "of before")
+    subject = on_trial._OnTrial(depth_at_the_lines, False, None, 1.0, "mean", ("of before", None))
     with pytest.raises(RuntimeError, match="was changed after the trial had begun; run it again"):
         on_trial.measure_world(subject, None, 0, 0, None)
 

@@ -3,6 +3,8 @@
 import functools
 import importlib
 import linecache
+import os
+import subprocess
 import sys
 import threading
 
@@ -68,20 +70,65 @@ def test_what_cannot_be_told_from_another_is_measured_anew():
     assert key_of(Scaled(threading.Lock())) != key_of(Scaled(threading.Lock()))
 
 
-def test_a_module_beside_it_counts_and_so_does_that_of_what_is_wrapped(tmp_path, monkeypatch):
+TEXT = """
+import functools
+import {package}a_helper
+from {package}a_helper import SIGN
+def scaled(factor, *given): return factor * SIGN
+def later(*given):
+    import {package}a_late
+part = functools.partial(scaled, 2.0)
+class Model:
+    def __init__(self): self.part = {package}a_helper.Part()
+    def fit(self, survey): return {{}}
+"""
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """Return a function that writes modules and imports the first of them anew."""
     monkeypatch.syspath_prepend(tmp_path)
-    text = "import functools, a_helper\ndef scaled(factor, *given): return factor * a_helper.SIGN\n"
-    text += "part = functools.partial(scaled, 2.0)\n"
-    seen = set()
-    for sign in ("1", "-1"):
-        for more in ("", "SIGN = 1\n"):
-            (tmp_path / "a_helper.py").write_text(f"SIGN = {sign}\n")
-            (tmp_path / "a_subject.py").write_text(more + text)
-            for name in ("a_subject", "a_helper"):
-                sys.modules.pop(name, None)
-            importlib.invalidate_caches()
-            linecache.clearcache()
-            module = importlib.import_module("a_subject")
-            seen |= {source_of(module.scaled), source_of(module.part)}
-    assert len(seen) == 8
-    assert None not in seen
+
+    def write(more="", sign="1", late=""):
+        texts = {"a_subject": more + TEXT.format(package=""), "a_late": late}
+        texts["a_helper"] = f"SIGN = {sign}\nclass Part: pass\n"
+        for name, text in texts.items():
+            (tmp_path / f"{name}.py").write_text(text)
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        return importlib.import_module("a_subject")
+
+    yield write
+    for name in ("a_subject", "a_helper", "a_late"):
+        sys.modules.pop(name, None)
+
+
+def test_modules_beside_it_count_and_so_does_that_of_what_is_wrapped_or_held(written):
+    for subject in (lambda m: m.scaled, lambda m: m.part, lambda m: m.Model, lambda m: m.Model()):
+        sources = [
+            source_of(subject(written(**change)))
+            for change in ({}, {"more": "X = 1"}, {"sign": "-1"}, {"late": "X = 1"})
+        ]
+        assert None not in sources
+        assert len(set(sources)) == 4
+        assert sources[0] == source_of(subject(written()))
+
+
+def test_a_text_that_was_not_imported_is_refused(written, tmp_path):
+    module = written()
+    (tmp_path / "a_subject.py").write_text(TEXT.format(package="").replace("factor * SIGN", "-factor * SIGN"))
+    with pytest.raises(RuntimeError, match=r"a_subject.py was changed after it had been imported: reload"):
+        source_of(module.scaled)
+
+
+def test_another_process_finds_the_same_source(written, tmp_path):
+    written()
+    asked = (
+        "import a_subject as a; from lux.controls.subject_source import source_of as s; print(s(a.part), s(a.Model()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]), "PYTHONHASHSEED": "7"}
+    command = [sys.executable, "-c", asked]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    module = written()
+    assert found == [source_of(module.part), source_of(module.Model())]

@@ -88,13 +88,13 @@ def audit(
         are not given where the line list does not reach, the band holds few resolution elements, the model gives
         nothing that can be read as labels of the test stars, or in an order that cannot be known, a prediction is not
         finite, a test star was trained on, groups are no column of both catalogues, a label or flux holds values that
-        stand for missing ones or that no star can have, or spectra are not normalized.
+        stand for missing ones, or spectra are not normalized.
 
     Warns
     -----
     UserWarning
-        If labels repeat as those of several spectra of one star would, or errors of the label are so large that it
-        counts as missing.
+        If labels repeat as those of several spectra of one star would, or the label counts as missing in stars where
+        it, or its error, exceeds by far all that it scatters.
     """
     options: dict[str, Any] = {"seed": seed, "resolution": resolution, "groups": groups, "settings": settings}
     return audit_models({"": model}, train, test, label, own_lines, **options)[""]
@@ -116,7 +116,7 @@ def audit_models(
     inputs.check_surveys(train, test)
     label = test.label_names[test.label_index(label)]
     inputs.check_label(train, test, label)
-    train, test = inputs.without_useless_errors(train, test, label)
+    train, test = inputs.without_useless(train, test, label)
     if resolution is None:
         resolution = measurements.sampled_resolution(train.wavelength)
     else:

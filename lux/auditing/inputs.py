@@ -15,8 +15,8 @@ from lux.store.columns import VELOCITIES as VELOCITIES
 from lux.survey import LEAST_WAVELENGTH, Survey, plain_name
 
 _FLUX_SENTINELS = (-9999.0, -999.0)
-# Of label values that repeat so far from the median, in robust standard deviations, no star has one; nor of one that
-# stands for a missing value elsewhere. Farther off, another in one star alone is an error, and decides a regression.
+# Of label values that repeat so far from the median, in robust standard deviations, no star has one, nor one of those
+# below; farther off, the audited label of one star would decide for all.
 _SENTINEL_DISTANCE, _OUTLIER_DISTANCE = 20.0, 50.0
 _USELESS_ERROR = 5.0
 _LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
@@ -34,7 +34,7 @@ _SHARED_CAUSES = (
     ("alpha_fe", "alpha_m", "mg_fe", "mg_h", "alpha_h", "si_fe", "ca_fe", "o_fe", "ti_fe"),
 )
 # Of a label's error, what is left of it where others repeat it; and how many stars a label takes to see that.
-_REPEATED, _N_TO_SEE_REPEATS = 0.01, 3
+_REPEATED, _N_TO_SEE_REPEATS = 0.1, 3
 # Fewer labels may agree by chance.
 _MIN_REPEATED_LABELS = 3
 
@@ -80,35 +80,46 @@ def check_resolution(wavelength: np.ndarray, resolution: float) -> None:
         )
 
 
-def without_useless_errors(train: Survey, test: Survey, label: str) -> tuple[Survey, Survey]:
-    """Return both surveys with a label counted as missing where its error exceeds by far all that it scatters.
+def without_useless(train: Survey, test: Survey, label: str) -> tuple[Survey, Survey]:
+    """Return both surveys with the label missing where it, or its error, exceeds by far all that it scatters.
 
-    Such an error stands for none, and one of them would outweigh those of all other stars. Not if most are such. It is
-    warned of them, with their number.
+    Such an error says nothing, and one of them would outweigh those of all other stars; one such value would decide a
+    regression. It is warned of them, with their number. What stands for a missing value is refused elsewhere, and
+    nothing is done if most errors are such.
     """
-    column = train.label_index(label), test.label_index(label)
     values = np.concatenate([each.label(label) for each in (train, test)])
-    scatter = float(robust_std(values[np.isfinite(values)]))
-    useless = [
-        np.isfinite(each.label(label)) & (each.label_err[:, place] > _USELESS_ERROR * scatter)
-        for each, place in zip((train, test), column, strict=True)
-    ]
-    count, n_stars = sum(map(np.sum, useless)), int(np.sum(np.isfinite(values)))
-    if not count or count > n_stars / 2:
+    present = values[np.isfinite(values)]
+    scatter, center = float(robust_std(present)), float(np.median(present))
+    if scatter == 0:
         return train, test
-    largest = max(
-        np.max(each.label_err[where, place], initial=0.0)
-        for each, where, place in zip((train, test), useless, column, strict=True)
-    )
-    warnings.warn(
-        f"{count} of {n_stars} stars have errors of {label} beyond {_USELESS_ERROR:g} times its scatter, up to "
-        f"{largest:g}: such a measurement says nothing, and the label counts as missing there",
-        stacklevel=4,
-    )
-    return tuple(  # type: ignore[return-value]
-        each.replace(labels=np.where(where[:, None] & (np.arange(each.n_labels) == place), np.nan, each.labels))
-        for each, where, place in zip((train, test), useless, column, strict=True)
-    )
+    found = []
+    for survey in (train, test):
+        value, error = survey.label(label), survey.label_err[:, survey.label_index(label)]
+        far = (np.abs(value - center) > _OUTLIER_DISTANCE * scatter) & ~np.isin(value, _LABEL_SENTINELS)
+        found.append((far, np.isfinite(value) & ~far & (error > _USELESS_ERROR * scatter)))
+    n_far, n_useless = (sum(int(np.sum(each[kind])) for each in found) for kind in (0, 1))
+    if n_useless > len(present) / 2:
+        found, n_useless = [(far, np.zeros_like(far)) for far, _ in found], 0
+    for count, what in (
+        (
+            n_far,
+            f"{label} more than {_OUTLIER_DISTANCE:g} standard deviations from others, which would decide for all",
+        ),
+        (n_useless, f"errors of {label} beyond {_USELESS_ERROR:g} times its scatter, which say nothing of it"),
+    ):
+        if count:
+            many = f"{count} of {len(present)} stars have"
+            warnings.warn(f"{many} {what}; the label counts as missing there", stacklevel=4)
+    return _without(train, label, found[0]), _without(test, label, found[1])
+
+
+def _without(survey: Survey, label: str, rows: tuple[np.ndarray, np.ndarray]) -> Survey:
+    """Return a survey with a label missing in some rows."""
+    if not np.any(gone := rows[0] | rows[1]):
+        return survey
+    labels = np.array(survey.labels)
+    labels[gone, survey.label_index(label)] = np.nan
+    return survey.replace(labels=labels)
 
 
 def what_is_missing(names: Sequence[str], label: str, verdict: str) -> str:
@@ -173,7 +184,6 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     if train.n_pixels <= settings.n_components:
         raise ValueError(f"the spectra have {train.n_pixels} pixels; an audit needs more than {settings.n_components}")
     _refuse_shared_stars(train, test)
-    _refuse_errors_of_another_kind(train, test)
     survey = Survey(
         wavelength=train.wavelength,
         flux=np.concatenate([train.flux, test.flux]),
@@ -190,6 +200,7 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     )
     _refuse_sentinels(survey, np.concatenate([train.star_id, test.star_id]))
     _refuse_unnormalized(survey)
+    _refuse_errors_of_another_kind(survey)
     _warn_of_repeated_labels(survey)
     return survey
 
@@ -210,20 +221,19 @@ def _refuse_shared_stars(train: Survey, test: Survey) -> None:
 
 
 def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
-    """Raise ValueError if values of a label or of the flux repeat where no star could be, or one lies farther still."""
+    """Raise ValueError if values of a label or of the flux repeat where no star could be, or stand for missing ones."""
     for name, values in zip(survey.label_names, survey.labels.T, strict=True):
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         scatter = robust_std(values[~np.isnan(values)]) if len(distinct) > 1 else 0.0
         distance = np.abs(distinct - np.nanmedian(values)) / scatter if scatter > 0 else np.zeros(len(distinct))
-        marked = (counts > 1) | np.isin(distinct, _LABEL_SENTINELS)
-        refused = distance > np.where(marked, _SENTINEL_DISTANCE, _OUTLIER_DISTANCE)
+        refused = ((counts > 1) | np.isin(distinct, _LABEL_SENTINELS)) & (distance > _SENTINEL_DISTANCE)
         if np.any(refused):
             place = int(np.argmax(np.where(refused, counts, 0)))
             star = star_id[int(np.argmax(values == distinct[place]))]
             where = f"in {counts[place]} stars" if counts[place] > 1 else f"in star {star} alone"
             raise ValueError(
-                f"label {name!r} is {distinct[place]:g} {where}, {distance[place]:.0f} standard deviations from the "
-                "others: does it stand for a missing value, or is it an error? Set it to NaN"
+                f"label {name!r} is {distinct[place]:g} {where}, far from all others: does it stand for a missing "
+                "value? Set it to NaN"
             )
     missing = np.isin(survey.flux, _FLUX_SENTINELS) & (survey.ivar > 0)
     if np.any(missing):
@@ -234,12 +244,10 @@ def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
         )
 
 
-def _refuse_errors_of_another_kind(train: Survey, test: Survey) -> None:
+def _refuse_errors_of_another_kind(survey: Survey) -> None:
     """Raise ValueError if most pixels have an error as large as the flux and its features, as no spectra do."""
-    pixels = slice(None, None, max(1, train.n_pixels // _N_LEVEL_PIXELS))
-    flux, ivar = (
-        np.concatenate([getattr(each, name)[:, pixels] for each in (train, test)]) for name in ("flux", "ivar")
-    )
+    pixels = slice(None, None, max(1, survey.n_pixels // _N_LEVEL_PIXELS))
+    flux, ivar = survey.flux[:, pixels], survey.ivar[:, pixels]
     good = ivar > 0
     if not np.any(good):
         return

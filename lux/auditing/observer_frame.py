@@ -16,6 +16,7 @@ that of the same surrogate labels.
 
 import dataclasses
 import functools
+import warnings
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -88,8 +89,12 @@ def velocities(survey: Survey) -> np.ndarray | None:
         velocity = np.asarray(survey.catalogue[name], float)
         # Of nothing in the Galaxy, but of what stands for a missing value.
         known = np.isfinite(velocity) & (np.abs(velocity) < 2000)
-        _refuse_no_velocities(name, velocity, known)
+        _refuse_another_unit(name, velocity, known)
         if np.mean(known) < 0.5:
+            continue
+        if np.ptp(velocity[known]) == 0:
+            what = f"the column {name!r} of the catalogue is {velocity[known][0]:g} in every star, and says nothing"
+            warnings.warn(what, stacklevel=3)
             continue
         if name == "radial_velocity" and airglow.covers(survey.wavelength):
             given = survey.replace(catalogue={name: np.where(known, velocity, 0)})
@@ -98,18 +103,13 @@ def velocities(survey: Survey) -> np.ndarray | None:
     return None
 
 
-def _refuse_no_velocities(name: str, velocity: np.ndarray, known: np.ndarray) -> None:
-    """Raise ValueError if numbers (N,) are in another unit, or one number alone."""
+def _refuse_another_unit(name: str, velocity: np.ndarray, known: np.ndarray) -> None:
+    """Raise ValueError if most numbers (N,) are velocities of no stars, and no single number that stands for none."""
     distinct = np.unique(velocity[np.isfinite(velocity) & ~known])
     if len(distinct) > 0.5 * len(velocity):
         raise ValueError(
             f"the column {name!r} of the catalogue has values such as {distinct[0]:g}, which are no velocities of "
             "stars in km/s: give it with its unit, or in km/s"
-        )
-    if np.sum(known) > 1 and np.ptp(velocity[known]) == 0:
-        raise ValueError(
-            f"the column {name!r} of the catalogue is {velocity[known][0]:g} in every star: leave it out, or "
-            "give velocities"
         )
 
 

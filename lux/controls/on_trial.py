@@ -126,7 +126,8 @@ def trial(
     for each in [subject] * is_model + [model] * (not isinstance(model, str)):
         # That it makes no model is told here, and not in the first world.
         _new(each)
-    on_trial = _OnTrial(subject, is_model, fitter, time_limit, source_of(subject))
+    sources = source_of(subject), None if isinstance(model, str) else source_of(model)
+    on_trial = _OnTrial(subject, is_model, fitter, time_limit, model, sources)
     cells = bench.bench_cells(n_seeds)
     source = {"subject": key_of(subject), "model": model if isinstance(model, str) else key_of(model)}
     worlds = run(
@@ -156,7 +157,8 @@ class _OnTrial:
     is_model: bool
     fit: Callable[[Survey, int], Any]
     time_limit: float
-    source: str | None
+    model: Any
+    sources: tuple[str | None, str | None]
 
     def __call__(
         self, cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
@@ -272,12 +274,16 @@ def _new(model: Any) -> Any:
 
 
 def _refuse_changed(on_trial: _OnTrial) -> None:
-    """Raise RuntimeError if this process imported another text of the subject than the one that asks has."""
-    if on_trial.source is None or on_trial.source in _checked:
-        return
-    if source_of(on_trial.subject) != on_trial.source:
-        raise RuntimeError("the file of the technique or model was changed after the trial had begun; run it again")
-    _checked.add(on_trial.source)
+    """Raise RuntimeError if this process imported another text of a subject than the process that asks.
+
+    What it was sent by value, as functions that were made in others are, it did not import.
+    """
+    for subject, source in zip((on_trial.subject, on_trial.model), on_trial.sources, strict=True):
+        if source is None or source in _checked:
+            continue
+        if (here := source_of(subject)) is not None and here != source:
+            raise RuntimeError("the file of the technique or model was changed after the trial had begun; run it again")
+        _checked.add(source)
 
 
 @contextlib.contextmanager

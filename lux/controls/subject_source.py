@@ -1,25 +1,26 @@
 """By what a technique or model of a user is known again: the text that defines it, and what it was made with."""
 
+import ast
 import functools
 import hashlib
+import importlib.util
 import inspect
 import pickle
 import sys
 import sysconfig
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 import joblib
 
-# Where modules lie that are no user's: those of Python, of what is installed, and of this package.
-_INSTALLED = [
-    Path(path) for name in ("stdlib", "platstdlib", "purelib", "platlib") if (path := sysconfig.get_path(name))
-] + [Path(__file__).parents[1]]
-
-
+# Where modules lie that are no user's: those of Python and of this package, and folders of what is installed.
+_NO_USERS = [Path(path).resolve() for name in ("stdlib", "platstdlib") if (path := sysconfig.get_path(name))] + [
+    Path(__file__).resolve().parents[1]
+]
+_INSTALLED = {"site-packages", "dist-packages"}
 # How far is looked into what holds what.
 _DEEPEST = 5
 
@@ -27,18 +28,21 @@ _DEEPEST = 5
 def source_of(subject: Any) -> str | None:
     """Return a hash of a subject and of the text of the user's modules that it reaches; None if that is not all of it.
 
-    Reached are the modules that define it, what it wraps and what it holds, and those of the user's that these import.
-    What was defined in a notebook, or cannot be told from another, has none.
+    Reached are the modules that define it, what it wraps and what it holds, and the user's that these import. What was
+    defined in a notebook, or cannot be told from another, has none.
+
+    Raises
+    ------
+    RuntimeError
+        If the text of a module is another than that which was imported.
     """
-    things = list(_parts(subject))
-    roots = [inspect.getmodule(_defined(thing)) for thing in things]
-    if any(module is None or module.__name__ == "__main__" or not hasattr(module, "__file__") for module in roots):
-        return None
-    modules = sorted(_reached([module for module in roots if module]), key=lambda module: module.__name__)
     try:
-        texts = [inspect.getsource(module) for module in modules]
-        return hashlib.sha256(joblib.hash((_identity(subject), texts)).encode()).hexdigest()
-    except (OSError, TypeError, ValueError, AttributeError, pickle.PicklingError):
+        roots = {inspect.getmodule(_defined(thing)) for thing in _parts(subject)}
+        if None in roots or any(module.__name__ == "__main__" for module in roots if module):
+            return None
+        texts = _texts(module for module in roots if module)
+        return hashlib.sha256(joblib.hash((_identity(subject), sorted(texts.items()))).encode()).hexdigest()
+    except (OSError, TypeError, ValueError, AttributeError, RecursionError, SyntaxError, pickle.PicklingError):
         return None
 
 
@@ -55,19 +59,24 @@ def _parts(subject: Any, depth: int = 0) -> Iterator[Any]:
     """Yield a subject, and the functions, classes and objects that it wraps or holds."""
     if depth > _DEEPEST:
         return
+    held: Iterable[Any] = ()
     if isinstance(subject, functools.partial):
         held = [subject.func, *subject.args, *subject.keywords.values()]
     elif inspect.ismethod(subject):
         held = [subject.__func__, subject.__self__]
-    elif inspect.isfunction(subject):
-        yield subject
-        held = [*(cell.cell_contents for cell in subject.__closure__ or ()), *(subject.__defaults__ or ())]
+    elif isinstance(subject, Mapping):
+        held = list(subject.values())
+    elif isinstance(subject, list | tuple | set | frozenset):
+        held = list(subject)
     else:
         yield subject
-        held = [] if inspect.isclass(subject) else list(getattr(subject, "__dict__", {}).values())
+        if inspect.isfunction(subject):
+            held = [cell.cell_contents for cell in subject.__closure__ or ()]
+            held = [*held, *(subject.__defaults__ or ()), *(subject.__kwdefaults__ or {}).values()]
+        elif not inspect.isclass(subject) and not inspect.isroutine(subject):
+            held = list(getattr(subject, "__dict__", {}).values())
     for each in held:
-        if callable(each):
-            yield from _parts(each, depth + 1)
+        yield from _parts(each, depth + 1)
 
 
 def _identity(subject: Any) -> Any:
@@ -94,30 +103,75 @@ def _held(values: tuple) -> tuple:
 def _code(code: CodeType) -> tuple:
     """Return what tells a function from another of the same name, of the same text: lambdas share both."""
     constants = [_code(each) if isinstance(each, CodeType) else repr(each) for each in code.co_consts]
+    # The order of a set is another in another process.
     constants = [each for each in constants if not str(each).startswith("frozenset")]
-    return code.co_firstlineno, code.co_code, code.co_names, tuple(constants)
+    return code.co_firstlineno, code.co_name, code.co_code, code.co_names, tuple(constants)
 
 
-def _reached(roots: list[ModuleType]) -> set[ModuleType]:
-    """Return modules, and those of the user's that they import or take something from."""
-    found, waiting = set(), list(roots)
+def _texts(roots: Iterable[ModuleType]) -> dict[str, str]:
+    """Return by name the text of modules, and of those of the user's that they import, whether at once or later."""
+    texts: dict[str, str] = {}
+    waiting = [(module.__name__, getattr(module, "__file__", None)) for module in roots]
     while waiting:
-        module = waiting.pop()
-        if module in found:
+        name, file = waiting.pop()
+        if name in texts or file is None or not _is_users(file):
             continue
-        found.add(module)
-        if not _is_users(module):
-            continue
-        for value in list(vars(module).values()):
-            name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-            other = sys.modules.get(name) if isinstance(name, str) else None
-            if other is not None and _is_users(other):
-                waiting.append(other)
-    return found
+        texts[name] = Path(file).read_text(encoding="utf-8")
+        if name in sys.modules:
+            _refuse_another_text(sys.modules[name], texts[name], file)
+        for other in _imported(name, texts[name]):
+            waiting.append((other, _file_of(other)))
+    return texts
 
 
-def _is_users(module: ModuleType) -> bool:
-    file = getattr(module, "__file__", None)
-    if file is None or module.__name__ == "__main__":
-        return False
-    return not any(Path(file).resolve().is_relative_to(folder.resolve()) for folder in _INSTALLED)
+def _imported(name: str, text: str) -> Iterator[str]:
+    """Yield the names of what a module imports, anywhere in it; of what is taken from one it may be a module, too."""
+    package = name if name in sys.modules and hasattr(sys.modules[name], "__path__") else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(base, package) if node.level else base
+            yield base
+            yield from (f"{base}.{each.name}" for each in node.names)
+
+
+def _file_of(name: str) -> str | None:
+    if name in sys.modules:
+        return getattr(sys.modules[name], "__file__", None)
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return None if spec is None or not spec.has_location else spec.origin
+
+
+def _is_users(file: str) -> bool:
+    path = Path(file).resolve()
+    installed = _INSTALLED & set(path.parts) or any(path.is_relative_to(folder) for folder in _NO_USERS)
+    return path.suffix == ".py" and not installed
+
+
+def _refuse_another_text(module: ModuleType, text: str, file: str) -> None:
+    """Raise RuntimeError if a function of an imported module is none of its text, which was changed since."""
+    if "@pytest_ar" in vars(module):
+        # Its code is pytest's, which rewrites assertions.
+        return
+    written = set(_codes(compile(text, file, "exec")))
+    for thing in list(vars(module).values()):
+        for function in vars(thing).values() if inspect.isclass(thing) else [thing]:
+            code = getattr(function, "__code__", None) if inspect.isfunction(function) else None
+            if code is not None and function.__module__ == module.__name__ and code.co_filename == file:
+                if _code(code) not in written:
+                    raise RuntimeError(
+                        f"{file} was changed after it had been imported: reload the module {module.__name__!r}, or run "
+                        "in a new process"
+                    )
+
+
+def _codes(code: CodeType) -> Iterator[tuple]:
+    yield _code(code)
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _codes(each)
