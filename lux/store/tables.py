@@ -29,7 +29,8 @@ def as_columns(table: Any) -> Any:
     structured = getattr(getattr(table, "dtype", None), "names", None)
     if isinstance(table, Mapping) or not (structured or hasattr(table, "colnames") or hasattr(table, "columns")):
         return table
-    names: list[Any] = list(structured or getattr(table, "colnames", None) or getattr(table, "columns", None) or ())
+    named = structured or getattr(table, "colnames", None)
+    names: list[Any] = list(getattr(table, "columns", ()) if named is None else named)
     return {name: of_table(table, name) for name in names} if all(isinstance(name, str) for name in names) else table
 
 
