@@ -216,7 +216,7 @@ def _trial(options: argparse.Namespace) -> None:
     limits["folder"] = None if options.folder is None else Path(options.folder)
     _tell_of_kept_worlds()
     try:
-        result = trial(subject, name=options.name, model=model, **limits)
+        result = trial(subject, name=options.name or options.subject.partition(":")[2], model=model, **limits)
     except (TypeError, RuntimeError) as error:
         raise ValueError(str(error)) from error
     print(result, flush=True)
