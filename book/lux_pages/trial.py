@@ -183,7 +183,7 @@ def _best(row: _Row) -> float:
 def _holds_half(row: _Row) -> bool:
     """Return whether the interval of the power, of whichever sign serves better, holds one half."""
     _, low, high = max(row["power"], row["reverse"])
-    return low < 0.5 < high
+    return bool(low <= 0.5 <= high)
 
 
 def areas(found: FullTrial, techniques: Sequence[str], *, power: bool = False) -> np.ndarray:
