@@ -356,13 +356,7 @@ def _add_bench(commands: Any) -> None:
     add("--name", help="in the table; that of the subject by default")
     add("--model", default="Lux", help="what a technique interrogates: a name such as Lux, or MODULE:NAME (Lux)")
     add("--seeds", type=int, default=20, help="worlds of a kind, 2 to 20 (20)")
-    add(
-        "--time-limit",
-        type=float,
-        default=60.0,
-        metavar="SECONDS",
-        help="that a world may take (60)",
-    )
+    add("--time-limit", type=float, default=60.0, metavar="SECONDS", help="that a world may take (60)")
     add("--workers", type=int, help="processes; as many as there are cores by default")
     add("--folder", help="where measured worlds are kept; a new one measures all of them anew")
     add("--json", metavar="FILE", help="also write everything as JSON")
