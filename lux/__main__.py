@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Columns of a table that a message shows.
 _MAX_NAMED = 8
+# Of the model that `lux audit` fits, and the share of stars that it holds out.
+_LATENTS, _TEST_FRACTION = 21, 0.3
 _EXAMPLES = """examples:
   lux audit survey.h5 --label eu_fe
   lux audit survey.h5 --label "[Eu/Fe]" --own-lines 15448.4 15551.6 --html pages
@@ -71,6 +73,11 @@ def _audit(options: argparse.Namespace) -> None:
 
     if options.predictions is not None and options.model is not None:
         raise ValueError("give either --model or --predictions")
+    if options.latents is not None and (options.predictions, options.model) != (None, None):
+        raise ValueError("--latents is of a model that is fitted, and none is beside --predictions or --model")
+    if options.id is not None and (options.labels, options.predictions) == (None, None):
+        raise ValueError("--id is a column of the table of --labels or --predictions; give one of these")
+    options.id = "star_id" if options.id is None else options.id
     if (options.own_lines, options.line_list) != (None, None) and options.label is None:
         raise ValueError("--own-lines or a --line-list are those of one label: name it with --label")
     if None not in (options.own_lines, options.line_list):
@@ -89,8 +96,9 @@ def _audit(options: argparse.Namespace) -> None:
         star_of_spectrum(survey, options.groups)
     train, test, model = _divided(survey, options)
     if model is None:
-        print(f"lux: fitting a model of {options.latents} latents to {len(train)} stars", file=sys.stderr, flush=True)
-        model = Lux(options.latents).fit(train)
+        latents = _LATENTS if options.latents is None else options.latents
+        _say(f"fitting a model of {latents} latents to {len(train)} stars")
+        model = Lux(latents).fit(train)
     if options.label is None:
         reports = list(audit_all(model, train, test, seed=options.seed, groups=options.groups).values())
     else:
@@ -119,14 +127,32 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
     from lux.models.lux import Lux
 
     if options.predictions is None:
-        train, test = survey.split(options.test_fraction, options.seed, groups=options.groups)
+        train, test = _split(survey, options)
         return train, test, None if options.model is None else Lux.load(options.model)
     table = _read_table(options.predictions, options.id)
     table.rename_column(options.id, "star_id")
-    predicted = np.isin(np.char.strip(survey.star_id), np.char.strip(np.asarray(table["star_id"]).astype(str)))
+    named = np.char.strip(np.asarray(table["star_id"]).astype(str))
+    predicted = np.isin(survey.star_id, named)
+    if unknown := np.count_nonzero(~np.isin(named, survey.star_id)):
+        _say(f"{unknown} of {len(named)} predictions are of no star of the survey, and are left out")
     if predicted.any() and not predicted.all():
+        if options.test_fraction is not None:
+            raise ValueError(
+                f"--test-fraction divides nothing here: the {np.count_nonzero(predicted)} stars with a prediction are "
+                "the test stars, and the others those of training"
+            )
         return survey[~predicted], survey[predicted], table
-    return *survey.split(options.test_fraction, options.seed, groups=options.groups), table
+    return *_split(survey, options), table
+
+
+def _split(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "Survey"]:
+    share = _TEST_FRACTION if options.test_fraction is None else options.test_fraction
+    return survey.split(share, options.seed, groups=options.groups)
+
+
+def _say(what: str) -> None:
+    """Say on standard error what is done, for standard output holds the report."""
+    print(f"lux: {what}", file=sys.stderr, flush=True)
 
 
 def _read_table(path: str, star_id: str) -> "Table":
@@ -315,16 +341,17 @@ def _parser() -> argparse.ArgumentParser:
     listed = "take the label's own lines from this list: of VALD, Kurucz or MOOG, or a table with wavelengths in vacuum"
     add("--line-list", metavar="FILE", help=listed)
     add("--labels", metavar="TABLE", help="take labels and errors from this CSV, FITS or VOTable file, joined by --id")
-    add("--id", default="star_id", metavar="COLUMN", help="column of TABLE that names the stars (star_id)")
+    add("--id", metavar="COLUMN", help="column of TABLE that names the stars (star_id)")
     stars = "column of the catalogue that says which star a spectrum is of, where stars have several"
     add("--groups", metavar="COLUMN", help=stars)
     add("--model", help="fitted Lux model (.npz); one is fitted by default")
     add("--predictions", metavar="TABLE", help="audit these predictions, joined by --id, of stars not used in training")
-    add("--latents", type=int, default=21, help="latents of the model that is fitted (21)")
-    add("--test-fraction", type=float, default=0.3, help="share of stars held out (0.3)")
+    add("--latents", type=int, help=f"latents of the model that is fitted ({_LATENTS})")
+    add("--test-fraction", type=float, help=f"share of stars held out ({_TEST_FRACTION})")
     add("--seed", type=int, default=0)
     add("--figures", metavar="FOLDER", help="also draw a page for each label, audit-LABEL.png")
     add("--html", metavar="FOLDER", help="also write a page for each label, audit-LABEL.html, that needs no other file")
+    add = audit_parser.add_mutually_exclusive_group().add_argument
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--markdown", action="store_true", help="print Markdown instead of a table")
     _add_bench(commands)

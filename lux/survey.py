@@ -23,6 +23,7 @@ from lux.store.columns import (
     inverse_variance,
     join_stars,
     normalized_flux,
+    own_where_unnamed,
     paired_labels,
     refuse_other_order,
     star_names,
@@ -433,13 +434,17 @@ class Survey:
         seed : int
         groups : (N,) array, or name of a column of the catalogue, optional
             What stays together, such as several spectra of one star, or the stars of a cluster; then `test_fraction` is
-            met as far as groups allow.
+            met as far as groups allow. What has no name there, such as the field beside clusters, is alone.
 
         Raises
         ------
         ValueError
-            If `test_fraction` leaves either side empty, or the groups are no column of the stars.
+            If `test_fraction` is no number or leaves either side empty, or the groups are no column of the stars.
         """
+        if isinstance(test_fraction, str) or np.ndim(test_fraction) or not 0 < test_fraction < 1:
+            raise ValueError(
+                f"test_fraction must be a number between 0 and 1, the share of the test; got {test_fraction!r}"
+            )
         if groups is not None:
             return self._split_groups(test_fraction, seed, groups)
         n_test = round(test_fraction * self.n_stars)
@@ -455,6 +460,7 @@ class Survey:
         column = of_table(self.catalogue, groups) if isinstance(groups, str) else catalogue_column("groups", groups)
         if column.shape != (self.n_stars,):
             raise ValueError(f"groups must name the group of each of {self.n_stars} stars, got shape {column.shape}")
+        column = own_where_unnamed(column, self.star_id)
         _, number, sizes = np.unique(column, return_inverse=True, return_counts=True)
         order = np.random.default_rng(seed).permutation(len(sizes))
         chosen = order[np.cumsum(sizes[order]) <= test_fraction * self.n_stars]

@@ -10,6 +10,7 @@ from astropy.utils.masked import Masked
 from small_arrays import ERROR, FLUX, LABEL_ERR, LABELS, WAVELENGTH, assert_equal, made
 
 import lux
+from lux.store import columns
 
 THIRD = np.tile(np.arange(6) == 2, (4, 1))
 BAD = {
@@ -144,6 +145,18 @@ def test_one_name_is_no_list_of_letters():
         made().with_labels(table, "EU_FE", star_id="id")
 
 
+def test_blanks_around_the_name_of_a_star_do_not_count():
+    assert made(star_id=np.array(["a  ", " b", "c", "d"])).star_id.tolist() == ["a", "b", "c", "d"]
+
+
+def test_what_has_no_name_is_alone():
+    stars = np.array(["1", "2", "3", "4"])
+    named = columns.own_where_unnamed(np.array(["x", "nan", " ", "x "]), stars)
+    assert named.tolist() == ["x", "unnamed 2", "unnamed 3", "x"]
+    numbers = np.array([10, 9, 10, 9])
+    assert columns.own_where_unnamed(numbers, stars) is numbers
+
+
 def test_a_mask_of_most_pixels_is_asked_about():
     with pytest.warns(UserWarning, match="takes 83% of all pixels: .* is it inverted"):
         made(mask=np.arange(6) != 2)
@@ -186,6 +199,8 @@ WRONG = {
         {"catalogue": {"radial_velocity": np.ones(4) * u.AA}},
         "column 'radial_velocity' is in Angstrom, expected km / s or one that converts to it",
     ),
+    "a mask of text": ({"mask": np.full((4, 6), "bad")}, "mask holds <U3 such as .*bad.*expected booleans"),
+    "names that differ by a blank": ({"star_id": ["a", "a ", "c", "d"]}, "star_id"),
     "a mask of stars": ({"mask": np.zeros(4)}, r"mask has shape \(4,\), expected \(4, 6\) as flux"),
     "an error for each star": ({"error": np.ones(4)}, r"error has shape \(4,\), expected \(4, 6\) as flux"),
     "inverse variances of fewer pixels": ({"ivar": np.ones((4, 5))}, r"ivar has shape \(4, 5\), expected \(4, 6\)"),

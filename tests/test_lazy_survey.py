@@ -96,6 +96,15 @@ def test_what_needs_all_spectra_reads_them(pair):
     np.testing.assert_array_equal(masked.ivar, whole.mask_wavelengths([(15400, 15420)]).ivar)
 
 
+def test_what_only_an_array_in_memory_has_is_told(pair):
+    lazy, whole = pair
+    with pytest.raises(AttributeError, match=r"no attribute 'T': it is left on the disk; .* numpy.asarray\(flux\)"):
+        _ = lazy.flux.T
+    with pytest.raises(AttributeError, match=r"no attribute 'spectra'$"):
+        _ = lazy.flux.spectra
+    assert np.mean(lazy.flux) == np.mean(whole.flux)
+
+
 def test_another_process_reads_what_it_is_sent(pair):
     lazy, whole = pair
     sent = pickle.loads(pickle.dumps(lazy[np.arange(5, 9)]))

@@ -171,6 +171,34 @@ def test_predictions_and_a_catalogue_are_audited_from_the_command_line(catalogue
     assert "--label is given twice" in capsys.readouterr().err
 
 
+def test_predictions_of_no_star_of_the_survey_are_counted(catalogue, capsys):
+    survey, _, folder = catalogue
+    label = survey.truth.labels[:40, 1]
+    Table({"star_id": [*survey.star_id[:38], "7", "8"], "label_1": label}).write(folder / "p.csv")
+    command = ["audit", str(folder / "stars.h5"), "--label", "label_1", "--own-lines", "--predictions"]
+    assert main([*command, str(folder / "p.csv"), "--json"]) == 0
+    told = capsys.readouterr()
+    assert "2 of 40 predictions are of no star of the survey" in told.err
+    assert json.loads(told.out)[0]["n_test"] <= 38
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--predictions", "p.csv", "--test-fraction", "0.2"], "--test-fraction divides nothing here: the 40 stars"),
+        (["--predictions", "p.csv", "--latents", "5"], "--latents is of a model that is fitted"),
+        (["--id", "gaia"], "--id is a column of the table of --labels or --predictions"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(catalogue, monkeypatch, capsys, options, message):
+    survey, _, folder = catalogue
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(lux.Lux, "fit", lambda *_: pytest.fail("a model was fitted"))
+    Table({"star_id": survey.star_id[:40], "label_1": survey.truth.labels[:40, 1]}).write("p.csv")
+    assert main(["audit", "stars.h5", "--label", "label_1", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_ids_of_a_table_of_text_keep_their_zeros(catalogue, capsys):
     survey, _, folder = catalogue
     named = survey.replace(star_id=[f"{number:05d}" for number in range(len(survey))])

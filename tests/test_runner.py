@@ -1,11 +1,13 @@
 """Ensembles of worlds are run whole, in any order, and never twice."""
 
 import dataclasses
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import types
 from pathlib import Path
@@ -81,6 +83,22 @@ def test_worker_processes_name_a_failing_world(tmp_path):
     off = controls.Cell("off", World("signal", depth=0.03, wavelengths=(15000.0,)), 0.06, 2)
     with pytest.raises(RuntimeError, match=r"world 'off' of seed 104\d cannot be measured"):
         run(tmp_path, off, workers=2)
+
+
+def leaves_python(cell, seed, star_seed, spectra=None):
+    os._exit(1)
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_without_a_word_and_what_cannot_be_sent_are_told(tmp_path):
+    two = [dataclasses.replace(SIGNAL, seeds=2)]
+    with pytest.raises(RuntimeError, match=r"ended without a word: .* \(os._exit\); 0 of 2 worlds are measured"):
+        controls.run(two, 40, what=leaves_python, code="import os", workers=2, folder=tmp_path)
+    locked = functools.partial(leaves_python, lock=threading.Lock())
+    with pytest.raises(
+        TypeError, match=r"cannot be sent to other processes .TypeError: .*lock.*measure with workers=1"
+    ):
+        controls.run(two, 40, what=locked, code="import os", workers=2, folder=tmp_path)
 
 
 def test_another_source_is_another_run(measured, tmp_path, monkeypatch):

@@ -49,7 +49,7 @@ def test_a_split_deals_out_every_star_once_and_repeats_with_its_seed(survey):
     assert_same_survey(test, survey.split(0.25, seed=3)[1])
     assert test.star_id.tolist() != survey.split(0.25, seed=4)[1].star_id.tolist()
     with pytest.raises(ValueError, match="both sides need at least one star"):
-        survey.split(1.0)
+        survey.split(0.001)
 
 
 def test_a_split_by_groups_divides_none(survey):
@@ -68,6 +68,13 @@ def test_a_split_by_groups_divides_none(survey):
     ):
         with pytest.raises(ValueError, match=message):
             survey.split(0.3, groups=groups)
+
+
+@pytest.mark.parametrize("share", ["0.3", 0, 1, 1.5, np.nan, [0.3, 0.7]])
+def test_the_share_of_the_test_is_a_number_between_none_and_all(survey, share):
+    for groups in (None, np.arange(40)):
+        with pytest.raises(ValueError, match="test_fraction must be a number between 0 and 1"):
+            survey.split(share, groups=groups)
 
 
 def test_masking_wavelengths_zeroes_ivar_inside_and_nothing_else(survey):

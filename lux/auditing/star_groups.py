@@ -8,9 +8,8 @@ from scipy.sparse import csr_array
 
 from lux.auditing.inputs import VELOCITIES
 from lux.auditing.model_outputs import ModelOutputs
+from lux.store.columns import UNNAMED, own_where_unnamed
 from lux.survey import Survey
-
-_NO_NAME, _UNNAMED = ("", "nan", "None", "<NA>", "--"), "unnamed "
 
 
 def star_of_spectrum(survey: Survey, column: str) -> np.ndarray:
@@ -23,15 +22,15 @@ def star_of_spectrum(survey: Survey, column: str) -> np.ndarray:
     if column not in survey.catalogue:
         given = ", ".join(survey.catalogue) or "none"
         raise ValueError(f"the catalogue has no column {column!r} that names the star of a spectrum; it has {given}")
-    names = np.char.strip(np.asarray(survey.catalogue[column]).astype(str))
-    return np.where(np.isin(names, _NO_NAME), np.char.add(_UNNAMED, survey.star_id), names)
+    named = np.char.strip(np.asarray(survey.catalogue[column]).astype(str))
+    return own_where_unnamed(named, survey.star_id)
 
 
 def refuse_shared(train: ArrayLike, test: ArrayLike, column: str) -> None:
     """Raise ValueError if stars by name have spectra in both the training and the test survey."""
     shared = np.intersect1d(train, test)
     # Of unnamed ones the number may be the same, and nothing else.
-    shared = shared[~np.char.startswith(shared, _UNNAMED)]
+    shared = shared[~np.char.startswith(shared, UNNAMED)]
     if shared.size:
         raise ValueError(
             f"{shared.size} stars, such as {shared[0]}, have spectra in the training and in the test survey: divide "

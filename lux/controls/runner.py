@@ -12,7 +12,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from pickle import PicklingError
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed, parallel_config
@@ -26,6 +28,9 @@ from lux.store.products import is_kept, kept_json, product_key, store_dir
 _LOG = logging.getLogger(__name__)
 # Seeds that share their stars.
 SHARED = 5
+_ENDED = (
+    "a process that measured worlds ended without a word: the memory was full, or what it ran left Python (os._exit)"
+)
 # What the numbers of a world depend on besides its parameters.
 _CODE = "from lux.controls.techniques import measure"
 Measure = Callable[[Cell, int, int, EmpiricalSpectra | None], dict[str, Any]]
@@ -91,6 +96,8 @@ def run(
     ------
     ValueError
         If there are empirical cells and no `spectra`.
+    TypeError
+        If what measures cannot be sent to other processes.
     RuntimeError
         If a world cannot be measured; it is named, and what was measured before is kept.
     """
@@ -107,7 +114,7 @@ def run(
     tasks = [task for cell in ensemble for task in tasks_of(cell, first_seed, shared)]
     paths = {task: folder / f"{task.cell.key}-{_digest(task, spectra)}-{task.seed}.json" for task in tasks}
     todo = [task for task in tasks if not is_kept(paths[task])]
-    _LOG.info("%d of %d worlds were measured before and are read from %s", len(tasks) - len(todo), len(tasks), folder)
+    _LOG.info("%d worlds are to be measured, of %d; their numbers are kept in %s", len(todo), len(tasks), folder)
     batches = _batches(todo, workers)
     hidden = not (sys.stderr.isatty() if progress is None else progress)
     n_jobs = max(1, min(workers, len(batches)))
@@ -122,11 +129,17 @@ def run(
             listed = ([(task, paths[task]) for task in batch] for batch in batches)
             for count in parallel(delayed(_measure_batch)(what or measure, each, spectra) for each in listed):
                 bar.update(count)
+        except PicklingError as error:
+            # The cause is the text of a traceback in quotation marks.
+            reason = str(error.__cause__ or error).strip('"\n').splitlines()[-1]
+            raise TypeError(
+                f"what measures a world cannot be sent to other processes ({reason}): make what it holds where it is "
+                "used, or measure with workers=1"
+            ) from error
         except (RuntimeError, KeyboardInterrupt) as error:
             kept = sum(map(is_kept, paths.values()))
-            told = (
-                f"{str(error) or 'interrupted'}; {kept} of {len(tasks)} worlds are measured, and the next run goes on"
-            )
+            told = _ENDED if isinstance(error, BrokenProcessPool) else str(error) or "interrupted"
+            told += f"; {kept} of {len(tasks)} worlds are measured, and the next run goes on"
             raise (KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else RuntimeError)(told) from error
     return [json.loads(paths[task].read_text()) for task in tasks]
 

@@ -27,6 +27,8 @@ VELOCITIES = ("observed_velocity", "radial_velocity")
 _VELOCITY = Unit("km / s")
 # As what objects print that stand for no value: those of Python, numpy and pandas.
 _NO_VALUE = frozenset(("None", "nan", "NaT", "<NA>", "--"))
+# Texts that stand for no name, and how the name begins that is given to what has none.
+_NO_NAME, UNNAMED = ("", "nan", "None", "<NA>", "--"), "unnamed "
 # The part of all pixels that a mask leaves.
 _LEAST_UNMASKED = 0.2
 _ZEROS_LOST = ": ids have lost their leading zeros; read them as text"
@@ -192,7 +194,13 @@ def inverse_variance(
 
 def unmasked(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return where a mask of pixels is zero; a flag that is itself masked is not. Warn of one of most pixels."""
-    left = _spread("mask", np.ma.filled(np.ma.asarray(mask), 1), shape, "flux") == 0
+    flags = np.ma.asarray(mask)
+    if flags.dtype.kind not in "biuf":
+        raise ValueError(
+            f"mask holds {flags.dtype} such as {flags.flat[0]!r}; expected booleans, true where a pixel is bad, or "
+            "numbers of which 0 is good"
+        )
+    left = _spread("mask", np.ma.filled(flags, 1), shape, "flux") == 0
     if np.mean(left) < _LEAST_UNMASKED:
         what = f"the mask takes {1 - np.mean(left):.0%} of all pixels: it is true where pixels are bad; is it inverted?"
         warnings.warn(what, stacklevel=3)
@@ -334,7 +342,18 @@ def _names(star_id: np.ndarray) -> np.ndarray:
             f"star_id holds {names.dtype} numbers such as {example!r}, in which ids of 64 bits lose digits: read "
             "them as integers or text"
         )
-    return names.astype(str)
+    # Tables of fixed width pad names, and other tables do not.
+    return np.char.strip(names.astype(str))
+
+
+def own_where_unnamed(groups: np.ndarray, star_id: np.ndarray) -> np.ndarray:
+    """Return groups (N,) by name, in which what belongs to none is alone; as they are where all are named.
+
+    Blanks around a name do not count.
+    """
+    names = np.char.strip(groups.astype(str))
+    unnamed = np.isin(names, _NO_NAME)
+    return np.where(unnamed, np.char.add(UNNAMED, star_id), names) if unnamed.any() else groups
 
 
 def refuse_other_order(*given: Any) -> None:
@@ -366,7 +385,7 @@ def join_stars(star_id: np.ndarray, column: Any, where: str) -> tuple[np.ndarray
     listed = np.flatnonzero(~gaps)
     if not listed.size:
         raise ValueError(f"the {where} names no star: it has {len(ids)} rows, each masked or missing")
-    names = np.char.strip(_names(ids[listed]))
+    names = _names(ids[listed])
     order = np.argsort(names)
     if np.any(repeated := names[order][1:] == names[order][:-1]):
         raise ValueError(f"the {where} names {names[order][1:][repeated][0]} twice; give each star once")

@@ -182,6 +182,12 @@ class StoredArray(NDArrayOperatorsMixin):
         """Return all of it, read into memory."""
         return np.asarray(self._read(self._rows), dtype)
 
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError; of what an array in memory has, it says what to do."""
+        hint = ": it is left on the disk; read some rows, flux[:100], or all, numpy.asarray(flux)"
+        told = f"{type(self).__name__} has no attribute {name!r}{hint * hasattr(np.ndarray, name)}"
+        raise AttributeError(told, name=name, obj=self)
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         """Return what a function of NumPy makes of all of it."""
         arrays = (np.asarray(each) if isinstance(each, StoredArray) else each for each in inputs)
