@@ -52,26 +52,39 @@ def test_the_sums_are_those_of_dense_algebra(block):
     second = factors[:, :, None] * factors[:, None, :]
     second[:, 1:, 1:] += covariance
     residual = flux - offset - mean @ loadings.T
+    uncertain = np.einsum("di,nij,dj->nd", loadings, covariance, loadings)
     for value, expected in (
         (unpack_columns(np.asarray(sums.normal), SIZE + 1), np.einsum("nd,nij->dij", weight, second)),
         (sums.moment, factors.T @ (weight * (flux - offset))),
-        (unpack_columns(np.asarray(sums.leverage), SIZE), np.einsum("nd,nij->dij", weight**2, covariance)),
-        (sums.score, np.sum(weight**2 * residual**2 - weight, axis=0)),
+        (sums.score, np.sum(weight**2 * (residual**2 + uncertain) - weight, axis=0)),
         (sums.information, np.sum(weight**2, axis=0)),
         (log_density, 0.5 * np.sum(np.log(np.where(weight > 0, weight, 1)) - weight * residual**2, axis=1)),
     ):
         np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-3)
 
 
-def test_the_posterior_is_that_of_dense_algebra(block):
+def test_latents_without_a_covariance_are_exact(block):
+    flux, ivar, *model = block
+    mean = np.random.default_rng(1).normal(size=(N_STARS, SIZE))
+    blocks, model = on_device(flux, ivar), e_step.FluxModel(*on_device(*model))
+    (exact, density), (zero, same) = (
+        e_step.add_statistics(e_step.no_statistics(flux.shape[1], SIZE), *blocks, model, mean, covariance)
+        for covariance in (None, np.zeros((N_STARS, SIZE, SIZE)))
+    )
+    for one, other in zip((*exact, density), (*zero, same), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("refined", "rtol"), [(True, 1e-4), (False, 1e-3)])
+def test_the_posterior_is_that_of_dense_algebra(block, refined, rtol):
     flux, ivar, offset, loadings, scatter = block
     moment = np.random.default_rng(1).normal(size=(N_STARS, SIZE))
     prior = np.tile(np.eye(SIZE), (N_STARS, 1, 1))
     model = e_step.FluxModel(*on_device(offset, loadings, scatter))
-    posterior = e_step.infer(*on_device(flux, ivar), model, *on_device(prior, moment))
+    posterior = e_step.infer(*on_device(flux, ivar), model, *on_device(prior, moment), refined=refined)
     weight = ivar / (1 + ivar * scatter)
     precision = prior + np.einsum("nd,di,dj->nij", weight, loadings, loadings)
     mean = np.linalg.solve(precision, (moment + (weight * (flux - offset)) @ loadings)[..., None])[..., 0]
-    np.testing.assert_allclose(posterior.mean, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(posterior.mean, mean, rtol=rtol, atol=rtol / 10)
     np.testing.assert_allclose(posterior.covariance, np.linalg.inv(precision), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(posterior.log_determinant, np.linalg.slogdet(precision)[1], rtol=1e-5)

@@ -121,8 +121,7 @@ class Cannon(BaseEstimator):
         for first in range(0, survey.n_stars, self.block_size):
             rows = slice(first, first + self.block_size)
             flux, ivar = to_device((survey.flux[rows], survey.ivar[rows]))
-            exact = np.zeros((len(flux), terms.shape[1], terms.shape[1]), np.float32)
-            total, _ = add_statistics(total, flux, ivar, model, terms[rows], exact)
+            total, _ = add_statistics(total, flux, ivar, model, terms[rows], None)
         return total
 
 

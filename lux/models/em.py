@@ -27,7 +27,7 @@ from lux.models.expectations import (
 )
 from lux.models.gauge import canonical, principal_axes
 from lux.models.label_inference import label_scatter
-from lux.models.normal_equations import double_off_diagonal, packed_products, unpack_columns
+from lux.models.normal_equations import unpack_columns
 from lux.models.parameters import Parameters, Settings
 from lux.models.parts import Parts, by_rows
 from lux.models.starts import pixel_means, start_latents
@@ -158,9 +158,7 @@ def _maximize(
 
 def _scatter_variance(given: Coefficients, flux: Statistics[np.ndarray]) -> np.ndarray:
     """Return the scatter variance (D,) after one step of Fisher scoring, not below zero."""
-    products = double_off_diagonal(packed_products(given.flux_linear[1]))
-    score = flux.score + np.sum(flux.leverage * products.T, axis=0)
-    return np.maximum(0, given.scatter_variance + score / flux.information)
+    return np.maximum(0, given.scatter_variance + flux.score / flux.information)
 
 
 def _solve(

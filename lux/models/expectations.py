@@ -69,7 +69,8 @@ class _Labels(NamedTuple):
 
 def expectations(part: Part, problem: Problem, number: int, given: Coefficients) -> tuple[Expectations, None]:
     """Return sums over the posterior of the latents, which the part keeps for `label_movement` of the same cycle."""
-    total, latents = _summed(part, problem, given, functools.partial(_posterior, problem, given))
+    posterior = functools.partial(_posterior, problem, given, refined=_refined_in_cycles(problem))
+    total, latents = _summed(part, problem, given, posterior)
     part.kept[_LATENTS] = number, latents
     return total, None
 
@@ -93,12 +94,14 @@ def label_movement(part: Part, problem: Problem, before: Cycle | None, after: Cy
     return np.array([np.sum(moved**2), moved.size]), None
 
 
-def final_latents(part: Part, problem: Problem, given: Coefficients) -> tuple[np.ndarray, np.ndarray]:
+def final_latents(
+    part: Part, problem: Problem, given: Coefficients, *, refined: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the sum of the labels' normal matrices (M, P + 1, P + 1), and the latents (n, P), at the last state."""
     labels, model = _unit_labels(part, problem), _flux_model(given)
 
     def inferred(block: Block) -> tuple[np.ndarray, np.ndarray]:
-        posterior = _posterior(problem, given, labels.of(block), block, model)
+        posterior = _posterior(problem, given, labels.of(block), block, model, refined=refined)
         mean = block.unpad(posterior.mean)
         return _label_sums(given, labels.of(block), mean, block.unpad(posterior.covariance))[0], mean
 
@@ -119,9 +122,11 @@ def _summed(
     means = []
     for block in part.blocks():
         posterior = posterior_of(labels.of(block), block, model)
-        if problem.settings.algorithm == "als":
+        exact = problem.settings.algorithm == "als"
+        if exact:
             posterior = posterior._replace(covariance=np.zeros(posterior.covariance.shape, np.float32))
-        flux, log_density = add_statistics(flux, block.flux, block.ivar, model, posterior.mean, posterior.covariance)
+        uncertain = None if exact else posterior.covariance
+        flux, log_density = add_statistics(flux, block.flux, block.ivar, model, posterior.mean, uncertain)
         mean, covariance, log_determinant = (block.unpad(array) for array in posterior)
         value = _log_likelihood(problem, given, labels.of(block), mean, log_determinant)
         value += block.unpad(log_density).sum()
@@ -148,19 +153,24 @@ def _labels_of_cycle(part: Part, problem: Problem, cycle: Cycle) -> np.ndarray:
         return labels
     number, latents = part.kept.get(_LATENTS, (None, None))
     if number != cycle.number:
-        _, latents = final_latents(part, problem, cycle.given)
+        _, latents = final_latents(part, problem, cycle.given, refined=_refined_in_cycles(problem))
     offset, loadings = cycle.label_linear
     return offset + latents @ loadings.T
 
 
+def _refined_in_cycles(problem: Problem) -> bool:
+    """Return whether the latents of a cycle are refined: not those of EM, which the gauge holds at unit scale."""
+    return problem.settings.algorithm == "als"
+
+
 def _posterior(
-    problem: Problem, given: Coefficients, labels: _Labels, block: Block, model: FluxModel
+    problem: Problem, given: Coefficients, labels: _Labels, block: Block, model: FluxModel, *, refined: bool
 ) -> LatentPosterior:
     """Return the posterior of the latents of a block given flux, labels and prior."""
     offset, loadings = given.label_linear
     precision = np.einsum("nm,mi,mj->nij", labels.weight, loadings, loadings, optimize=True) + problem.prior_precision
     moment = (labels.weight * (labels.values - offset)) @ loadings
-    return infer(block.flux, block.ivar, model, *block.latent_prior(precision, moment))
+    return infer(block.flux, block.ivar, model, *block.latent_prior(precision, moment), refined=refined)
 
 
 def _fixed(block: Block, latents: np.ndarray) -> LatentPosterior:

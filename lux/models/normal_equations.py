@@ -47,7 +47,7 @@ def _places(size: int) -> np.ndarray:
     return places
 
 
-def double_off_diagonal(packed: np.ndarray) -> np.ndarray:
+def double_off_diagonal(packed: ArrayT) -> ArrayT:
     """Return packed triangles whose plain dot product with another is the trace of the product of the matrices."""
     size = int(np.sqrt(2 * packed.shape[-1]))
     rows, columns = np.triu_indices(size)
