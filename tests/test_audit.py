@@ -277,7 +277,17 @@ def test_a_label_that_passes_only_by_itself_is_audited_with_the_share_of_many(mo
     assert lux.audit_all(np.array(test.labels), train, test)["teff"].settings.significance == pytest.approx(0.001)
 
 
-@pytest.mark.slow
+def test_lines_of_labels_are_given_to_the_audit_of_all_by_name(shortcut):
+    _, *parts = shortcut
+    train, test = (each.select_pixels(each.wavelength < parts[0].wavelength[0] + 40) for each in parts)
+    train, test = (each.replace(truth=None).select_labels(["eu_fe", "fe_h"]) for each in (train, test))
+    line = float(train.wavelength[40])
+    reports = lux.audit_all(np.array(test.labels), train, test, {"[Eu/Fe]": [line]})
+    assert reports["eu_fe"].own_lines == (line,)
+    with pytest.raises(ValueError, match=r"own_lines are those of labels by name, .*got list"):
+        lux.audit_all(np.array(test.labels), train, test, [line])
+
+
 @pytest.mark.slow
 def test_of_an_opened_survey_as_many_stars_are_read_as_are_asked_for(tmp_path):
     survey = make_survey(500, 7, lux.World("signal", depth=0.01))

@@ -82,6 +82,45 @@ def test_one_value_that_no_star_has_is_refused_by_name(stars, label, value):
         audited(stars.replace(labels=labels))
 
 
+def test_a_long_tail_of_whole_numbers_is_no_value_that_stands_for_a_missing_one(stars):
+    generator = np.random.default_rng(0)
+    rotation = np.where(generator.random(600) < 0.85, 3, 3 + generator.exponential(15, size=600)).round()
+    assert np.sum(rotation > 40) > 5
+    values = generator.normal(scale=0.1, size=600) + rotation
+    for each in (rotation + generator.choice([0.0, 1.0], size=600), values.round(0)):
+        named = stars.replace(
+            labels=np.column_stack([stars.labels, each]),
+            label_err=np.column_stack([stars.label_err, np.ones(600)]),
+            label_names=(*stars.label_names, "vsini"),
+            label_units=(*stars.label_units, "km/s"),
+            truth=None,
+        )
+        assert audited(named).verdict == "known"
+
+
+def test_a_label_of_two_values_that_most_stars_share_is_audited_by_itself(stars):
+    rich = (np.random.default_rng(0).random((600, 1)) < 0.2).astype(float)
+    alone = stars.replace(labels=rich, label_err=rich * 0 + 0.1, label_names=("li_fe",), label_units=("",), truth=None)
+    train, test = alone.split(0.3)
+    assert lux.audit(np.zeros(test.n_stars), train, test, "li_fe", LINES).verdict in ("guessed", "undecided")
+
+
+def test_labels_that_few_stars_have_are_named_where_they_matter(stars):
+    labels = stars.labels.copy()
+    labels[100:, stars.label_index("alpha_fe")] = np.nan
+    reason = audited(stars.replace(labels=labels, truth=None)).reason
+    assert "alpha_fe is missing in too many stars" in reason
+    assert "alpha_fe is not among the labels" in reason
+
+
+def test_predictions_of_another_label_or_unit_are_told(stars):
+    train, test = stars.split(0.3)
+    for predicted in (test.label("teff"), 5 * test.label("eu_fe"), test.label("eu_fe") + 3):
+        report = lux.audit(predicted, train, test, "eu_fe", LINES)
+        assert "are they this label, and in its unit?" in report.reason
+        assert report.model_use.answer == "cannot tell"
+
+
 def test_a_star_very_rich_in_europium_is_no_error_and_one_beyond_belief_does_not_decide_for_all(stars):
     labels = stars.labels.copy()
     labels[3, stars.label_index("eu_fe")] = 1.9
@@ -264,8 +303,18 @@ def test_a_label_that_is_neither_parameter_nor_element_is_said_not_to_be_recogni
     assert "among the labels" not in lux.audit(np.zeros(test.n_stars), train, test, "promise", ()).reason
 
 
+@pytest.fixture(scope="module", params=[None, 0.05])
+def deep(request):
+    """No stars, or such whose lines are so deep that they are components of the flux."""
+    if request.param is None:
+        return None
+    world = lux.World("signal", depth=request.param, wavelengths=LINES)
+    return lux.load("synthetic", n_stars=600, seed=23, world=world, wavelength_range=(15300, 15600))
+
+
 @pytest.mark.parametrize(("grid_in_air", "said"), [(False, "the lines were given"), (True, "the spectra are")])
-def test_wavelengths_in_air_are_noticed_where_the_lines_are_found_in_the_other_medium(stars, grid_in_air, said):
+def test_wavelengths_in_air_are_noticed_where_the_lines_are_found_in_the_other_medium(stars, deep, grid_in_air, said):
+    stars = deep if deep is not None else stars
     survey = stars.replace(wavelength=vacuum_to_air(stars.wavelength)) if grid_in_air else stars
     lines = LINES if grid_in_air else vacuum_to_air(np.array(LINES))
     train, test = survey.split(0.3)

@@ -49,6 +49,19 @@ def test_agreement_with_the_label_does_not_grow(design):
         assert 0.7 < np.std([growth.observed for growth in growths]) < 1.3
 
 
+def test_agreement_with_a_label_whose_own_scatter_grows_with_its_errors_is_no_leak(design):
+    """As of a label with fractional errors, or of europium in stars poor in metals."""
+    observed = []
+    for seed in range(30):
+        generator = np.random.default_rng(seed)
+        own, noise = (design.errors * generator.normal(size=N_STARS) for _ in range(2))
+        sizes = 0.3 * generator.uniform(0.5, 2, size=N_STARS)
+        channel = leakage.Channel(own / design.errors.mean() + sizes * generator.normal(size=N_STARS), sizes)
+        observed.append([growth.observed for growth in leakage.growth(design, channel, own + noise)])
+    assert np.all(np.abs(np.mean(observed, axis=0)) < 0.6)
+    assert np.all(np.std(observed, axis=0) < 1.4)
+
+
 def test_noise_of_a_channel_that_is_misjudged_and_goes_with_the_errors_is_no_leak(design):
     for factor in (0.8, 1.25):
         observed = []

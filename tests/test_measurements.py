@@ -79,6 +79,40 @@ def test_many_stars_allow_a_knee_that_squares_do_not_follow():
     assert left[20] < 0.04 < 0.1 < left[400]
 
 
+@pytest.mark.parametrize("n_labels", [4, 10, 16])
+def test_what_a_label_follows_is_in_the_basis_of_few_stars_and_of_many_labels(n_labels):
+    generator = np.random.default_rng(n_labels)
+    labels = generator.normal(size=(600, n_labels))
+    knee, own = 0.3 * np.tanh(1.5 * (labels[:, 1] - 0.5)), 0.1 * generator.normal(size=600)
+    basis = measurements.label_basis(labels, 20, knee + labels[:, 0] * labels[:, 2] * 0.05 + own)
+    assert (
+        np.std(measurements.partial_out(knee, basis))
+        < 0.03
+        < np.std(measurements.partial_out(knee, measurements.label_basis(labels, 20)))
+    )
+    np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-10)
+    assert basis.shape[1] <= 600 // 10
+    alone = measurements.label_basis(labels, 20, own)
+    # By chance one group in a hundred.
+    assert alone.shape[1] <= measurements.label_basis(labels, 20).shape[1] + 12
+
+
+def test_a_label_that_too_few_stars_have_takes_no_part(measured):
+    survey = linear_survey(n_stars=300, n_labels=3, n_latents=3)
+    labels = np.array(survey.labels)
+    labels[100:, 1], labels[180:, 2] = np.nan, np.nan
+    few = survey.replace(labels=labels, truth=None)
+    assert measurements.can_be_inferred(few, 30).tolist() == [True, False, True]
+    assert measurements.can_be_inferred(few, 10).tolist() == [True, True, True]
+
+
+def test_own_lines_that_leave_no_pixels_beside_them_are_refused():
+    wavelength = 15200 * np.exp(np.arange(800) / 67500)
+    assert measurements.locate(wavelength, wavelength[20::40])[1].any()
+    with pytest.raises(ValueError, match=r"the 100 own lines leave 0% of the pixels.*the strongest ones alone"):
+        measurements.locate(wavelength, wavelength[4::8])
+
+
 def test_own_variance_is_what_the_errors_leave(measured):
     design = measured.design
     residual = np.random.default_rng(0).normal(size=300)
@@ -93,7 +127,8 @@ def test_lines_off_the_grid_are_refused():
     pixels, near = measurements.locate(wavelength, [15110.0])
     assert wavelength[pixels[0]] == pytest.approx(15110.0)
     assert near.sum() == np.sum(np.abs(wavelength - 15110.0) < 4.5 * 15110.0 / measurements.RESOLUTION)
-    for line in (14000.0, 15160.0):
+    measurements.locate(wavelength, [15120.3])
+    for line in (14000.0, 15121.0, 15160.0):
         with pytest.raises(ValueError, match=f"own line {line:.2f} A is not on the survey's grid"):
             measurements.locate(wavelength, [line])
 

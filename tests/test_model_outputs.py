@@ -308,6 +308,12 @@ def test_what_cannot_be_read_as_labels_is_refused_with_what_came(divided, ridge,
         interrogate(Answer(ridge, form), test, LABEL, seed=0)
 
 
+def test_a_class_is_no_fitted_model(divided):
+    train, test = divided
+    with pytest.raises(ValueError, match=r"the model is the class Ridge; give a fitted one, such as Ridge\(\).fit"):
+        lux.audit(Ridge, train, test, LABEL, ())
+
+
 def test_a_model_that_cannot_be_asked_is_found_before_anything_is_measured(divided, monkeypatch):
     monkeypatch.setattr("lux.auditing.measurements.measure", lambda *arguments: pytest.fail("measured"))
     train, test = divided

@@ -103,6 +103,9 @@ def test_what_is_said_of_the_model_is_said_beside_the_verdict_and_a_contradictio
     assert limit == "would be found in 95% of such surveys: any one line: 1 % deep (8 mA), 0.2 of its own variance"
     said = f"does the model use it? {answer} (slope 0.15 +- 0.02 on the label's own part; 0.09 would be found)"
     assert model == (f"{said}; {remark}" if remark else said)
+    far = dataclasses.replace(report, model_use=ModelUse(answer, 0.8, 0.02, False, 0.09))
+    fitted = answer == "yes" and verdict in ("guessed", "undecided")
+    assert far.answers[2].endswith(": was the model fitted to these stars?") == fitted
     said = " ".join(str(report).split())
     assert all(" ".join(line.split()) in said for line in report.answers)
     content = json.loads(report.to_json())

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from lux.auditing.evidence import (
 )
 from lux.auditing.limits import detection_limits
 from lux.auditing.measurements import Measured
-from lux.auditing.model_outputs import LabelModel, ModelOutputs, follows_noise, interrogate, of_stars
+from lux.auditing.model_outputs import LabelModel, ModelOutputs, follows_noise, interrogate, of_stars, off_scale
 from lux.auditing.places import evidence_places
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
@@ -128,11 +129,7 @@ def audit_models(
         sampled = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
         models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
         train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
-    if own_lines is None:
-        lines = label_lines.default_lines(train, label, settings.max_own_lines)
-    else:
-        lines = label_lines.named_lines(own_lines, train, label, settings.max_own_lines)
-    measurements.locate(test.wavelength, lines, resolution)
+    lines = _own_lines(train, label, own_lines, resolution, settings)
     spectra, star_of = test, None
     if groups is not None:
         trained, star_of = (star_groups.star_of_spectrum(each, groups) for each in (train, test))
@@ -157,17 +154,20 @@ def audit_models(
     )
     remark = label_lines.unrecognized(label)
     if lines:
-        remark = label_lines.other_medium(test.wavelength, measured.lines, lines)
+        remark = _other_medium(stars, measured, lines, resolution)
+    inferred = measurements.can_be_inferred(stars, measured.design.basis.shape[1])
+    unused = [name for name, used in zip(stars.label_names, inferred, strict=True) if not used and name != label]
     repeated, errors = inputs.repeats(stars, label), test.label_err[:, test.label_index(label)]
     in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
 
     def judged(said: ModelOutputs) -> Report:
         evidence = collect(measured, said) | observed
         verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
-        missing = inputs.what_is_missing(train.label_names, label, verdict)
+        missing = inputs.what_is_missing(train.label_names, label, verdict, unused)
         use = model_use(measured, said, evidence[Kind.MODEL_USE], reach, verdict == "leaked")
         # What a prediction follows beside noise, or beside labels that repeat this one, cannot be told.
-        if doubt := repeated + (follows_noise(said, errors, settings) if verdict != "leaked" else ""):
+        noise = follows_noise(said, errors, settings) if verdict != "leaked" else ""
+        if doubt := repeated + off_scale(said) + noise:
             use = dataclasses.replace(use, answer="cannot tell")
         return report(
             verdict,
@@ -187,6 +187,35 @@ def audit_models(
         )
 
     return {name: judged(said) for name, said in outputs.items()}
+
+
+def _own_lines(
+    survey: Survey, label: str, own_lines: label_lines.Lines | None, resolution: float, settings: AuditSettings
+) -> tuple[float, ...]:
+    """Return the own lines of a label; of a list the strongest, as many as leave room beside them."""
+    named = functools.partial(label_lines.named_lines, own_lines, survey, label)
+    listed = functools.partial(label_lines.default_lines, survey, label) if own_lines is None else named
+    lines = listed(settings.max_own_lines)
+    room = functools.partial(
+        measurements.leave_room, survey.wavelength, resolution=resolution, reach=settings.own_reach
+    )
+    while len(lines) > 1 and not room(lines) and len(fewer := listed(len(lines) - 1)) < len(lines):
+        lines = fewer
+    measurements.locate(survey.wavelength, lines, resolution, settings.own_reach)
+    return lines
+
+
+def _other_medium(stars: Survey, measured: Measured, lines: tuple[float, ...], resolution: float) -> str:
+    """Return the remark of `lux.auditing.label_lines.other_medium`.
+
+    Strong lines that are not named as the label's own are among the components of the flux, which take them out.
+    """
+    if remark := label_lines.other_medium(stars.wavelength, measured.lines, lines):
+        return remark
+    if not np.any(np.abs(measured.observed.strong) > measured.surrogate.strong.max()):
+        return ""
+    plain, _ = measurements.plain_significance(stars, measured, resolution)
+    return label_lines.other_medium(stars.wavelength, plain, lines)
 
 
 def _measured(
@@ -219,12 +248,15 @@ def audit_all(
     model: LabelModel,
     train: Survey,
     test: Survey,
+    own_lines: Mapping[str, label_lines.Lines] = MappingProxyType({}),
     *,
     seed: int = 0,
     groups: str | None = None,
     settings: AuditSettings = AuditSettings(),
 ) -> dict[str, Report]:
-    """Audit every label of the test survey with its default lines; return reports by label.
+    """Audit every label of the test survey; return reports by label.
+
+    `own_lines` are those of labels by name, as `audit` takes them; other labels have their default lines.
 
     `lux.auditing.summary` makes a table of them. Of all labels together, as of one audited alone, the chance that any
     is called known or proxy falsely is at most five per cent: the p-values that count are divided by the number of
@@ -234,9 +266,14 @@ def audit_all(
     """
     reports = {}
     inputs.check_surveys(train, test)
+    if not isinstance(own_lines, Mapping):
+        kind = type(own_lines).__name__
+        raise ValueError(f"own_lines are those of labels by name, {{label: wavelengths}}, got {kind}")
+    lines = {test.label_names[test.label_index(name)]: given for name, given in own_lines.items()}
+    audited = functools.partial(audit, model, train, test, seed=seed, groups=groups)
     for label in test.label_names:
         try:
-            reports[label] = audit(model, train, test, label, seed=seed, groups=groups, settings=settings)
+            reports[label] = audited(label, lines.get(label), settings=settings)
         except ValueError as error:
             reports[label] = Report(label, "undecided", str(error), settings=settings)
     chances = {label: chance for label, report in reports.items() if (chance := _chance(report)) < 1}
@@ -246,7 +283,7 @@ def audit_all(
             significance=share * settings.significance,
             significance_at_own_lines=share * settings.significance_at_own_lines,
         )
-        reports[label] = audit(model, train, test, label, seed=seed, groups=groups, settings=stricter)
+        reports[label] = audited(label, lines.get(label), settings=stricter)
     return reports
 
 

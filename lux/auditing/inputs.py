@@ -18,6 +18,8 @@ _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one, nor one of those
 # below; farther off, the audited label of one star would decide for all.
 _SENTINEL_DISTANCE, _OUTLIER_DISTANCE = 20.0, 50.0
+# From the nearest other value, in distances from the median, from where on a value stands by itself.
+_ALONE = 0.3
 _USELESS_ERROR = 5.0
 _LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
@@ -122,8 +124,15 @@ def _without(survey: Survey, label: str, rows: tuple[np.ndarray, np.ndarray]) ->
     return survey.replace(labels=labels)
 
 
-def what_is_missing(names: Sequence[str], label: str, verdict: str) -> str:
-    """Return what the labels of a survey cannot tell for want of others, as the end of a reason; empty if nothing."""
+def what_is_missing(names: Sequence[str], label: str, verdict: str, unused: Sequence[str] = ()) -> str:
+    """Return what the labels of a survey cannot tell for want of others, as the end of a reason; empty if nothing.
+
+    Those `unused` are there in too few stars.
+    """
+    if verdict in ("known", "proxy") and unused:
+        verb = "is" if len(unused) == 1 else "are"
+        few = f"; {', '.join(unused)} {verb} missing in too many stars to be asked what the flux says beyond"
+        return few + what_is_missing([name for name in names if name not in unused], label, verdict)
     given = {plain_name(name) for name in (*names, label)}
     missing = [choices[0] for choices in _SHARED_CAUSES if not given & set(choices)]
     if verdict not in ("known", "proxy") or not missing:
@@ -226,7 +235,9 @@ def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         scatter = robust_std(values[~np.isnan(values)]) if len(distinct) > 1 else 0.0
         distance = np.abs(distinct - np.nanmedian(values)) / scatter if scatter > 0 else np.zeros(len(distinct))
-        refused = ((counts > 1) | np.isin(distinct, _LABEL_SENTINELS)) & (distance > _SENTINEL_DISTANCE)
+        # The end of a long tail, as of whole numbers, has neighbors.
+        alone = _gap(distinct) > _ALONE * distance * scatter
+        refused = ((counts > 1) & alone | np.isin(distinct, _LABEL_SENTINELS)) & (distance > _SENTINEL_DISTANCE)
         if np.any(refused):
             place = int(np.argmax(np.where(refused, counts, 0)))
             star = star_id[int(np.argmax(values == distinct[place]))]
@@ -242,6 +253,12 @@ def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
             f"the flux is {value:g} at {np.sum(missing)} pixels of {n_stars} stars "
             "that are not masked: does it stand for a missing value? Set ivar to 0 there"
         )
+
+
+def _gap(distinct: np.ndarray) -> np.ndarray:
+    """Return how far each of sorted values (K,) is from the nearest other."""
+    steps = np.concatenate([[np.inf], np.diff(distinct), [np.inf]])
+    return np.minimum(steps[:-1], steps[1:])
 
 
 def _refuse_errors_of_another_kind(survey: Survey) -> None:

@@ -13,6 +13,10 @@ noise, :math:`c \propto e / s`        :math:`\propto s`     constant
 noise, :math:`c \propto e`            :math:`\propto s^2`   :math:`\propto s^2`
 ====================================  ==============  ==============
 
+where the label's own scatter is the same at all errors. Where it grows with them, as in a label whose errors are a part
+of its value, :math:`cr` and :math:`c^2` of a channel that knows the label grow as :math:`u^2` does, which is that of
+:math:`r^2 - s^2`; a leak makes them grow, and this not. Then both are taken beyond as much of it as their means hold.
+
 Both slopes on :math:`s` and their covariance are estimated together, without assuming any distribution (a regression
 with sandwich errors, variant HC3: MacKinnon & White 1985, J. Econometrics 29, 305); where the third row is not the
 question, :math:`c^2` is a control variate for :math:`cr`, whose scatter it shares. The channel's noise is known up to a
@@ -25,6 +29,7 @@ import numpy as np
 from scipy import stats
 
 from lux.auditing.measurements import Design, Measured, label_variance
+from lux.auditing.settings import AuditSettings
 from lux.statistics import out_of_fold
 
 _MEDIAN_OF_CHI2 = float(stats.chi2(1).median())
@@ -111,8 +116,12 @@ def growth(design: Design, channel: Channel, residual: np.ndarray) -> tuple[Grow
     if not regressors:
         return nothing
     moments = np.stack([values * residual, values**2 - channel.noise**2][: len(regressors)])
+    own = residual**2 / design.dof_fraction - design.errors**2
     mean = moments @ weight
-    slopes, information, contrasts = _slopes(np.stack(regressors), moments, weight, settings.max_leverage)
+    alike = own @ weight <= 0 or not _grows(own, regressors[0], weight, settings)
+    slopes, information, contrasts = _slopes(
+        np.stack(regressors), moments, weight, settings.max_leverage, None if alike else own
+    )
     signal = np.array([mean[0], *np.maximum(mean[1:], 0)])
     in_errors = signal * (contrasts @ design.errors) / (weight @ design.errors) * (np.arange(len(signal)) == 0)
     as_noise = signal * (contrasts @ design.errors**2) / (weight @ design.errors**2)
@@ -136,16 +145,27 @@ def _regressors(design: Design, channel: Channel, weight: np.ndarray) -> list[np
     return [error]
 
 
+def _grows(own: np.ndarray, error: np.ndarray, weight: np.ndarray, settings: AuditSettings) -> bool:
+    """Return whether squares (N,) grow with the centered catalogue errors (N,) beyond chance."""
+    slope, information, _ = _slopes(error[None], own[None], weight, settings.max_leverage)
+    return bool(slope[0] * np.sqrt(information[0, 0]) > stats.norm.isf(settings.significance))
+
+
 def _slopes(
-    regressors: np.ndarray, moments: np.ndarray, weight: np.ndarray, max_leverage: float
+    regressors: np.ndarray, moments: np.ndarray, weight: np.ndarray, max_leverage: float, own: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the slope (K,) of each moment (K, N) on its regressor (K, N), the inverse of their covariance (K, K), and
     the weights (K, N) that make a slope of a moment.
+
+    With `own` (N,) they are those of the moments beyond as much of it as the mean of a moment holds.
     """
     contrasts = np.stack([weight * regressor / (weight @ regressor**2) for regressor in regressors])
+    leverage = np.minimum(weight + contrasts * regressors, max_leverage)
+    if own is not None:
+        moments = moments - np.outer(moments @ weight / (own @ weight), own)
+        contrasts = contrasts - np.outer(contrasts @ own / (own @ weight), weight)
     slopes = np.sum(contrasts * moments, axis=1)
     residue = moments - (moments @ weight)[:, None] - regressors * slopes[:, None]
-    leverage = np.minimum(weight + contrasts * regressors, max_leverage)
     terms = contrasts * residue / (1 - leverage)
     return slopes, np.linalg.pinv(terms @ terms.T), contrasts
 

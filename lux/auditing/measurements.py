@@ -13,6 +13,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 from scipy.ndimage import correlate1d
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
@@ -27,6 +28,13 @@ from lux.survey import Survey
 
 # Of the splines of a label, at its quantiles.
 _N_KNOTS = 5
+# The p-value at which a label follows terms that are not among those of all, and what is left of dependent ones.
+_FOLLOWED, _DEPENDENT = 0.01, 1e-6
+# Of the regressions that give the other labels from the flux, stars for each term: where a label has fewer, it takes no
+# part.
+_STARS_TO_INFER = 5
+# What own lines must leave of the pixels, for components of the flux that are not theirs.
+_LEAST_CLEAR = 0.05
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -191,8 +199,7 @@ def _prepare(
     basis = _nuisances(np.where(near_own, np.float32(0), weighted), settings)
     folds = np.random.default_rng(seed).permutation(survey.n_stars) % settings.n_folds
     catalogue = np.delete(survey.labels, column, axis=1)
-    usable = np.sum(np.isfinite(catalogue), axis=0) > survey.n_stars // 2
-    usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
+    usable = can_be_inferred(survey, basis.shape[1])[np.arange(survey.n_labels) != column]
     inferred = _inferred(basis, catalogue[:, usable], folds)
     line_scores, weight, taps = score_lines(survey, deviation, basis, resolution, settings.clip)
     off_lines = np.flatnonzero(~near_own)
@@ -202,7 +209,7 @@ def _prepare(
         labels=survey.labels[:, column],
         errors=survey.label_err[:, column],
         basis=basis,
-        others=label_basis(inferred, settings.stars_per_term),
+        others=label_basis(inferred, settings.stars_per_term, survey.labels[:, column]),
         folds=folds,
         line_scores=line_scores,
         own_pixels=own_pixels,
@@ -212,6 +219,13 @@ def _prepare(
         response=_line_response(weight, mean, taps, probed),
         settings=settings,
     )
+
+
+def can_be_inferred(survey: Survey, n_terms: int) -> np.ndarray:
+    """Return which labels (M,) are there, and differ, in enough stars for a regression on so many terms of the flux."""
+    present = np.sum(np.isfinite(survey.labels), axis=0)
+    enough = (present > survey.n_stars // 2) | (present > _STARS_TO_INFER * n_terms)
+    return enough & (np.nanstd(np.where(enough, survey.labels, 0), axis=0) > 0)
 
 
 def deviations(survey: Survey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -273,14 +287,28 @@ def locate(
     for line in own_lines:
         distance = np.abs(wavelength - line)
         pixel = int(np.argmin(distance))
-        if distance[pixel] > 3 * line / resolution:
+        # A pixel beside the line sees it, one a resolution element off does not.
+        if distance[pixel] > line / resolution:
             raise ValueError(
                 f"own line {line:.2f} A is not on the survey's grid ({wavelength[0]:.1f}-{wavelength[-1]:.1f} A, "
                 f"nearest pixel {wavelength[pixel]:.2f} A); give lines in vacuum that the spectra cover"
             )
         pixels.append(pixel)
         near |= distance < reach * line / resolution
+    if not leave_room(wavelength, own_lines, resolution, reach):
+        raise ValueError(
+            f"the {len(pixels)} own lines leave {np.mean(~near):.0%} of the pixels, and what the flux says beside them "
+            "cannot be told; give the strongest ones alone"
+        )
     return np.array(pixels, int), near
+
+
+def leave_room(wavelength: np.ndarray, own_lines: Sequence[float], resolution: float, reach: float) -> bool:
+    """Return whether lines, each with its `reach`, leave pixels (D,) enough for components that are not theirs."""
+    lines = np.asarray(own_lines)[:, None]
+    return not len(lines) or bool(
+        np.mean(np.all(np.abs(wavelength - lines) >= reach * lines / resolution, 0)) >= _LEAST_CLEAR
+    )
 
 
 def _read(design: Design, labels: np.ndarray) -> Readings:
@@ -372,7 +400,9 @@ def _inferred(basis: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.nd
 def _clip(residual: np.ndarray, clip: float) -> np.ndarray:
     """Return residuals (N, S) with zero median, limited to `clip` robust standard deviations."""
     centered = residual - np.median(residual, axis=0)
-    limit = clip * robust_std(centered, axis=0)
+    scatter = np.asarray(robust_std(centered, axis=0))
+    # Where most values are one, as in a label of two values, the robust scatter is zero.
+    limit = clip * np.where(scatter > 0, scatter, np.std(centered, axis=0))
     return np.clip(centered, -limit, limit)
 
 
@@ -386,13 +416,14 @@ def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     return np.linalg.qr(np.column_stack([np.ones(len(scores)), scores, products]))[0]
 
 
-def label_basis(labels: np.ndarray, stars_per_term: int) -> np.ndarray:
+def label_basis(labels: np.ndarray, stars_per_term: int, of_them: np.ndarray | None = None) -> np.ndarray:
     """Return an orthonormal basis (N, Q) of a constant and functions of labels (N, M).
 
     They are cubic splines of each label and products of two. A label need not depend on the others by a quadratic: that
     of europium on iron has a knee, of which in thousands of stars a quadratic leaves enough to look like knowledge. Of
     few stars only as many terms are used as leave `stars_per_term` stars for each, or twice as many for splines: the
-    labels with their squares and products, with their squares, or alone.
+    labels with their squares and products, with their squares, or alone. Then the splines of a label, or the product of
+    two, are added where values `of_them` (N,) follow these beyond chance, as long as half as many stars are left.
     """
     if labels.shape[1] == 0:
         return np.full((len(labels), 1), len(labels) ** -0.5)
@@ -404,7 +435,39 @@ def label_basis(labels: np.ndarray, stars_per_term: int) -> np.ndarray:
     most = len(labels) // stars_per_term - 1
     richer = (with_splines, most // 2), (quadratic, most), (np.column_stack([scaled, scaled**2]), most)
     terms = next((terms for terms, allowed in richer if terms.shape[1] <= allowed), scaled)
-    return np.linalg.qr(np.column_stack([np.ones(len(labels)), terms]))[0]
+    basis = np.linalg.qr(np.column_stack([np.ones(len(labels)), terms]))[0]
+    if of_them is None or terms is with_splines:
+        return basis
+    each = np.split(with_splines, with_splines.shape[1] - products.shape[1] + np.arange(products.shape[1]), axis=1)
+    groups = [*np.split(each[0], labels.shape[1], axis=1), *each[1:]]
+    return _with_what_is_followed(basis, groups, of_them, 2 * len(labels) // stars_per_term)
+
+
+def _with_what_is_followed(
+    basis: np.ndarray, groups: Sequence[np.ndarray], values: np.ndarray, most: int
+) -> np.ndarray:
+    """Return an orthonormal basis (N, Q) with those of the groups (N, K) of terms that values (N,) follow.
+
+    There are at most `most` terms. The group of the smallest p-value in an F test is added, and so on as long as that
+    is below `_FOLLOWED`.
+    """
+    residual = _clip(partial_out(values, basis), AuditSettings.clip)
+    while True:
+        best: tuple[float, np.ndarray] = (_FOLLOWED, basis[:, :0])
+        for group in groups:
+            # Twice, for the first leaves rounding.
+            beyond = partial_out(partial_out(group, basis), basis)
+            left, sizes, _ = np.linalg.svd(beyond, full_matrices=False)
+            new = left[:, sizes > _DEPENDENT * np.linalg.norm(group)]
+            free = len(values) - basis.shape[1] - new.shape[1]
+            if not new.shape[1] or basis.shape[1] + new.shape[1] > most:
+                continue
+            explained = float(np.sum((new.T @ residual) ** 2))
+            ratio = explained / new.shape[1] / max((float(residual @ residual) - explained) / free, 1e-300)
+            best = min(best, (float(stats.f.sf(ratio, new.shape[1], free)), new), key=lambda each: each[0])
+        if not best[1].shape[1]:
+            return basis
+        basis, residual = np.column_stack([basis, best[1]]), partial_out(residual, best[1])
 
 
 def _weighted_residual(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

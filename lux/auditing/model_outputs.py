@@ -24,6 +24,8 @@ _ID_COLUMN = "star_id"
 _WAY_OUT = "call the column that names the stars 'star_id', or leave ids out if the rows are in the order of the stars"
 # Of errors that are as stated, the part within which no honest prediction keeps to the catalogue.
 _TOO_CLOSE = 0.5
+# Of the scatter of a label, how far off its predictions, or by how much larger than it their scatter, may be.
+_OFF_SCALE = 3.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,6 +80,9 @@ def interrogate(
         among them, a prediction of it or of another label of the survey is not finite, or it returns columns without
         names and `columns` are in another order than the labels of the test stars.
     """
+    if inspect.isclass(model):
+        name = model.__name__
+        raise ValueError(f"the model is the class {name}; give a fitted one, such as {name}().fit(...)")
     column = test.label_index(label)
     order = np.random.default_rng(seed).permutation(test.n_stars)
     labels, errors = np.array(test.labels), np.array(test.label_err)
@@ -292,6 +297,19 @@ def follows_noise(outputs: ModelOutputs, label_err: np.ndarray, settings: AuditS
     return (
         f"; the prediction keeps within {closeness:.2g} of the catalogue's errors, its noise and all: was the model "
         "fitted to these stars, or are the errors overstated?"
+    )
+
+
+def off_scale(outputs: ModelOutputs) -> str:
+    """Return, as the end of a reason, that predictions are on another scale than the label; empty if they are not."""
+    present = ~np.isnan(outputs.catalogue)
+    predicted, label = outputs.predicted[present], outputs.catalogue[present]
+    (center, scatter), (own_center, own_scatter) = ((np.median(each), np.std(each)) for each in (predicted, label))
+    if abs(center - own_center) < _OFF_SCALE * own_scatter and scatter < _OFF_SCALE * own_scatter:
+        return ""
+    return (
+        f"; the predictions are {center:.3g} +- {scatter:.2g} and the label {own_center:.3g} +- {own_scatter:.2g}: are "
+        "they this label, and in its unit?"
     )
 
 

@@ -23,6 +23,8 @@ from lux.survey import plain_name
 
 VERDICTS = ("known", "proxy", "guessed", "leaked", "artefact", "undecided")
 _MAX_SHOWN = 6
+# From this slope on, a model that the tests of the flux do not confirm may have been fitted to the test stars.
+_MORE_THAN_CONFIRMED = 0.3
 # Letters of a line that is printed; those of a page's column.
 _WIDTH = 80
 # Raised when a key of the JSON changes its meaning.
@@ -147,7 +149,9 @@ class Report:
         """Return what explains an answer about the model that seems to contradict the verdict on the flux."""
         answer = None if self.model_use is None else self.model_use.answer
         if answer == "yes" and self.verdict in ("guessed", "undecided"):
-            return "; the tests of the flux do not confirm it"
+            use = self.model_use
+            fitted = use is not None and use.slope - 2 * use.error > _MORE_THAN_CONFIRMED
+            return f"; the tests of the flux do not confirm it{': was the model fitted to these stars?' * fitted}"
         if answer == "yes" and self.verdict == "artefact":
             return "; what it follows is the artefact"
         if answer == "cannot tell" and self.verdict == "leaked":
