@@ -54,9 +54,10 @@ WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_120_000, 10, 4000, (0.0
 LEARNING_SEED, N_LEARNING_SEEDS = 1_020_000, 3
 N_RECIPE_SEEDS = 20
 # Of the same surveys, and what is planted there; nothing, in so many times the surveys.
-LARGER_VERDICT_SEED, N_LARGER_VERDICT_SEEDS, LARGER_KINDS = 1_070_000, 10, ("lines at 5σ", "proxy", "leak")
-# Of spectra that were resampled.
-RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_050_000, 10
+LARGER_KINDS = "lines at 5σ", "proxy", "leak", "artefact"
+LARGER_VERDICT_SEED, N_LARGER_VERDICT_SEEDS = 1_210_000, 10
+# Of all verdicts, and of spectra that were resampled.
+VERDICT_SEED, RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_200_000, 1_205_000, 10
 # Of the networks' surveys, and how many of a generator have no lines.
 NETWORK_SEED, N_WITHOUT = 1_142_000, 50
 # Of those where the noise in training is varied: how many in windows and of whole spectra, of `WHOLE_STARS` stars.
@@ -134,11 +135,10 @@ def main() -> None:
         return
     if arguments.verdicts:
         n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
-        first_seed = FIRST_SEED + 7000
-        rows = calibrate(n_seeds, first_seed, spectra)
+        rows = calibrate(n_seeds, VERDICT_SEED, spectra)
         out = OUT.with_name("verdict_trial.json") if arguments.out == OUT else arguments.out
         n_worlds = sum(sum(row["verdicts"].values()) for row in rows) // 2
-        write(out, {"verdicts": rows}, n_worlds, n_seeds, started, first_seed)
+        write(out, {"verdicts": rows}, n_worlds, n_seeds, started, VERDICT_SEED)
         return
     if arguments.larger_verdicts:
         n_seeds = min(arguments.seeds, N_LARGER_VERDICT_SEEDS)
