@@ -563,7 +563,8 @@ class Survey:
     def save(self, path: str | os.PathLike, *, compress: bool = True) -> None:
         """Write everything to one HDF5 file, whole or not at all; its spectra compressed if so wished.
 
-        A path that ends in ``.zarr`` becomes a Zarr folder instead, which needs the package zarr, and replaces nothing.
+        It replaces a survey, and no other file. A path that ends in ``.zarr`` becomes a Zarr folder instead, which
+        needs the package zarr, and replaces nothing.
         """
         blocks = ((self.flux[rows], self.ivar[rows]) for rows in self.block_rows())
         write_survey(path, self.columns(), blocks, compress=compress)

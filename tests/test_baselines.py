@@ -47,6 +47,12 @@ def test_labels_only_looks_at_nothing_but_the_other_labels(surveys, model):
     assert not np.allclose(honest.label("label_1"), spoilt.label("label_1"))
 
 
+def test_labels_only_needs_another_label(surveys, model):
+    alone = surveys[0].select_labels(surveys[0].label_names[:1])
+    with pytest.raises(ValueError, match="has the labels label_0: there are no others"):
+        baselines.LabelsOnly(FrozenEstimator(model)).fit(alone)
+
+
 @pytest.mark.parametrize(
     "model",
     [baselines.Mean(), baselines.FluxRegression.ridge(), baselines.FluxRegression.pls(3), Cannon(n_cycles=3)],

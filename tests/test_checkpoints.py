@@ -106,12 +106,21 @@ def test_a_checkpoint_of_another_fit_is_refused_and_kept(survey, tmp_path):
         "labels": (lux.Lux(**LATENTS), survey.replace(labels=survey.labels + 0.01)),
         "spectra": (lux.Lux(**LATENTS), survey.replace(flux=survey.flux + 0.01)),
     }
-    for what, (model, other) in others.items():
+    moved = (
+        lux.Lux(**LATENTS),
+        survey.replace(flux=np.roll(survey.flux, 1, axis=0), ivar=np.roll(survey.ivar, 1, axis=0)),
+    )
+    for what, (model, other) in (*others.items(), ("spectra", moved)):
         with pytest.raises(ValueError, match=rf"fit.npz is of a fit with other {what}; give this one another path"):
             model.fit(other, checkpoint=path)
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"fit.npz cannot be read as a checkpoint .* remove it to begin anew"):
         lux.Lux(**LATENTS).fit(survey, checkpoint=path)
+    for save in (lux.Lux(**LATENTS).fit(survey).save, survey.save):
+        path.unlink()
+        save(path)
+        with pytest.raises(ValueError, match=r"as a checkpoint; it holds something else: give another path"):
+            lux.Lux(**LATENTS).fit(survey, checkpoint=path)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         lux.Lux(**LATENTS).fit(survey, checkpoint=tmp_path / "absent" / "fit.npz")
 

@@ -66,6 +66,40 @@ def test_a_model_survives_the_file(surveys_with_scatter, converged_model, tmp_pa
         lux.Lux.load(tmp_path / "absent.npz")
 
 
+def test_settings_may_be_numbers_of_numpy(surveys_with_scatter, tmp_path):
+    train, _ = surveys_with_scatter
+    settings = {"n_latents": np.int64(3), "omega": np.float32(1), "max_cycles": 200.0}
+    model = lux.Lux(**settings, tolerance=0.1).fit(train, checkpoint=tmp_path / "fit.npz")
+    model.save(tmp_path / "model.npz")
+    np.testing.assert_array_equal(lux.Lux.load(tmp_path / "model.npz").A_, model.A_)
+
+
+def test_a_model_replaces_no_file_but_a_model(surveys_with_scatter, converged_model, tmp_path):
+    converged_model.save(tmp_path / "model.npz")
+    converged_model.save(tmp_path / "model.npz")
+    surveys_with_scatter[0].save(tmp_path / "survey.h5")
+    (tmp_path / "code.py").write_text("import lux\n")
+    for name in ("survey.h5", "code.py"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(FileExistsError, match=f"{name} is there and holds no Lux model"):
+            converged_model.save(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+    with pytest.raises(FileExistsError, match="holds no survey"):
+        surveys_with_scatter[0].save(tmp_path / "model.npz")
+
+
+def test_a_fit_that_fails_leaves_no_other_fit(surveys_with_scatter):
+    train, _ = surveys_with_scatter
+    model = lux.Lux(3, tolerance=0.1).fit(train)
+    ivar = np.where(np.arange(train.n_pixels) == 2, 0, train.ivar)
+    with pytest.raises(ValueError, match="masked in every training star"):
+        model.set_params(n_latents=2).fit(train.replace(ivar=ivar))
+    with pytest.raises(NotFittedError, match="not fitted"):
+        model.A_  # noqa: B018
+    with pytest.raises(ValueError, match="no labels to train on"):
+        model.fit(train.select_labels([]))
+
+
 def test_a_clone_has_the_settings_and_is_not_fitted(surveys_with_scatter, converged_model):
     copy = clone(converged_model)
     assert copy.get_params() == converged_model.get_params()

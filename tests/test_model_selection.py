@@ -35,3 +35,15 @@ def test_cross_validation_finds_that_too_few_latents_lose_labels():
     assert model_selection.best_latent_number(scores) == 4
     assert np.all(scores[4] < scores[1])
     assert np.all(scores[4] < 1.3)
+
+
+@pytest.mark.parametrize("n_folds", [0, 1, 99999])
+def test_folds_that_hold_nobody_out_are_refused(surveys, n_folds):
+    with pytest.raises(ValueError, match=rf"n_folds must be from 2 to the number of stars.*got {n_folds}"):
+        next(folds_by_star(surveys[0], n_folds))
+
+
+def test_stars_that_are_in_no_group_are_no_fold(surveys):
+    clusters = np.where(np.arange(len(surveys[0])) % 3 == 0, "", "M 67")
+    with pytest.raises(ValueError, match="no value for some stars, which would be a group"):
+        next(folds_by_group(surveys[0].replace(catalogue={"cluster": clusters})))

@@ -112,6 +112,23 @@ def test_the_noise_of_training_is_normal_and_new_with_each_key():
     assert abs(np.corrcoef(first[:, 0::2].ravel(), first[:, 1::2].ravel())[0, 1]) < 6 / np.sqrt(first.size)
 
 
+def test_stars_held_out_without_a_label_choose_no_epoch(parts):
+    train, _ = parts
+    labels = np.where(np.arange(train.n_stars)[:, None] < 6, train.labels, np.nan)
+    few = train.replace(labels=np.where(np.isnan(labels[:6]).any(), train.truth.labels, labels), truth=None)
+    few = few.replace(labels=np.where(np.arange(train.n_stars)[:, None] < 6, train.truth.labels, np.nan))
+    with pytest.raises(ValueError, match="none of the 6 stars held out has a label"):
+        NeuralNetwork(**QUICK, held_out=0.01).fit(few)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"batch_size": 0}, {"n_epochs": 0}, {"hidden": 64}, {"held_out": -1}, {"noise": -1.0}, {"hidden": (0,)}]
+)
+def test_settings_that_train_nothing_are_refused(parts, wrong):
+    with pytest.raises(ValueError, match="must be above 0, held_out between 0 and 1, and noise not negative; got"):
+        NeuralNetwork(**{**QUICK, **wrong}).fit(parts[0])
+
+
 def test_what_cannot_be_trained_is_refused(parts):
     train = parts[0]
     with pytest.raises(ValueError, match="unknown kind of network 'deep'; choose one of dense, convolutional"):

@@ -12,7 +12,10 @@ def test_settings_that_make_no_model_are_refused():
     for settings_, message in (
         ({"start": "zeros"}, "unknown start 'zeros'; expected one of pca, labels, random"),
         ({"algorithm": "adam"}, "unknown algorithm"),
-        ({"n_latents": 0}, "n_latents must be at least 1"),
+        ({"n_latents": 0}, "n_latents must be a whole number, at least 1; got 0"),
+        ({"max_cycles": 20.5}, "max_cycles must be a whole number, at least 1; got 20.5"),
+        ({"seed": -1}, "seed must be a whole number, not below 0; got -1"),
+        ({"tolerance": np.nan}, "tolerance is how far labels may move"),
         ({"omega": 0.0}, "omega is a standard deviation"),
         ({"omega": np.inf}, "omega is a standard deviation"),
     ):

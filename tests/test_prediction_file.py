@@ -92,6 +92,14 @@ def test_a_full_disk_is_told_before_anything_is_written(opened, tmp_path, monkey
     assert not list(tmp_path.iterdir())
 
 
+def test_names_that_would_stand_twice_are_refused(opened, tmp_path):
+    names = ("teff", "teff_err")
+    clash = opened.select_labels(opened.label_names[:2]).replace(label_names=names)
+    model = FluxRegression(Ridge()).fit(clash)
+    with pytest.raises(ValueError, match="would have teff_err twice"):
+        write_predictions(model, clash, tmp_path / "p.h5", progress=False)
+
+
 def test_blocks_without_stars_are_refused(opened, tmp_path):
     with pytest.raises(ValueError, match="block_size = 0; expected the number of stars"):
         write_predictions(Failing(None), opened, tmp_path / "predicted.h5", block_size=0)

@@ -14,9 +14,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
+from lux.models.grid import require_grid
 from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_flux, without_negligible
 from lux.survey import Survey
+
+_LEAST_LABELS = 2
 
 
 class Mean(BaseEstimator):
@@ -67,7 +70,7 @@ class FluxRegression(BaseEstimator):
         ValueError
             If a label is missing in every star.
         """
-        self.names_ = survey.label_names
+        self.names_, self.wavelength_ = survey.label_names, survey.wavelength
         self.mean_flux_ = mean_flux(survey.flux, survey.ivar).astype(np.float32)
         flux, present = self._filled(survey), ~np.isnan(survey.labels)
         self.center_, self.scale_ = np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
@@ -106,6 +109,7 @@ class FluxRegression(BaseEstimator):
         return np.where(without_negligible(survey.ivar) > 0, self.scale_[column] * slopes, 0)
 
     def _filled(self, survey: Survey) -> np.ndarray:
+        require_grid(self.wavelength_, survey)
         return np.where(without_negligible(survey.ivar) > 0, survey.flux - self.mean_flux_, np.float32(0))
 
 
@@ -124,7 +128,17 @@ class LabelsOnly(BaseEstimator):
         self.model = model
 
     def fit(self, survey: Survey) -> "LabelsOnly":
-        """Regress each label on the others as inferred, weighting stars by the label's error."""
+        """Regress each label on the others as inferred, weighting stars by the label's error.
+
+        Raises
+        ------
+        ValueError
+            If there are no others.
+        """
+        if survey.n_labels < _LEAST_LABELS:
+            raise ValueError(
+                f"the survey has the labels {', '.join(survey.label_names) or 'none'}: there are no others"
+            )
         inferred = self.model.predict_labels(survey)
         self.names_ = survey.label_names
         self.fitted_ = []

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from lux.jax_settings import own_settings
 from lux.models.blocks import to_device
 from lux.models.e_step import FluxModel, Statistics, add_statistics, no_statistics
+from lux.models.grid import require_grid
 from lux.models.normal_equations import Array, packed_products, unpack_columns, unpack_symmetric
 from lux.models.prediction import Prediction
 from lux.models.weights import pixel_weight
@@ -61,7 +62,7 @@ class Cannon(BaseEstimator):
         if complete.sum() < n_terms:
             raise ValueError(f"{complete.sum()} stars have all labels; the quadratic model has {n_terms} terms")
         survey = survey[complete]
-        self.names_ = survey.label_names
+        self.names_, self.wavelength_ = survey.label_names, survey.wavelength
         self.center_, self.scale_ = survey.labels.mean(axis=0), survey.labels.std(axis=0)
         terms = np.asarray(_quadratic_terms((survey.labels - self.center_) / self.scale_), np.float32)
         offset = np.zeros(survey.n_pixels)
@@ -89,6 +90,7 @@ class Cannon(BaseEstimator):
             If `n_steps` pass and some star's labels are still a tenth of their errors or more from the best ones.
         """
         check_is_fitted(self)
+        require_grid(self.wavelength_, survey)
         model = FluxModel(*to_device((self.offset_, self.coefficients_, self.scatter_**2)))
         labels, covariances = [], []
         n_lost = 0

@@ -12,12 +12,15 @@ import numpy as np
 
 from lux.models.expectations import Coefficients, Cycle
 from lux.models.parameters import Settings
-from lux.store.files import atomic_write
+from lux.store.files import atomic_write, refuse_another_file
 from lux.survey import Survey
 
 # Of which another value goes on with the same fit.
 _FREE = ("max_cycles", "tolerance", "progress")
-_FORMAT = "lux-checkpoint-1"
+_FORMAT = "lux-checkpoint-2"
+_KIND = _FORMAT.rstrip("0123456789")
+# Stars whose spectra, bit for bit, tell one survey from another in which the means are the same.
+_N_COMPARED = 256
 _SECONDS = 120.0
 # Relative; other machines round the means of the pixels otherwise.
 _SAME = 1e-4
@@ -42,7 +45,8 @@ class Checkpoint:
     settings, survey : Settings, Survey
         Of the fit.
     pixels : (D,) arrays
-        Mean flux and weight of the pixels: with the labels they tell one survey from another.
+        Mean flux and weight of the pixels: with the labels, and the spectra of some stars, they tell one survey from
+        another.
 
     Raises
     ------
@@ -57,6 +61,9 @@ class Checkpoint:
         fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in _FREE}
         digest = hashlib.sha256(survey.labels.tobytes() + survey.label_err.tobytes()).hexdigest()
         self._settings, self._labels, self._pixels = json.dumps(fixed, sort_keys=True), digest, np.stack(pixels)
+        rows = np.unique(np.linspace(0, survey.n_stars - 1, _N_COMPARED).round().astype(int))
+        spectra = (np.ascontiguousarray(each[rows]).tobytes() for each in (survey.flux, survey.ivar))
+        self._stars = hashlib.sha256(b"".join(spectra)).hexdigest()
 
     def read(self) -> State | None:
         """Return the state of the file, if there is one.
@@ -73,15 +80,24 @@ class Checkpoint:
                 stored = dict(archive)
             state = _state(stored)
         except Exception as error:
-            raise ValueError(
-                f"{self._path} cannot be read as a checkpoint ({error}); remove it to begin anew"
-            ) from error
+            damaged = self._is_checkpoint()
+            way_out = "remove it to begin anew" if damaged else "it holds something else: give another path"
+            reason = f" ({error})" * damaged
+            raise ValueError(f"{self._path} cannot be read as a checkpoint{reason}; {way_out}") from error
         for what, same in self._agreements(stored).items():
             if not same:
                 raise ValueError(
                     f"the checkpoint {self._path} is of a fit with other {what}; give this one another path"
                 )
         return state
+
+    def _is_checkpoint(self) -> bool:
+        """Return whether the file is a checkpoint, if perhaps a damaged one."""
+        try:
+            refuse_another_file(self._path, "checkpoint", b"PK", _says_so)
+        except (FileExistsError, IsADirectoryError):
+            return False
+        return self._path.is_file()
 
     def write(self, state: State, *, now: bool = False) -> None:
         """Write the state if the last writing is long ago, or in any case.
@@ -105,15 +121,22 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def _identity(self) -> dict[str, Any]:
-        return {"format": _FORMAT, "settings": self._settings, "labels": self._labels, "pixels": self._pixels}
+        identity = {"settings": self._settings, "labels": self._labels, "stars": self._stars, "pixels": self._pixels}
+        return {"format": _FORMAT, **identity}
 
     def _agreements(self, stored: dict[str, Any]) -> dict[str, bool]:
         pixels = stored["pixels"]
+        alike = pixels.shape == self._pixels.shape and np.allclose(pixels, self._pixels, rtol=_SAME, atol=0)
         return {
             "settings": str(stored["settings"]) == self._settings,
             "labels": str(stored["labels"]) == self._labels,
-            "spectra": pixels.shape == self._pixels.shape and np.allclose(pixels, self._pixels, rtol=_SAME, atol=0),
+            "spectra": alike and str(stored["stars"]) == self._stars,
         }
+
+
+def _says_so(path: Path) -> bool:
+    with np.load(path, allow_pickle=False) as archive:
+        return "format" in archive and str(archive["format"]).startswith(_KIND)
 
 
 def _arrays(state: State) -> dict[str, Any]:

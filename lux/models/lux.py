@@ -24,14 +24,16 @@ from sklearn.utils.validation import check_is_fitted
 
 from lux.models import em, gauge, label_inference
 from lux.models.cluster import spread
+from lux.models.grid import require_grid
 from lux.models.parameters import Parameters, Settings
 from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_pixel_weight, pixel_weight
-from lux.store.files import atomic_write
+from lux.store.files import atomic_write, refuse_another_file
 from lux.survey import Survey
 
 _FORMAT = "lux-model-3"
-_GRID_TOLERANCE = 1e-6
+# With which archives of NumPy begin.
+_SIGNATURE = b"PK"
 _FIELDS = tuple(field.name for field in dataclasses.fields(Parameters))
 _FITTED = ("parameters_", *(f"{name}_" for name in _FIELDS))
 
@@ -184,8 +186,11 @@ class Lux(BaseEstimator):
         RuntimeWarning
             If a worker of the cluster is lost.
         """
-        _require_trainable(survey, self.n_latents)
-        self.parameters_ = em.fit(survey, self._settings(), client=client, checkpoint=checkpoint)
+        settings = self._settings()
+        _require_trainable(survey, settings.n_latents)
+        # A fit that fails leaves none of the one before, whose settings may have been others.
+        self.__dict__.pop("parameters_", None)
+        self.parameters_ = em.fit(survey, settings, client=client, checkpoint=checkpoint)
         if not self.converged_:
             warnings.warn(
                 f"Lux did not converge: after {self.max_cycles} cycles the labels still move by {self.movement_:.2g} "
@@ -294,10 +299,20 @@ class Lux(BaseEstimator):
         return self._with(gauge.shrunk(self.parameters_, self.omega))
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the fitted model to one file (NumPy archive without pickle), whole or not at all."""
+        """Write the fitted model to one file (NumPy archive without pickle), whole or not at all.
+
+        Raises
+        ------
+        FileExistsError
+            If a file is there that is no Lux model.
+        OSError
+            If the disk has no room.
+        """
+        check_is_fitted(self, msg="this %(name)s model is not fitted; call fit(survey) first")
+        refuse_another_file(path, "Lux model", _SIGNATURE, _is_model)
         arrays = {name: getattr(self.parameters_, name) for name in _FIELDS}
         with atomic_write(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, format=_FORMAT, settings=json.dumps(self.get_params()), **arrays)
+            np.savez(file, format=_FORMAT, settings=json.dumps(dataclasses.asdict(self._settings())), **arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Lux":
@@ -335,22 +350,17 @@ class Lux(BaseEstimator):
         return model
 
     def _require_grid(self, survey: Survey) -> None:
-        if survey.n_pixels != len(self.wavelength_):
-            raise ValueError(
-                f"the survey has {survey.n_pixels} pixels, the model was trained on {len(self.wavelength_)}; "
-                "use one wavelength grid for both"
-            )
-        differ = np.abs(survey.wavelength - self.wavelength_) > _GRID_TOLERANCE * self.wavelength_
-        if np.any(differ):
-            pixel = int(np.argmax(differ))
-            raise ValueError(
-                f"the survey's grid differs from the training grid: pixel {pixel} is at "
-                f"{survey.wavelength[pixel]:.3f} A, in training at {self.wavelength_[pixel]:.3f} A; "
-                "resample the spectra to one grid"
-            )
+        require_grid(self.wavelength_, survey)
+
+
+def _is_model(path: Path) -> bool:
+    with np.load(path, allow_pickle=False) as archive:
+        return str(archive["format"]).startswith(_FORMAT.rstrip("0123456789")) if "format" in archive else False
 
 
 def _require_trainable(survey: Survey, n_latents: int) -> None:
+    if not survey.n_labels:
+        raise ValueError("the survey has no labels to train on; join them from a table, survey.with_labels(...)")
     if survey.n_stars <= n_latents:
         raise ValueError(f"{survey.n_stars} stars cannot fix {n_latents} latents; use more stars or fewer latents")
     for column, name in enumerate(survey.label_names):

@@ -7,6 +7,7 @@ import numpy as np
 
 from lux.models.lux import Lux
 from lux.models.prediction import Prediction
+from lux.store.columns import own_where_unnamed
 from lux.survey import Survey
 
 
@@ -49,6 +50,8 @@ def best_latent_number(scores: dict[int, np.ndarray]) -> int:
 
 def folds_by_star(survey: Survey, n_folds: int = 5, seed: int = 0) -> Iterator[np.ndarray]:
     """Yield a boolean mask (N,) of the test stars of each fold, stars assigned at random."""
+    if not 1 < n_folds <= survey.n_stars:
+        raise ValueError(f"n_folds must be from 2 to the number of stars, {survey.n_stars}; got {n_folds}")
     fold = np.random.default_rng(seed).permutation(survey.n_stars) % n_folds
     for number in range(n_folds):
         yield fold == number
@@ -60,11 +63,13 @@ def folds_by_group(survey: Survey, column: str = "cluster") -> Iterator[np.ndarr
     Raises
     ------
     ValueError
-        If the catalogue has no such column.
+        If the catalogue has no such column, or no value of it for some stars.
     """
     if column not in survey.catalogue:
         raise ValueError(f"the catalogue has no column {column!r}; it has {', '.join(survey.catalogue) or 'none'}")
     groups = survey.catalogue[column]
+    if not np.array_equal(own_where_unnamed(groups, survey.star_id), groups):
+        raise ValueError(f"the column {column!r} has no value for some stars, which would be a group; leave them out")
     for group in np.unique(groups):
         yield groups == group
 

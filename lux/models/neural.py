@@ -27,6 +27,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from lux.jax_settings import own_settings
+from lux.models.grid import require_grid
 from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_flux, without_negligible
 from lux.survey import Survey
@@ -180,6 +181,12 @@ class NeuralNetwork(BaseEstimator):
         """
         if self.kind not in _KINDS:
             raise ValueError(f"unknown kind of network {self.kind!r}; choose one of {', '.join(_KINDS)}")
+        sizes = self.hidden if isinstance(self.hidden, tuple | list) else (0,)
+        if min(self.n_epochs, self.batch_size, *sizes) < 1 or not (0 < self.held_out < 1 and self.noise >= 0):
+            raise ValueError(
+                "n_epochs, batch_size and the sizes in hidden must be above 0, held_out between 0 and 1, and noise not "
+                f"negative; got {self.n_epochs}, {self.batch_size}, {self.hidden}, {self.held_out:g}, {self.noise:g}"
+            )
         n_held_out = max(1, round(self.held_out * survey.n_stars))
         if survey.n_stars - n_held_out < 2:
             raise ValueError(f"{survey.n_stars} stars are too few to train on and to hold some out")
@@ -199,6 +206,11 @@ class NeuralNetwork(BaseEstimator):
         """Return a trained network, and its losses."""
         data = self._scaled(survey)
         order = np.random.default_rng(self.seed).permutation(survey.n_stars)
+        if np.all(np.isnan(survey.labels[order[:n_held_out]])):
+            raise ValueError(
+                f"none of the {n_held_out} stars held out has a label, by which the best epoch is known: leave stars "
+                "without labels out of the training, hold more out, or take another seed"
+            )
         held_out, train = (_Data(*(each[rows] for each in data)) for rows in np.split(order, [n_held_out]))
         key, steps = jax.random.split(jax.random.key(self.seed))
         sizes = survey.n_pixels, *self.hidden, 2 * survey.n_labels
@@ -249,7 +261,7 @@ class NeuralNetwork(BaseEstimator):
         if not np.all(np.any(present, axis=0)):
             name = survey.label_names[int(np.argmin(np.any(present, axis=0)))]
             raise ValueError(f"label {name!r} is missing in every training star; leave it out")
-        self.names_ = survey.label_names
+        self.names_, self.wavelength_ = survey.label_names, survey.wavelength
         self.center_, spread = np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
         self.scale_ = np.where(spread > 0, spread, 1.0)
         ivar = np.where(self._good(survey), survey.ivar, 0)
@@ -265,6 +277,7 @@ class NeuralNetwork(BaseEstimator):
 
     def _flux(self, survey: Survey) -> np.ndarray:
         """Return what the network is given of the flux, (N, D)."""
+        require_grid(self.wavelength_, survey)
         deviation = (survey.flux - self.mean_flux_) / np.float32(self.contrast_)
         return np.where(self._good(survey), deviation, np.float32(0)).astype(np.float32)
 

@@ -34,11 +34,18 @@ class Settings:
             raise ValueError(f"unknown start {self.start!r}; expected one of {', '.join(_STARTS)}")
         if self.algorithm not in _ALGORITHMS:
             raise ValueError(f"unknown algorithm {self.algorithm!r}; expected one of {', '.join(_ALGORITHMS)}")
-        for name in ("n_latents", "max_cycles", "block_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("n_latents", "max_cycles", "block_size", "seed"):
+            if (value := getattr(self, name)) != round(value) or value < (name != "seed"):
+                least = "at least 1" if name != "seed" else "not below 0"
+                raise ValueError(f"{name} must be a whole number, {least}; got {value!r}")
+            # Numbers of NumPy are not written as JSON.
+            object.__setattr__(self, name, int(value))
         if not (np.isfinite(self.omega) and self.omega > 0):
             raise ValueError(f"omega is a standard deviation and must be positive and finite, got {self.omega}")
+        if not self.tolerance >= 0:
+            raise ValueError(f"tolerance is how far labels may move, in units of their errors; got {self.tolerance}")
+        for name in ("omega", "tolerance"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -95,8 +95,13 @@ def _predicted(model: Any, survey: Survey, block_size: int) -> Iterator[tuple[sl
 def _row(survey: Survey, names: tuple[str, ...]) -> np.dtype:
     """Return the type of a row of the table."""
     width = np.char.encode(survey.star_id, "utf-8").dtype.itemsize
-    columns = (column for name in names for column in (name, f"{name}_err"))
-    return np.dtype([("star_id", f"S{max(width, 1)}"), *((column, np.float64) for column in columns)])
+    columns = [column for name in names for column in (name, f"{name}_err")]
+    listed = ["star_id", *columns]
+    if twice := sorted({name for name in listed if listed.count(name) > 1}):
+        raise ValueError(
+            f"the table would have {', '.join(twice)} twice, of a label and of another's error: rename one"
+        )
+    return np.dtype([(listed[0], f"S{max(width, 1)}"), *((column, np.float64) for column in columns)])
 
 
 def _filled(star_id: np.ndarray, prediction: Prediction, row: np.dtype) -> np.ndarray:

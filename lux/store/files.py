@@ -5,7 +5,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from platformdirs import user_cache_path
@@ -61,6 +61,23 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_another_file(path: str | os.PathLike, kind: str, begins: bytes, is_ours: Callable[[Path], bool]) -> None:
+    """Raise FileExistsError if a file is there that is not of a kind, and would be replaced.
+
+    Files of the kind begin so; one that does and that `is_ours` cannot read is a damaged one.
+    """
+    path = Path(path)
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with open(path, "rb") as file:
+        ours = file.read(len(begins)) == begins
+    if ours:
+        with contextlib.suppress(Exception):
+            ours = is_ours(path)
+    if not ours:
+        raise FileExistsError(f"{path} is there and holds no {kind}, which would replace it: give another name")
 
 
 def require_space(folder: Path, n_bytes: int) -> None:

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from lux.store import zarr_folder
-from lux.store.files import atomic_write, require_space
+from lux.store.files import atomic_write, refuse_another_file, require_space
 
 # A group of HDF5 or of a Zarr folder.
 _Group = Any
 _FORMAT = "lux-survey-1"
+# With which HDF5 files begin.
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Rows of a file that are read at once; 60 MB on APOGEE's pixels.
 _MAX_SPAN = 2048
 # Bytes of whose multiple JAX wants the address of an array.
@@ -100,7 +102,8 @@ def read_survey(path: str | os.PathLike, *, lazy: bool = False) -> dict[str, Any
     """
     path = Path(path)
     if not _metadata(path).is_file():
-        raise FileNotFoundError(f"no survey file at {path}")
+        by_name = "; a data set by its name is loaded, lux.load(...)" * (not path.suffix)
+        raise FileNotFoundError(f"no survey file at {path}{by_name}")
     try:
         with contextlib.ExitStack() as stack:
             file = _open(path)
@@ -283,10 +286,16 @@ def _new_file(path: Path, columns: Mapping[str, Any], n_pixels: int) -> Iterator
             require_space(path.parent, n_stars * per_star + n_bytes + (1 << 16))
             yield folder
         return
+    refuse_another_file(path, "survey", _SIGNATURE, _is_survey)
     with atomic_write(path) as temporary:
         require_space(path.parent, n_stars * per_star + n_bytes + (1 << 16))
         with h5py.File(temporary, "w") as file:
             yield file
+
+
+def _is_survey(path: Path) -> bool:
+    with h5py.File(path, "r") as file:
+        return file.attrs.get("format") == _FORMAT
 
 
 def _write_columns(parent: _Group, name: str, columns: Mapping[str, np.ndarray]) -> None:
