@@ -48,12 +48,23 @@ class PermutationTest:
 
     @property
     def p_value(self) -> float:
-        """Fraction of the null at least as large, the observed value counted in (Phipson & Smyth 2010, eq. 2)."""
+        """Fraction of the null at least as large, the observed value counted in (Phipson & Smyth 2010, eq. 2).
+
+        NaN of a statistic that is NaN.
+        """
+        if np.isnan(self.statistic):
+            return float("nan")
         return float((1 + np.count_nonzero(self.null >= self.statistic)) / (1 + len(self.null)))
 
     def threshold(self, level: float = 0.05) -> float:
         """Return the value that the null exceeds with probability `level`."""
         return float(np.quantile(self.null, 1 - level))
+
+
+def require_count(name: str, count: int, least: int = 1) -> None:
+    """Refuse a parameter that counts draws, stars or the like and is less than it must be."""
+    if count < least:
+        raise ValueError(f"{name} is {count}; expected {least} or more")
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
@@ -79,7 +90,13 @@ def bootstrap_rows(count: int, n_draws: int = 500, seed: int | np.random.Generat
     block : int
         So many rows in a row are drawn together, because they are not independent (the block bootstrap; Künsch 1989,
         Ann. Stat. 17, 1217); what is over is left out. Where there are not two blocks, each row is drawn by itself.
+
+    Raises
+    ------
+    ValueError
+        If there are no draws.
     """
+    require_count("the number of bootstrap draws", n_draws)
     if count // block < 2:
         block = 1
     first = block * np.random.default_rng(seed).integers(count // block, size=(n_draws, count // block))

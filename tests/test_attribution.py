@@ -145,10 +145,42 @@ def test_label_order_does_not_matter_to_the_change_of_a_prediction(surveys, mode
     assert attribution.prediction_change(prediction, shifted, test) == pytest.approx(2)
 
 
-def test_what_cannot_be_attributed_is_refused(surveys, model, groups):
-    with pytest.raises(ValueError, match="13 players; 1 to 12"):
-        attribution.shapley_values(["x"] * 13, lambda members: 0.0)
-    with pytest.raises(ValueError, match="unknown label 'eu_fe'"):
-        attribution.label_shapley(np.zeros((9, 2)), ("a", "b"), "eu_fe")
-    with pytest.raises(ValueError, match="a pixel is in two groups"):
-        attribution.pixel_shapley(model, surveys[1], {**groups, "all": np.ones(300, bool)}, "label_0")
+def test_labels_read_off_fewer_latents_than_there_are_labels_share_what_they_repeat():
+    generator = np.random.default_rng(0)
+    latents = generator.normal(size=(400, 2))
+    names = ("a", "b", "c", "d")
+    explained = attribution.label_shapley(latents @ generator.normal(size=(2, 4)), names, "d")
+    assert explained.total.value == pytest.approx(1)
+    assert explained.values.sum() == pytest.approx(1)
+    # The same label twice: either is as good as both, and neither adds to the other.
+    twice = attribution.label_shapley(latents[:, [0, 0, 1]] + [[0, 0, 1]] * latents[:, :1], names[:3], "c")
+    assert twice.values[0] == pytest.approx(twice.values[1]) == pytest.approx(twice.total.value / 2)
+    np.testing.assert_allclose(twice.last, 0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda *_: attribution.shapley_values(["x"] * 13, lambda members: 0.0), "13 players; 1 to 12"),
+        (lambda *_: attribution.label_shapley(np.eye(9)[:, :2], "ab", "eu_fe"), "unknown label 'eu_fe'"),
+        (lambda *_: attribution.label_shapley(np.eye(9, 2) * [1, 0], "ab", "a"), "label 'b' is 0 in every star"),
+        (lambda *_: attribution.label_shapley(np.eye(9, 2) * [1, np.nan], "ab", "a"), "values of 'b' are not finite"),
+        (lambda *_: attribution.label_shapley(np.eye(9, 2), "ab", "a", 0), "n_bootstrap is 0; expected 1 or more"),
+        (lambda *given: pixel_shapley(*given, n_bootstrap=0), "n_bootstrap is 0; expected 1 or more"),
+        (lambda *given: pixel_shapley(*given, red=np.ones(300, bool)), "a pixel is in two groups"),
+        (lambda *given: pixel_shapley(*given, red=np.arange(200, 300)), "must be a boolean mask"),
+        (lambda *given: pixel_shapley(*given, offset=1.0), "differs from the training grid"),
+        (lambda *given: pixel_shapley(*given, scale=0), "'label_0' is 0 in every star"),
+        (lambda *given: pixel_shapley(*given, scale=np.nan), "no star of the survey has label 'label_0'"),
+    ],
+)
+def test_what_cannot_be_attributed_is_refused(surveys, model, groups, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong(surveys[1], model, groups)
+
+
+def pixel_shapley(test, model, groups, offset=0.0, scale=1.0, n_bootstrap=5, **more):
+    """Share out the first label of stars whose wavelengths are off, or whose labels are scaled."""
+    labels = test.labels * scale
+    survey = test.replace(wavelength=test.wavelength + offset, labels=labels)
+    return attribution.pixel_shapley(model, survey, {**groups, **more}, "label_0", n_bootstrap)

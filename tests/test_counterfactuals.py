@@ -90,3 +90,36 @@ def test_the_richest_of_fifty_thousand_shows_lines_that_the_richest_of_few_does_
     assert enriched == [False, True]
     assert p_values[1] == pytest.approx(1 / 41)
     assert p_values[0] > 0.05
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda survey: stacked(survey, n_flips=0), "n_flips is 0; expected 1 or more"),
+        (lambda survey: cf.doppelganger_test(survey, "eu_fe", n_twins=0), "n_twins is 0; expected 1 or more"),
+        (lambda survey: cf.doppelganger_test(survey, "eu_fe", n_ordinary=0), "n_ordinary is 0; expected 1 or more"),
+        (lambda survey: cf.doppelganger_test(lacking(survey, 60), "fe_h"), "no star of the survey has label 'eu_fe'"),
+        (lambda survey: cf.doppelganger_test(lacking(survey, 30), "fe_h"), "no star has all labels; leave out those"),
+        (
+            lambda survey: cf.stack_pairs(survey, matching.match_on_catalogue(survey, "eu_fe")[0], survey.labels[:9]),
+            "9 stars have nuisances, the survey has 60",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong(made_survey(n_stars=60))
+
+
+def lacking(survey, count):
+    """Return the survey without europium in the first stars and without iron in the others."""
+    labels = survey.labels.copy()
+    labels[:count, 2] = labels[count:, 0] = np.nan
+    return survey.replace(labels=labels)
+
+
+def test_one_nuisance_may_be_a_vector():
+    survey = made_survey(n_stars=60)
+    pairs, others = matching.match_on_catalogue(survey, "eu_fe")
+    slopes = [cf.stack_pairs(survey, pairs, nuisance, n_flips=9).slope for nuisance in (others[:, 0], others[:, :1])]
+    np.testing.assert_array_equal(*slopes)

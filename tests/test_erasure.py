@@ -45,6 +45,12 @@ def test_erasing_changes_the_latents_least_of_all_erasers():
     assert np.sum((erased - latents) ** 2) < 0.99 * np.sum((orthogonal - latents) ** 2)
 
 
+def test_one_concept_may_be_a_vector():
+    latents, concept = np.random.default_rng(4).normal(size=(60, 3)), np.random.default_rng(5).normal(size=60)
+    expected = erasure.fit_eraser(latents, concept[:, None])
+    np.testing.assert_array_equal(erasure.fit_eraser(latents, concept).matrix, expected.matrix)
+
+
 def test_what_cannot_be_erased_is_refused():
     latents, concepts = np.zeros((50, 2)), np.zeros((50, 1))
     for given, message in (

@@ -43,6 +43,38 @@ def test_a_prediction_that_learned_the_label_is_refused():
         matching.match_on_inferred(survey, known, "eu_fe")
 
 
+def test_a_label_is_matched_in_the_others_however_it_is_spelled():
+    survey = made_survey(n_stars=60)
+    expected = matching.match_on_catalogue(survey, "eu_fe")[0]
+    np.testing.assert_array_equal(matching.match_on_catalogue(survey, "[Eu/Fe]")[0].first, expected.first)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            lambda survey: matching.match_on_catalogue(survey, "eu_fe", 2),
+            "fraction=2; expected above 0 and at most 0.5",
+        ),
+        (lambda survey: matching.match_on_catalogue(survey, "eu_fe", 0.01), "of 60 stars gives 0 pairs"),
+        (lambda survey: matching.match_on_inferred(survey[:9], inferred(survey), "eu_fe"), "60 stars are predicted"),
+        (
+            lambda survey: matching.match_on_catalogue(without(survey), "eu_fe"),
+            "no star of the survey has label 'fe_h'",
+        ),
+        (lambda survey: matching.match_on_inferred(without(survey), inferred(survey), "fe_h"), "no star of the survey"),
+        (lambda survey: matching.match_on_inferred(survey, inferred(survey), "[Fe/H]"), r"must not know '\[Fe/H\]'"),
+    ],
+)
+def test_what_cannot_be_matched_is_refused(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong(made_survey(n_stars=60))
+
+
+def without(survey):
+    return survey.replace(labels=survey.labels * [np.nan, 1, 1])
+
+
 def test_what_a_quadratic_of_the_others_explains_is_no_excess():
     generator = np.random.default_rng(0)
     others, own = generator.normal(size=(300, 2)), generator.normal(size=300)

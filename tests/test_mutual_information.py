@@ -68,10 +68,26 @@ def test_the_information_is_that_of_scikit_learn():
     assert mutual_information.mutual_information(x, y, 10) == pytest.approx(expected, rel=1e-12)
 
 
-def test_bins_of_equal_frequency_are_equally_full_even_where_values_repeat():
-    repeated = np.round(correlated(0.0, 1000)[0], 1)[:, None]
-    gap = mutual_information.mutual_information_gap(np.repeat(repeated, 2, axis=1), repeated, ("x",), 8, "frequency")
-    assert gap.entropy[0] == pytest.approx(np.log(8), abs=1e-12)
+def test_bins_of_equal_frequency_are_equally_full_and_hold_equal_values_together():
+    x = correlated(0.0, 1000)[0][:, None]
+    thirds = np.sign(np.round(x))
+    shares = np.unique(thirds, return_counts=True)[1] / 1000
+    for values, entropy in ((x, np.log(8)), (thirds, -np.sum(shares * np.log(shares)))):
+        gap = mutual_information.mutual_information_gap(values, values, ("x",), 8, "frequency")
+        assert gap.entropy[0] == pytest.approx(entropy, abs=1e-12)
+
+
+def test_the_order_of_the_rows_carries_no_information():
+    label = np.sort(np.random.default_rng(0).normal(size=1000))
+    latents = np.column_stack([np.zeros(1000), np.arange(1000) % 10 == 0]).astype(float)
+    gap = mutual_information.mutual_information_gap(latents, label[:, None], ("x",), 10, "frequency")
+    np.testing.assert_allclose(gap.information, 0, atol=1e-12)
+    shuffled = np.random.default_rng(1).permutation(1000)
+    member = (label[:, None] > 1).astype(float)
+    for rows in (slice(None), shuffled):
+        gap = mutual_information.mutual_information_gap(label[rows, None], member[rows], ("x",), 10, "frequency")
+        share = member.mean()
+        assert gap.entropy[0] == pytest.approx(-share * np.log(share) - (1 - share) * np.log1p(-share))
 
 
 def test_what_cannot_be_measured_is_refused():

@@ -124,12 +124,31 @@ def test_a_network_with_random_weights_keeps_little_of_the_map(models, stars):
     assert np.isfinite(model.randomized().predict_labels(test).labels).all()
 
 
+def shifted(survey):
+    return survey.replace(wavelength=survey.wavelength + 0.2)
+
+
+def part(survey):
+    return survey.select_pixels(survey.wavelength > survey.wavelength[3])
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
         (lambda model, test: pixels.integrated_gradients(model, test, LABEL, np.ones(3)), r"shape \(3,\); expected"),
         (lambda model, test: pixels.group_shap(model, test, LABEL, {}), "0 groups"),
-        (lambda model, test: pixels.group_shap(model, test, LABEL, dict.fromkeys("ab", np.ones(test.n_pixels))), "two"),
+        (lambda model, test: pixels.group_shap(model, test, LABEL, dict.fromkeys("ab", test.wavelength > 0)), "two"),
+        (
+            lambda model, test: pixels.group_shap(model, test, LABEL, {"a": np.arange(5), "b": np.arange(5, 9)}),
+            "a boolean",
+        ),
+        (lambda model, test: pixels.occlusion(model, test, LABEL, test.wavelength > 0), "boolean mask of shape"),
+        (lambda model, test: pixels.smooth_gradient(model, test, LABEL, n_draws=0), "n_draws is 0; expected 1"),
+        (lambda model, test: pixels.smooth_gradient(model, test, LABEL, n_draws=-2), "n_draws is -2; expected 1"),
+        (lambda model, test: pixels.expected_gradients(model, test, LABEL, n_draws=0), "n_draws is 0; expected 1"),
+        (lambda model, test: pixels.expected_gradients(model, test, LABEL, shifted(test)), "the background has"),
+        (lambda model, test: pixels.expected_gradients(model, test, LABEL, part(test)), "the background has"),
+        (lambda model, test: pixels.integrated_gradients(model, test, LABEL, n_steps=0), "n_steps is 0; expected 1"),
         (lambda model, test: model.gradient(test, "eu"), "unknown label 'eu'; predicted are teff"),
     ],
 )

@@ -95,6 +95,18 @@ def test_unique_information_is_the_known_one_where_there_is_some():
     assert total.nats == pytest.approx(gaussian_information(1.25 / 1.5), abs=0.03)
 
 
+def test_without_a_null_there_is_no_p_value():
+    latents, target = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60.0)
+    assert np.isnan(probing.probe(latents, target, n_control=0).p_value)
+    assert np.isnan(probing.information_gain(latents, target, n_permutations=0).p_value)
+
+
+def test_one_given_label_may_be_a_vector():
+    latents, target = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60.0)
+    gains = [probing.information_gain(latents, target, given).nats for given in (latents[:, 0], latents[:, :1])]
+    assert gains[0] == gains[1]
+
+
 def test_noisy_given_labels_manufacture_information():
     generator = np.random.default_rng(6)
     true, noise, target_noise = generator.normal(size=(3, 3000))
@@ -119,11 +131,19 @@ def test_latents_fitted_with_the_labels_read_more_of_them_than_their_noise_allow
 
 
 def test_what_cannot_be_measured_is_refused():
-    z, labels = np.zeros((50, 2)), np.zeros((50, 1))
+    z, labels, target = np.zeros((50, 2)), np.zeros((50, 1)), np.arange(50.0)
     for call, message in (
         (lambda: probing.probe(z, labels[:, 0], kind="tree"), "unknown probe 'tree'"),
         (lambda: probing.probe(z[:3], labels[:, 0]), "3 stars have latents"),
         (lambda: probing.probe(z, np.full(50, np.nan)), "0 stars have the label; 5 folds need at least 10"),
+        (lambda: probing.probe(z, labels[:, 0], kind="mlp", label="eu_fe"), "'eu_fe' is 0 in every star"),
+        (lambda: probing.probe(z * np.nan, target), "latents are not finite"),
+        (lambda: probing.probe(z, np.where(target > 48, np.inf, target)), "is infinite in 1 stars"),
+        (lambda: probing.probe(z, target, n_control=-5), "n_control is -5; expected 0 or more"),
+        (lambda: probing.information_gain(z, target, n_permutations=-3), "n_permutations is -3; expected 0 or more"),
+        (lambda: probing.information_gain(z * np.nan, target), "latents are not finite"),
+        (lambda: probing.information_gain(z, target, z[:3]), "3 stars have given labels, the target has 50"),
+        (lambda: probing.information_gain(z, target, z * np.nan), "given labels are not finite"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

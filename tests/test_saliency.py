@@ -162,6 +162,59 @@ def test_a_map_that_is_a_sum_of_others_is_said_to_be_one():
     np.testing.assert_allclose(np.diag(saliency.similarity(made)), 1)
 
 
+def test_the_error_of_the_backward_map_pairs_labels_by_name(model, survey):
+    whole = saliency.backward_map(model, survey)
+    turned = saliency.backward_map(model, survey.select_labels(survey.label_names[::-1]))
+    np.testing.assert_allclose(turned.err, whole.err, rtol=1e-12)
+    fewer = saliency.backward_map(model, survey.select_labels(["label_2", "label_1"]))
+    np.testing.assert_allclose(fewer.err[1:3], whole.err[1:3], rtol=1e-12)
+    assert np.isnan(fewer.err[[0, 3]]).all()
+    np.testing.assert_array_equal(fewer.values, whole.values)
+
+
+def test_a_label_may_be_spelled_as_the_survey_reads_it():
+    survey = linear_survey(n_stars=80, n_pixels=40, n_latents=2, n_labels=2)
+    survey = survey.replace(label_names=("fe_h", "eu_fe"))
+    model = lux.Lux(2).fit(survey)
+    found = [saliency.excess_map(model, survey, name, n_permutations=9).largest for name in ("eu_fe", "[Eu/Fe]")]
+    assert found[0].statistic == found[1].statistic
+
+
+def constant(survey, value=0.3):
+    return survey.replace(labels=np.where(np.arange(4) == 1, value, survey.labels))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            lambda model, survey: saliency.excess_map(model, constant(survey), "label_1"),
+            "'label_1' is 0.3 in every star",
+        ),
+        (
+            lambda model, survey: saliency.excess_map(model, constant(survey, np.nan), "label_1"),
+            "no star of the survey",
+        ),
+        (lambda model, survey: saliency.excess_map(model, survey, "label_1", n_permutations=0), "n_permutations is 0"),
+        (lambda model, survey: saliency.permuted_label_maps(model, constant(survey), "label_1"), "0.3 in every star"),
+        (
+            lambda model, survey: saliency.forward_map(constant(survey, np.nan)),
+            "no star of the survey has label 'label_1'",
+        ),
+        (lambda model, survey: saliency.forward_map(constant(survey)), "'label_1' is 0.3 in every star"),
+        (
+            lambda model, survey: saliency.excess_map(
+                model, survey.replace(label_names=["eu_fe", "b", "c", "d"]), "eu_fe"
+            ),
+            "unknown label 'eu_fe'; predicted are label_0",
+        ),
+    ],
+)
+def test_what_has_no_map_is_refused(model, survey, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong(model, survey)
+
+
 def test_half_of_a_flat_map_is_half_of_its_pixels():
     assert saliency.half_mass_fraction(np.ones(1000)) == pytest.approx(0.5, abs=0.002)
     assert saliency.half_mass_fraction(np.eye(1000)[3]) == pytest.approx(0.001)

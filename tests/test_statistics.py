@@ -40,6 +40,16 @@ def test_the_p_value_counts_the_observed_value_among_the_null():
     assert PermutationTest(9.0, np.empty(0)).p_value == 1
 
 
+def test_a_statistic_that_is_not_a_number_has_no_p_value():
+    assert np.isnan(PermutationTest(np.nan, np.zeros(99)).p_value)
+
+
+@pytest.mark.parametrize("count", [0, -2])
+def test_a_bootstrap_without_draws_is_refused(count):
+    with pytest.raises(ValueError, match=f"draws is {count}; expected 1 or more"):
+        bootstrap(np.mean, made(9), n_draws=count)
+
+
 def test_the_threshold_is_the_quantile_of_the_null():
     assert PermutationTest(0.0, np.arange(101.0)).threshold(0.05) == pytest.approx(95)
 

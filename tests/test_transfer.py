@@ -75,3 +75,14 @@ def test_what_cannot_be_scored_is_refused(surveys):
         transfer.score(prediction, train)
     with pytest.raises(ValueError, match="no star of the survey has label 'label_0'"):
         transfer.score(prediction, test.replace(labels=np.full_like(test.labels, np.nan)))
+    for call, message in (
+        (
+            lambda: transfer.response_slope(prediction, np.ones(9), "label_0"),
+            "9 stars have a true label, the prediction",
+        ),
+        (lambda: transfer.response_slope(prediction, np.full(280, 0.3), "label_0"), "'label_0' is 0.3 in every star"),
+        (lambda: transfer.paired_difference(prediction, prediction, train, "label_0"), "280 stars are predicted"),
+        (lambda: transfer.score(prediction, test, n_bootstrap=0), "draws is 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()

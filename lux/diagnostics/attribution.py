@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lux.diagnostics.checks import pixel_masks, require_finite, require_labels, require_variation
 from lux.models.gauge import random_rotations
 from lux.models.normal_equations import packed_products, unpack_symmetric
 from lux.models.prediction import Prediction, label_row
@@ -22,7 +23,7 @@ from lux.simulation.equilibrium import ALPHA_ELEMENTS
 from lux.simulation.synthesis import line_strength
 from lux.spectroscopy.instrument import pixel_of
 from lux.spectroscopy.lines import load_lines
-from lux.statistics import Estimate
+from lux.statistics import Estimate, require_count
 from lux.survey import Survey
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _MAX_PLAYERS = 12
 _BLOCK = 512
+# Correlation matrices with an eigenvalue below this, of rounding, are singular.
+_SINGULAR = 1e-10
 _Worth = Callable[[tuple[int, ...]], np.ndarray]
 _GROUPS = {
     "iron": ("Fe",),
@@ -226,20 +229,29 @@ def label_shapley(
     Raises
     ------
     ValueError
-        If there is no such label.
+        If there is no such label, or one is not finite or the same in every star.
     """
     names, index = list(names), label_row(names, label)
+    for column, name in enumerate(names):
+        require_finite(inferred[:, column], f"inferred values of {name!r}")
+        require_variation(inferred[:, column], name)
     order = [*(column for column in range(len(names)) if column != index), index]
     counts = _resamplings(len(inferred), n_bootstrap, seed)
     values = inferred[:, order] - inferred[:, order].mean(axis=0)
     correlations = _weighted_covariance(values / values.std(axis=0), counts)
+    # Labels read off fewer latents than there are labels repeat one another. A part of a matrix is as regular as it.
+    regular = np.linalg.eigvalsh(correlations[:, :-1, :-1]).min(initial=1) > _SINGULAR
 
     def worth(coalition: tuple[int, ...]) -> np.ndarray:
         columns = list(coalition)
         if not columns:
             return np.zeros(len(counts))
         cross = correlations[:, columns, -1]
-        solved = np.linalg.solve(correlations[:, columns][:, :, columns], cross[..., None])[..., 0]
+        among = correlations[:, columns][:, :, columns]
+        if regular:
+            solved = np.linalg.solve(among, cross[..., None])[..., 0]
+        else:
+            solved = (np.linalg.pinv(among, _SINGULAR, hermitian=True) @ cross[..., None])[..., 0]
         return np.sum(cross * solved, axis=1) / correlations[:, -1, -1]
 
     return _with_intervals([names[column] for column in order[:-1]], worth)
@@ -297,15 +309,19 @@ def pixel_shapley(
     Raises
     ------
     ValueError
-        If a pixel is in two groups, or the label is unknown or missing everywhere.
+        If the wavelengths are not those of the training survey, a group is no boolean mask, a pixel is in two groups,
+        or the label is unknown, missing everywhere or the same in every star.
     """
-    if np.any(np.sum(list(groups.values()), axis=0) > 1):
-        raise ValueError("a pixel is in two groups; groups must not overlap, or its flux would count twice")
+    # The loadings say nothing of their wavelengths; the model checks those of any star.
+    model.latent_jacobian(survey[:1])
+    pixel_masks(groups.values(), survey.n_pixels, disjoint=True)
+    require_labels(survey, [label])
     survey = survey[~np.isnan(survey.label(label))]
     row = label_row(model.label_names_, label)
     precisions, moments = _normal_equations_of_groups(model, survey, groups)
     counts = _resamplings(survey.n_stars, n_bootstrap, seed) / survey.n_stars
     target = survey.label(label)
+    require_variation(target, label)
     variance = counts @ target**2 - (counts @ target) ** 2
 
     def worth(coalition: tuple[int, ...]) -> np.ndarray:
@@ -347,6 +363,7 @@ def _with_intervals(players: Sequence[str], worth: _Worth) -> Shapley:
 
 def _resamplings(n_stars: int, n_bootstrap: int, seed: int) -> np.ndarray:
     """Return how often each bootstrap draw takes each star, (1 + n_bootstrap, N); once each in the first row."""
+    require_count("n_bootstrap", n_bootstrap)
     draws = np.random.default_rng(seed).multinomial(n_stars, np.full(n_stars, 1 / n_stars), size=n_bootstrap)
     return np.concatenate([np.ones((1, n_stars)), draws])
 

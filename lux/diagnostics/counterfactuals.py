@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lux.diagnostics.checks import as_columns, require_labels, require_stars
 from lux.diagnostics.matching import Pairs, doppelgangers
 from lux.models.weights import pixel_weight
 from lux.simulation.synthetic import DEFAULT_LABELS, make_survey
@@ -22,7 +23,7 @@ from lux.spectroscopy.line_detection import (
     matched_filter,
     sign_flip_test,
 )
-from lux.statistics import PermutationTest, robust_std
+from lux.statistics import PermutationTest, require_count, robust_std
 from lux.survey import Survey
 
 # So that no pair outweighs all others: contrasts in units of the median, depths in units of their robust scatter.
@@ -126,7 +127,7 @@ def stack_pairs(
     ----------
     survey : Survey
     pairs : Pairs
-    nuisance : (N, Q) array
+    nuisance : (N, Q) or (N,) array
         Properties of the stars whose remaining differences are regressed out at every pixel, such as
         `quadratic_terms(others)`.
     without : (N, D) boolean array, optional
@@ -137,9 +138,12 @@ def stack_pairs(
     Raises
     ------
     ValueError
-        If there are no more pairs than nuisances.
+        If there are no more pairs than nuisances, the nuisances are of another number of stars, or nothing is flipped.
     """
-    nuisance = np.asarray(nuisance)[pairs.first] - np.asarray(nuisance)[pairs.second]
+    require_count("n_flips", n_flips)
+    nuisance = as_columns(nuisance)
+    require_stars(nuisance, survey.n_stars, "have nuisances")
+    nuisance = nuisance[pairs.first] - nuisance[pairs.second]
     if len(pairs) <= nuisance.shape[1]:
         raise ValueError(
             f"{len(pairs)} pairs cannot fix {nuisance.shape[1]} nuisances; use more stars or fewer nuisances"
@@ -221,7 +225,13 @@ def doppelganger_test(
     Doppelgangers are the nearest in the other labels of the catalogue, in the metric of the label errors, among the
     stars whose label lies between its 25th and 75th percentile. The null is the same comparison of `n_ordinary` of
     those stars with their own doppelgangers.
+
+    Raises
+    ------
+    ValueError
+        If a label is unknown or missing in every star, no star has all labels, or there are too few doppelgangers.
     """
+    require_labels(survey, survey.label_names)
     column = survey.label_index(name)
     return _compare(survey, *_comparisons(survey.labels, survey.label_err, column, n_twins, n_ordinary, seed))
 
@@ -281,8 +291,12 @@ def _comparisons(
     distances : (T,) array
         Of the first star's twins.
     """
+    require_count("n_twins", n_twins)
+    require_count("n_ordinary", n_ordinary)
     label, others, errors = labels[:, column], np.delete(labels, column, axis=1), np.delete(errors, column, axis=1)
     complete = np.all(np.isfinite(others), axis=1) & np.isfinite(label)
+    if not complete.any():
+        raise ValueError("no star has all labels; leave out those that few stars have, by select_labels of the survey")
     low, high = np.nanpercentile(label, [25, 75])
     ordinary = np.flatnonzero(complete & (label >= low) & (label <= high))
     chosen = np.random.default_rng(seed).permutation(ordinary)[:n_ordinary]
@@ -359,5 +373,6 @@ def stack_in_observer_frame(
         at = np.arange(len(stars))[:, None], column
         return np.where(beside, 0, stack.pair_weight[at] * stack.depth[at])
 
+    require_count("n_flips", n_flips)
     both = terms(stack.pairs.first) + terms(stack.pairs.second)
     return sign_flip_test(both, n_flips, seed, dof_fraction=stack.dof_fraction)

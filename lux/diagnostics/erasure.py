@@ -9,6 +9,8 @@ import dataclasses
 
 import numpy as np
 
+from lux.diagnostics.checks import as_columns
+
 _RANK_TOLERANCE = 1e-10
 
 
@@ -33,13 +35,17 @@ class Eraser:
 
 
 def fit_eraser(latents: np.ndarray, concepts: np.ndarray) -> Eraser:
-    """Return the eraser of concepts (N, K) from latents (N, P), both without gaps.
+    """Return the eraser of concepts (N, K), or of one (N,), from latents (N, P), both without gaps.
+
+    Directions in which the latents spread by less than 1e-5 of their largest standard deviation count as none: there
+    nothing is erased, and what they hold of a concept stays. Standardize latents of very different scales beforehand.
 
     Raises
     ------
     ValueError
         If the numbers of stars differ or a value is not finite.
     """
+    concepts = as_columns(concepts)
     if len(latents) != len(concepts):
         raise ValueError(f"{len(latents)} stars have latents, {len(concepts)} have concepts; give the same stars")
     if not (np.all(np.isfinite(latents)) and np.all(np.isfinite(concepts))):

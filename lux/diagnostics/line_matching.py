@@ -10,7 +10,7 @@ from scipy.signal import find_peaks
 from lux.spectroscopy.instrument import RESOLUTION, SPEED_OF_LIGHT_KMS
 from lux.spectroscopy.line_detection import pixel_index
 from lux.spectroscopy.lines import airglow_lines, heavy_element_lines, load_lines, vacuum_to_air
-from lux.statistics import PermutationTest, robust_std
+from lux.statistics import PermutationTest, require_count, robust_std
 
 # Half of the full width of an unresolved line in km/s.
 TOLERANCE_KMS = 0.5 * SPEED_OF_LIGHT_KMS / RESOLUTION
@@ -86,6 +86,7 @@ def match_lines(
     beginning: clusters and gaps of the list are kept, its relation to the spectrum is not. `wavelength` (D,) is that of
     the map: lines off its pixels do not count. `tolerance` in km/s.
     """
+    require_count("n_shifts", n_shifts)
     wavelength = np.asarray(wavelength, float)
     places = _on_pixels(np.asarray(lines, float), wavelength)
     spike = spikes.columns.astype(float)

@@ -7,8 +7,10 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
+from lux.diagnostics.checks import require_labels, require_stars
 from lux.models.prediction import Prediction
 from lux.statistics import quadratic_terms
+from lux.store.label_names import plain_name
 from lux.survey import Survey
 
 if TYPE_CHECKING:
@@ -71,9 +73,14 @@ def matched_pairs(
     ValueError
         If the fraction makes less than two pairs, or more than there are stars for.
     """
+    if not 0 < fraction <= 0.5:
+        raise ValueError(
+            f"fraction={fraction}; expected above 0 and at most 0.5, the fraction of the stars with most of the label, "
+            "which is paired with that with least"
+        )
     present = np.flatnonzero(np.isfinite(label) & np.isfinite(excess))
     n_pairs = int(fraction * len(present))
-    if not 0 < fraction <= 0.5 or n_pairs < 2:
+    if n_pairs < 2:
         raise ValueError(f"fraction={fraction} of {len(present)} stars gives {n_pairs} pairs; at least 2 are needed")
     order = present[np.argsort(excess[present], kind="stable")]
     low, high = order[:n_pairs], order[-n_pairs:]
@@ -142,9 +149,12 @@ def match_on_inferred(
     Raises
     ------
     ValueError
-        If the prediction holds the label `name`, or has no covariance.
+        If the prediction holds the label `name`, has no covariance or is of another number of stars, or no star has the
+        label.
     """
-    if name in prediction.names:
+    require_stars(prediction.labels, survey.n_stars, "are predicted")
+    require_labels(survey, [name])
+    if plain_name(name) in map(plain_name, prediction.names):
         raise ValueError(f"the prediction must not know {name!r}: fit its model to the survey without that label")
     if prediction.covariance is None:
         raise ValueError(
@@ -159,8 +169,14 @@ def match_on_catalogue(survey: Survey, name: str, fraction: float = 1 / 3) -> tu
     """Return `Pairs` matched in the other labels of the catalogue, and those labels (N, Q).
 
     Biased by the errors of those labels, as `match_on_inferred` explains.
+
+    Raises
+    ------
+    ValueError
+        If a label is missing in every star, or as `matched_pairs`.
     """
-    columns = [number for number, other in enumerate(survey.label_names) if other != name]
+    require_labels(survey, survey.label_names)
+    columns = np.delete(np.arange(survey.n_labels), survey.label_index(name))
     others, label = survey.labels[:, columns], survey.label(name)
     complete = np.all(np.isfinite(others), axis=1)
     others = np.where(complete[:, None], others, np.nanmean(others, axis=0))

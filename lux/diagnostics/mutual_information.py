@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import entropy, rankdata
 from sklearn.preprocessing import KBinsDiscretizer
 
+from lux.diagnostics.checks import require_finite
 from lux.models.gauge import random_rotations
 
 BINNINGS = ("width", "frequency")
@@ -30,7 +31,7 @@ class MutualInformationGap:
         Stars that have the label.
     n_bins : int
     binning : str
-        "width" (bins of equal width) or "frequency" (bins with equally many stars).
+        "width" (bins of equal width) or "frequency" (bins with equally many stars, but equal values in one bin).
     information, bias : (M, P) arrays
         Plug-in estimate in nats, and by how much it exceeds the truth to first order in one over the number of stars.
     entropy, entropy_bias : (M,) arrays
@@ -100,8 +101,7 @@ def mutual_information_gap(
     """
     if len(latents) != len(labels):
         raise ValueError(f"{len(latents)} stars have latents, {len(labels)} have labels; give the same stars")
-    if not np.all(np.isfinite(latents)):
-        raise ValueError("latents are not finite; leave out the stars whose latents are not known")
+    require_finite(latents, "latents")
     rows = []
     for column, name in enumerate(names):
         present = ~np.isnan(labels[:, column])
@@ -127,8 +127,9 @@ def gap_over_rotations(
 def _bin(values: np.ndarray, n_bins: int, binning: str) -> np.ndarray:
     """Return the bin, from 0 to n_bins - 1, of every value in its column (n, K)."""
     if binning == "frequency":
-        # By rank, since KBinsDiscretizer(strategy="quantile") drops bins where values repeat.
-        return (rankdata(values, method="ordinal", axis=0) - 1) * n_bins // len(values)
+        # By rank, since KBinsDiscretizer(strategy="quantile") drops bins where values repeat. Equal values share the
+        # lowest of their ranks: apart, they would carry the order of the rows.
+        return (rankdata(values, method="min", axis=0) - 1) * n_bins // len(values)
     if binning != "width":
         raise ValueError(f"unknown binning {binning!r}; expected one of {', '.join(BINNINGS)}")
     bins = KBinsDiscretizer(n_bins, encode="ordinal", strategy="uniform", subsample=None)

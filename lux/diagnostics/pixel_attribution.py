@@ -24,14 +24,17 @@ from typing import Any, Protocol
 import numpy as np
 from scipy.stats import spearmanr
 
+from lux.diagnostics.checks import pixel_masks
 from lux.models.prediction import Prediction
 from lux.models.weights import mean_flux
-from lux.statistics import PermutationTest
+from lux.statistics import PermutationTest, require_count
 from lux.survey import Survey
 
 # More groups would have too many coalitions.
 _MAX_GROUPS = 12
 _N_STEPS = 16
+# Wavelengths of one grid agree to this fraction, as a model requires of its spectra.
+_GRID = 1e-6
 
 
 class Differentiable(Protocol):
@@ -69,6 +72,7 @@ def integrated_gradients(
 
     The integral is a Gauss-Legendre sum of `n_steps` terms.
     """
+    require_count("n_steps", n_steps)
     start = _baseline(survey, baseline)
     distance = _distance(survey, start)
     nodes, weights = np.polynomial.legendre.leggauss(n_steps)
@@ -82,6 +86,7 @@ def smooth_gradient(
     model: Differentiable, survey: Survey, label: str, n_draws: int = 16, noise: float = 1.0, seed: int = 0
 ) -> np.ndarray:
     """Return the mean gradient (N, D) of each spectrum with fresh noise, `noise` times its errors, in `n_draws`."""
+    require_count("n_draws", n_draws)
     generator = np.random.default_rng(seed)
     error = noise / np.sqrt(np.where(survey.ivar > 0, survey.ivar, np.inf))
     mean = np.zeros(survey.flux.shape)
@@ -110,8 +115,19 @@ def expected_gradients(
     n_draws : int
         Baselines for each star, each at a place of its own between it and the star, spread evenly.
     seed : int
+
+    Raises
+    ------
+    ValueError
+        If there are no draws, or the background is on other wavelengths than the survey.
     """
+    require_count("n_draws", n_draws)
     generator, background = np.random.default_rng(seed), survey if background is None else background
+    if background.n_pixels != survey.n_pixels or not np.allclose(background.wavelength, survey.wavelength, _GRID, 0):
+        raise ValueError(
+            f"the background has {background.n_pixels} pixels from {background.wavelength[0]:.3f} A, the survey "
+            f"{survey.n_pixels} from {survey.wavelength[0]:.3f} A; resample the spectra to one grid"
+        )
     filled = np.where(background.ivar > 0, background.flux, mean_flux(background.flux, background.ivar))
     places = (np.arange(n_draws) + generator.uniform(size=(survey.n_stars, n_draws))) / n_draws
     mean = np.zeros(survey.flux.shape)
@@ -135,15 +151,20 @@ def occlusion(
         As in `gradient_times_input`.
     windows : sequence of K boolean arrays (D,)
         Such as the surroundings of each line.
+
+    Raises
+    ------
+    ValueError
+        If a window is no boolean mask of the pixels.
     """
+    pixels = pixel_masks(windows, survey.n_pixels)
     start = _baseline(survey, baseline)
     whole = model.predict_labels(survey).label(label)
-    return np.stack(
-        [
-            whole - model.predict_labels(_with_flux(survey, np.where(window, start, survey.flux))).label(label)
-            for window in windows
-        ]
-    )
+    lost = [
+        whole - model.predict_labels(_with_flux(survey, np.where(window, start, survey.flux))).label(label)
+        for window in pixels
+    ]
+    return np.reshape(lost, (len(pixels), survey.n_stars))
 
 
 def group_shap(
@@ -164,13 +185,11 @@ def group_shap(
     Raises
     ------
     ValueError
-        If a pixel is in two groups, or there are none or more than 12.
+        If a group is no boolean mask, a pixel is in two groups, or there are none or more than 12.
     """
     if not 1 <= len(groups) <= _MAX_GROUPS:
         raise ValueError(f"{len(groups)} groups; 1 to {_MAX_GROUPS} can be handled, since all coalitions are tried")
-    pixels = np.stack([np.asarray(group, bool) for group in groups.values()])
-    if np.any(pixels.sum(axis=0) > 1):
-        raise ValueError("a pixel is in two groups; groups must not overlap, or its flux would count twice")
+    pixels = pixel_masks(groups.values(), survey.n_pixels, disjoint=True)
     start = _baseline(survey, baseline)
     with warnings.catch_warnings():
         # shap is slow to import, so nobody else should wait for it, and warns of progress bars that it does not draw.
@@ -197,6 +216,7 @@ def contrast_at(values: np.ndarray, near: np.ndarray, n_shifts: int = 200, seed:
     The places where lines stand are no random ones, and strong
     features of other species cluster; the p-value says how rare the sum is among the places of this map, no more.
     """
+    require_count("n_shifts", n_shifts)
     return PermutationTest(float(values[near].sum()), moved_along(near, n_shifts, seed).astype(float) @ values)
 
 

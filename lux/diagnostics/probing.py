@@ -18,7 +18,8 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from lux.statistics import PermutationTest, bootstrap, out_of_fold, quadratic_terms, standardize
+from lux.diagnostics.checks import as_columns, require_finite, require_stars, require_variation
+from lux.statistics import PermutationTest, bootstrap, out_of_fold, quadratic_terms, require_count, standardize
 
 KINDS = ("linear", "kernel", "mlp")
 _RANK_TOLERANCE = 1e-9
@@ -71,8 +72,8 @@ class Probe:
 
     @property
     def p_value(self) -> float:
-        """Fraction of control tasks that do as well, the real one counted among them."""
-        return PermutationTest(self.r2, self.control).p_value
+        """Fraction of control tasks that do as well, the real one counted among them; NaN where there are none."""
+        return _p_value(self.r2, self.control)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,8 +103,8 @@ class InformationGain:
 
     @property
     def p_value(self) -> float:
-        """Fraction of the permutations in which the latents tell as much, the real label counted among them."""
-        return PermutationTest(self.nats, self.null).p_value
+        """Fraction of permutations in which the latents tell as much, the real label among them; NaN of none."""
+        return _p_value(self.nats, self.null)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -171,14 +172,16 @@ def probe(
     label_err : (N,) array, optional
         Errors of the label, for the ceiling.
     n_folds, n_control, seed : int
-        Folds, control tasks, and the seed of both and of the perceptron.
+        Folds, control tasks (0 for none), and the seed of both and of the perceptron.
 
     Raises
     ------
     ValueError
-        If the kind is unknown, the numbers of stars differ, or a fold would have less than two stars.
+        If the kind is unknown, the numbers of stars differ, a fold would have less than two stars, features or target
+        are not finite, or the target is the same in every star.
     """
-    features, target, present = _checked(features, target, kind, n_folds)
+    require_count("n_control", n_control, 0)
+    features, target, present = _checked(features, target, label, kind, n_folds)
     generator = np.random.default_rng(seed)
     targets = np.stack([target, *(generator.permutation(target) for _ in range(n_control))], axis=1)
     kinds: dict[str, Callable] = {"linear": _predict_linear, "kernel": _predict_kernel}
@@ -240,19 +243,26 @@ def information_gain(
     latents : (N, P) array
     target : (N,) array
         The label; stars where it is NaN are left out.
-    given : (N, K) array, optional
+    given : (N, K) or (N,) array, optional
         Enters with its squares and products. Nothing by default: then the gain is all that the latents tell.
     label : str
         Its name.
     n_permutations, n_folds, seed : int
+        Permutations (0 for none), folds, and the seed of both.
 
     Raises
     ------
     ValueError
         As `probe`.
     """
-    latents, target, present = _checked(latents, target, "linear", n_folds)
-    terms = np.zeros((len(target), 0)) if given is None else quadratic_terms(np.asarray(given)[present])
+    require_count("n_permutations", n_permutations, 0)
+    latents, target, present = _checked(latents, target, label, "linear", n_folds)
+    terms = np.zeros((len(target), 0))
+    if given is not None:
+        require_stars(given, len(present), "have given labels", "the target")
+        given = as_columns(given)[present]
+        require_finite(given, "given labels")
+        terms = quadratic_terms(given)
     everything = np.concatenate([terms, standardize(latents)], axis=1)
     rest = target - _fitted(terms, target)
     generator = np.random.default_rng(seed)
@@ -298,18 +308,28 @@ def circularity(
 
 
 def _checked(
-    features: np.ndarray, target: np.ndarray, kind: str, n_folds: int
+    features: np.ndarray, target: np.ndarray, label: str, kind: str, n_folds: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return features and target of the stars that have the target, and the mask of these."""
     if kind not in KINDS:
         raise ValueError(f"unknown probe {kind!r}; expected one of {', '.join(KINDS)}")
-    features, target = np.asarray(features, float), np.asarray(target, float)
+    features, target = as_columns(np.asarray(features, float)), np.asarray(target, float)
     if len(features) != len(target):
         raise ValueError(f"{len(features)} stars have latents, {len(target)} have labels; give the same stars")
     present = ~np.isnan(target)
     if present.sum() < 2 * n_folds:
         raise ValueError(f"{present.sum()} stars have the label; {n_folds} folds need at least {2 * n_folds}")
-    return features[present], target[present], present
+    features, target = features[present], target[present]
+    if np.any(np.isinf(target)):
+        raise ValueError(f"label {label!r} is infinite in {np.isinf(target).sum()} stars; give NaN where it is missing")
+    require_finite(features, "latents")
+    require_variation(target, label or "target")
+    return features, target, present
+
+
+def _p_value(statistic: float, null: np.ndarray) -> float:
+    """Return the p-value of a statistic; NaN where no null (n,) was drawn."""
+    return PermutationTest(statistic, null).p_value if len(null) else float("nan")
 
 
 def _folds(n_stars: int, n_folds: int, seed: int) -> np.ndarray:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lux.models.prediction import label_row
+from lux.diagnostics.checks import require_labels, require_variation
+from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_pixel_weight
-from lux.statistics import PermutationTest, quadratic_terms
+from lux.statistics import PermutationTest, quadratic_terms, require_count
+from lux.store.label_names import plain_name
 from lux.survey import Survey
 
 if TYPE_CHECKING:
@@ -65,9 +67,15 @@ def forward_map(survey: Survey) -> SaliencyMap:
     Raises
     ------
     ValueError
-        If the errors explain all the variance that the labels have beyond one another.
+        If the errors explain all the variance that the labels have beyond one another, a label is missing in every star
+        or the same in all, or no star has all labels.
     """
+    require_labels(survey, survey.label_names)
     present = np.all(np.isfinite(survey.labels), axis=1)
+    if not present.any():
+        raise ValueError("no star has all labels; leave out those that few stars have, by select_labels of the survey")
+    for name in survey.label_names:
+        require_variation(survey.label(name)[present], name)
     center, unit = np.mean(survey.labels[present], axis=0), np.std(survey.labels[present], axis=0)
     labels, noise = (survey.labels[present] - center) / unit, survey.label_err[present] ** 2 / unit**2
     corrected = labels.T @ labels / len(labels) - np.diag(noise.mean(axis=0))
@@ -128,26 +136,44 @@ def backward_map(model: "Lux", survey: Survey) -> SaliencyMap:
     The errors are those that the finite number N of training stars leaves: in A through its coefficient covariance,
     raised where the survey's labels scatter about the prediction by more than their errors, in B through
     :math:`\mathrm{Cov}(B_d) = \Lambda / (N w_d)`, in the fitted scatter through :math:`\mathrm{Var}(\ln w_d) = 2 / N`,
-    carried to J to first order, the inverse held fixed.
+    carried to J to first order, the inverse held fixed. The error is NaN of a label that no star of the survey has.
     """
     jacobian = model.label_jacobian(survey)
     response = model.latent_jacobian(survey)
     weight = mean_pixel_weight(survey, model.scatter_)
     n_train = len(model.latents_)
     err = np.empty(jacobian.shape)
-    scatter = np.nanmean(((survey.labels - model.predict_labels(survey).labels) / survey.label_err) ** 2, axis=0)
+    scatter = _scatter_about(model.predict_labels(survey), survey)
     # A scatter that would as soon be negative is fitted as zero: of its variance a half minus 1 / (2 pi) is left.
     free = np.where(model.scatter_**2 * weight > np.sqrt(2 / n_train), 1, 0.5 - 0.5 / np.pi) * model.fit_scatter
     # J = A V with V = (B'WB + Lambda)^-1 B'W, and V_d = (...)^-1 B_d w_d.
     inverse = np.linalg.inv((model.B_ * weight[:, None]).T @ model.B_ + model.prior_precision_)
     for row, loading in enumerate(model.A_):
-        coefficients = max(1.0, scatter[row]) * model.label_coefficient_covariance_[row, 1:, 1:]
+        coefficients = np.maximum(1.0, scatter[row]) * model.label_coefficient_covariance_[row, 1:, 1:]
         from_labels = np.einsum("pd,pq,qd->d", response, coefficients, response, optimize=True)
         back = inverse @ loading
         from_flux = weight / n_train * (back @ model.prior_precision_ @ back)
         from_scatter = free * 2 / n_train * jacobian[row] ** 2
         err[row] = np.sqrt(from_labels + from_flux + from_scatter)
     return SaliencyMap(model.wavelength_, model.label_names_, jacobian, err)
+
+
+def _scatter_about(prediction: Prediction, survey: Survey) -> np.ndarray:
+    """Return the mean square (M,) of the survey's labels about a prediction, in label errors; NaN where it has none."""
+    known = [row for row, name in enumerate(prediction.names) if _is_known(survey, name)]
+    scatter = np.full(len(prediction.names), np.nan)
+    if known:
+        predicted, same = prediction.labels, survey
+        if len(known) < len(scatter) or survey.label_names != prediction.names:
+            predicted, same = predicted[:, known], survey.select_labels([prediction.names[row] for row in known])
+        scatter[known] = np.nanmean(((same.labels - predicted) / same.label_err) ** 2, axis=0)
+    return scatter
+
+
+def _is_known(survey: Survey, name: str) -> bool:
+    """Return whether some star of the survey has the label, in whatever spelling."""
+    has = plain_name(name) in map(plain_name, survey.label_names)
+    return has and bool(np.any(np.isfinite(survey.label(name))))
 
 
 def excess_map(model: "Lux", survey: Survey, name: str, *, n_permutations: int = 1000, seed: int = 0) -> ExcessMap:
@@ -166,8 +192,13 @@ def excess_map(model: "Lux", survey: Survey, name: str, *, n_permutations: int =
         and p-values come out too small.
     name : str
     n_permutations, seed : int
+
+    Raises
+    ------
+    ValueError
+        If survey or model lack the label, it is the same in every star, or nothing is permuted.
     """
-    present = np.isfinite(survey.label(name))
+    present = _permutable(survey, name, n_permutations)
     # The other labels are regressed out of the permuted excess once more, as they were of the excess itself.
     basis = _other_labels(model, survey, name)
     excess = survey.label(name)[present]
@@ -201,8 +232,13 @@ def permuted_label_maps(
         Shuffle only what the label holds beyond the other labels, as inferred from flux: the maps are those of a label
         that follows the others as this one does and has no line.
     n_permutations, seed : int
+
+    Raises
+    ------
+    ValueError
+        As `excess_map`.
     """
-    present = np.isfinite(survey.label(name))
+    present = _permutable(survey, name, n_permutations)
     label, latents = survey.label(name)[present], model.infer_latents(survey)[present]
     expected = np.zeros_like(label)
     if follows:
@@ -213,13 +249,24 @@ def permuted_label_maps(
     return _regressed(permuted, latents, model.latent_jacobian(survey))[0]
 
 
+def _permutable(survey: Survey, name: str, n_permutations: int) -> np.ndarray:
+    """Return which stars (N,) have a label; ValueError if permuting it among them would change nothing."""
+    require_count("n_permutations", n_permutations)
+    require_labels(survey, [name])
+    present = np.isfinite(survey.label(name))
+    require_variation(survey.label(name)[present], name)
+    return present
+
+
 def _other_labels(model: "Lux", survey: Survey, name: str) -> np.ndarray:
     """Return an orthonormal basis (n, K) of the other labels inferred from flux, of stars that have the label.
 
     It spans a constant and their `quadratic_terms`.
     """
     prediction = model.predict_labels(survey)
-    others = np.delete(prediction.labels, prediction.names.index(name), axis=1)
+    names = prediction.names
+    own = names.index(name) if name in names else label_row([plain_name(each) for each in names], plain_name(name))
+    others = np.delete(prediction.labels, own, axis=1)
     present = np.isfinite(survey.label(name))
     return np.linalg.qr(np.column_stack([np.ones(len(others)), quadratic_terms(others)])[present])[0]
 

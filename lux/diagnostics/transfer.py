@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from lux.diagnostics.checks import require_labels, require_stars, require_variation
 from lux.models.baselines import FluxRegression, LabelsOnly, Mean
 from lux.models.cannon import Cannon
 from lux.models.lux import Lux
@@ -68,8 +69,7 @@ def score(prediction: Prediction, survey: Survey, n_bootstrap: int = 500, seed: 
     ValueError
         If the numbers of stars differ, a label is unknown, or no star has it.
     """
-    if len(prediction.labels) != survey.n_stars:
-        raise ValueError(f"{len(prediction.labels)} stars are predicted, the survey has {survey.n_stars}")
+    require_stars(prediction.labels, survey.n_stars, "are predicted")
     scores = {}
     for column, name in enumerate(prediction.names):
         index = survey.label_index(name)
@@ -90,8 +90,17 @@ def score(prediction: Prediction, survey: Survey, n_bootstrap: int = 500, seed: 
 def paired_difference(
     prediction: Prediction, other: Prediction, survey: Survey, label: str, n_bootstrap: int = 1000, seed: int = 0
 ) -> Estimate:
-    """Return the RMSE of one prediction minus that of another for the same stars, with its 95 % bootstrap interval."""
+    """Return the RMSE of one prediction minus that of another for the same stars, with its 95 % bootstrap interval.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of stars differ, or the label is unknown or missing everywhere.
+    """
     catalogue = survey.label(label)
+    require_labels(survey, [label])
+    for each in (prediction, other):
+        require_stars(each.labels, survey.n_stars, "are predicted")
     present = ~np.isnan(catalogue)
     squares = [(each.label(label) - catalogue)[present] ** 2 for each in (prediction, other)]
 
@@ -145,8 +154,15 @@ def response_slope(
     label : str
     n_bootstrap, seed : int
         Resamplings of the stars and their seed.
+
+    Raises
+    ------
+    ValueError
+        If the numbers of stars differ, or the true label is the same in every star.
     """
     true = np.asarray(truth[label] if isinstance(truth, Mapping) else truth, float)
+    require_stars(true, len(prediction.labels), "have a true label", "the prediction")
+    require_variation(true, label)
 
     def slope(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         x = x - x.mean(axis=-1, keepdims=True)
