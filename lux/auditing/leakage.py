@@ -125,6 +125,9 @@ def growth(design: Design, channel: Channel, residual: np.ndarray) -> tuple[Grow
     signal = np.array([mean[0], *np.maximum(mean[1:], 0)])
     in_errors = signal * (contrasts @ design.errors) / (weight @ design.errors) * (np.arange(len(signal)) == 0)
     as_noise = signal * (contrasts @ design.errors**2) / (weight @ design.errors**2)
+    if not alike:
+        # Lines that saturate grow less than the label's own scatter: only more is a leak.
+        in_errors, as_noise = np.maximum(in_errors, 0), np.maximum(as_noise, 0)
     return _along(in_errors, slopes, information), _along(as_noise, slopes, information)
 
 
