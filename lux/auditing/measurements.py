@@ -452,13 +452,13 @@ def _with_what_is_followed(
     is below `_FOLLOWED`.
     """
     residual = _clip(partial_out(values, basis), AuditSettings.clip)
+    least = [_DEPENDENT * np.linalg.norm(group) for group in groups]
+    beyond = [partial_out(group, basis) for group in groups]
     while True:
         best: tuple[float, np.ndarray] = (_FOLLOWED, basis[:, :0])
-        for group in groups:
-            # Twice, for the first leaves rounding.
-            beyond = partial_out(partial_out(group, basis), basis)
-            left, sizes, _ = np.linalg.svd(beyond, full_matrices=False)
-            new = left[:, sizes > _DEPENDENT * np.linalg.norm(group)]
+        for place, group in enumerate(beyond):
+            left, sizes, _ = np.linalg.svd(group, full_matrices=False)
+            new = left[:, sizes > least[place]]
             free = len(values) - basis.shape[1] - new.shape[1]
             if not new.shape[1] or basis.shape[1] + new.shape[1] > most:
                 continue
@@ -467,7 +467,10 @@ def _with_what_is_followed(
             best = min(best, (float(stats.f.sf(ratio, new.shape[1], free)), new), key=lambda each: each[0])
         if not best[1].shape[1]:
             return basis
-        basis, residual = np.column_stack([basis, best[1]]), partial_out(residual, best[1])
+        # Twice, for the first leaves rounding.
+        new = np.linalg.qr(partial_out(best[1], basis))[0]
+        basis, residual = np.column_stack([basis, new]), partial_out(residual, new)
+        beyond = [partial_out(group, new) for group in beyond]
 
 
 def _weighted_residual(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
