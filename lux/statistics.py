@@ -165,6 +165,15 @@ def gumbel_by_moments(values: np.ndarray) -> tuple[float, float]:
     return float(np.mean(values)) - np.euler_gamma * scale, scale
 
 
+def clipped(values: np.ndarray, clip: float) -> np.ndarray:
+    """Return values (N, ...) with zero median, limited to `clip` robust standard deviations."""
+    centered = values - np.median(values, axis=0)
+    scatter = np.asarray(robust_std(centered, axis=0))
+    # Where most values are one, as in a label of two values, the robust scatter is zero.
+    limit = clip * np.where(scatter > 0, scatter, np.std(centered, axis=0))
+    return np.clip(centered, -limit, limit)
+
+
 def standardize(values: np.ndarray) -> np.ndarray:
     """Return columns (N, Q) with zero mean and unit standard deviation; a constant column becomes zero."""
     scale = np.std(values, axis=0)

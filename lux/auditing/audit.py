@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lux.auditing import inputs, label_lines, measurements, observer_frame, star_groups
+from lux.auditing import inputs, label_lines, measurements, observer_frame, other_labels, star_groups
 from lux.auditing.evidence import (
     FLUX_KINDS,
     Evidence,
@@ -155,7 +155,7 @@ def audit_models(
     remark = label_lines.unrecognized(label)
     if lines:
         remark = _other_medium(stars, measured, lines, resolution)
-    inferred = measurements.can_be_inferred(stars, measured.design.basis.shape[1])
+    inferred = other_labels.can_be_inferred(stars, measured.design.basis.shape[1])
     unused = [name for name, used in zip(stars.label_names, inferred, strict=True) if not used and name != label]
     repeated, errors = inputs.repeats(stars, label), test.label_err[:, test.label_index(label)]
     in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import stats
 
-from lux.auditing import leakage, measurements
+from lux.auditing import leakage, measurements, other_labels
 from lux.auditing.measurements import Measured
 from lux.auditing.model_outputs import ModelOutputs
 from lux.auditing.observer_frame import ObserverFrame
@@ -299,7 +299,7 @@ def _own_parts(measured: Measured, outputs: ModelOutputs) -> tuple[np.ndarray, n
     # The test stars are the last of those that were measured.
     given = np.linalg.qr(measured.design.others[-len(predicted) :])[0]
     others, settings = outputs.others[present], measured.design.settings
-    basis = measurements.label_basis(others, settings.stars_per_term) if others.shape[1] else given
+    basis = other_labels.label_basis(others, settings.stars_per_term) if others.shape[1] else given
     residual = measurements.partial_out(predicted, basis)
     label = measurements.partial_out(measured.residual[-len(predicted) :], basis)
     # What rounding leaves of a prediction that is constant, or that the others determine, is no prediction.

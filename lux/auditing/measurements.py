@@ -13,26 +13,16 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 from scipy.ndimage import correlate1d
-from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import PredefinedSplit, cross_val_predict
-from sklearn.preprocessing import SplineTransformer
 from sklearn.utils.extmath import randomized_svd
 
+from lux.auditing.other_labels import can_be_inferred, inferred_labels, label_basis, partial_out
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import pixel_weight
 from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_kernel
-from lux.statistics import out_of_fold, quadratic_terms, robust_std, standardize
+from lux.statistics import clipped, out_of_fold, quadratic_terms, robust_std, standardize
 from lux.survey import Survey
 
-# Of the splines of a label, at its quantiles.
-_N_KNOTS = 5
-# The p-value at which a label follows terms that are not among those of all, and what is left of dependent ones.
-_FOLLOWED, _DEPENDENT = 0.01, 1e-6
-# Of the regressions that give the other labels from the flux, stars for each term: where a label has fewer, it takes no
-# part.
-_STARS_TO_INFER = 5
 # What own lines must leave of the pixels, for components of the flux that are not theirs.
 _LEAST_CLEAR = 0.05
 
@@ -200,7 +190,7 @@ def _prepare(
     folds = np.random.default_rng(seed).permutation(survey.n_stars) % settings.n_folds
     catalogue = np.delete(survey.labels, column, axis=1)
     usable = can_be_inferred(survey, basis.shape[1])[np.arange(survey.n_labels) != column]
-    inferred = _inferred(basis, catalogue[:, usable], folds)
+    inferred = inferred_labels(basis, catalogue[:, usable], folds)
     line_scores, weight, taps = score_lines(survey, deviation, basis, resolution, settings.clip)
     off_lines = np.flatnonzero(~near_own)
     probed = np.concatenate([own_pixels, off_lines[:: max(1, len(off_lines) // settings.n_probed)]])
@@ -219,13 +209,6 @@ def _prepare(
         response=_line_response(weight, mean, taps, probed),
         settings=settings,
     )
-
-
-def can_be_inferred(survey: Survey, n_terms: int) -> np.ndarray:
-    """Return which labels (M,) are there, and differ, in enough stars for a regression on so many terms of the flux."""
-    present = np.sum(np.isfinite(survey.labels), axis=0)
-    enough = (present > survey.n_stars // 2) | (present > _STARS_TO_INFER * n_terms)
-    return enough & (np.nanstd(np.where(enough, survey.labels, 0), axis=0) > 0)
 
 
 def deviations(survey: Survey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -313,7 +296,7 @@ def leave_room(wavelength: np.ndarray, own_lines: Sequence[float], resolution: f
 
 def _read(design: Design, labels: np.ndarray) -> Readings:
     """Return what labels (N, S) show of the flux."""
-    residual = _clip(partial_out(labels, design.others), design.settings.clip)
+    residual = clipped(partial_out(labels, design.others), design.settings.clip)
     predicted = out_of_fold(design.basis, residual, design.folds)
     strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
     weights = amplitude(design, residual)
@@ -323,7 +306,7 @@ def _read(design: Design, labels: np.ndarray) -> Readings:
 
 def amplitude(design: Design, residual: np.ndarray) -> np.ndarray:
     """Return the weights (N, S) of the stars' scores in the significance of labels that leave residuals (N, S)."""
-    beyond = _clip(partial_out(residual, design.basis), design.settings.clip)
+    beyond = clipped(partial_out(residual, design.basis), design.settings.clip)
     return (beyond / label_variance(design, beyond)).astype(np.float32)
 
 
@@ -380,32 +363,6 @@ def label_variance(design: Design, residual: np.ndarray) -> np.ndarray:
     return noise + own
 
 
-def partial_out(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """Return values (N,) or (N, S) minus their projection on the columns of an orthonormal basis (N, H)."""
-    return values - basis @ (basis.T @ values)
-
-
-def _inferred(basis: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """Return labels (N, M) as regressed on the basis in the other folds; a missing (NaN) value has no weight."""
-    missing = np.isnan(labels)
-    labels = np.nan_to_num(labels)
-    predicted = out_of_fold(basis, labels, folds)
-    for column in np.flatnonzero(missing.any(axis=0)):
-        weight, cv = {"sample_weight": 1.0 - missing[:, column]}, PredefinedSplit(folds)
-        regression = LinearRegression(fit_intercept=False)
-        predicted[:, column] = cross_val_predict(regression, basis, labels[:, column], cv=cv, params=weight)
-    return predicted
-
-
-def _clip(residual: np.ndarray, clip: float) -> np.ndarray:
-    """Return residuals (N, S) with zero median, limited to `clip` robust standard deviations."""
-    centered = residual - np.median(residual, axis=0)
-    scatter = np.asarray(robust_std(centered, axis=0))
-    # Where most values are one, as in a label of two values, the robust scatter is zero.
-    limit = clip * np.where(scatter > 0, scatter, np.std(centered, axis=0))
-    return np.clip(centered, -limit, limit)
-
-
 def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     """Return an orthonormal basis (N, H) of a constant, principal components, and products of the strongest."""
     growth = max(1.0, len(weighted) / settings.stars_of_components) ** 0.5
@@ -414,63 +371,6 @@ def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     n_squared = min(round(growth * settings.n_squared), count)
     products = quadratic_terms(scores[:, :n_squared])[:, n_squared:]
     return np.linalg.qr(np.column_stack([np.ones(len(scores)), scores, products]))[0]
-
-
-def label_basis(labels: np.ndarray, stars_per_term: int, of_them: np.ndarray | None = None) -> np.ndarray:
-    """Return an orthonormal basis (N, Q) of a constant and functions of labels (N, M).
-
-    They are cubic splines of each label and products of two. A label need not depend on the others by a quadratic: that
-    of europium on iron has a knee, of which in thousands of stars a quadratic leaves enough to look like knowledge. Of
-    few stars only as many terms are used as leave `stars_per_term` stars for each, or twice as many for splines: the
-    labels with their squares and products, with their squares, or alone. Then the splines of a label, or the product of
-    two, are added where values `of_them` (N,) follow these beyond chance, as long as half as many stars are left.
-    """
-    if labels.shape[1] == 0:
-        return np.full((len(labels), 1), len(labels) ** -0.5)
-    scaled, quadratic = standardize(labels), quadratic_terms(labels)
-    rows, columns = np.triu_indices(labels.shape[1])
-    products = quadratic[:, labels.shape[1] :][:, rows != columns]
-    splines = SplineTransformer(_N_KNOTS, knots="quantile", include_bias=False, extrapolation="linear")
-    with_splines = np.column_stack([splines.fit_transform(scaled), products])
-    most = len(labels) // stars_per_term - 1
-    richer = (with_splines, most // 2), (quadratic, most), (np.column_stack([scaled, scaled**2]), most)
-    terms = next((terms for terms, allowed in richer if terms.shape[1] <= allowed), scaled)
-    basis = np.linalg.qr(np.column_stack([np.ones(len(labels)), terms]))[0]
-    if of_them is None or terms is with_splines:
-        return basis
-    each = np.split(with_splines, with_splines.shape[1] - products.shape[1] + np.arange(products.shape[1]), axis=1)
-    groups = [*np.split(each[0], labels.shape[1], axis=1), *each[1:]]
-    return _with_what_is_followed(basis, groups, of_them, 2 * len(labels) // stars_per_term)
-
-
-def _with_what_is_followed(
-    basis: np.ndarray, groups: Sequence[np.ndarray], values: np.ndarray, most: int
-) -> np.ndarray:
-    """Return an orthonormal basis (N, Q) with those of the groups (N, K) of terms that values (N,) follow.
-
-    There are at most `most` terms. The group of the smallest p-value in an F test is added, and so on as long as that
-    is below `_FOLLOWED`.
-    """
-    residual = _clip(partial_out(values, basis), AuditSettings.clip)
-    least = [_DEPENDENT * np.linalg.norm(group) for group in groups]
-    beyond = [partial_out(group, basis) for group in groups]
-    while True:
-        best: tuple[float, np.ndarray] = (_FOLLOWED, basis[:, :0])
-        for place, group in enumerate(beyond):
-            left, sizes, _ = np.linalg.svd(group, full_matrices=False)
-            new = left[:, sizes > least[place]]
-            free = len(values) - basis.shape[1] - new.shape[1]
-            if not new.shape[1] or basis.shape[1] + new.shape[1] > most:
-                continue
-            explained = float(np.sum((new.T @ residual) ** 2))
-            ratio = explained / new.shape[1] / max((float(residual @ residual) - explained) / free, 1e-300)
-            best = min(best, (float(stats.f.sf(ratio, new.shape[1], free)), new), key=lambda each: each[0])
-        if not best[1].shape[1]:
-            return basis
-        # Twice, for the first leaves rounding.
-        new = np.linalg.qr(partial_out(best[1], basis))[0]
-        basis, residual = np.column_stack([basis, new]), partial_out(residual, new)
-        beyond = [partial_out(group, new) for group in beyond]
 
 
 def _weighted_residual(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

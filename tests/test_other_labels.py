@@ -1,0 +1,58 @@
+"""A label follows the others by functions that as many stars and labels as there are allow, and no more."""
+
+import numpy as np
+import pytest
+from linear_truth import linear_survey
+
+from lux.auditing import other_labels
+
+
+def test_a_missing_value_of_another_label_has_no_weight():
+    generator = np.random.default_rng(0)
+    basis = np.linalg.qr(np.column_stack([np.ones(200), generator.normal(size=(200, 3))]))[0]
+    folds = np.arange(200) % 5
+    labels = basis @ generator.normal(size=(4, 2))
+    missing = np.where((np.arange(200) % 9 == 0)[:, None] & (np.arange(2) == 1), np.nan, labels)
+    np.testing.assert_allclose(other_labels.inferred_labels(basis, missing, folds), labels, atol=1e-10)
+
+
+def test_few_stars_leave_out_splines_then_products_and_then_squares():
+    labels = np.random.default_rng(0).normal(size=(200, 4))
+    assert [other_labels.label_basis(labels, n).shape[1] for n in (3, 10, 20, 40)] == [31, 15, 9, 5]
+    basis = other_labels.label_basis(labels, 10)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(15), atol=1e-12)
+    np.testing.assert_allclose(other_labels.partial_out(labels[:, 0] * labels[:, 1], basis), 0, atol=1e-12)
+
+
+def test_many_stars_allow_a_knee_that_squares_do_not_follow():
+    labels = np.random.default_rng(0).normal(size=(4000, 2))
+    knee = np.maximum(labels[:, 0], -0.7)
+    left = {n: np.std(other_labels.partial_out(knee, other_labels.label_basis(labels, n))) for n in (20, 400)}
+    assert left[20] < 0.04 < 0.1 < left[400]
+
+
+@pytest.mark.parametrize("n_labels", [4, 10, 16])
+def test_what_a_label_follows_is_in_the_basis_of_few_stars_and_of_many_labels(n_labels):
+    generator = np.random.default_rng(n_labels)
+    labels = generator.normal(size=(600, n_labels))
+    knee, own = 0.3 * np.tanh(1.5 * (labels[:, 1] - 0.5)), 0.1 * generator.normal(size=600)
+    basis = other_labels.label_basis(labels, 20, knee + labels[:, 0] * labels[:, 2] * 0.05 + own)
+    assert (
+        np.std(other_labels.partial_out(knee, basis))
+        < 0.03
+        < np.std(other_labels.partial_out(knee, other_labels.label_basis(labels, 20)))
+    )
+    np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-10)
+    assert basis.shape[1] <= 600 // 10
+    alone = other_labels.label_basis(labels, 20, own)
+    # By chance one group in a hundred.
+    assert alone.shape[1] <= other_labels.label_basis(labels, 20).shape[1] + 12
+
+
+def test_a_label_that_too_few_stars_have_takes_no_part():
+    survey = linear_survey(n_stars=300, n_labels=3, n_latents=3)
+    labels = np.array(survey.labels)
+    labels[100:, 1], labels[180:, 2] = np.nan, np.nan
+    few = survey.replace(labels=labels, truth=None)
+    assert other_labels.can_be_inferred(few, 30).tolist() == [True, False, True]
+    assert other_labels.can_be_inferred(few, 10).tolist() == [True, True, True]
