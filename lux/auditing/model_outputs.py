@@ -14,6 +14,7 @@ from astropy.units import Quantity, Unit
 
 from lux.auditing.settings import AuditSettings
 from lux.models.prediction import Prediction, StoredPrediction
+from lux.statistics import robust_std
 from lux.store.columns import as_text, join_stars
 from lux.store.quantities import without_mask
 from lux.survey import Survey, plain_name
@@ -304,7 +305,9 @@ def off_scale(outputs: ModelOutputs) -> str:
     """Return, as the end of a reason, that predictions are on another scale than the label; empty if they are not."""
     present = ~np.isnan(outputs.catalogue)
     predicted, label = outputs.predicted[present], outputs.catalogue[present]
-    (center, scatter), (own_center, own_scatter) = ((np.median(each), np.std(each)) for each in (predicted, label))
+    # Of a model, some predictions may have failed.
+    center, scatter = float(np.median(predicted)), float(robust_std(predicted))
+    own_center, own_scatter = float(np.median(label)), float(np.std(label))
     if abs(center - own_center) < _OFF_SCALE * own_scatter and scatter < _OFF_SCALE * own_scatter:
         return ""
     return (
