@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import functools
 import hashlib
+import numbers
 import os
 import types
 import warnings
@@ -441,7 +442,7 @@ class Survey:
         ValueError
             If `test_fraction` is no number or leaves either side empty, or the groups are no column of the stars.
         """
-        if isinstance(test_fraction, str) or np.ndim(test_fraction) or not 0 < test_fraction < 1:
+        if not isinstance(test_fraction, numbers.Real) or not 0 < test_fraction < 1:
             raise ValueError(
                 f"test_fraction must be a number between 0 and 1, the share of the test; got {test_fraction!r}"
             )

@@ -284,6 +284,8 @@ def test_lines_of_labels_are_given_to_the_audit_of_all_by_name(shortcut):
     line = float(train.wavelength[40])
     reports = lux.audit_all(np.array(test.labels), train, test, {"[Eu/Fe]": [line]})
     assert reports["eu_fe"].own_lines == (line,)
+    with pytest.raises(ValueError, match="names a label twice, in two spellings"):
+        lux.audit_all(np.array(test.labels), train, test, {"[Eu/Fe]": [line], "eu_fe": [line]})
     with pytest.raises(ValueError, match=r"own_lines are those of labels by name, .*got list"):
         lux.audit_all(np.array(test.labels), train, test, [line])
 

@@ -18,6 +18,7 @@ BAD = {
     "masked array": {"flux": np.ma.array(np.where(THIRD, -9999, FLUX), mask=THIRD)},
     "mask": {"mask": np.arange(6) == 2},
     "flags": {"mask": np.where(THIRD, 16, 0)},
+    "mask of objects": {"mask": THIRD.astype(object)},
     "error of zero": {"error": np.where(THIRD, 0, ERROR)},
     "infinite error": {"error": np.where(THIRD, np.inf, ERROR)},
     "error that is not known": {"error": np.where(THIRD, np.nan, ERROR)},
@@ -153,6 +154,8 @@ def test_what_has_no_name_is_alone():
     stars = np.array(["1", "2", "3", "4"])
     named = columns.own_where_unnamed(np.array(["x", "nan", " ", "x "]), stars)
     assert named.tolist() == ["x", "unnamed 2", "unnamed 3", "x"]
+    padded = columns.own_where_unnamed(np.array(["A", "A ", "B", "B "]), stars)
+    assert padded.tolist() == ["A", "A", "B", "B"]
     numbers = np.array([10, 9, 10, 9])
     assert columns.own_where_unnamed(numbers, stars) is numbers
 
@@ -200,6 +203,7 @@ WRONG = {
         "column 'radial_velocity' is in Angstrom, expected km / s or one that converts to it",
     ),
     "a mask of text": ({"mask": np.full((4, 6), "bad")}, "mask holds <U3 such as .*bad.*expected booleans"),
+    "a blank name": ({"star_id": ["a", " ", "c", "d"]}, "star_id of row 1 is blank"),
     "names that differ by a blank": ({"star_id": ["a", "a ", "c", "d"]}, "star_id"),
     "a mask of stars": ({"mask": np.zeros(4)}, r"mask has shape \(4,\), expected \(4, 6\) as flux"),
     "an error for each star": ({"error": np.ones(4)}, r"error has shape \(4,\), expected \(4, 6\) as flux"),

@@ -1,7 +1,5 @@
 """What the stars of a part add to a fit is what dense algebra gives, however they are cut into blocks."""
 
-import functools
-
 import numpy as np
 import pytest
 from linear_truth import linear_survey
@@ -104,7 +102,7 @@ def test_labels_move_with_their_latents_whether_these_were_kept_or_must_be_infer
     for before, after in zip([None, cycles[0]], cycles, strict=True):
         kept.run(expectations, problem, after.number, after.given)
         (squares, count), _ = kept.run(label_movement, problem, before, after)
-        _, latents = kept.run(functools.partial(final_latents, refined=False), problem, after.given)
+        _, latents = kept.run(final_latents, problem, after.given)
         offset, loadings = after.label_linear
         read_off.append(offset + np.concatenate(latents) @ loadings.T)
     moved = ((read_off[1] - read_off[0]) * problem.scale / survey.label_err)[~np.isnan(survey.labels)]

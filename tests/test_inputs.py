@@ -98,6 +98,14 @@ def test_a_long_tail_of_whole_numbers_is_no_value_that_stands_for_a_missing_one(
         assert audited(named).verdict == "known"
 
 
+def test_values_that_stand_for_missing_ones_are_refused_beside_others_of_their_kind(stars):
+    for first, second in ((-30.0, -31.0), (25.0, 26.5)):
+        labels = stars.labels.copy()
+        labels[:20, stars.label_index("fe_h")], labels[20:22, stars.label_index("fe_h")] = first, second
+        with pytest.raises(ValueError, match=rf"fe_h.* is {first:g} in 20 stars"):
+            audited(stars.replace(labels=labels))
+
+
 def test_a_label_of_two_values_that_most_stars_share_is_audited_by_itself(stars):
     rich = (np.random.default_rng(0).random((600, 1)) < 0.2).astype(float)
     alone = stars.replace(labels=rich, label_err=rich * 0 + 0.1, label_names=("li_fe",), label_units=("",), truth=None)
@@ -110,7 +118,10 @@ def test_labels_that_few_stars_have_are_named_where_they_matter(stars):
     labels[100:, stars.label_index("alpha_fe")] = np.nan
     reason = audited(stars.replace(labels=labels, truth=None)).reason
     assert "alpha_fe is missing in too many stars" in reason
-    assert "alpha_fe is not among the labels" in reason
+    assert "among the labels" not in reason
+    constant = stars.labels.copy()
+    constant[:, stars.label_index("alpha_fe")] = 0.1
+    assert "alpha_fe" not in audited(stars.replace(labels=constant, truth=None)).reason
 
 
 def test_predictions_of_another_label_or_unit_are_told(stars):

@@ -96,6 +96,9 @@ def test_a_fit_that_fails_leaves_no_other_fit(surveys_with_scatter):
         model.set_params(n_latents=2).fit(train.replace(ivar=ivar))
     with pytest.raises(NotFittedError, match="not fitted"):
         model.A_  # noqa: B018
+    with pytest.raises(ValueError, match="stars cannot fix 5000 latents"):
+        model.set_params(n_latents=2).fit(train).set_params(n_latents=5000).fit(train)
+    assert not hasattr(model, "parameters_")
     with pytest.raises(ValueError, match="no labels to train on"):
         model.fit(train.select_labels([]))
 

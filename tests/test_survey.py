@@ -70,7 +70,7 @@ def test_a_split_by_groups_divides_none(survey):
             survey.split(0.3, groups=groups)
 
 
-@pytest.mark.parametrize("share", ["0.3", 0, 1, 1.5, np.nan, [0.3, 0.7]])
+@pytest.mark.parametrize("share", ["0.3", None, 0, 1, 1.5, np.nan, [0.3, 0.7]])
 def test_the_share_of_the_test_is_a_number_between_none_and_all(survey, share):
     for groups in (None, np.arange(40)):
         with pytest.raises(ValueError, match="test_fraction must be a number between 0 and 1"):

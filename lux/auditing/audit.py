@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -248,7 +247,7 @@ def audit_all(
     model: LabelModel,
     train: Survey,
     test: Survey,
-    own_lines: Mapping[str, label_lines.Lines] = MappingProxyType({}),
+    own_lines: Mapping[str, label_lines.Lines] | None = None,
     *,
     seed: int = 0,
     groups: str | None = None,
@@ -266,10 +265,12 @@ def audit_all(
     """
     reports = {}
     inputs.check_surveys(train, test)
-    if not isinstance(own_lines, Mapping):
+    if not isinstance(own_lines, Mapping | None):
         kind = type(own_lines).__name__
         raise ValueError(f"own_lines are those of labels by name, {{label: wavelengths}}, got {kind}")
-    lines = {test.label_names[test.label_index(name)]: given for name, given in own_lines.items()}
+    lines = {test.label_names[test.label_index(name)]: given for name, given in (own_lines or {}).items()}
+    if len(lines) < len(own_lines or {}):
+        raise ValueError(f"own_lines names a label twice, in two spellings: {', '.join(own_lines or {})}")
     audited = functools.partial(audit, model, train, test, seed=seed, groups=groups)
     for label in test.label_names:
         try:

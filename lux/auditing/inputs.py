@@ -18,7 +18,7 @@ _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one, nor one of those
 # below; farther off, the audited label of one star would decide for all.
 _SENTINEL_DISTANCE, _OUTLIER_DISTANCE = 20.0, 50.0
-# From the nearest other value, in distances from the median, from where on a value stands by itself.
+# Of the way from the median to a value, the part of one step from where on the value stands apart.
 _ALONE = 0.3
 _USELESS_ERROR = 5.0
 _LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
@@ -132,7 +132,7 @@ def what_is_missing(names: Sequence[str], label: str, verdict: str, unused: Sequ
     if verdict in ("known", "proxy") and unused:
         verb = "is" if len(unused) == 1 else "are"
         few = f"; {', '.join(unused)} {verb} missing in too many stars to be asked what the flux says beyond"
-        return few + what_is_missing([name for name in names if name not in unused], label, verdict)
+        return few + what_is_missing(names, label, verdict)
     given = {plain_name(name) for name in (*names, label)}
     missing = [choices[0] for choices in _SHARED_CAUSES if not given & set(choices)]
     if verdict not in ("known", "proxy") or not missing:
@@ -235,8 +235,8 @@ def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         scatter = robust_std(values[~np.isnan(values)]) if len(distinct) > 1 else 0.0
         distance = np.abs(distinct - np.nanmedian(values)) / scatter if scatter > 0 else np.zeros(len(distinct))
-        # The end of a long tail, as of whole numbers, has neighbors.
-        alone = _gap(distinct) > _ALONE * distance * scatter
+        # The end of a long tail, as of whole numbers, is reached by small steps.
+        alone = _largest_step(distinct, float(np.nanmedian(values))) > _ALONE * distance * scatter
         refused = ((counts > 1) & alone | np.isin(distinct, _LABEL_SENTINELS)) & (distance > _SENTINEL_DISTANCE)
         if np.any(refused):
             place = int(np.argmax(np.where(refused, counts, 0)))
@@ -255,10 +255,12 @@ def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
         )
 
 
-def _gap(distinct: np.ndarray) -> np.ndarray:
-    """Return how far each of sorted values (K,) is from the nearest other."""
-    steps = np.concatenate([[np.inf], np.diff(distinct), [np.inf]])
-    return np.minimum(steps[:-1], steps[1:])
+def _largest_step(distinct: np.ndarray, median: float) -> np.ndarray:
+    """Return the largest step between neighbors on the way from the median to each of sorted values (K,)."""
+    middle, steps = int(np.argmin(np.abs(distinct - median))), np.diff(distinct)
+    above = np.maximum.accumulate(np.concatenate([[0.0], steps[middle:]]))
+    below = np.maximum.accumulate(np.concatenate([[0.0], steps[:middle][::-1]]))[::-1]
+    return np.concatenate([below[:-1], above])
 
 
 def _refuse_errors_of_another_kind(survey: Survey) -> None:

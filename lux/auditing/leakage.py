@@ -15,7 +15,8 @@ noise, :math:`c \propto e`            :math:`\propto s^2`   :math:`\propto s^2`
 
 where the label's own scatter is the same at all errors. Where it grows with them, as in a label whose errors are a part
 of its value, :math:`cr` and :math:`c^2` of a channel that knows the label grow as :math:`u^2` does, which is that of
-:math:`r^2 - s^2`; a leak makes them grow, and this not. Then both are taken beyond as much of it as their means hold.
+:math:`r^2 - s^2`; a leak makes them grow, and this not, unless the errors are understated. Then both are taken beyond
+as much of it as their means hold.
 
 Both slopes on :math:`s` and their covariance are estimated together, without assuming any distribution (a regression
 with sandwich errors, variant HC3: MacKinnon & White 1985, J. Econometrics 29, 305); where the third row is not the

@@ -190,6 +190,7 @@ def _prepare(
     folds = np.random.default_rng(seed).permutation(survey.n_stars) % settings.n_folds
     catalogue = np.delete(survey.labels, column, axis=1)
     usable = can_be_inferred(survey, basis.shape[1])[np.arange(survey.n_labels) != column]
+    usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
     inferred = inferred_labels(basis, catalogue[:, usable], folds)
     line_scores, weight, taps = score_lines(survey, deviation, basis, resolution, settings.clip)
     off_lines = np.flatnonzero(~near_own)
@@ -199,7 +200,7 @@ def _prepare(
         labels=survey.labels[:, column],
         errors=survey.label_err[:, column],
         basis=basis,
-        others=label_basis(inferred, settings.stars_per_term, survey.labels[:, column]),
+        others=label_basis(inferred, settings.stars_per_term, survey.labels[:, column], settings.clip),
         folds=folds,
         line_scores=line_scores,
         own_pixels=own_pixels,

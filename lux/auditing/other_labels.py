@@ -22,10 +22,9 @@ _STARS_TO_INFER = 5
 
 
 def can_be_inferred(survey: Survey, n_terms: int) -> np.ndarray:
-    """Return which labels (M,) are there, and differ, in enough stars for a regression on so many terms of the flux."""
+    """Return which labels (M,) are there in enough stars for a regression on so many terms of the flux."""
     present = np.sum(np.isfinite(survey.labels), axis=0)
-    enough = (present > survey.n_stars // 2) | (present > _STARS_TO_INFER * n_terms)
-    return enough & (np.nanstd(np.where(enough, survey.labels, 0), axis=0) > 0)
+    return (present > survey.n_stars // 2) | (present > _STARS_TO_INFER * n_terms)
 
 
 def inferred_labels(basis: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
@@ -45,14 +44,18 @@ def partial_out(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
     return values - basis @ (basis.T @ values)
 
 
-def label_basis(labels: np.ndarray, stars_per_term: int, of_them: np.ndarray | None = None) -> np.ndarray:
+def label_basis(
+    labels: np.ndarray, stars_per_term: int, of_them: np.ndarray | None = None, clip: float = AuditSettings.clip
+) -> np.ndarray:
     """Return an orthonormal basis (N, Q) of a constant and functions of labels (N, M).
 
     They are cubic splines of each label and products of two. A label need not depend on the others by a quadratic: that
     of europium on iron has a knee, of which in thousands of stars a quadratic leaves enough to look like knowledge. Of
     few stars only as many terms are used as leave `stars_per_term` stars for each, or twice as many for splines: the
     labels with their squares and products, with their squares, or alone. Then the splines of a label, or the product of
-    two, are added where values `of_them` (N,) follow these beyond chance, as long as half as many stars are left.
+    two, are added where values `of_them` (N,) follow these, as long as half as many stars are left for each term: at a
+    p-value of .01 for each such group, for one too many costs little, and one too few is taken for knowledge.
+    Residuals are limited to `clip` robust standard deviations for it.
     """
     if labels.shape[1] == 0:
         return np.full((len(labels), 1), len(labels) ** -0.5)
@@ -69,18 +72,18 @@ def label_basis(labels: np.ndarray, stars_per_term: int, of_them: np.ndarray | N
         return basis
     each = np.split(with_splines, with_splines.shape[1] - products.shape[1] + np.arange(products.shape[1]), axis=1)
     groups = [*np.split(each[0], labels.shape[1], axis=1), *each[1:]]
-    return _with_what_is_followed(basis, groups, of_them, 2 * len(labels) // stars_per_term)
+    residual = clipped(partial_out(of_them, basis), clip)
+    return _with_what_is_followed(basis, groups, residual, 2 * len(labels) // stars_per_term)
 
 
 def _with_what_is_followed(
-    basis: np.ndarray, groups: Sequence[np.ndarray], values: np.ndarray, most: int
+    basis: np.ndarray, groups: Sequence[np.ndarray], residual: np.ndarray, most: int
 ) -> np.ndarray:
-    """Return an orthonormal basis (N, Q) with those of the groups (N, K) of terms that values (N,) follow.
+    """Return an orthonormal basis (N, Q) with those of the groups (N, K) of terms that a residual (N,) follows.
 
     There are at most `most` terms. The group of the smallest p-value in an F test is added, and so on as long as that
     is below `_FOLLOWED`.
     """
-    residual = clipped(partial_out(values, basis), AuditSettings.clip)
     least = [_DEPENDENT * np.linalg.norm(group) for group in groups]
     beyond = [partial_out(group, basis) for group in groups]
     while True:
@@ -88,7 +91,7 @@ def _with_what_is_followed(
         for place, group in enumerate(beyond):
             left, sizes, _ = np.linalg.svd(group, full_matrices=False)
             new = left[:, sizes > least[place]]
-            free = len(values) - basis.shape[1] - new.shape[1]
+            free = len(residual) - basis.shape[1] - new.shape[1]
             if not new.shape[1] or basis.shape[1] + new.shape[1] > most:
                 continue
             explained = float(np.sum((new.T @ residual) ** 2))

@@ -12,12 +12,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from pickle import PicklingError
 from typing import Any, NamedTuple
 
 from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from lux.controls.ensemble import TAUS, Cell
@@ -131,14 +131,14 @@ def run(
                 bar.update(count)
         except PicklingError as error:
             # The cause is the text of a traceback in quotation marks.
-            reason = str(error.__cause__ or error).strip('"\n').splitlines()[-1]
+            reason = (str(error.__cause__ or error).strip('"\n') or "PicklingError").splitlines()[-1]
             raise TypeError(
                 f"what measures a world cannot be sent to other processes ({reason}): make what it holds where it is "
                 "used, or measure with workers=1"
             ) from error
         except (RuntimeError, KeyboardInterrupt) as error:
             kept = sum(map(is_kept, paths.values()))
-            told = _ENDED if isinstance(error, BrokenProcessPool) else str(error) or "interrupted"
+            told = _ENDED if isinstance(error, TerminatedWorkerError) else str(error) or "interrupted"
             told += f"; {kept} of {len(tasks)} worlds are measured, and the next run goes on"
             raise (KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else RuntimeError)(told) from error
     return [json.loads(paths[task].read_text()) for task in tasks]

@@ -107,15 +107,15 @@ def _over_pixels(
 
 
 @own_settings()
-@functools.partial(jax.jit, static_argnames="refined")
+@jax.jit
 def infer(
-    flux: jax.Array, ivar: jax.Array, model: FluxModel, precision: jax.Array, moment: jax.Array, *, refined: bool = True
+    flux: jax.Array, ivar: jax.Array, model: FluxModel, precision: jax.Array, moment: jax.Array
 ) -> LatentPosterior:
     """Return the posterior of the latents: weighted least squares, solved exactly and refined once.
 
     The refinement takes the gradient at the first solution, where the residuals are small, which removes the rounding
-    error that single precision leaves in the normal matrices. It is a pass over the pixels of its own. Where the
-    latents have a prior of their own scale, what it removes is less than a thousandth of their standard deviation.
+    error that single precision leaves in the normal matrices: at a S/N of 300 up to half of the posterior's standard
+    deviation, at ordinary ones less than a hundredth.
     """
     n_latents = moment.shape[1]
 
@@ -128,14 +128,13 @@ def infer(
     packed, gradient = _over_pixels(normal_equations, (empty, moment), flux, ivar, model)
     factor, scale = scaled_cholesky(precision + unpack_symmetric(packed, n_latents))
     covariance = scaled_inverse(factor, scale)
-    mean = jnp.einsum("nij,nj->ni", covariance, gradient)
+    solution = jnp.einsum("nij,nj->ni", covariance, gradient)
 
-    def at_solution(gradient: jax.Array, _: jax.Array, tile: _Tile) -> jax.Array:
-        return gradient + (tile.weight * (tile.deviation - mean @ tile.loadings.T)) @ tile.loadings
+    def refined(gradient: jax.Array, _: jax.Array, tile: _Tile) -> jax.Array:
+        return gradient + (tile.weight * (tile.deviation - solution @ tile.loadings.T)) @ tile.loadings
 
-    if refined:
-        rest = _over_pixels(at_solution, moment - jnp.einsum("nij,nj->ni", precision, mean), flux, ivar, model)
-        mean += jnp.einsum("nij,nj->ni", covariance, rest)
+    rest = _over_pixels(refined, moment - jnp.einsum("nij,nj->ni", precision, solution), flux, ivar, model)
+    mean = solution + jnp.einsum("nij,nj->ni", covariance, rest)
     log_diagonal = jnp.log(jnp.diagonal(factor, axis1=1, axis2=2)) - jnp.log(scale)
     return LatentPosterior(mean, covariance, 2 * jnp.sum(log_diagonal, axis=1))
 

@@ -69,8 +69,7 @@ class _Labels(NamedTuple):
 
 def expectations(part: Part, problem: Problem, number: int, given: Coefficients) -> tuple[Expectations, None]:
     """Return sums over the posterior of the latents, which the part keeps for `label_movement` of the same cycle."""
-    posterior = functools.partial(_posterior, problem, given, refined=_refined_in_cycles(problem))
-    total, latents = _summed(part, problem, given, posterior)
+    total, latents = _summed(part, problem, given, functools.partial(_posterior, problem, given))
     part.kept[_LATENTS] = number, latents
     return total, None
 
@@ -94,14 +93,12 @@ def label_movement(part: Part, problem: Problem, before: Cycle | None, after: Cy
     return np.array([np.sum(moved**2), moved.size]), None
 
 
-def final_latents(
-    part: Part, problem: Problem, given: Coefficients, *, refined: bool = True
-) -> tuple[np.ndarray, np.ndarray]:
+def final_latents(part: Part, problem: Problem, given: Coefficients) -> tuple[np.ndarray, np.ndarray]:
     """Return the sum of the labels' normal matrices (M, P + 1, P + 1), and the latents (n, P), at the last state."""
     labels, model = _unit_labels(part, problem), _flux_model(given)
 
     def inferred(block: Block) -> tuple[np.ndarray, np.ndarray]:
-        posterior = _posterior(problem, given, labels.of(block), block, model, refined=refined)
+        posterior = _posterior(problem, given, labels.of(block), block, model)
         mean = block.unpad(posterior.mean)
         return _label_sums(given, labels.of(block), mean, block.unpad(posterior.covariance))[0], mean
 
@@ -153,24 +150,19 @@ def _labels_of_cycle(part: Part, problem: Problem, cycle: Cycle) -> np.ndarray:
         return labels
     number, latents = part.kept.get(_LATENTS, (None, None))
     if number != cycle.number:
-        _, latents = final_latents(part, problem, cycle.given, refined=_refined_in_cycles(problem))
+        _, latents = final_latents(part, problem, cycle.given)
     offset, loadings = cycle.label_linear
     return offset + latents @ loadings.T
 
 
-def _refined_in_cycles(problem: Problem) -> bool:
-    """Return whether the latents of a cycle are refined: not those of EM, which the gauge holds at unit scale."""
-    return problem.settings.algorithm == "als"
-
-
 def _posterior(
-    problem: Problem, given: Coefficients, labels: _Labels, block: Block, model: FluxModel, *, refined: bool
+    problem: Problem, given: Coefficients, labels: _Labels, block: Block, model: FluxModel
 ) -> LatentPosterior:
     """Return the posterior of the latents of a block given flux, labels and prior."""
     offset, loadings = given.label_linear
     precision = np.einsum("nm,mi,mj->nij", labels.weight, loadings, loadings, optimize=True) + problem.prior_precision
     moment = (labels.weight * (labels.values - offset)) @ loadings
-    return infer(block.flux, block.ivar, model, *block.latent_prior(precision, moment), refined=refined)
+    return infer(block.flux, block.ivar, model, *block.latent_prior(precision, moment))
 
 
 def _fixed(block: Block, latents: np.ndarray) -> LatentPosterior:

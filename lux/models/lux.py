@@ -186,10 +186,10 @@ class Lux(BaseEstimator):
         RuntimeWarning
             If a worker of the cluster is lost.
         """
-        settings = self._settings()
-        _require_trainable(survey, settings.n_latents)
         # A fit that fails leaves none of the one before, whose settings may have been others.
         self.__dict__.pop("parameters_", None)
+        settings = self._settings()
+        _require_trainable(survey, settings.n_latents)
         self.parameters_ = em.fit(survey, settings, client=client, checkpoint=checkpoint)
         if not self.converged_:
             warnings.warn(

@@ -7,7 +7,7 @@ import numpy as np
 
 from lux.models.lux import Lux
 from lux.models.prediction import Prediction
-from lux.store.columns import own_where_unnamed
+from lux.store.columns import own_where_unnamed, without_name
 from lux.survey import Survey
 
 
@@ -67,8 +67,8 @@ def folds_by_group(survey: Survey, column: str = "cluster") -> Iterator[np.ndarr
     """
     if column not in survey.catalogue:
         raise ValueError(f"the catalogue has no column {column!r}; it has {', '.join(survey.catalogue) or 'none'}")
-    groups = survey.catalogue[column]
-    if not np.array_equal(own_where_unnamed(groups, survey.star_id), groups):
+    groups = own_where_unnamed(survey.catalogue[column], survey.star_id)
+    if np.any(without_name(survey.catalogue[column])):
         raise ValueError(f"the column {column!r} has no value for some stars, which would be a group; leave them out")
     for group in np.unique(groups):
         yield groups == group

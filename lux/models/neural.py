@@ -181,7 +181,7 @@ class NeuralNetwork(BaseEstimator):
         """
         if self.kind not in _KINDS:
             raise ValueError(f"unknown kind of network {self.kind!r}; choose one of {', '.join(_KINDS)}")
-        sizes = self.hidden if isinstance(self.hidden, tuple | list) else (0,)
+        sizes = tuple(self.hidden) if np.iterable(self.hidden) else (0,)
         if min(self.n_epochs, self.batch_size, *sizes) < 1 or not (0 < self.held_out < 1 and self.noise >= 0):
             raise ValueError(
                 "n_epochs, batch_size and the sizes in hidden must be above 0, held_out between 0 and 1, and noise not "

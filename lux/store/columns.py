@@ -194,11 +194,14 @@ def inverse_variance(
 
 def unmasked(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Return where a mask of pixels is zero; a flag that is itself masked is not. Warn of one of most pixels."""
-    flags = np.ma.asarray(mask)
+    flags: Any = np.ma.asarray(mask)
+    if flags.dtype.kind == "O" and all(isinstance(each, bool | int | np.bool_) for each in np.ravel(flags.data)):
+        flags = flags.astype(bool)
     if flags.dtype.kind not in "biuf":
+        example = np.ravel(flags.data)[:1].tolist()
         raise ValueError(
-            f"mask holds {flags.dtype} such as {flags.flat[0]!r}; expected booleans, true where a pixel is bad, or "
-            "numbers of which 0 is good"
+            f"mask holds {flags.dtype} such as {example}; expected booleans, true where a pixel is bad, or numbers of "
+            "which 0 is good"
         )
     left = _spread("mask", np.ma.filled(flags, 1), shape, "flux") == 0
     if np.mean(left) < _LEAST_UNMASKED:
@@ -343,17 +346,26 @@ def _names(star_id: np.ndarray) -> np.ndarray:
             "them as integers or text"
         )
     # Tables of fixed width pad names, and other tables do not.
-    return np.char.strip(names.astype(str))
+    names = np.char.strip(names.astype(str))
+    if np.any(names == ""):
+        raise ValueError(f"star_id of row {np.argmax(names == '')} is blank: name each star, or leave star_id out")
+    return names
 
 
 def own_where_unnamed(groups: np.ndarray, star_id: np.ndarray) -> np.ndarray:
-    """Return groups (N,) by name, in which what belongs to none is alone; as they are where all are named.
+    """Return groups (N,) by name, in which what belongs to none is alone; numbers as they are where all are named.
 
     Blanks around a name do not count.
     """
     names = np.char.strip(groups.astype(str))
-    unnamed = np.isin(names, _NO_NAME)
-    return np.where(unnamed, np.char.add(UNNAMED, star_id), names) if unnamed.any() else groups
+    if np.any(unnamed := without_name(groups)):
+        return np.where(unnamed, np.char.add(UNNAMED, star_id), names)
+    return names if groups.dtype.kind in "USO" else groups
+
+
+def without_name(groups: np.ndarray) -> np.ndarray:
+    """Return which stars (N,) belong to no group."""
+    return np.isin(np.char.strip(groups.astype(str)), _NO_NAME)
 
 
 def refuse_other_order(*given: Any) -> None:

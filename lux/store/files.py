@@ -74,8 +74,14 @@ def refuse_another_file(path: str | os.PathLike, kind: str, begins: bytes, is_ou
     with open(path, "rb") as file:
         ours = file.read(len(begins)) == begins
     if ours:
-        with contextlib.suppress(Exception):
-            ours = is_ours(path)
+        try:
+            ours = bool(is_ours(path))
+        except BlockingIOError as error:
+            raise FileExistsError(
+                f"{path} is open for writing elsewhere; close it there, or give another name"
+            ) from error
+        except Exception:
+            ours = True
     if not ours:
         raise FileExistsError(f"{path} is there and holds no {kind}, which would replace it: give another name")
 

@@ -295,7 +295,7 @@ def _new_file(path: Path, columns: Mapping[str, Any], n_pixels: int) -> Iterator
 
 def _is_survey(path: Path) -> bool:
     with h5py.File(path, "r") as file:
-        return file.attrs.get("format") == _FORMAT
+        return str(file.attrs.get("format")) == _FORMAT
 
 
 def _write_columns(parent: _Group, name: str, columns: Mapping[str, np.ndarray]) -> None:
