@@ -233,6 +233,8 @@ def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
     """Raise ValueError if values of a label or of the flux repeat where no star could be, or stand for missing ones."""
     for name, values in zip(survey.label_names, survey.labels.T, strict=True):
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+        if not len(distinct):
+            continue
         scatter = robust_std(values[~np.isnan(values)]) if len(distinct) > 1 else 0.0
         distance = np.abs(distinct - np.nanmedian(values)) / scatter if scatter > 0 else np.zeros(len(distinct))
         # The end of a long tail, as of whole numbers, is reached by small steps.
