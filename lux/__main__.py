@@ -1,4 +1,7 @@
-"""The command line: ``python -m lux audit SURVEY.h5 --label eu_fe``, ``python -m lux fetch apogee-galah``."""
+"""The command line: ``python -m lux audit SURVEY.h5 --label eu_fe``, ``python -m lux fetch apogee-galah``.
+
+The module is long because every option explains itself and every pair that contradicts is refused by name.
+"""
 
 import argparse
 import codecs

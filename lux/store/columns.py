@@ -1,6 +1,7 @@
 """What users' arrays and columns mean: units, masks, gaps, star names; `lux.store.tables` finds columns by their names.
 
 Every way in which a value can be masked, or have a unit, is read here; wavelengths are in `lux.store.wavelengths`.
+The module is long because each way that is wrong has a message of its own, with what came and what to do.
 """
 
 import warnings
