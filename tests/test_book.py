@@ -396,3 +396,14 @@ def test_results_json_of_the_site_is_that_of_the_build():
     for path in (BUILD / "results").glob("*.json"):
         offered = SITE / "downloads" / path.name
         assert json.loads(offered.read_text()) == json.loads(path.read_text())
+
+
+def test_no_page_shows_what_a_model_warned_of():
+    if not (SITE / "index.html").exists():
+        pytest.skip("there is no built site (make paper)")
+    executed = list((BUILD / "notebooks").glob("*.ipynb"))
+    assert len(executed) > 10
+    for path in executed:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        warned = [output for cell in cells for output in cell.get("outputs", ()) if output.get("name") == "stderr"]
+        assert not warned, f"{path.name}: {warned[0]['text']}"

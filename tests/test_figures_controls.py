@@ -23,12 +23,14 @@ def test_the_matrix_writes_every_score_and_separates_what_was_published():
     plt.close(figure)
 
 
-def test_the_matrix_of_sizes_writes_areas_and_powers_and_separates_the_generators():
+def test_the_matrix_of_sizes_writes_areas_and_powers_marks_what_falls_and_separates_the_generators():
     values = np.array([[0.5, 0.25, 1.0, 0.9], [0.75, 0.0, 0.5, 0.1]])
-    figure = controls.size_matrix(["one", "two"], ["a", "b", "c", "d"], values, 1 - values, 1, 2)
+    falls = values < 0.2
+    figure = controls.size_matrix(["one", "two"], ["first", "second"], ["a", "b"], values, 1 - values, falls, 1)
     areas, powers = figure.axes
+    numbers = ["0.50", "0.75", "0.00", "0.10", "0.25", "1.00▾", "0.50", "0.90▾"]
     assert texts(areas)[:4] == ["0.50", "0.25", "1.00", "0.90"]
-    assert texts(powers)[:4] == ["0.50", "0.75", "0.00", "0.10"]
+    assert texts(powers) == [*numbers, "first", "second"]
     assert {tuple(np.ravel(line.get_data())[:2]) for line in areas.lines} == {(0.0, 1.0), (1.5, 1.5)}
     plt.close(figure)
 

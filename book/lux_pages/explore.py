@@ -8,7 +8,6 @@ import numpy as np
 from scipy.stats import norm
 
 import lux
-from lux.auditing.settings import AuditSettings
 from lux.diagnostics import saliency
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
@@ -24,6 +23,7 @@ from lux_pages import data
 LINES = tuple(float(line) for line in PLANTED_WAVELENGTHS[:3])
 DEPTHS = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 _N_NAMED_LINES = 400
+_BY_CHANCE = 0.05
 _PLACES = {
     "whole spectrum": (15_145.0, 16_960.0),
     "15,241 Å, the published peak": (15_236.0, 15_246.0),
@@ -82,9 +82,12 @@ def record_views(record: Record, views: Mapping[str, View]) -> None:
         record(f"significance_{world}", view.highest, digits=2)
 
 
-def threshold() -> float:
-    """Return the significance, in standard deviations, from which the audit counts evidence."""
-    return round(float(norm.isf(AuditSettings.significance)), 2)
+def threshold(n_pixels: int) -> float:
+    """Return the significance, in standard deviations, that the largest of so many pixels has by chance in one of 20.
+
+    It is Bonferroni's, of both signs: neighboring pixels share a line, so that it is rather large.
+    """
+    return round(float(norm.isf(_BY_CHANCE / (2 * n_pixels))), 2)
 
 
 def explorer(shown: Mapping[str, Survey], views: Mapping[str, View], titles: Mapping[str, str]) -> dict[str, Any]:
@@ -103,7 +106,7 @@ def explorer(shown: Mapping[str, Survey], views: Mapping[str, View], titles: Map
             {
                 "name": titles[world],
                 "verdict": view.verdict,
-                "threshold": threshold(),
+                "threshold": threshold(len(view.wavelength)),
                 "jacobian": _series(view.wavelength, view.jacobian, 0.01),
                 "significance": _series(view.wavelength, view.significance, 0.01),
             }

@@ -63,7 +63,7 @@ class Trial:
     sizes : (int, int, int, int)
         Stars of the surveys by which size is varied; the second has all depths.
     trainings : mapping of network to list of float
-        Slopes on europium alone of several trainings in one survey with lines of `DEPTH`.
+        Slopes on europium's own scatter of several trainings in one survey with lines of `DEPTH`.
     """
 
     worlds: Mapping[str, Sequence[Mapping[str, Any]]]
@@ -102,7 +102,7 @@ def run_trial(chapter: Chapter, spectra: EmpiricalSpectra, first_seed: int) -> T
 
 
 def slopes(trial: Trial) -> tuple[dict[str, list[np.ndarray]], dict[str, list[np.ndarray]]]:
-    """Return slopes on europium alone of every model, by depth and by size."""
+    """Return slopes on europium's own scatter of every model, by depth and by size."""
     by_depth = {name: [trial.values(name, "own_slope", depth) for depth in DEPTHS] for name in NAMES}
     by_size = {name: [trial.values(name, "own_slope", size=size) for size in trial.sizes] for name in NAMES}
     return by_depth, by_size
@@ -264,7 +264,7 @@ def record_techniques(record: Record) -> None:
 
 
 def record_nonlinear(record: Record) -> None:
-    """Record who finds lines that hardly grow, and lines of cool stars alone: slopes on europium alone."""
+    """Record who finds lines that hardly grow, and lines of cool stars alone: slopes on europium's own scatter."""
     slopes = {(row["cell"], row["model"], row["number"]): row for row in full_trial()["slopes"]}
     uses = {(row["cell"], row["model"]): row["used"] for row in full_trial()["uses"]}
     kinds = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from lux.auditing.audit import audit, audit_all
+from lux.auditing.audit import audit, audit_all, audit_models
 from lux.auditing.evidence import Kind, ModelUse
 from lux.auditing.model_outputs import LabelModel
 from lux.auditing.report import VERDICTS, Report
@@ -138,13 +138,15 @@ def audit_draws(spectra: Survey, n_seeds: int, n_model_seeds: int, first_seed: i
     for number in range(n_seeds):
         for title, (world, _) in _WORLDS.items():
             train, test = _planted(spectra, world, first_seed + number)
-            model = FluxRegression.pls(_N_COMPONENTS).fit(train)
-            told[title].append(audit(model, train, test, "eu_fe", OWN_LINES, seed=number))
-            blind[title].append(audit(model, train, test, "eu_fe", (), seed=number))
-            for name, fit in _OTHER_MODELS.items() if number < n_model_seeds else ():
-                uses[name][title].append(_use(audit(fit(train), train, test, "eu_fe", OWN_LINES, seed=number)))
-    pls = {title: [_use(report) for report in reports] for title, reports in told.items()}
-    return Draws(dict(told), dict(blind), {"PLS": pls, **uses})
+            pls = _pls(train)
+            others = {name: fit(train) for name, fit in _OTHER_MODELS.items() if number < n_model_seeds}
+            reports = audit_models({"PLS": pls, **others}, train, test, "eu_fe", OWN_LINES, seed=number)
+            told[title].append(reports["PLS"])
+            blind[title].append(audit(pls, train, test, "eu_fe", (), seed=number))
+            for name in others:
+                uses[name][title].append(_use(reports[name]))
+    of_pls = {title: [_use(report) for report in reports] for title, reports in told.items()}
+    return Draws(dict(told), dict(blind), {"PLS": of_pls, **uses})
 
 
 def _use(report: Report) -> ModelUse:
@@ -154,6 +156,10 @@ def _use(report: Report) -> ModelUse:
 
 def _planted(spectra: Survey, world: World, seed: int) -> tuple[Survey, Survey]:
     return plant_europium(spectra, world, tau=_TAU, seed=seed).split(0.4, seed=seed)
+
+
+def _pls(train: Survey) -> FluxRegression:
+    return FluxRegression.pls(_N_COMPONENTS).fit(train)
 
 
 def _lux(train: Survey) -> Lux:
@@ -236,7 +242,7 @@ def record_limits(record: Record, spectra: Survey, draws: Draws, first_seed: int
     hits = 0
     for number in range(draws.n_seeds):
         train, test = _planted(spectra, at_limit, first_seed + number)
-        report = audit(FluxRegression.pls(_N_COMPONENTS).fit(train), train, test, "eu_fe", OWN_LINES, seed=number)
+        report = audit(_pls(train), train, test, "eu_fe", OWN_LINES, seed=number)
         hits += report[Kind.OWN_LINES].significant
     _record_count(record, "at_limit", hits, draws.n_seeds, share=True)
 
@@ -357,6 +363,16 @@ def audit_real_labels(survey: Survey, seed: int) -> dict[str, Report]:
     """Audit all labels of the genuine spectra."""
     train, test = survey.split(0.4, seed=seed)
     return audit_all(_lux(train), train, test, seed=seed)
+
+
+def record_divisions(record: Record, survey: Survey, n_divisions: int, seed: int) -> None:
+    """Record the verdicts on the metallicity over divisions of the stars; no such verdict depends on the model."""
+    verdicts = []
+    for division in range(n_divisions):
+        train, test = survey.split(0.4, seed=seed + division)
+        verdicts.append(audit(_pls(train), train, test, "m_h", seed=seed + division).verdict)
+    record.numbers(n_divisions_m_h=n_divisions)
+    record("m_h_verdicts", _counts(verdicts, VERDICTS))
 
 
 def knock_out(survey: Survey, n_divisions: int, seed: int) -> dict[tuple[str, str], list[Report]]:

@@ -239,7 +239,7 @@ class AroundThePeak:
     def marks(self) -> tuple[list, list, list]:
         """Stellar lines, airglow, and the place of air wavelengths, as `lux.figures.saliency.around` marks them."""
         stellar = [(self.iron.wavelength, self.iron.name), (self.cesium.wavelength, "Cs I")]
-        return stellar, [(self.glow.wavelength, "OH, sky and star")], [(self.cesium_air, "Cs I if air")]
+        return stellar, [(self.glow.wavelength, "OH, sky and star")], [(self.cesium_air, "Cs I (air)")]
 
 
 def around_the_peak() -> AroundThePeak:

@@ -137,7 +137,7 @@ def record_interrogated(record: Record) -> None:
     """Record what techniques find in the same surveys, by the noise in the training of the dense network."""
     about, rows = noise_trial()["about"], noise_trial()["techniques"]
     low, high = (f"{noise:g}" for noise in _NOISES_ALIKE)
-    headings = {**HEADINGS, "own_slope": "true slope on europium alone"}
+    headings = {**HEADINGS, "own_slope": "true slope on own scatter"}
     columns: dict[str, list[Any]] = defaultdict(list)
     by_kind = {(row["technique"], row["generator"]): row for row in rows}
     for (technique, heading), generator in itertools.product(headings.items(), GENERATORS):

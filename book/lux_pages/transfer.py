@@ -121,6 +121,12 @@ def record_europium(record: Record, compared: Compared) -> None:
     europium, guess = compared.scores["Lux"]["eu_fe"], compared.scores["labels only"]["eu_fe"]
     record.estimate("eu_rmse", europium.rmse, unit="dex")
     record("eu_catalogue_error", europium.catalogue_error, unit="dex", digits=2)
+    if test.truth is None:
+        record("eu_rmse_truth", "an unknown amount")
+    else:
+        column = test.label_index("eu_fe")
+        error = predictions["Lux"].label("eu_fe") - test.truth.labels[:, column]
+        record("eu_rmse_truth", np.sqrt(np.mean(error**2)), unit="dex", digits=2)
     record("eu_rmse_over_error", europium.rmse.value / europium.catalogue_error, digits=3)
     mean_error = float(np.nanmean(test.label_err[:, test.label_index("eu_fe")]))
     record("eu_rmse_over_mean_error", europium.rmse.value / mean_error, digits=3)

@@ -180,17 +180,32 @@ def _best(row: _Row) -> float:
     return max(row["power"][0], row["reverse"][0])
 
 
+def _falls(row: _Row) -> bool:
+    """Return whether the sign that serves better is that of a number which lines lower."""
+    return bool(row["reverse"][0] > row["power"][0])
+
+
 def _holds_half(row: _Row) -> bool:
     """Return whether the interval of the power, of whichever sign serves better, holds one half."""
     _, low, high = max(row["power"], row["reverse"])
     return bool(low <= 0.5 <= high)
 
 
-def areas(found: FullTrial, techniques: Sequence[str], *, power: bool = False) -> np.ndarray:
-    """Return areas, or powers, (K, 2 S) of techniques at lines of `DEPTH`, by size, one generator after the other."""
-    places = [(n_stars, generator) for generator in GENERATORS for n_stars in SIZES]
-    rows = [[found.score(name, *place) for place in places] for name in techniques]
-    return np.array([[_best(row) if power else row["area"][0] for row in line] for line in rows])
+def headline(found: FullTrial, whole: FullTrial, techniques: Sequence[str]) -> dict[str, Any]:
+    """Return what `lux.figures.controls.size_matrix` draws of techniques at lines of `DEPTH`.
+
+    The columns are windows by size, then whole spectra of the largest size, one generator after the other.
+    """
+    kinds = [*((found, n_stars) for n_stars in SIZES), (whole, max(SIZES))]
+    places = [(*kind, generator) for generator in GENERATORS for kind in kinds]
+    rows = [[trial.score(name, n_stars, generator) for trial, n_stars, generator in places] for name in techniques]
+    return {
+        "groups": GENERATORS,
+        "columns": [*map(str, SIZES), "whole"],
+        "areas": np.array([[row["area"][0] for row in line] for line in rows]),
+        "powers": np.array([[_best(row) for row in line] for line in rows]),
+        "falls": np.array([[_falls(row) for row in line] for line in rows]),
+    }
 
 
 def noticed(found: FullTrial, names: Sequence[str]) -> dict[str, Any]:
@@ -210,7 +225,7 @@ def noticed(found: FullTrial, names: Sequence[str]) -> dict[str, Any]:
         "sizes": list(SIZES),
         "depths": [round(100 * depth, 2) for depth in depths],
         "power": _each(rows, lambda row: round(100 * _best(row))),
-        "falls": _each(rows, lambda row: row["reverse"][0] > row["power"][0]),
+        "falls": _each(rows, _falls),
     }
 
 
@@ -218,22 +233,19 @@ def _each(rows: list[Any], value: Callable[[_Row], Any]) -> list[Any]:
     return [_each(row, value) if isinstance(row, list) else value(row) for row in rows]
 
 
-def columns() -> list[str]:
-    """Return the headings of `areas`."""
-    return [f"{n_stars}, {generator}" for generator in GENERATORS for n_stars in SIZES]
-
-
-def headline_alt(found: FullTrial) -> str:
+def headline_alt(found: FullTrial, whole: FullTrial) -> str:
     """Return what the headline figure shows, in words."""
     said = []
     for generator in GENERATORS:
         for name in ("rmse", "shap_own", "audit_lines"):
-            small, large = (found.score(name, n_stars, generator)["area"][0] for n_stars in (min(SIZES), max(SIZES)))
-            said.append(f"{TECHNIQUES[name].name} {small:.2f} and {large:.2f}")
+            places = ((found, min(SIZES)), (found, max(SIZES)), (whole, max(SIZES)))
+            small, large, full = (trial.score(name, n_stars, generator)["area"][0] for trial, n_stars in places)
+            said.append(f"{TECHNIQUES[name].name} {small:.2f}, {large:.2f} and {full:.2f}")
     half = len(said) // 2
     return (
-        "Two matrices, of areas under ROC curves and of powers, techniques against survey size on two generators. "
-        f"Areas in the smallest and largest surveys on physical spectra: {'; '.join(said[:half])}. "
+        "Two matrices, of areas under ROC curves and of powers, techniques against kinds of survey on two generators. "
+        f"Areas in the smallest and largest surveys of windows, and in whole physical spectra: {'; '.join(said[:half])}"
+        ". "
         f"On empirical spectra: {'; '.join(said[half:])}."
     )
 

@@ -43,6 +43,9 @@ def record_whole(record: Record, found: FullTrial, whole: FullTrial) -> None:
             record(f"{name}_whole_{generator}", uses[name]["mean"], uncertainty=uses[name]["error"])
         value, low, high = whole.score("line_match", n_stars, generator)["power"]
         record(f"line_match_whole_{generator}", value, interval=(low, high), text=f"{value:.1f}")
+        n_seeds = whole.about["seeds"]
+        share = whole.score("shap_own", n_stars, generator)["power"][0]
+        record_share(record, f"shap_own_whole_{generator}", round(share * n_seeds), n_seeds)
     for how, verdict in (("told", "known"), ("blind", "proxy")):
         planted, without = (whole.verdicts(how == "told", (depth,)) for depth in (DEPTH, 0.0))
         record_share(record, f"{how}_{verdict}_whole", planted.get(verdict, 0), total(planted))
@@ -63,13 +66,16 @@ def record_map(record: Record, found: FullTrial, whole: FullTrial, learned: Full
         for generator in GENERATORS:
             about = {"generator": generator, "n_stars": n_stars}
             verdicts = trial.verdicts(True, (DEPTH,), **about)
-            use = trial.row("uses", name="own_slope", depth=DEPTH, **about)
+            ours, published = (
+                trial.row("uses", name=name, depth=DEPTH, **about) for name in ("own_slope", "own_slope_published")
+            )
             wanted = {"generator": generator, "full_band": full_band, "depth": DEPTH, "model": "PLS", "stars": "all"}
             slopes = np.array([row["own_slope"] for row in learned.rows("others", **wanted)])
             said = {
                 "spectra": f"{'whole' if full_band else 'windows'}, {generator}",
                 "known, told": f"{verdicts.get('known', 0)} of {total(verdicts)}",
-                "slope, Lux": f"{use['mean']:.2f} ± {use['error']:.2f}",
+                "slope, Lux": f"{ours['mean']:.2f} ± {ours['error']:.2f}",
+                "slope, published recipe": f"{published['mean']:.2f} ± {published['error']:.2f}",
                 "slope, PLS": f"{slopes.mean():.2f} ± {slopes.std(ddof=1) / np.sqrt(len(slopes)):.2f}",
                 **{
                     heading: f"{len(trial.missed(n_stars, generator, as_read=as_read))} of {N_PUBLISHED}"

@@ -4,8 +4,9 @@ What a model does is measured where the truth is known: the slope of its predict
 stars that the r-process enriched. What the audit says of the model, and what a user can see of it, stands beside.
 """
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,15 @@ NAMES = (*MODELS, LABELS_ONLY)
 TECHNIQUES = {"rmse": -1, **dict.fromkeys(PIXEL_TECHNIQUES, 1), "use_slope": 1}
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Do not show what models warn of in single ones of many worlds, such as a search that does not end for a star."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@_quiet()
 def measure_models(
     cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None, *, interrogate: bool = False
 ) -> dict[str, Any]:
@@ -88,11 +98,9 @@ def measure_models(
     `lux.controls.pixel_techniques.PIXEL_TECHNIQUES` of them as well.
     """
     world = make_world(cell, seed, star_seed, spectra)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        models = {name: fit(world.train, seed) for name, fit in MODELS.items()}
-        models[LABELS_ONLY] = LabelsOnly(FrozenEstimator(models["Lux"])).fit(world.train)
-        reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
+    models = {name: fit(world.train, seed) for name, fit in MODELS.items()}
+    models[LABELS_ONLY] = LabelsOnly(FrozenEstimator(models["Lux"])).fit(world.train)
+    reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
     found: dict[str, Any] = {"cell": cell.key, "seed": seed, "verdict": reports["Lux"].verdict}
     for name, model in models.items():
         use = reports[name].model_use
@@ -113,8 +121,9 @@ def measure_models(
     return found
 
 
+@_quiet()
 def measure_trainings(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None) -> dict[str, Any]:
-    """Return the slope on europium alone of `N_TRAININGS` trainings of each of `NETWORKS` in one world, by name."""
+    """Return slopes on europium's own scatter of `N_TRAININGS` trainings of `NETWORKS` in one world, by name."""
     world = make_world(cell, seed, star_seed, spectra)
     slopes = {
         name: [
@@ -160,6 +169,7 @@ def measure_more_stars(
     return measure_noise(cell, seed, star_seed, spectra, **options)
 
 
+@_quiet()
 def measure_noise(
     cell: Cell,
     seed: int,
@@ -179,14 +189,10 @@ def measure_noise(
     """
     world = make_world(cell, seed, star_seed, spectra)
     kinds = kinds or [*NETWORKS[: 1 if cell.full_band else 2], LINEAR]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        models = {
-            f"{name}, noise {noise:g}": _train_against(name, noise, world.train, seed)
-            for name in kinds
-            for noise in noises
-        }
-        reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
+    models = {
+        f"{name}, noise {noise:g}": _train_against(name, noise, world.train, seed) for name in kinds for noise in noises
+    }
+    reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
     rows = []
     for name, model in models.items():
         use, prediction = reports[name].model_use, model.predict_labels(world.test)
@@ -209,13 +215,14 @@ def measure_noise(
 
 
 def _slope_on_noisy(model: Any, test: Survey, noise: float, seed: int) -> float:
-    """Return the slope on europium alone of predictions from flux with noise added, the mean of some draws."""
+    """Return the slope on europium's own scatter of predictions from flux with noise added, the mean of some draws."""
     generator = np.random.default_rng(seed)
     scale = noise / np.sqrt(np.where(test.ivar > 0, test.ivar, np.inf))
     drawn = (test.flux + scale * generator.normal(size=scale.shape) for _ in range(_N_NOISY))
     return float(np.mean([own_slope(model, test.replace(flux=flux.astype(np.float32))) for flux in drawn]))
 
 
+@_quiet()
 def measure_interrogated(
     cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | None = None
 ) -> dict[str, str | float]:
@@ -225,10 +232,8 @@ def measure_interrogated(
     `NOISES_INTERROGATED` and of `TECHNIQUES` and "own_slope".
     """
     world = make_world(cell, seed, star_seed, spectra)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        models = {f"{noise:g}": _train_against(NETWORKS[0], noise, world.train, seed) for noise in NOISES_INTERROGATED}
-        reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
+    models = {f"{noise:g}": _train_against(NETWORKS[0], noise, world.train, seed) for noise in NOISES_INTERROGATED}
+    reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
     found: dict[str, str | float] = {"cell": cell.key, "seed": seed}
     for noise, model in models.items():
         use = reports[noise].model_use
@@ -243,6 +248,7 @@ def measure_interrogated(
     return found
 
 
+@_quiet()
 def measure_planted(
     spectra: Survey, cell: Cell, seed: int, star_seed: int, _: EmpiricalSpectra | None = None
 ) -> dict[str, str | int | list[dict[str, Any]]]:

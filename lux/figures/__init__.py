@@ -144,16 +144,16 @@ def mark_lines(
     style: dict[str, Any] = {"color": color, "transform": axis.get_xaxis_transform()}
     reach = [-np.inf, -np.inf, -np.inf]
     named = ("", -np.inf, 0.0)
-    room = 0.075 * (last - first)
     for wavelength, species in sorted(line for line in lines if first <= line[0] <= last):
+        room = 0.075 * (last - first) * max(1.0, len(species) / 6)
         shared = species == named[0] and wavelength - named[1] < 0.1 * room
-        level = next((k for k, end in enumerate(reach) if wavelength - end > room), int(np.argmin(reach)))
+        place = np.clip(wavelength, first + 0.5 * room, last - 0.5 * room)
+        level = next((k for k, end in enumerate(reach) if place - room / 2 > end), int(np.argmin(reach)))
         y = named[2] if shared else top - 0.085 * level
         axis.plot([wavelength, wavelength], [0.0, y - 0.03], lw=0.8, alpha=0.55, zorder=1.5, **style)
         if not shared:
-            reach[level] = wavelength
+            reach[level] = place + room / 2
             named = (species, wavelength, y)
-            place = np.clip(wavelength, first + 0.5 * room, last - 0.5 * room)
             axis.text(place, y, species, ha="center", va="center", fontsize=9, zorder=1.6, bbox=_BLANK, **style)
 
 
@@ -164,10 +164,13 @@ def label_rows(axis: Axes, names: Sequence[str], **text: Any) -> None:
     axis.tick_params(which="both", length=0)
 
 
-def write_cells(axis: Axes, values: np.ndarray, form: str, dark: np.ndarray, fontsize: float) -> None:
-    """Write the numbers of a matrix (K, C) into its cells, white where the cell is `dark` (K, C)."""
+def write_cells(
+    axis: Axes, values: np.ndarray, form: str, dark: np.ndarray, fontsize: float, marked: np.ndarray | None = None
+) -> None:
+    """Write the numbers of a matrix (K, C) into its cells, white where the cell is `dark` (K, C); some are `marked`."""
     for row, column in np.ndindex(*values.shape):
         text, color = format(values[row, column], form).replace("-", "−"), "white" if dark[row, column] else "black"
+        text += "▾" if marked is not None and marked[row, column] else ""
         axis.text(column, row, text, ha="center", va="center", fontsize=fontsize, color=color)
 
 

@@ -16,7 +16,9 @@ from lux.figures import COLORS, label_text, new_figure, paper_style, write_cells
 _HAIRLINE = {"arrowstyle": "-", "color": COLORS["undecided"], "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
 _NAME: dict[str, Any] = {"fontsize": 9.5, "arrowprops": _HAIRLINE, "zorder": 1}
 _SIDES = np.array([(1, 0.7), (1, -0.7), (-1, 0.7), (-1, -0.7), (0, 1), (0, -1), (1, 0), (-1, 0)])
-_GAPS = (4, 10, 18, 28, 40, 54)
+_GAPS = (4, 10, 18, 28, 40, 54, 70, 90)
+# Where the axis of the evidence begins to be logarithmic.
+_LINEAR_TO = 2.0
 _LINES = (("highlight", "o"), ("proxy", "s"), ("guessed", "D"), ("model", "^"), ("known", "v"), ("leaked", "P"))
 
 
@@ -70,26 +72,32 @@ def power_curves(
 @paper_style()
 def size_matrix(
     names: Sequence[str],
+    groups: Sequence[str],
     columns: Sequence[str],
     areas: np.ndarray,
     powers: np.ndarray,
+    falls: np.ndarray,
     n_published: int,
-    n_sizes: int,
 ) -> plt.Figure:
-    """Draw areas and powers (K, C) of techniques against survey size, side by side.
+    """Draw areas and powers (K, G C) of techniques side by side, for C kinds of survey in each of G groups.
 
-    The first `n_published` rows are the published techniques; every `n_sizes` columns are of one generator.
+    Powers of numbers that lines lower are marked (`falls`). The first `n_published` rows are the published techniques.
     """
     figure, axes = new_figure(columns=2, height=0.31 * len(names) + 1.5, sharey=True)
     titles = ("area under the\nROC curve", "power at 5 %\nof false alarms")
     for axis, values, title, cmap in zip(axes, (areas, powers), titles, ("RdBu", "Blues"), strict=True):
         axis.imshow(values, cmap=cmap, vmin=0, vmax=1, aspect="auto")
         dark = np.abs(values - 0.5) > 0.36 if cmap == "RdBu" else values > 0.6
-        write_cells(axis, values, ".2f", dark, fontsize=8)
+        write_cells(axis, values, ".2f", dark, fontsize=7.5, marked=falls if values is powers else None)
         axis.axhline(n_published - 0.5, color="black", linewidth=1.5)
-        for place in range(n_sizes, values.shape[1], n_sizes):
-            axis.axvline(place - 0.5, color="black", linewidth=1.5)
-        axis.set_xticks(range(len(columns)), columns, fontsize=8.5, rotation=50, ha="left", rotation_mode="anchor")
+        for number, group in enumerate(groups):
+            if number:
+                axis.axvline(number * len(columns) - 0.5, color="black", linewidth=1.5)
+            middle = (number + 0.5) / len(groups), 1.0
+            axis.annotate(
+                group, middle, (0, 40), "axes fraction", textcoords="offset points", ha="center", fontsize=9.5
+            )
+        axis.set_xticks(range(values.shape[1]), [*columns] * len(groups), fontsize=8.5, rotation=90)
         axis.set_yticks(range(len(names)), names, fontsize=9.5)
         axis.set_xlabel(title, fontsize=10.5)
         axis.tick_params(top=True, labeltop=True, bottom=False, labelbottom=False, length=0)
@@ -135,9 +143,14 @@ def information_and_use(
     axis.axhline(0, color="black", linewidth=0.8)
     axis.axvline(threshold, color="black", linewidth=0.8, linestyle=":")
     axis.margins(x=0.12)
+    axis.set_xscale("symlog", linthresh=_LINEAR_TO, linscale=0.5)
+    ends, ticks = axis.get_xlim(), (-2, 0, 2, 5, 10, 20, 50, 100)
+    axis.set_xticks([tick for tick in ticks if ends[0] <= tick <= ends[1]])
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.minorticks_off()
     axis.set(
-        xscale="symlog",
-        xlabel="strongest evidence in the flux (σ)",
+        xlim=ends,
+        xlabel=f"strongest evidence in the flux (σ; linear to {_LINEAR_TO:g})",
         ylabel="slope of the prediction on the label's own part",
     )
     axis.legend(ncols=len(points), loc="lower left", bbox_to_anchor=(0, 1))

@@ -88,13 +88,15 @@ def three_spectra(
     figure, (top, bottom) = new_figure(2, height=5.4, sharex=True, gridspec_kw={"height_ratios": (1.5, 1)})
     names = ("most enriched", *(f"doppelganger {number}" for number in range(1, len(sky))))
     colors = (COLORS["highlight"], COLORS["model"], COLORS["proxy"])
-    for row, name, color, glow in zip((test.star, *test.twins), names, colors, sky, strict=True):
-        spectrum_panel(top, survey.wavelength, survey.flux[row], ivar=survey.ivar[row], color=color, label=name)
+    dashes = ("-", "-", (0, (4, 1)))
+    for row, name, color, dash, glow in zip((test.star, *test.twins), names, colors, dashes, sky, strict=True):
+        ivar = survey.ivar[row]
+        spectrum_panel(top, survey.wavelength, survey.flux[row], ivar=ivar, color=color, label=name, linestyle=dash)
         for axis in (top, bottom):
-            axis.axvline(glow, color=color, linewidth=0.9, linestyle=":")
-    for residual, error, color in zip(test.residual, test.residual_err, colors[1:], strict=False):
+            axis.axvline(glow, color=color, linewidth=0.9, linestyle=":", zorder=1)
+    for residual, error, color, dash in zip(test.residual, test.residual_err, colors[1:], dashes[1:], strict=False):
         ivar = np.where(np.isfinite(error), error, 1) ** -2.0 * np.isfinite(error)
-        spectrum_panel(bottom, survey.wavelength, residual, ivar=ivar, color=color)
+        spectrum_panel(bottom, survey.wavelength, residual, ivar=ivar, color=color, linestyle=dash)
     inside = (survey.wavelength > limits[0]) & (survey.wavelength < limits[1])
     shown = survey.flux[[test.star, *test.twins]][:, inside]
     top.set(xlim=limits, ylim=(shown.min() - 0.05, shown.max() + 0.2), xlabel="")

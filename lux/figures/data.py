@@ -77,7 +77,7 @@ def spectrum_details(
         spectrum_panel(axis, wavelength, synthetic, color=COLORS["model"], label="synthetic", limits=limits)
         spectrum_panel(axis, wavelength, observed, ivar=ivar, label="observed", limits=limits)
         bottom = min(observed[near].min(), synthetic[near].min())
-        axis.set_ylim(bottom - 0.04, 1.05 + 0.35 * (1.08 - bottom))
+        axis.set_ylim(bottom - 0.04, 1.05 + 0.5 * (1.08 - bottom))
         mark_lines(axis, lines, color=COLORS["observed"])
         mark_lines(axis, heavy, top=0.72)
     figure.legend(*np.atleast_1d(axes)[0].get_legend_handles_labels(), loc="outside upper center", ncols=2)

@@ -26,6 +26,6 @@ def seconds_of_a_cycle(
     for (name, values), color in zip(seconds.items(), ("model", "highlight", "known"), strict=False):
         axis.loglog(stars, values, color=COLORS[color], label=name)
     axis.loglog(*measured, "o", color="black", markersize=7, label=text)
-    axis.set(xlabel="stars", ylabel="seconds a cycle")
+    axis.set(xlabel="stars", ylabel="seconds per cycle")
     axis.legend(ncols=2, loc="lower left", bbox_to_anchor=(0, 1))
     return figure

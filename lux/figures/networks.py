@@ -8,6 +8,7 @@ import numpy as np
 
 from lux.figures import COLORS, new_figure, paper_style
 
+_SLOPE = "slope of the prediction\non europium's own scatter"
 _STYLES = {
     "mean": ("undecided", "x"),
     "labels only": ("guessed", "D"),
@@ -51,7 +52,7 @@ def where_models_begin(
         for place in (0, 1):
             axis.axhline(place, color="black", lw=0.8, ls=":")
     left.set_xticks(places, [f"{100 * depth:g}" if depth else "none" for depth in depths])
-    left.set(xlabel="depth of the lines (% per σ of [Eu/Fe])", ylabel="slope of the prediction\non europium alone")
+    left.set(xlabel="depth of the lines (% per σ of [Eu/Fe])", ylabel=_SLOPE)
     right.set(xscale="log", xlabel="stars of the survey")
     right.set_xticks(list(sizes), [f"{size:,}" for size in sizes])
     for axis in (left, right):
@@ -67,7 +68,7 @@ def _spread(sizes: Sequence[int], offset: float) -> np.ndarray:
 
 @paper_style()
 def noise_in_training(rows: Sequence[Mapping[str, Any]], best: Sequence[float]) -> plt.Figure:
-    """Draw the errors of all labels, and slopes on europium alone, over the noise against which models were trained.
+    """Draw the errors of all labels, and slopes on europium's own scatter, over the noise models were trained against.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def noise_in_training(rows: Sequence[Mapping[str, Any]], best: Sequence[float]) 
         axis.set_xlabel("noise in training (errors of flux)")
         axis.minorticks_off()
     axes[0].set_ylabel("mean RMSE of all labels\nover the catalogue's errors")
-    axes[1].set_ylabel("slope of the prediction\non europium alone")
+    axes[1].set_ylabel(_SLOPE)
     axes[1].axhline(0, color="black", lw=0.8, ls=":")
     axes[1].plot(np.arange(len(noises)), best, color="black", lw=1.2, label="least error for so much noise")
     handles, names = axes[1].get_legend_handles_labels()

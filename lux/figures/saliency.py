@@ -70,7 +70,7 @@ def map_with_lines(
         mark_lines(axis, lines)
     reach = np.max(np.abs(values))
     axes[0].set_ylim(-1.05 * reach, 1.7 * reach)
-    axes[1].set_ylabel("backward map (label units per unit of flux)")
+    axes[1].set_ylabel("backward map (dex per unit of flux)")
     axes[-1].set_xlabel("vacuum wavelength (Å)")
     return figure
 
