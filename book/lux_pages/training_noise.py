@@ -43,12 +43,13 @@ def record_noise(record: Record, first_seed: int) -> tuple[list[dict[str, Any]],
     for (generator, full_band, model), found in by_kind.items():
         key = f"{key_of(model)}_{'whole' if full_band else 'windows'}_{generator}"
         errors = {row["noise"]: np.array(row["rmse_all"]) for row in found}
-        columns["spectra"].append(f"{generator}, {'whole' if full_band else 'windows'}")
-        columns["model"].append(model)
+        columns["spectra"] += [f"{generator}, {'whole' if full_band else 'windows'}", "", ""]
+        columns["model"] += [model, "", ""]
+        columns["number"] += ["mean error", "error of [Eu/Fe]", "slope"]
         for row in found:
             noise, slopes = row["noise"], np.array(row["own_slope"])
-            own = float(np.mean(row["rmse"]))
-            columns[f"noise {noise:g}"].append(f"{errors[noise].mean():.3f}, {own:.3f}, {spread(slopes)}")
+            numbers = [f"{errors[noise].mean():.3f}", f"{np.mean(row['rmse']):.3f}", spread(slopes)]
+            columns[f"noise {noise:g}"] += numbers
             record.mean(f"noise_slope_{key}_{noise:g}", slopes)
             record.mean(f"noise_error_{key}_{noise:g}", errors[noise])
             used = int(np.sum(np.array(row["used"]) == "yes"))
@@ -59,6 +60,7 @@ def record_noise(record: Record, first_seed: int) -> tuple[list[dict[str, Any]],
             record.mean(f"noise_{what}_differ_{key}", 100 * (values[high] / values[low] - 1), unit="%")
     columns["spectra"].append("")
     columns["model"].append("least error")
+    columns["number"].append("slope")
     for noise, slope in best.items():
         columns[f"noise {noise:g}"].append(f"{slope:.2f}")
     record.table("noise_numbers", dict(columns))

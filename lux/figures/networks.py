@@ -1,5 +1,6 @@
 """Drawings of the chapter on neural networks: where the prediction of each model begins to follow the label."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,6 +71,8 @@ def _spread(sizes: Sequence[int], offset: float) -> np.ndarray:
 def noise_in_training(rows: Sequence[Mapping[str, Any]], best: Sequence[float]) -> plt.Figure:
     """Draw the errors of all labels, and slopes on europium's own scatter, over the noise models were trained against.
 
+    Windows stand above whole spectra, where there are both.
+
     Parameters
     ----------
     rows : sequence of dict
@@ -77,29 +80,35 @@ def noise_in_training(rows: Sequence[Mapping[str, Any]], best: Sequence[float]) 
     best : sequence of float
         Slopes at each noise, in order, of the prediction of least error for flux with so much noise added.
     """
-    figure, axes = new_figure(1, 2, height=4.3)
+    bands = sorted({row["full_band"] for row in rows})
+    figure, axes = new_figure(len(bands), 2, height=3.2 * len(bands) + 0.9, sharex=True, sharey="col", squeeze=False)
     noises = sorted({row["noise"] for row in rows})
-    kinds = list(dict.fromkeys((row["model"], row["generator"], row["full_band"]) for row in rows))
-    for number, kind in enumerate(kinds):
-        model, generator, full_band = kind
+    kinds = list(dict.fromkeys((row["model"], row["generator"]) for row in rows))
+    for (row_axes, band), (number, kind) in itertools.product(zip(axes, bands, strict=True), enumerate(kinds)):
+        found = [row for row in rows if (row["model"], row["generator"]) == kind and row["full_band"] == band]
+        found.sort(key=lambda row: row["noise"])
+        if not found:
+            continue
+        model, generator = kind
         color, marker = _STYLES[model]
         style: dict[str, Any] = {"color": COLORS[color], "marker": marker, "ms": 5, "lw": 1.2}
-        style |= {"ls": "-" if generator == "physical" else "--", "mfc": "white" if full_band else COLORS[color]}
+        style |= {"ls": "-" if generator == "physical" else "--"}
+        style |= {"mfc": COLORS[color] if generator == "physical" else "white"}
         places = np.arange(len(noises)) + 0.06 * (number - len(kinds) / 2)
-        label = f"{model.split(' ')[0]}, {generator}{', whole spectra' if full_band else ''}"
-        for axis, name in zip(axes, ("rmse_all", "own_slope"), strict=True):
-            found = [row for row in rows if (row["model"], row["generator"], row["full_band"]) == kind]
-            values = [np.array(row[name]) for row in sorted(found, key=lambda row: row["noise"])]
+        for axis, name in zip(row_axes, ("rmse_all", "own_slope"), strict=True):
+            values = [np.array(row[name]) for row in found]
             center, error = ([each.mean() for each in values], [each.std() / np.sqrt(len(each)) for each in values])
-            axis.errorbar(places, center, yerr=error, label=label, **style)
-    for axis in axes:
+            axis.errorbar(places, center, yerr=error, label=f"{model.split(' ')[0]}, {generator}", **style)
+    for (errors, slopes), band in zip(axes, bands, strict=True):
+        errors.set_title("whole spectra" if band else "windows")
+        errors.set_ylabel("mean RMSE of all labels\nover the catalogue's errors")
+        slopes.set_ylabel(_SLOPE)
+        slopes.axhline(0, color="black", lw=0.8, ls=":")
+        slopes.plot(np.arange(len(noises)), best, color="black", lw=1.2, label="least error for so much noise")
+    for axis in axes[-1]:
         axis.set_xticks(np.arange(len(noises)), [f"{noise:g}" for noise in noises])
-        axis.set_xlabel("noise in training (errors of flux)")
+        axis.set_xlabel("training noise (flux errors)")
         axis.minorticks_off()
-    axes[0].set_ylabel("mean RMSE of all labels\nover the catalogue's errors")
-    axes[1].set_ylabel(_SLOPE)
-    axes[1].axhline(0, color="black", lw=0.8, ls=":")
-    axes[1].plot(np.arange(len(noises)), best, color="black", lw=1.2, label="least error for so much noise")
-    handles, names = axes[1].get_legend_handles_labels()
+    handles, names = axes[0, 1].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=2, fontsize=9)
     return figure
