@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
 
 import lux
 from lux.diagnostics import saliency
@@ -19,11 +18,11 @@ from lux.spectroscopy.lines import heavy_element_lines, load_lines, strongest
 from lux.spectroscopy.profiles import pixel_of, profile_of_line
 from lux.survey import Survey
 from lux_pages import data
+from lux_pages.saliency import pixel_threshold
 
 LINES = tuple(float(line) for line in PLANTED_WAVELENGTHS[:3])
 DEPTHS = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 _N_NAMED_LINES = 400
-_BY_CHANCE = 0.05
 _PLACES = {
     "whole spectrum": (15_145.0, 16_960.0),
     "15,241 Å, the published peak": (15_236.0, 15_246.0),
@@ -82,14 +81,6 @@ def record_views(record: Record, views: Mapping[str, View]) -> None:
         record(f"significance_{world}", view.highest, digits=2)
 
 
-def threshold(n_pixels: int) -> float:
-    """Return the significance, in standard deviations, that the largest of so many pixels has by chance in one of 20.
-
-    It is Bonferroni's, of both signs: neighboring pixels share a line, so that it is rather large.
-    """
-    return round(float(norm.isf(_BY_CHANCE / (2 * n_pixels))), 2)
-
-
 def explorer(shown: Mapping[str, Survey], views: Mapping[str, View], titles: Mapping[str, str]) -> dict[str, Any]:
     """Return all that the page's script draws, as JSON-able content: see `book/scripts/explorer.js`."""
     first, step = np.log10(wavelength_grid()[:2])
@@ -106,7 +97,7 @@ def explorer(shown: Mapping[str, Survey], views: Mapping[str, View], titles: Map
             {
                 "name": titles[world],
                 "verdict": view.verdict,
-                "threshold": threshold(len(view.wavelength)),
+                "threshold": round(pixel_threshold(len(view.wavelength)), 2),
                 "jacobian": _series(view.wavelength, view.jacobian, 0.01),
                 "significance": _series(view.wavelength, view.significance, 0.01),
             }

@@ -92,7 +92,7 @@ def record_maps(record: Record, maps: Maps, excess: ExcessMap, survey: Survey, n
     record("noise_share", 100 * saliency.noise_fraction(maps.backward, name, maps.weight), unit="%", digits=2)
     record.numbers(n_train=survey.n_stars, n_test=survey.n_stars // 2)
     record("pattern_explained", 100 * saliency.explained_by_other_labels(maps.pattern, name)[1], unit="%", digits=4)
-    record("forward_threshold", pixel_threshold(survey), digits=2)
+    record("forward_threshold", pixel_threshold(survey.n_pixels), digits=2)
     metals = label_of("iron", survey.label_names)
     largest: float | str = "not known"
     scatter = iron = largest
@@ -110,9 +110,9 @@ def record_maps(record: Record, maps: Maps, excess: ExcessMap, survey: Survey, n
     return explained, record("excess_largest", excess.largest.statistic, digits=2)
 
 
-def pixel_threshold(survey: Survey) -> float:
-    """Return what the largest of all pixels exceeds by chance in one of twenty, in standard errors."""
-    return float(norm.isf(0.025 / survey.n_pixels))
+def pixel_threshold(n_pixels: int) -> float:
+    """Return what the largest of so many pixels exceeds by chance in one of twenty, in standard errors."""
+    return float(norm.isf(0.025 / n_pixels))
 
 
 def map_panels(maps: Maps, excess: ExcessMap, survey: Survey, name: str) -> list[tuple]:
@@ -120,11 +120,11 @@ def map_panels(maps: Maps, excess: ExcessMap, survey: Survey, name: str) -> list
     backward, wavelength = maps.backward.of(name), survey.wavelength
     scale = 1 / np.max(np.abs(backward))
     combined, _ = maps.explained_by_others(name)
-    title = "backward, and the best combination of the other labels' (orange)"
+    title = "backward, and over it the best combination of the other labels' (orange)"
     panels: list[tuple] = []
     if maps.forward is not None:
         forward = maps.forward.z(name)
-        panels.append(("forward", "map / error", wavelength, forward, None, pixel_threshold(survey), []))
+        panels.append(("forward", "map / error", wavelength, forward, None, pixel_threshold(survey.n_pixels), []))
     excess_title = "backward beyond the other labels"
     return [
         *panels,
