@@ -4,7 +4,7 @@ import re
 
 import pytest
 from lux_pages import larger_surveys
-from lux_pages.trial import DEPTH, N_PUBLISHED, SHOWN, FullTrial, areas
+from lux_pages.trial import DEPTH, N_PUBLISHED, SHOWN, FullTrial, headline
 from lux_pages.whole_spectra import SOURCE
 
 from lux.controls.ensemble import GENERATORS, SIZED_DEPTHS, SIZES
@@ -36,9 +36,16 @@ def test_it_says_how_it_was_made(found):
 
 def test_what_is_missed_has_less_than_half_the_power_whichever_sign_counts(found):
     published = [name for name, technique in TECHNIQUES.items() if technique.published]
-    powers = dict(zip(SHOWN, areas(found, SHOWN, power=True)[:, 2], strict=True))
-    missed = found.missed(max(SIZES), GENERATORS[0])
-    assert set(missed) == {name for name in published if powers[name] < 0.5}
+    whole = FullTrial(SOURCE)
+    drawn = headline(found, whole, SHOWN)
+    assert drawn["columns"] == ["600", "1500", "4000", "whole"]
+    for place, trial in ((2, found), (3, whole), (6, found), (7, whole)):
+        powers = dict(zip(SHOWN, drawn["powers"][:, place], strict=True))
+        missed = trial.missed(max(SIZES), GENERATORS[place // 4])
+        assert set(missed) == {name for name in published if powers[name] < 0.5}
+        falling = {name for name, falls in zip(SHOWN, drawn["falls"][:, place], strict=True) if falls}
+        read = trial.missed(max(SIZES), GENERATORS[place // 4], as_read=True)
+        assert set(read) - set(missed) <= falling
     assert list(SHOWN[:N_PUBLISHED]) == published
 
 

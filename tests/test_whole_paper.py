@@ -56,7 +56,7 @@ def test_every_chapter_runs_on_the_stars_of_the_study(tmp_path, monkeypatch):
     results = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "_build" / "results").glob("*.json")}
     chapters = re.findall(r"^ *- file: book/(\d\w+)$", (tmp_path / "_toc.yml").read_text(), re.MULTILINE)
     assert len(chapters) > 7
-    assert {*chapters, "audit_your_own", "explore", "your_technique", "large_surveys"} == set(results)
+    assert {*chapters, "audit_your_own", "audit_on_trial", "explore", "your_technique", "large_surveys"} == set(results)
     about_them = {name for name in results if begins_with_the_data_set(tmp_path / "book" / f"{name}.md")}
     assert len(about_them) > 7
     of = {name: result["parameters"]["dataset"] for name, result in results.items()}

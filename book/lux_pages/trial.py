@@ -13,17 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from lux.auditing.report import VERDICTS
-from lux.controls.calibration import RIGHT
 from lux.controls.ensemble import GENERATORS, SIZES
 from lux.controls.scores import fraction
 from lux.controls.techniques import STATEMENTS, TECHNIQUES
 from lux.paper.record import Record
 
 SOURCE, _RECIPES = "full_trial.json", "recipe_trial.json"
-# Of spectra as they are, of spectra that were resampled, and of surveys larger than those of the grid.
-_VERDICTS = {"all": "verdict_trial.json", "resampled": "resampled_trial.json", "larger": "larger_verdicts.json"}
-_KEYS_OF_SEEDS = {"all": "verdict_seeds", "resampled": "resampled_seeds", "larger": "larger_seeds_of_verdicts"}
 # Of an earlier round, 900000 on: large physical surveys without a line whose verdict was false, of how many.
 _EARLIER_FALSE = (7, 58)
 # Of the three rounds before this one, 910000, 920000 and 930000 on: the same of both generators, told the lines.
@@ -75,6 +70,11 @@ class FullTrial:
         """Return area, power and reverse power, each (value, low, high)."""
         about = {"technique": technique, "n_stars": n_stars, "generator": generator, "depth": depth}
         return self.row("scores", **about, **wanted)
+
+    @cached_property
+    def depths(self) -> list[float]:
+        """Depths of lines of which there are verdicts in the largest surveys."""
+        return sorted({row["depth"] for row in self.rows("verdicts", n_stars=self.largest)})
 
     @cached_property
     def largest(self) -> int:
@@ -133,46 +133,9 @@ def record_recipes(record: Record) -> None:
     record.table("recipes", columns)
 
 
-def record_all_verdicts(record: Record) -> None:
-    """Record the verdicts on everything that can be planted, by size and generator, from `tools/full_trial.py`."""
-    for source in _VERDICTS:
-        _record_calibration(record, source)
-
-
-def _record_calibration(record: Record, source: str) -> None:
-    content = json.loads(files("lux_pages").joinpath(_VERDICTS[source]).read_text(encoding="utf-8"))
-    counts = {
-        (row["planted"], row["n_stars"], row["generator"], row["told"]): row["verdicts"] for row in content["verdicts"]
-    }
-    kinds = sorted({kind[:2] for kind in counts}, key=lambda kind: (list(RIGHT).index(kind[0]), kind[1]))
-    columns: dict[str, list[Any]] = {"planted": [kind[0] for kind in kinds], "stars": [kind[1] for kind in kinds]}
-    for generator in GENERATORS:
-        for how in ("told", "blind"):
-            found = [counts[*kind, generator, how == "told"] for kind in kinds]
-            columns[f"{generator}, {how}"] = [_said(each) for each in found]
-    record.table(f"{source}_verdicts", columns)
-    record(_KEYS_OF_SEEDS[source], min(map(total, counts.values())))
-    weak = [each for kind, each in counts.items() if kind[0] == "lines at 5σ" and not kind[-1]]
-    guessed, prefix = sum(each.get("guessed", 0) for each in weak), "" if source == "all" else f"{source}_"
-    record_share(record, f"{prefix}blind_guessed_at_5_sigma", guessed, sum(map(total, weak)))
-    for planted in dict.fromkeys(planted for planted, _ in kinds):
-        for how, wanted in zip(("told", "blind"), RIGHT[planted], strict=True):
-            found = [each for kind, each in counts.items() if kind[0] == planted and kind[-1] == (how == "told")]
-            hits = sum(each.get(name, 0) for each in found for name in wanted)
-            key = f"{source}_{planted.replace(' ', '_').replace('σ', '_sigma')}_{how}"
-            record_share(record, key, hits, sum(map(total, found)))
-            if source == "larger" and planted == "nothing":
-                false = sum(each.get(name, 0) for each in found for name in FALSE)
-                record_share(record, f"larger_false_{how}", false, sum(map(total, found)))
-
-
 def total(counts: dict[str, int]) -> int:
     """Return the number of verdicts."""
     return sum(counts.values())
-
-
-def _said(counts: dict[str, int]) -> str:
-    return ", ".join(f"{counts[name]} {name}" for name in VERDICTS if name in counts)
 
 
 def _best(row: _Row) -> float:
@@ -324,7 +287,7 @@ def record_statements(record: Record, found: FullTrial) -> None:
     """Record how often each statement of the study would be made, without lines and with lines of three depths."""
     columns: dict[str, list[str]] = {"statement": list(STATEMENTS.values())}
     for generator in GENERATORS:
-        for depth in _depths(found):
+        for depth in found.depths:
             about = {"n_stars": found.largest, "generator": generator, "depth": depth}
             rows = {name: found.row("statements", statement=name, **about) for name in STATEMENTS}
             heading = f"{100 * depth:g} %" if depth else "no line"
@@ -338,26 +301,8 @@ def record_statements(record: Record, found: FullTrial) -> None:
     record.table("statements", columns)
 
 
-def _depths(found: FullTrial) -> list[float]:
-    return sorted({row["depth"] for row in found.rows("verdicts", n_stars=found.largest)})
-
-
 def record_verdicts(record: Record, found: FullTrial) -> None:
-    """Record the verdicts of the audit, told the lines and blind, by size and depth, and the false ones."""
-    columns: dict[str, list[Any]] = {"spectra": [], "stars": [], "lines": []}
-    columns |= {f"{name}, {how}": [] for how in ("told", "blind") for name in VERDICTS}
-    for generator in GENERATORS:
-        for n_stars in SIZES:
-            about = {"generator": generator, "n_stars": n_stars}
-            for depth in _depths(found):
-                columns["spectra"].append(generator)
-                columns["stars"].append(n_stars)
-                columns["lines"].append(f"{100 * depth:g} %" if depth else "none")
-                for how in ("told", "blind"):
-                    counts = found.verdicts(how == "told", (depth,), **about)
-                    for name in VERDICTS:
-                        columns[f"{name}, {how}"].append(counts.get(name, 0))
-    record.table("verdicts_by_size", columns)
+    """Record how often the audit is false without a line, by size, and right with lines, told them and blind."""
     for how in ("told", "blind"):
         for n_stars in SIZES:
             counts = found.verdicts(how == "told", (0.0,), n_stars=n_stars)
@@ -391,7 +336,7 @@ def record_uses(record: Record, found: FullTrial) -> None:
     columns |= {heading: [] for heading in headings.values()}
     for generator in GENERATORS:
         for n_stars in SIZES:
-            for depth in _depths(found):
+            for depth in found.depths:
                 columns["spectra"].append(generator)
                 columns["stars"].append(n_stars)
                 columns["lines"].append(f"{100 * depth:g} %" if depth else "none")
