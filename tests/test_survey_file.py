@@ -63,6 +63,17 @@ def test_any_survey_that_is_accepted_survives_the_file_and_its_own_slices(data, 
     assert_same_survey(survey[np.arange(n_stars)], survey)
 
 
+@pytest.mark.parametrize("suffix", [".h5", ".zarr"])
+def test_columns_of_any_name_come_back(suffix, survey, tmp_path):
+    names = ["S/N", "a/b/c", ".", "..", "", "A\0b", "\\", "column 1", "__x", "zarr.json", "x" * 300, "é b"]
+    columns = {name: np.arange(40) + number for number, name in enumerate(names)} | {"S/N ": survey.star_id}
+    named = survey.replace(catalogue=columns, truth=lux.Truth(survey.truth.labels, {}, columns))
+    named.save(tmp_path / f"named{suffix}")
+    again = lux.load(tmp_path / f"named{suffix}")
+    assert_same_survey(named, again)
+    assert list(again.catalogue) == list(columns) == list(again.truth.columns)
+
+
 def test_truncated_damaged_and_foreign_files_are_refused(survey, tmp_path):
     path = tmp_path / "survey.h5"
     survey.save(path)

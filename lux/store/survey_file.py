@@ -22,6 +22,8 @@ _FORMAT = "lux-survey-1"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Rows of a file that are read at once; 60 MB on APOGEE's pixels.
 _MAX_SPAN = 2048
+# Bytes of a name, so that it may be that of a folder.
+_LONGEST_NAME = 200
 # Bytes of whose multiple JAX wants the address of an array.
 _ALIGNMENT = 64
 
@@ -65,7 +67,9 @@ def write_survey(
         shape = (n_stars, len(wavelength))
         chunks = (max(1, min(n_stars, (1 << 20) // (4 * len(wavelength)))), len(wavelength))
         packing = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if compress else {}
-        spectra = {"shape": shape, "dtype": np.float32, "chunks": chunks, "fletcher32": True, **packing}
+        # What is lost of a file reads as NaN, which no survey holds.
+        lost = {"fletcher32": True, "fillvalue": np.nan}
+        spectra = {"shape": shape, "dtype": np.float32, "chunks": chunks, **lost, **packing}
         flux, ivar = (file.create_dataset(name, **spectra) for name in ("flux", "ivar"))
         written = 0
         for block_flux, block_ivar in blocks:
@@ -83,7 +87,7 @@ def write_survey(
         if (truth := columns["truth"]) is not None:
             group = file.create_group("truth")
             group.attrs["world"] = json.dumps(truth["world"])
-            group.create_dataset("labels", data=truth["labels"])
+            group.create_dataset("labels", data=truth["labels"], fletcher32=truth["labels"].size > 0)
             _write_columns(group, "columns", truth["columns"])
         file.attrs["format"] = _FORMAT
 
@@ -300,13 +304,25 @@ def _is_survey(path: Path) -> bool:
 
 def _write_columns(parent: _Group, name: str, columns: Mapping[str, np.ndarray]) -> None:
     group = parent.create_group(name, track_order=True)
-    for key, column in columns.items():
+    for number, (key, column) in enumerate(columns.items()):
+        data = column
         if column.dtype.kind == "U":
             width = max(1, max((len(text.encode()) for text in column.tolist()), default=1))
             data = np.array([text.encode() for text in column.tolist()], dtype=f"S{width}")
-            group.create_dataset(key, data=data).attrs["text"] = column.dtype.str
-        else:
-            group.create_dataset(key, data=column)
+        place = key if _names_a_place(key) else f"column {number}"
+        while place != key and place in columns:
+            place += "_"
+        dataset = group.create_dataset(place, data=data, fletcher32=True)
+        if column.dtype.kind == "U":
+            dataset.attrs["text"] = column.dtype.str
+        if place != key:
+            dataset.attrs["name"] = json.dumps(key)
+
+
+def _names_a_place(key: str) -> bool:
+    """Return whether both formats can have an array of this name: "S/N" would be one in a group "S"."""
+    reserved = key.startswith("__") or key == zarr_folder.METADATA or not key.strip(".")
+    return key.isprintable() and not reserved and not set("/\\") & set(key) and len(key.encode()) < _LONGEST_NAME
 
 
 def _read_columns(group: _Group) -> dict[str, np.ndarray]:
@@ -315,7 +331,7 @@ def _read_columns(group: _Group) -> dict[str, np.ndarray]:
         column = dataset[()]
         if "text" in dataset.attrs:
             column = np.array([text.decode() for text in column.tolist()], dtype=str(dataset.attrs["text"]))
-        columns[key] = column
+        columns[json.loads(dataset.attrs["name"]) if "name" in dataset.attrs else key] = column
     return columns
 
 
