@@ -160,6 +160,25 @@ def test_a_star_without_a_pixel_is_named(spoiled):
         lux.Lux(**LATENTS).fit(lux.open(path))
 
 
+def test_spectra_that_replace_opened_ones_are_checked_as_in_memory(pair):
+    lazy, whole = pair
+    for name, value, message in (
+        ("ivar", np.nan, "ivar of star star-9 .* is not finite"),
+        ("ivar", -1.0, "ivar of star star-9 .* is negative"),
+        ("ivar", 0.0, "star star-9 has every pixel masked"),
+        ("flux", np.inf, "flux of star star-9 .* is not finite"),
+    ):
+        values = np.array(getattr(whole, name))
+        values[7] = value
+        for survey in pair:
+            with pytest.raises(ValueError, match=message):
+                survey.replace(**{name: values})
+    assert lazy.replace(ivar=whole.ivar).is_lazy
+    for survey in pair:
+        with pytest.raises(ValueError, match="has every pixel masked"):
+            survey.mask_wavelengths([(survey.wavelength[0], survey.wavelength[-1])])
+
+
 def test_a_file_that_changes_vanishes_or_is_damaged_stops_the_fit(spoiled, path):
     copy = spoiled("flux", 1.0)
     survey = lux.open(copy)

@@ -58,14 +58,16 @@ def check_survey(survey: Any) -> None:
         raise ValueError(
             f"wavelength must increase strictly: pixel {pixel} {kind} pixel {pixel - 1}; sort and drop duplicates"
         )
-    # What lies on the disk is checked as it is read.
-    if not survey.is_lazy:
-        _check_spectra(survey)
+    _check_spectra(survey)
     _check_labels(survey)
 
 
 def _check_spectra(survey: Any) -> None:
-    _refuse_pixels(survey, "flux", ~np.isfinite(survey.flux), "is not finite; set it to 1 and its ivar to 0")
+    """Check flux and inverse variances, each where it is in memory: what lies on the disk is checked as it is read."""
+    if isinstance(survey.flux, np.ndarray):
+        _refuse_pixels(survey, "flux", ~np.isfinite(survey.flux), "is not finite; set it to 1 and its ivar to 0")
+    if not isinstance(survey.ivar, np.ndarray):
+        return
     _refuse_pixels(survey, "ivar", ~np.isfinite(survey.ivar), "is not finite; set it to 0 to mask the pixel")
     _refuse_pixels(survey, "ivar", survey.ivar < 0, "is negative; set it to 0 to mask the pixel")
     empty = ~np.any(survey.ivar > 0, axis=1)
