@@ -47,6 +47,30 @@ def test_a_chunk_that_vanished_is_no_spectrum(path):
         lux.load(path)
 
 
+@pytest.mark.parametrize("name", ["labels/c", "label_err", "catalogue/group", "catalogue/group/c", "truth", "star"])
+def test_what_vanished_beside_the_spectra_is_told(name, path):
+    shutil.rmtree(path / name)
+    for read in (lux.open, lux.load):
+        with pytest.raises(ValueError, match=r"survey.zarr cannot be read as a survey .* is missing"):
+            read(path)
+
+
+def test_arrays_that_hold_nothing_but_nan_or_zeros_are_not_taken_for_lost(survey, tmp_path):
+    blank = survey.replace(labels=np.full((300, 3), np.nan), catalogue={"zero": np.zeros(300, int)})
+    blank.save(tmp_path / "blank.zarr")
+    assert_same_survey(blank, lux.load(tmp_path / "blank.zarr"))
+
+
+@pytest.mark.parametrize(
+    "text", [('"bytes"', '"bites"'), ('"regular"', '"irregular"'), ('"attributes"', '"attributed"')]
+)
+def test_damaged_metadata_of_an_array_is_told(text, path):
+    metadata = path / "catalogue" / "group" / "zarr.json"
+    metadata.write_text(metadata.read_text().replace(*text))
+    with pytest.raises(ValueError, match=r"survey.zarr cannot be read as a survey .* group is damaged"):
+        lux.load(path)
+
+
 def test_a_folder_that_changes_or_vanishes_stops_the_fit(survey, path):
     opened = lux.open(path)
     shutil.rmtree(path)
@@ -77,6 +101,17 @@ def test_it_replaces_nothing_and_leaves_no_litter(survey, path, tmp_path):
         write_survey(tmp_path / "few.zarr", survey.columns(), [(survey.flux[:9], survey.ivar[:9])])
     assert [each.name for each in tmp_path.iterdir()] == ["survey.zarr"]
     assert_same_survey(survey, lux.load(path))
+
+
+def test_a_folder_that_another_wrote_meanwhile_stands(survey, path, tmp_path):
+    def blocks():
+        survey[:9].save(tmp_path / "twice.zarr")
+        yield survey.flux, survey.ivar
+
+    with pytest.raises(FileExistsError, match=r"twice.zarr has come to be meanwhile"):
+        write_survey(tmp_path / "twice.zarr", survey.columns(), blocks())
+    assert lux.load(tmp_path / "twice.zarr").n_stars == 9
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["survey.zarr", "twice.zarr"]
 
 
 KILLED = """

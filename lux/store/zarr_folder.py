@@ -1,7 +1,7 @@
 """A survey as a Zarr folder, which clusters read in parallel: the part of h5py's groups that a survey needs.
 
-Every chunk ends in its checksum, and one that is missing reads as NaN, which no survey holds. Text is kept as bytes,
-each a row of an array, since Zarr's format has no text of a fixed length.
+Every chunk ends in its checksum. One of spectra that is missing reads as NaN, which no survey holds; of other arrays it
+is told. Text is kept as bytes, each a row of an array, since Zarr's format has no text of a fixed length.
 """
 
 import contextlib
@@ -20,6 +20,8 @@ METADATA = "zarr.json"
 # Rows of a chunk of spectra; 8 MB on APOGEE's pixels, since file systems of clusters dislike many small files.
 _CHUNK_ROWS = 256
 _BYTES = "bytes"
+# Attribute of an array of which every chunk was written, so that one that is missing was lost.
+_WHOLE = "whole"
 
 
 def _zarr() -> Any:
@@ -41,10 +43,12 @@ class ZarrDataset:
         self.attrs, self.shape, self.dtype = array.attrs, array.shape, array.dtype
 
     def __getitem__(self, key: Any) -> Any:
-        """Return a part, all of it for ``()``; OSError if a chunk is damaged."""
+        """Return a part, all of it for ``()``; OSError if a chunk is damaged, or was lost where NaN may stand."""
+        if self.attrs.get(_WHOLE) and self._array.nchunks_initialized < self._array.nchunks:
+            raise OSError(f"a chunk of {self._array.path} is missing")
         try:
             values = np.asarray(self._array[key])
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, TypeError, RuntimeError) as error:
             raise OSError(f"a chunk of {self._array.path} is damaged: {error}") from error
         width = self.attrs.get(_BYTES)
         return values if width is None else np.ascontiguousarray(values).view(f"S{width}")[..., 0]
@@ -69,20 +73,27 @@ class ZarrGroup(Mapping[str, Any]):
         """Open the folder of a survey to read it; OSError if it is none of Zarr."""
         try:
             return cls(_zarr().open_group(path, mode="r"))
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, TypeError, FileNotFoundError) as error:
             raise OSError(f"no Zarr folder: {error}") from error
 
     def __getitem__(self, name: str) -> Any:
-        member = self._group[name]
+        """Return a member; OSError if it is damaged, or was there and is missing."""
+        try:
+            member = self._group[name]
+        except KeyError as error:
+            if name in self.attrs.get("order", []):
+                raise OSError(f"{name} is missing") from error
+            raise
+        except (ValueError, TypeError) as error:
+            raise OSError(f"{name} is damaged: {error}") from error
         return ZarrDataset(member) if hasattr(member, "shape") else ZarrGroup(member)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield names of members in the order in which they were made."""
-        order = self.attrs.get("order", [])
-        return iter(sorted(self._group, key=lambda name: order.index(name) if name in order else len(order)))
+        """Yield names of members in the order in which they were made, and of those that are missing."""
+        return iter(self.attrs.get("order", []))
 
     def __len__(self) -> int:
-        return len(list(self._group))
+        return len(list(iter(self)))
 
     def create_group(self, name: str, **_: Any) -> "ZarrGroup":
         """Create a group in this one."""
@@ -113,10 +124,17 @@ class ZarrGroup(Mapping[str, Any]):
         packing = [codecs.BloscCodec(cname="zstd", clevel=1)] if compression else []
         fill = {"fill_value": np.nan} if np.dtype(dtype).kind == "f" else {}
         array = self._group.create_array(
-            name, shape=shape, dtype=dtype, chunks=chunks, compressors=[*packing, codecs.Crc32cCodec()], **fill
+            name,
+            shape=shape,
+            dtype=dtype,
+            chunks=chunks,
+            compressors=[*packing, codecs.Crc32cCodec()],
+            config={"write_empty_chunks": True},
+            **fill,
         )
         if data is not None:
             array[...] = data
+            array.attrs[_WHOLE] = True
         dataset = ZarrDataset(array)
         if width is not None:
             dataset.attrs[_BYTES] = width
@@ -140,11 +158,16 @@ def new_folder(path: Path) -> Iterator[ZarrGroup]:
     zarr = _zarr()
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path.name}: the folder {path.parent} does not exist; create it first")
-    if path.exists():
+    if os.path.lexists(path):
         raise FileExistsError(f"{path} exists, and a Zarr folder replaces nothing; choose another name, or remove it")
     work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
         yield ZarrGroup(zarr.create_group(work / "new"))
-        os.replace(work / "new", path)
+        try:
+            os.replace(work / "new", path)
+        except OSError as error:
+            if not os.path.lexists(path):
+                raise
+            raise FileExistsError(f"{path} has come to be meanwhile, and a Zarr folder replaces nothing") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
