@@ -1,5 +1,6 @@
 """A survey whose spectra stay on the disk gives what it gives in memory, and says what is wrong with it."""
 
+import fcntl
 import pickle
 
 import h5py
@@ -10,6 +11,7 @@ import pytest
 import lux
 from lux.models.baselines import FluxRegression
 from lux.models.blocks import to_device
+from lux.store import survey_file
 
 LATENTS = {"n_latents": 4, "block_size": 64, "progress": False}
 
@@ -200,3 +202,47 @@ def test_a_file_that_changes_vanishes_or_is_damaged_stops_the_fit(spoiled, path)
         lux.open(copy)
     with pytest.raises(FileNotFoundError, match="no survey file"):
         lux.open(copy.with_name("absent.h5"))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".zarr"])
+def test_labels_of_one_survey_do_not_come_with_spectra_of_another(suffix, path, tmp_path, monkeypatch):
+    copy, other, read_fields = tmp_path / f"copy{suffix}", tmp_path / f"other{suffix}", survey_file._read_fields
+    lux.load(path).save(copy)
+    lux.load(path)[:200].save(other)
+
+    def replaced_meanwhile(*arguments):
+        fields = read_fields(*arguments)
+        copy.rename(tmp_path / "moved")
+        other.rename(copy)
+        return fields
+
+    monkeypatch.setattr(survey_file, "_read_fields", replaced_meanwhile)
+    with pytest.raises(OSError, match="has changed while it was read; read it again"):
+        lux.open(copy)
+
+
+def test_a_file_that_is_replaced_just_when_it_is_opened_again_is_not_read(path, tmp_path, monkeypatch):
+    copy, other, opening = tmp_path / "copy.h5", tmp_path / "other.h5", survey_file._open
+    copy.write_bytes(path.read_bytes())
+    other.write_bytes(path.read_bytes())
+    survey = lux.open(copy)
+
+    def replaced_meanwhile(name):
+        other.replace(copy)
+        return opening(name)
+
+    monkeypatch.setattr(survey_file, "_open", replaced_meanwhile)
+    with pytest.raises(OSError, match="has changed since it was opened; open it again"):
+        survey.flux[:5]
+
+
+def test_a_file_that_another_writes_or_this_user_may_not_read_is_not_said_to_be_damaged(path, tmp_path, monkeypatch):
+    copy = tmp_path / "copy.h5"
+    copy.write_bytes(path.read_bytes())
+    with copy.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError, match="is open for writing elsewhere; close it there"):
+            lux.open(copy)
+    monkeypatch.setattr(survey_file, "_open", lambda _: (_ for _ in ()).throw(PermissionError(13, "no")))
+    with pytest.raises(PermissionError, match=r"copy.h5 may not be read by this user"):
+        lux.load(copy)

@@ -103,11 +103,14 @@ def read_survey(path: str | os.PathLike, *, lazy: bool = False) -> dict[str, Any
         If there is no such file.
     ValueError
         If the file is truncated, damaged, or not a survey.
+    OSError
+        If it may not be read, is being written, or is replaced meanwhile.
     """
     path = Path(path)
     if not _metadata(path).is_file():
         by_name = "; a data set by its name is loaded, lux.load(...)" * (not path.suffix)
         raise FileNotFoundError(f"no survey file at {path}{by_name}")
+    seen = _signature(path)
     try:
         with contextlib.ExitStack() as stack:
             file = _open(path)
@@ -116,11 +119,19 @@ def read_survey(path: str | os.PathLike, *, lazy: bool = False) -> dict[str, Any
             if file.attrs.get("format") != _FORMAT:
                 raise ValueError(f"{path} can be read but is not a survey (format {file.attrs.get('format')!r})")
             fields = _read_fields(file, () if lazy else ("flux", "ivar"))
-        return fields | {name: StoredArray(path, name) for name in ("flux", "ivar") if lazy}
-    except (OSError, KeyError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        fields |= {name: StoredArray(path, name) for name in ("flux", "ivar") if lazy}
+    except BlockingIOError as error:
+        raise BlockingIOError(error.errno, f"{path} is open for writing elsewhere; close it there") from error
+    except PermissionError as error:
+        raise PermissionError(error.errno, f"{path} may not be read by this user") from error
+    except (OSError, KeyError, TypeError, RuntimeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{path} cannot be read as a survey (truncated, damaged or foreign): {error}; write it again"
         ) from error
+    # Labels of one survey must not come with spectra of another. A file of HDF5 that was read at once is one.
+    if (lazy or path.suffix == zarr_folder.SUFFIX) and _signature(path) != seen:
+        raise OSError(f"{path} has changed while it was read; read it again")
+    return fields
 
 
 class StoredArray(NDArrayOperatorsMixin):
@@ -222,13 +233,18 @@ class StoredArray(NDArrayOperatorsMixin):
 
     def _span(self, low: int, high: int, out: np.ndarray) -> np.ndarray:
         """Read consecutive rows of the file into an array; OSError if it is not what it was, or cannot be read."""
-        if _signature(self.path) != self._seen:
-            raise OSError(f"{self.path} has changed since it was opened; open it again")
+        self._require_same()
         try:
             self._dataset().read_direct(out, np.s_[low:high])
         except OSError as error:
             raise OSError(f"{self.path}: {self.name} of rows {low} to {high - 1} cannot be read: {error}") from error
+        # It may have been opened just now, and another one.
+        self._require_same()
         return out
+
+    def _require_same(self) -> None:
+        if _signature(self.path) != self._seen:
+            raise OSError(f"{self.path} has changed since it was opened; open it again")
 
     def _dataset(self) -> Any:
         if self._file is None:
