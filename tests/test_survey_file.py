@@ -1,5 +1,6 @@
 """A survey comes back whole from its file, or not at all."""
 
+import os
 import subprocess
 import sys
 import time
@@ -128,6 +129,24 @@ def test_a_failing_save_keeps_the_old_file_and_leaves_no_litter(survey, tmp_path
     assert_same_survey(survey, lux.load(path))
     with pytest.raises(FileNotFoundError, match="does not exist; create it first"):
         survey.save(tmp_path / "absent" / "survey.h5")
+
+
+def test_a_file_is_not_begun_where_the_disk_may_fill_before_it_ends(survey, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda _, first, n_bytes: asked.append(n_bytes))
+    long_names = {"star_id": [f"{number:0400d}" for number in range(40)]}
+    for changes in (
+        {},
+        long_names,
+        {"provenance": {"log": "x" * 6_000_000}},
+        {"catalogue": {"text": ["ä" * 500] * 40}},
+    ):
+        survey.replace(**changes).save(tmp_path / "survey.h5", compress=False)
+        assert (tmp_path / "survey.h5").stat().st_size < asked[-1]
+    long = linear_survey(n_stars=500, n_pixels=600)
+    long.save(tmp_path / "long.h5", compress=False)
+    assert (tmp_path / "long.h5").stat().st_size < asked[-1]
+    assert asked[-1] < 2.5 * long.flux.nbytes + (1 << 23)
 
 
 def test_spectra_that_come_in_blocks_make_the_same_file(survey, tmp_path):

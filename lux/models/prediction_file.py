@@ -58,7 +58,7 @@ def write_predictions(
         for rows, prediction in _predicted(model, survey, block_size):
             if table is None:
                 names, row = prediction.names, _row(survey, prediction.names)
-                require_space(temporary.parent, survey.n_stars * row.itemsize + (1 << 16))
+                require_space(temporary.parent, survey.n_stars * row.itemsize)
                 table = file.create_dataset(_TABLE, survey.n_stars, row, chunks=True, fletcher32=True)
                 table.attrs.update(format=_FORMAT, model=type(model).__name__, units=_units(survey, names))
             if prediction.names != names:

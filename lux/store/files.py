@@ -10,6 +10,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
+# Bytes of chunks of HDF5, of which the last ones are in part empty, and what of the arrays it takes to find them all.
+_PADDING, _INDEX_PART = 1 << 22, 50
+
 
 class LocalDiskError(OSError):
     """The disk here cannot take what arrives; no try will change that."""
@@ -87,10 +90,12 @@ def refuse_another_file(path: str | os.PathLike, kind: str, begins: bytes, is_ou
 
 
 def require_space(folder: Path, n_bytes: int) -> None:
-    """Raise OSError if a file of so many bytes cannot be written to a folder now.
+    """Raise OSError if an HDF5 file with arrays of so many bytes cannot be written to a folder now.
 
-    HDF5 must not meet a full disk: it notices when it closes the file, and then takes the process down with it.
+    HDF5 must not meet a full disk: it notices when it closes the file, and then takes the process down with it. Its
+    file is larger than the arrays, each of which ends in a chunk that need not be full and has an index.
     """
+    n_bytes += _PADDING + n_bytes // _INDEX_PART
     with tempfile.TemporaryFile(dir=folder) as probe:
         try:
             os.posix_fallocate(probe.fileno(), 0, n_bytes)

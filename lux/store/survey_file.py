@@ -297,20 +297,26 @@ def _open(path: Path) -> _Group:
 @contextlib.contextmanager
 def _new_file(path: Path, columns: Mapping[str, Any], n_pixels: int) -> Iterator[_Group]:
     """Yield a new file, or folder, that gets its name if all goes well; OSError if there is no room for it."""
-    n_stars, n_labels = columns["labels"].shape
-    per_star = 8 * (n_pixels + 3 * n_labels)
-    truth = columns["truth"]["columns"].values() if columns["truth"] else ()
-    n_bytes = sum(column.nbytes for column in (*columns["catalogue"].values(), *truth))
+    n_bytes = _n_bytes(columns, n_pixels)
     if path.suffix == zarr_folder.SUFFIX:
         with zarr_folder.new_folder(path) as folder:
-            require_space(path.parent, n_stars * per_star + n_bytes + (1 << 16))
+            require_space(path.parent, n_bytes)
             yield folder
         return
     refuse_another_file(path, "survey", _SIGNATURE, _is_survey)
     with atomic_write(path) as temporary:
-        require_space(path.parent, n_stars * per_star + n_bytes + (1 << 16))
+        require_space(path.parent, n_bytes)
         with h5py.File(temporary, "w") as file:
             yield file
+
+
+def _n_bytes(columns: Mapping[str, Any], n_pixels: int) -> int:
+    """Return the bytes of a survey that is not compressed: of its spectra and of everything else."""
+    truth = columns["truth"] or {"labels": np.empty(0), "columns": {}, "world": {}}
+    arrays = [columns[name] for name in ("wavelength", "labels", "label_err", "star_id")]
+    arrays += [*columns["catalogue"].values(), *truth["columns"].values(), truth["labels"]]
+    texts = json.dumps([columns["provenance"], truth["world"]])
+    return 8 * len(columns["labels"]) * n_pixels + sum(array.nbytes for array in arrays) + len(texts)
 
 
 def _is_survey(path: Path) -> bool:
