@@ -125,6 +125,16 @@ def test_a_checkpoint_of_another_fit_is_refused_and_kept(survey, tmp_path):
         lux.Lux(**LATENTS).fit(survey, checkpoint=tmp_path / "absent" / "fit.npz")
 
 
+def test_a_folder_in_which_nothing_can_be_written_is_told_before_the_fit(survey, tmp_path, monkeypatch):
+    def refused(**_):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(checkpoints.tempfile, "TemporaryFile", refused)
+    monkeypatch.setattr(em, "_cycle", None)
+    with pytest.raises(PermissionError, match=r"checkpoint in .*: Permission denied; give a path where you may write"):
+        lux.Lux(**LATENTS).fit(survey, checkpoint=tmp_path / "fit.npz")
+
+
 def test_a_full_disk_is_named_and_what_was_written_before_stands(survey, uninterrupted, tmp_path, monkeypatch):
     path, whole = tmp_path / "fit.npz", np.savez
 

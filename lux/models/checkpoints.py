@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,12 +53,21 @@ class Checkpoint:
     ------
     FileNotFoundError
         If the file's folder does not exist.
+    OSError
+        If nothing can be written there.
     """
 
     def __init__(self, path: str | os.PathLike, settings: Settings, survey: Survey, pixels: tuple[np.ndarray, ...]):
         self._path, self._written = Path(path).absolute(), time.monotonic()
         if not self._path.parent.is_dir():
             raise FileNotFoundError(f"cannot write a checkpoint: there is no folder {self._path.parent}; create it")
+        try:
+            tempfile.TemporaryFile(dir=self._path.parent).close()
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"cannot write a checkpoint in {self._path.parent}: {error.strerror}; give a path where you may write",
+            ) from error
         fixed = {name: value for name, value in dataclasses.asdict(settings).items() if name not in _FREE}
         digest = hashlib.sha256(survey.labels.tobytes() + survey.label_err.tobytes()).hexdigest()
         self._settings, self._labels, self._pixels = json.dumps(fixed, sort_keys=True), digest, np.stack(pixels)
