@@ -68,7 +68,7 @@ def test_a_model_survives_the_file(surveys_with_scatter, converged_model, tmp_pa
 
 def test_settings_may_be_numbers_of_numpy(surveys_with_scatter, tmp_path):
     train, _ = surveys_with_scatter
-    settings = {"n_latents": np.int64(3), "omega": np.float32(1), "max_cycles": 200.0}
+    settings = {"n_latents": np.int64(3), "omega": np.float32(1), "max_cycles": 200.0, "fit_scatter": np.True_}
     model = lux.Lux(**settings, tolerance=0.1).fit(train, checkpoint=tmp_path / "fit.npz")
     model.save(tmp_path / "model.npz")
     np.testing.assert_array_equal(lux.Lux.load(tmp_path / "model.npz").A_, model.A_)

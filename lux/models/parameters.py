@@ -40,6 +40,8 @@ class Settings:
                 raise ValueError(f"{name} must be a whole number, {least}; got {value!r}")
             # Numbers of NumPy are not written as JSON.
             object.__setattr__(self, name, int(value))
+        if isinstance(self.fit_scatter, np.bool_):
+            object.__setattr__(self, "fit_scatter", bool(self.fit_scatter))
         if not (np.isfinite(self.omega) and self.omega > 0):
             raise ValueError(f"omega is a standard deviation and must be positive and finite, got {self.omega}")
         if not self.tolerance >= 0:
