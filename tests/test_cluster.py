@@ -147,6 +147,19 @@ def test_a_survey_in_memory_and_a_cluster_without_workers_are_refused(opened, cl
         lux.Lux(**LATENTS).fit(opened, client=client)
 
 
+def test_what_is_no_client_and_a_client_that_is_closed_are_refused(opened, client, workers, monkeypatch):
+    for other in ("tcp://127.0.0.1:8786", True, workers):
+        with pytest.raises(ValueError, match=r"client is .*; expected a distributed.Client"):
+            lux.Lux(**LATENTS).fit(opened, client=other)
+    monkeypatch.setattr(type(client), "asynchronous", True)
+    with pytest.raises(ValueError, match="the client is asynchronous"):
+        lux.Lux(**LATENTS).fit(opened, client=client)
+    monkeypatch.undo()
+    client.close()
+    with pytest.raises(ConnectionError, match="client of the cluster is closed; connect another"):
+        lux.Lux(**LATENTS).fit(opened, client=client)
+
+
 def where(cell, seed, star_seed, spectra=None):
     """Return the process that measured a world."""
     return {"seed": seed, "process": os.getpid()}

@@ -46,7 +46,7 @@ class ClusterParts:
     Raises
     ------
     ValueError
-        If the survey is in memory.
+        If the survey is in memory, or the client is none, or an asynchronous one.
     ConnectionError
         If the cluster has no worker, or its scheduler is lost.
     """
@@ -57,6 +57,7 @@ class ClusterParts:
                 "a cluster's workers read the spectra themselves: save the survey where all of them can read it and "
                 "give the fit lux.open(path), or parts of that"
             )
+        _require_client(client)
         self._client, self._name, self._calls = client, f"lux-{uuid.uuid4().hex[:12]}", itertools.count()
         parts = cut(survey, block_size)
         self.rows = [part.rows for part in parts]
@@ -107,17 +108,24 @@ class ClusterParts:
 
     def _present(self) -> list[str]:
         """Return the addresses of the workers, in a fixed order."""
+        if self._client.status != "running":
+            raise ConnectionError(f"the client of the cluster is {self._client.status}; connect another")
         if not (workers := sorted(self._client.nthreads())):
             raise ConnectionError("the cluster has no worker; wait for one with client.wait_for_workers(1)")
         return workers
 
     def _notice_losses(self) -> None:
         """Say which workers are gone, and go on with those that are there now."""
-        if self._client.status != "running":
-            raise ConnectionError(f"the client of the cluster is {self._client.status}; connect another")
         before, self._workers = self._workers, self._present()
         if lost := sorted(set(before) - set(self._workers)):
             warnings.warn(f"lost {', '.join(lost)}: others go on with its stars", RuntimeWarning, stacklevel=2)
+
+
+def _require_client(client: Any) -> None:
+    if not all(hasattr(client, name) for name in ("submit", "gather", "nthreads")):
+        raise ValueError(f"client is {client!r}; expected a distributed.Client of the cluster, Client(cluster)")
+    if client.asynchronous:
+        raise ValueError("the client is asynchronous, and a fit waits for its workers; connect one that is not")
 
 
 def _same(value: Any) -> Any:
