@@ -70,6 +70,13 @@ def out_of_memory(labels):
         (out_of_memory, MemoryError, "block three"),
         (lambda labels: lux.Prediction(("logg",), labels, labels), ValueError, r"100 to 149 .*'logg'.* not .*'teff'"),
         (lambda labels: lux.Prediction(("teff",), labels[1:], labels[1:]), ValueError, "labels of 49 stars for 50"),
+        (
+            lambda labels: lux.Prediction(("teff",), labels, np.ones((1, 1))),
+            ValueError,
+            r"err of shape \(1, 1\) for 50",
+        ),
+        (lambda labels: lux.Prediction(("teff",), labels, None), ValueError, r"err of shape \(\) .* \(50, 1\), NaN"),
+        (lambda labels: lux.Prediction(("a", "b"), labels, labels), ValueError, r"names a, b; expected \(50, 2\)"),
     ],
 )
 def test_a_model_that_fails_on_the_way_leaves_what_stood_there(answer, error, message, opened, tmp_path):
@@ -101,8 +108,9 @@ def test_names_that_would_stand_twice_are_refused(opened, tmp_path):
 
 
 def test_blocks_without_stars_are_refused(opened, tmp_path):
-    with pytest.raises(ValueError, match="block_size = 0; expected the number of stars"):
-        write_predictions(Failing(None), opened, tmp_path / "predicted.h5", block_size=0)
+    for block_size in (0, 2.5, None):
+        with pytest.raises(ValueError, match=rf"block_size = {block_size}; expected the number of stars"):
+            write_predictions(Failing(None), opened, tmp_path / "predicted.h5", block_size=block_size)
 
 
 def test_predictions_replace_predictions_and_nothing_else(opened, tmp_path):

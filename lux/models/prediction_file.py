@@ -1,6 +1,7 @@
 """Predictions of surveys larger than memory, written to one file a block of stars at a time."""
 
 import json
+import numbers
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,12 +45,12 @@ def write_predictions(
     ------
     ValueError
         If `block_size` is less than one, the name of the file is not that of an HDF5 file, the file is there and holds
-        anything but predictions, the model gives labels of another number of stars, or other names than in the blocks
-        before.
+        anything but predictions, the model gives labels of another number of stars, errors of another shape, or other
+        names than in the blocks before.
     OSError
         If the disk has no room.
     """
-    if block_size < 1:
+    if not isinstance(block_size, numbers.Integral) or block_size < 1:
         raise ValueError(f"block_size = {block_size}; expected the number of stars to predict at a time, at least 1")
     _refuse_another_file(Path(path))
     bar = tqdm(total=survey.n_stars, unit="star", leave=False, disable=None if progress is None else not progress)
@@ -89,6 +90,14 @@ def _predicted(model: Any, survey: Survey, block_size: int) -> Iterator[tuple[sl
         prediction = model.predict_labels(survey[rows])
         if len(prediction.labels) != (n_stars := rows.stop - rows.start):
             raise ValueError(f"{type(model).__name__} gave the labels of {len(prediction.labels)} stars for {n_stars}")
+        expected = (n_stars, len(prediction.names))
+        for what in ("labels", "err"):
+            # A row of them would be repeated for all stars.
+            if (shape := np.shape(getattr(prediction, what))) != expected:
+                raise ValueError(
+                    f"{type(model).__name__} gave {what} of shape {shape} for {n_stars} stars and the names "
+                    f"{', '.join(prediction.names)}; expected {expected}, NaN where an error is not known"
+                )
         yield rows, prediction
 
 
