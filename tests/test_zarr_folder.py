@@ -4,6 +4,8 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -101,6 +103,27 @@ def test_it_replaces_nothing_and_leaves_no_litter(survey, path, tmp_path):
         write_survey(tmp_path / "few.zarr", survey.columns(), [(survey.flux[:9], survey.ivar[:9])])
     assert [each.name for each in tmp_path.iterdir()] == ["survey.zarr"]
     assert_same_survey(survey, lux.load(path))
+
+
+def test_an_interrupted_save_leaves_no_litter_though_a_thread_still_writes(survey, tmp_path):
+    writers = []
+
+    def write_on(chunk):
+        time.sleep(0.15)
+        chunk.parent.mkdir(parents=True, exist_ok=True)
+        chunk.write_text("of the save that was interrupted")
+
+    def blocks():
+        (work,) = tmp_path.iterdir()
+        writers.append(threading.Thread(target=write_on, args=(work / "new" / "flux" / "c" / "0",)))
+        writers[0].start()
+        yield survey.flux[:200], survey.ivar[:200]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_survey(tmp_path / "survey.zarr", survey.columns(), blocks())
+    writers[0].join()
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_another_wrote_meanwhile_stands(survey, path, tmp_path):

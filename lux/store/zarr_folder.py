@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ METADATA = "zarr.json"
 # Rows of a chunk of spectra; 8 MB on APOGEE's pixels, since file systems of clusters dislike many small files.
 _CHUNK_ROWS = 256
 _BYTES = "bytes"
+# So long may a thread of Zarr write a chunk, and so often is it waited for.
+_SECONDS_TO_WRITE, _MOST_REMOVALS = 0.2, 20
 # Attribute of an array of which every chunk was written, so that one that is missing was lost.
 _WHOLE = "whole"
 
@@ -169,5 +172,16 @@ def new_folder(path: Path) -> Iterator[ZarrGroup]:
             if not os.path.lexists(path):
                 raise
             raise FileExistsError(f"{path} has come to be meanwhile, and a Zarr folder replaces nothing") from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    except BaseException:
+        _remove_for_good(work)
+        raise
+    work.rmdir()
+
+
+def _remove_for_good(folder: Path) -> None:
+    """Remove a folder in which something was broken off: threads of Zarr end what they write, and make it anew."""
+    for _ in range(_MOST_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(_SECONDS_TO_WRITE)
+        if not folder.exists():
+            return
