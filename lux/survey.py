@@ -528,19 +528,24 @@ class Survey:
         labels = as_names(labels) or labels_of(table, label_err)
         errors = errors_of(labels, table, label_err)
         stars = self[found]
-        return Survey.from_arrays(
-            stars.wavelength,
-            stars.flux,
-            ivar=stars.ivar,
+        # Spectra on the disk stay there; a pixel of ones stands for them meanwhile.
+        spectra = {name: getattr(stars, name) for name in ("wavelength", "flux", "ivar")}
+        blank = {"wavelength": stars.wavelength[-1:]} | dict.fromkeys(("flux", "ivar"), np.ones((len(stars), 1)))
+        labelled = Survey.from_arrays(
+            **(blank if stars.is_lazy else spectra),
             labels={name: at_rows(f"label {name!r}", column(name), rows, len(names)) for name in labels},
             label_err={name: at_rows(f"label_err of {name!r}", errors[name], rows, len(names)) for name in labels},
             star_id=stars.star_id,
             catalogue=stars.catalogue,
             provenance=stars.provenance,
         )
+        return labelled.replace(**spectra) if stars.is_lazy else labelled
 
     def mask_wavelengths(self, windows: Iterable[tuple[float, float]]) -> "Survey":
-        """Return the survey with ivar = 0 inside each (low, high) window in Angstrom; the grid is unchanged."""
+        """Return the survey with ivar = 0 inside each (low, high) window in Angstrom; the grid is unchanged.
+
+        Of an opened survey it reads all inverse variances; ``select_pixels(~survey.pixels_within(windows))`` reads none.
+        """
         return self.replace(ivar=np.where(self.pixels_within(windows), np.float32(0), self.ivar))
 
     def pixels_within(self, windows: Iterable[tuple[float, float]]) -> np.ndarray:
@@ -593,8 +598,8 @@ class Survey:
         """Open a survey that `save` wrote; its spectra stay on the disk.
 
         They are read and checked a block of stars at a time by `lux.Lux.fit` and `predict_labels`, in memory that does
-        not grow with the number of stars; `split` and selections of stars, pixels and labels copy none. Whatever needs
-        them all, such as an audit, reads them all. If the file changes meanwhile, an `OSError` says so.
+        not grow with the number of stars; `split`, `with_labels` and selections of stars, pixels and labels copy none.
+        Whatever needs them all, such as an audit, reads them all. If the file changes meanwhile, an `OSError` says so.
 
         Raises
         ------
