@@ -544,7 +544,7 @@ class Survey:
     def mask_wavelengths(self, windows: Iterable[tuple[float, float]]) -> "Survey":
         """Return the survey with ivar = 0 inside each (low, high) window in Angstrom; the grid is unchanged.
 
-        Of an opened survey it reads all inverse variances; ``select_pixels(~survey.pixels_within(windows))`` reads none.
+        Of an opened survey it reads all of ivar; ``select_pixels(~survey.pixels_within(windows))`` reads nothing.
         """
         return self.replace(ivar=np.where(self.pixels_within(windows), np.float32(0), self.ivar))
 

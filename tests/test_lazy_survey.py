@@ -46,6 +46,9 @@ def test_what_is_read_is_what_was_saved(pair, tmp_path):
     np.testing.assert_array_equal(lazy.flux[2:5, 3], whole.flux[2:5, 3])
     with pytest.raises(IndexError, match="which NumPy would pair"):
         lazy.flux[[1, 2], [3, 4]]
+    for key in (..., None, (..., 3), np.s_[:, None], np.s_[5, None], np.s_[1, 2, 3], whole.ivar > 0):
+        with pytest.raises(IndexError, match="read all of it first"):
+            lazy.flux[key]
     assert lazy.digest() == whole.digest()
     for name in ("again.h5", "again.zarr"):
         lazy.save(tmp_path / name)
@@ -79,6 +82,23 @@ def test_a_fit_and_its_predictions_are_those_in_memory(pair):
     predicted = [model.predict_labels(test) for model, test in zip(models, (lazy_test, whole_test), strict=True)]
     np.testing.assert_array_equal(predicted[0].labels, predicted[1].labels)
     np.testing.assert_array_equal(models[0].label_jacobian(lazy_test), models[1].label_jacobian(whole_test))
+
+
+def test_labels_of_a_catalogue_are_joined_without_reading(pair, monkeypatch):
+    lazy, whole = pair
+    names = [*whole.star_id[::-3], "star-unknown"]
+    table = {"star_id": names, "x": np.arange(len(names)), "x_err": np.ones(len(names))}
+    with monkeypatch.context() as patched:
+        patched.setattr(survey_file.StoredArray, "_read", None)
+        joined = lazy.with_labels(table)
+    assert joined.is_lazy
+    other = whole.with_labels(table)
+    for name in ("wavelength", "labels", "label_err", "star_id"):
+        np.testing.assert_array_equal(getattr(joined, name), getattr(other, name))
+    np.testing.assert_array_equal(joined.flux[:9], whole.flux[np.isin(whole.star_id, names)][:9])
+    np.testing.assert_array_equal(np.asarray(joined.ivar), other.ivar)
+    assert joined.provenance == other.provenance
+    assert joined.label_units == other.label_units
 
 
 def test_what_is_read_goes_to_a_cpu_without_a_copy(pair):

@@ -175,7 +175,7 @@ class StoredArray(NDArrayOperatorsMixin):
 
     def __getitem__(self, key: Any) -> "np.ndarray | StoredArray":
         """Return the rows of a slice, or one row, read; or the stars or pixels of a mask or of numbers, not read."""
-        stars, pixels = key if isinstance(key, tuple) else (key, None)
+        stars, pixels = self._picks(key)
         if np.ndim(stars) == 0 and not isinstance(stars, slice):
             row = self._read(self._rows[[stars]])[0]
             return row if pixels is None else row[pixels]
@@ -195,6 +195,16 @@ class StoredArray(NDArrayOperatorsMixin):
         elif pixels is None or stars != slice(None):
             return picked._read(self._rows[stars])
         return picked
+
+    def _picks(self, key: Any) -> tuple[Any, Any]:
+        """Return what picks stars and what picks pixels, None for all; IndexError if it is none of what is known."""
+        picks = key if isinstance(key, tuple) else (key,)
+        if len(picks) > 2 or any(each is None or each is Ellipsis or np.ndim(each) > 1 for each in picks):
+            raise IndexError(
+                f"{self.name} is left on the disk, where stars and pixels are picked one by one, by slices, numbers or "
+                f"masks of one dimension; for what else NumPy knows read all of it first, numpy.asarray({self.name})"
+            )
+        return picks[0] if picks else slice(None), picks[1] if len(picks) == 2 else None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return all of it, read into memory."""
