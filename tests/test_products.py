@@ -103,3 +103,21 @@ def test_what_was_not_used_for_longest_goes_when_the_folder_is_full(survey, fold
     store.kept(Survey, SURVEY, {"number": 3}, lambda: survey)
     assert len(list(folder.glob("survey-*[!k]"))) == 2
     store.kept(Survey, SURVEY, {"number": 0}, lambda: 1 / 0)
+
+
+def test_a_file_that_another_process_removes_meanwhile_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "old").write_text("x")
+    (tmp_path / "gone").write_text("x")
+    look = Path.stat
+
+    def stat(path, **options):
+        if path.name == "gone":
+            raise FileNotFoundError(path)
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(store, "_MAX_BYTES", 0)
+    store._remove_least_used(tmp_path)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["gone"]

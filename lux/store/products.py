@@ -5,6 +5,7 @@ packages and of Python: a change of any of them leads to another file, and never
 the text of one function and pickles; here the whole call tree counts, and products are files of their own formats.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -119,7 +120,13 @@ def kept_json(path: Path, compute: Callable[[], Any]) -> Any:
 
 def _remove_least_used(folder: Path) -> None:
     """Remove the files that were not used for longest until the others are within the limit."""
-    files = sorted((path.stat().st_mtime, path.stat().st_size, path) for path in folder.iterdir() if path.is_file())
+    files = []
+    for path in folder.iterdir():
+        # Other processes remove files too.
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file():
+                files.append(((status := path.stat()).st_mtime, status.st_size, path))
+    files.sort()
     excess = sum(size for _, size, _ in files) - _MAX_BYTES
     for _, size, path in files:
         if excess <= 0:
