@@ -47,6 +47,31 @@ def test_a_written_file_has_the_usual_permissions(tmp_path):
     assert (tmp_path / "file").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path):
+    (tmp_path / "scratch").mkdir()
+    link, target = tmp_path / "file", tmp_path / "scratch" / "file"
+    link.symlink_to(target)
+    for text in ("new", "newer"):
+        with files.atomic_write(link) as temporary:
+            assert temporary.parent == target.parent
+            temporary.write_text(text)
+        assert link.is_symlink()
+        assert target.read_text() == text
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_in_which_no_file_may_be_made_is_named(tmp_path, monkeypatch):
+    def refused(**_):
+        raise PermissionError(errno.EACCES, "Permission denied", ".file.x1y2z3.part")
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refused)
+    with (
+        pytest.raises(PermissionError, match=r"cannot write file: no file may be made in the folder .*"),
+        files.atomic_write(tmp_path / "file"),
+    ):
+        pass
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match="absent does not exist; create it first"),

@@ -39,7 +39,8 @@ def cache_dir() -> Path:
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it into place only if the block succeeds.
 
-    A killed or failing block leaves the old file (or none), never half of a new one.
+    A killed or failing block leaves the old file (or none), never half of a new one. A link stays one: what it leads to
+    is written.
 
     Raises
     ------
@@ -47,13 +48,21 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         If the folder of `path` does not exist.
     IsADirectoryError
         If `path` is a folder.
+    PermissionError
+        If no file may be made in the folder of `path`.
     """
     path = Path(path)
+    path = path.resolve() if path.is_symlink() else path
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder; give the name of a file")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path.name}: the folder {path.parent} does not exist; create it first")
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno, f"cannot write {path.name}: no file may be made in the folder {path.parent}"
+        ) from error
     os.close(handle)
     temporary = Path(name)
     try:

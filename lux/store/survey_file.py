@@ -315,7 +315,7 @@ def _new_file(path: Path, columns: Mapping[str, Any], n_pixels: int) -> Iterator
         return
     refuse_another_file(path, "survey", _SIGNATURE, _is_survey)
     with atomic_write(path) as temporary:
-        require_space(path.parent, n_bytes)
+        require_space(temporary.parent, n_bytes)
         with h5py.File(temporary, "w") as file:
             yield file
 
