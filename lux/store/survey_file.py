@@ -323,10 +323,10 @@ def _new_file(path: Path, columns: Mapping[str, Any], n_pixels: int) -> Iterator
 def _n_bytes(columns: Mapping[str, Any], n_pixels: int) -> int:
     """Return the bytes of a survey that is not compressed: of its spectra and of everything else."""
     truth = columns["truth"] or {"labels": np.empty(0), "columns": {}, "world": {}}
-    arrays = [columns[name] for name in ("wavelength", "labels", "label_err", "star_id")]
+    arrays = [columns[name] for name in ("labels", "label_err", "star_id")]
     arrays += [*columns["catalogue"].values(), *truth["columns"].values(), truth["labels"]]
     texts = json.dumps([columns["provenance"], truth["world"]])
-    return 8 * len(columns["labels"]) * n_pixels + sum(array.nbytes for array in arrays) + len(texts)
+    return 8 * (len(columns["labels"]) + 1) * n_pixels + sum(array.nbytes for array in arrays) + len(texts)
 
 
 def _is_survey(path: Path) -> bool:
