@@ -64,9 +64,39 @@ def test_worlds_are_written_and_answers_to_them_scored(folder, capsys):
     (folder.parent / "answers.csv").write_text("world,answer\n", encoding="utf-16")
     assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 2
     assert "answers.csv is no text in UTF-8" in capsys.readouterr().err
+    (folder.parent / "answers.csv").write_text(f"world,answer\nworld-0001,{'1' * 140_000}\n")
+    assert main(["score", str(folder), str(folder.parent / "answers.csv")]) == 2
+    assert "answers.csv, line 2: field larger than field limit" in capsys.readouterr().err
+    text = answer(folder).read_text()
+    (folder.parent / "answers.csv").write_text("\n\n" + text)
+    assert controls.score_answers(folder, folder.parent / "answers.csv").to_dict() == row.to_dict()
     assert main(["score", str(folder), "absent.csv"]) == 2
     assert main(["score", str(folder.parent), "absent.csv"]) == 2
     (folder / "notes.txt").write_text("mine")
     assert main(["worlds", "--out", str(folder), "--seeds", "2"]) == 2
     assert "holds 'notes.txt'" in capsys.readouterr().err
     assert (folder / "world-0001.h5").exists()
+
+
+def test_worlds_are_written_anew_over_those_of_before_alone(folder, capsys):
+    begun, mine = folder / ".world-0001.h5.x.part", folder / "world-notes.txt"
+    mine.write_text("mine")
+    assert main(["worlds", "--out", str(folder), "--seeds", "2"]) == 2
+    assert "holds 'world-notes.txt', which is not of the bench" in capsys.readouterr().err
+    assert (folder / "manifest.json").exists()
+    mine.unlink()
+    # As a killed process leaves one.
+    begun.write_text("half")
+    (folder / "world-0300.h5").write_text("of more worlds")
+    controls.write_worlds(folder, 2, progress=False)
+    assert len(list(folder.iterdir())) == N_WORLDS + 2
+    (folder.parent / "file").touch()
+    assert main(["worlds", "--out", str(folder.parent / "file")]) == 2
+    assert "is a file; give the name of a folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"bench": "1"}'])
+def test_a_damaged_truth_is_told(tmp_path, text):
+    (tmp_path / "truth.json").write_text(text)
+    with pytest.raises(ValueError, match=r"truth.json is damaged .*; write the worlds anew"):
+        controls.score_answers(tmp_path, "answers.csv")

@@ -8,6 +8,7 @@ import csv
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from lux.store.products import kept_json
 MANIFEST, TRUTH = "manifest.json", "truth.json"
 _COLUMNS = ("world", "answer")
 _MAX_SHOWN = 5
+# Files of a folder of worlds, and those that a killed process had begun.
+_OURS = re.compile(
+    r"world-\d{4}\.h5|manifest\.json|truth\.json|\.(world-\d{4}\.h5|manifest\.json|truth\.json)\..+\.part"
+)
 _HOW = (
     "Each file is a survey: wavelength (D,) in vacuum Angstrom, flux and ivar (N, D), labels and label_err (N, M), "
     "whose names are in the attribute label_names of the file, a text that holds a JSON list. Stars with "
@@ -55,12 +60,14 @@ def write_worlds(folder: str | Path, n_seeds: int = 5, *, progress: bool | None 
     """
     bench.check_seeds(n_seeds)
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; give the name of a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    known = (MANIFEST, TRUTH)
-    foreign = [path.name for path in folder.iterdir() if path.name not in known and not path.name.startswith("world-")]
-    if foreign:
+    # The manifest goes first: a folder without one is not complete.
+    before = sorted(folder.iterdir(), key=lambda path: (path.name != MANIFEST, path.name))
+    if foreign := [path.name for path in before if not (path.is_file() and _OURS.fullmatch(path.name))]:
         raise ValueError(f"{folder} holds {foreign[0]!r}, which is not of the bench; give an empty or a new folder")
-    for path in (folder / MANIFEST, folder / TRUTH, *folder.glob("world-*")):
+    for path in before:
         path.unlink(missing_ok=True)
     tasks = [task for cell in bench.bench_cells(n_seeds) for task in tasks_of(cell, bench.FIRST_SEED)]
     spectra = bench.bench_spectra()
@@ -106,9 +113,7 @@ def score_answers(folder: str | Path, answers: str | Path, name: str | None = No
         If the worlds are of another version of the bench, or answers are missing, unknown, twice there or not finite.
     """
     folder, answers = Path(folder), Path(answers)
-    content = _read_json(folder / TRUTH)
-    if content["bench"] != bench.VERSION:
-        raise ValueError(f"{folder} is of bench {content['bench']}, this is {bench.VERSION}; write the worlds anew")
+    content = _read_truth(folder / TRUTH)
     found = _read_answers(answers, content["worlds"])
     worlds = [about | {"answer": found[world]} for world, about in content["worlds"].items()]
     worlds.sort(key=lambda world: (world["cell"], world["seed"]))
@@ -123,16 +128,22 @@ def _read_answers(path: Path, worlds: Mapping[str, Any]) -> dict[str, float]:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no text in UTF-8 ({error}); save it as CSV in UTF-8") from error
-    columns, *rows = [[field.strip() for field in row] for row in csv.reader(lines)] or [[]]
+    reader, table = csv.reader(lines), []
+    try:
+        for row in reader:
+            # Empty lines, above the columns or elsewhere, say nothing.
+            if any(fields := [field.strip() for field in row]):
+                table.append((reader.line_num, fields))
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from error
+    (_, columns), *rows = table or [(0, [])]
     if missing := [column for column in _COLUMNS if columns.count(column) != 1]:
         has = f"has the columns {', '.join(columns)}" if columns else "is empty"
         what = "has twice" if missing[0] in columns else "lacks"
         raise ValueError(f"{path} {what} the column {missing[0]!r}: it {has}; expected {','.join(_COLUMNS)}")
     places = [columns.index(column) for column in _COLUMNS]
     found: dict[str, float] = {}
-    for number, row in enumerate(rows, 2):
-        if not any(row):
-            continue
+    for number, row in rows:
         if len(row) != len(columns):
             raise ValueError(f"{path}, line {number}: {len(row)} fields where the columns are {len(columns)}")
         world, answer = (row[place] for place in places)
@@ -153,10 +164,17 @@ def _read_answers(path: Path, worlds: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def _read_json(path: Path) -> Any:
+def _read_truth(path: Path) -> dict[str, Any]:
+    """Return the truth of a folder; ValueError if it is of another version of the bench, or damaged."""
     if not path.is_file():
         raise FileNotFoundError(f"no {path.name} in {path.parent}; write worlds there with lux worlds --out FOLDER")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["bench"]
+        if version == bench.VERSION and not {"worlds", "n_seeds"} <= content.keys():
+            raise KeyError("worlds")
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); write the worlds anew") from error
+    if version != bench.VERSION:
+        raise ValueError(f"{path.parent} is of bench {version}, this is {bench.VERSION}; write the worlds anew")
+    return content
