@@ -64,6 +64,22 @@ def test_a_killed_run_goes_on_where_it_stopped(measured, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
+@pytest.mark.parametrize("text", ["", '{"cell": "dep', "[]", "\0\0\0\0"])
+def test_numbers_that_are_not_whole_are_measured_again(measured, tmp_path, text):
+    run(tmp_path, NOTHING, SIGNAL)
+    next(tmp_path.rglob("depth-0.03*.json")).write_text(text)
+    assert run(tmp_path, NOTHING, SIGNAL) == EXPECTED
+    assert measured[2:] == [SIGNAL.key]
+
+
+def test_a_number_of_processes_that_is_none_is_refused(measured, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="workers must be a whole number above zero, got -3"):
+        run(tmp_path, NOTHING, workers=-3)
+    monkeypatch.setenv("LUX_WORKERS", "many")
+    with pytest.raises(ValueError, match="LUX_WORKERS must be a whole number above zero, got many"):
+        run(tmp_path, NOTHING, workers=None)
+
+
 def test_a_failing_world_is_named_and_those_before_it_are_kept(measured, tmp_path, monkeypatch):
     working = runner.measure
 

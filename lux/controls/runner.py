@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from pickle import PicklingError
@@ -21,6 +22,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from tqdm import tqdm
 
 from lux.controls.ensemble import TAUS, Cell
+from lux.controls.subject_source import is_users
 from lux.controls.techniques import measure
 from lux.simulation.empirical import EmpiricalSpectra
 from lux.store.products import is_kept, kept_json, product_key, store_dir
@@ -95,7 +97,7 @@ def run(
     Raises
     ------
     ValueError
-        If there are empirical cells and no `spectra`.
+        If there are empirical cells and no `spectra`, or `workers` are no number above zero.
     TypeError
         If what measures cannot be sent to other processes.
     RuntimeError
@@ -103,17 +105,18 @@ def run(
     """
     if code is None:
         code = _CODE if what is None else f"from {what.__module__} import {what.__name__}"
-    workers = workers or int(os.environ.get("LUX_WORKERS") or os.cpu_count() or 1)
+    workers = _number_of_workers(workers)
     if client is not None:
         workers = sum(client.nthreads().values())
-    folder = Path(store_dir() / "worlds" if folder is None else folder) / product_key(code, parameters or {})
+    # What is measured may go to another folder.
+    folder = Path(store_dir() / "worlds" if folder is None else folder).absolute() / product_key(code, parameters or {})
     folder.mkdir(parents=True, exist_ok=True)
     empirical = next((cell.key for cell in ensemble if cell.generator == "empirical"), None)
     if empirical and spectra is None:
         raise ValueError(f"cell {empirical!r} needs spectra: fit_empirical(load('apogee-dr10'))")
     tasks = [task for cell in ensemble for task in tasks_of(cell, first_seed, shared)]
     paths = {task: folder / f"{task.cell.key}-{_digest(task, spectra)}-{task.seed}.json" for task in tasks}
-    todo = [task for task in tasks if not is_kept(paths[task])]
+    todo = [task for task in tasks if _numbers(paths[task]) is None]
     _LOG.info("%d worlds are to be measured, of %d; their numbers are kept in %s", len(todo), len(tasks), folder)
     batches = _batches(todo, workers)
     hidden = not (sys.stderr.isatty() if progress is None else progress)
@@ -141,7 +144,26 @@ def run(
             told = _ENDED if isinstance(error, TerminatedWorkerError) else str(error) or "interrupted"
             told += f"; {kept} of {len(tasks)} worlds are measured, and the next run goes on"
             raise (KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else RuntimeError)(told) from error
-    return [json.loads(paths[task].read_text()) for task in tasks]
+    return [json.loads(paths[task].read_text(encoding="utf-8")) for task in tasks]
+
+
+def _number_of_workers(given: int | None) -> int:
+    """Return how many processes measure; ValueError if what is given, or what the environment says, is no number."""
+    name, said = ("LUX_WORKERS", os.environ.get("LUX_WORKERS")) if given is None else ("workers", str(given))
+    if not said:
+        return os.cpu_count() or 1
+    if not said.strip().isdecimal() or int(said) < 1:
+        raise ValueError(f"{name} must be a whole number above zero, got {said}")
+    return int(said)
+
+
+def _numbers(path: Path) -> dict[str, Any] | None:
+    """Return the numbers of a world; None if they are not there, or not whole, as after a loss of power."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 @contextlib.contextmanager
@@ -196,6 +218,8 @@ def _use_one_thread() -> None:
 def _measure_batch(what: Measure, batch: list[tuple[Task, Path]], spectra: EmpiricalSpectra | None) -> int:
     """Measure worlds, each into its file; return how many."""
     for task, path in batch:
+        if path.exists() and _numbers(path) is None:
+            path.unlink(missing_ok=True)
         try:
             kept_json(path, functools.partial(what, *task, spectra if _is_empirical(task) else None))
         except Exception as error:
@@ -206,8 +230,10 @@ def _measure_batch(what: Measure, batch: list[tuple[Task, Path]], spectra: Empir
 
 
 def _told(error: Exception) -> str:
-    """Return what an error says, with its type, without which "division by zero" or "'eu_fe'" says little."""
-    return f"{type(error).__name__}: {error}"
+    """Return what an error says, with its type and the last line of a user's, without which "'eu_fe'" says little."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if is_users(frame.filename)]
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    return f"{type(error).__name__}: {error}".removesuffix(": ") + where
 
 
 def _is_empirical(task: Task) -> bool:

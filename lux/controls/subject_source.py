@@ -114,7 +114,7 @@ def _texts(roots: Iterable[ModuleType]) -> dict[str, str]:
     waiting = [(module.__name__, getattr(module, "__file__", None)) for module in roots]
     while waiting:
         name, file = waiting.pop()
-        if name in texts or file is None or not _is_users(file):
+        if name in texts or file is None or not is_users(file):
             continue
         texts[name] = Path(file).read_text(encoding="utf-8")
         if name in sys.modules:
@@ -147,7 +147,8 @@ def _file_of(name: str) -> str | None:
     return None if spec is None or not spec.has_location else spec.origin
 
 
-def _is_users(file: str) -> bool:
+def is_users(file: str) -> bool:
+    """Return whether a file is Python of a user's: neither of this package, nor installed, nor of Python itself."""
     path = Path(file).resolve()
     installed = _INSTALLED & set(path.parts) or any(path.is_relative_to(folder) for folder in _NO_USERS)
     return path.suffix == ".py" and not installed
