@@ -1,6 +1,9 @@
 """A technique and a model as users write them, who read the page of the bench and nothing else."""
 
+import os
+import random
 import sys
+import threading
 import time
 
 import numpy as np
@@ -98,6 +101,60 @@ def an_array(model, train, test, label, lines):
     return np.array([1.0])
 
 
+def a_number_in_text(model, train, test, label, lines):
+    return np.array("0.5")
+
+
+def lists_of_several_lengths(model, train, test, label, lines):
+    return [1, [2, 3]]
+
+
+def tries_again(model, train, test, label, lines):
+    while True:
+        try:
+            time.sleep(60)
+        except Exception:
+            continue
+
+
+def raises_what_is_no_error(model, train, test, label, lines):
+    raise GeneratorExit("the end")
+
+
+def draws(model, train, test, label, lines):
+    return random.random() + np.random.rand()  # noqa: NPY002
+
+
+def goes_elsewhere(model, train, test, label, lines):
+    os.chdir("/")
+    return 1.0
+
+
+class Remembers:
+    """A technique that counts the worlds that it has seen."""
+
+    def __init__(self):
+        self.seen = 0
+
+    def __call__(self, model, train, test, label, lines):
+        self.seen += 1
+        return self.seen
+
+
+class Locked:
+    """A technique that cannot be copied."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def __call__(self, model, train, test, label, lines):
+        return 1.0
+
+
+def makes_no_model():
+    return {}["settings"]
+
+
 class FitsNothing(PredictsAnArray):
     """A model whose author forgot to return it."""
 
@@ -111,6 +168,25 @@ class PredictsFewer(PredictsAnArray):
     def predict_labels(self, survey):
         labels = super().predict_labels(survey)[1:]
         return lux.Prediction(survey.label_names, labels, labels)
+
+
+class Predicts(PredictsAnArray):
+    """A model that predicts the mean labels, changed by a function, with some names."""
+
+    def __init__(self, change, names=None):
+        self.change, self.names = change, names
+
+    def predict_labels(self, survey):
+        labels = self.change(super().predict_labels(survey))
+        return lux.Prediction(self.names or survey.label_names, labels, labels)
+
+
+def without_a_star(labels):
+    return np.ma.masked_array(labels, np.arange(len(labels))[:, None] == np.zeros(5))
+
+
+def as_text(labels):
+    return labels.astype(str)
 
 
 class Ordered:

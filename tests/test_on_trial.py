@@ -88,7 +88,17 @@ def test_a_model_of_a_user_is_measured_by_what_it_does(tmp_path):
 @pytest.mark.parametrize(
     ("subject", "message"),
     [
-        (bench_subjects.raises, r"world '.*' of seed 981000 cannot be measured: KeyError: 'eu'"),
+        (
+            bench_subjects.raises,
+            r"world '.*' of seed 981000 cannot be .*: KeyError: 'eu' \(bench_subjects.py, line \d+\); 0",
+        ),
+        (bench_subjects.raises_what_is_no_error, "RuntimeError: it raised GeneratorExit: the end"),
+        (bench_subjects.tries_again, r"TimeoutError: it took more than 0.2 s; see time_limit"),
+        (bench_subjects.a_number_in_text, "is of type ndarray; expected one number"),
+        (bench_subjects.lists_of_several_lengths, "is of type list; expected one number"),
+        (bench_subjects.Predicts(bench_subjects.without_a_star), r"gave no finite eu_fe for 1 of \d+ stars"),
+        (bench_subjects.Predicts(bench_subjects.as_text), "gave labels of type <U.*; expected real numbers"),
+        (bench_subjects.Predicts(np.abs, ("eu_fe",) * 5), "the names eu_fe, .*, of which some are the same"),
         (bench_subjects.not_a_number, "the number that the technique returned is nan; expected a finite number"),
         (bench_subjects.a_word, "the number that the technique returned is of type str; expected one number"),
         (bench_subjects.never_ends, r"TimeoutError: it took more than 0.2 s; see time_limit"),
@@ -101,9 +111,23 @@ def test_a_model_of_a_user_is_measured_by_what_it_does(tmp_path):
         (bench_subjects.PredictsAnArray, r"predict_labels returned ndarray; expected lux.Prediction\(names, labels"),
     ],
 )
-def test_a_technique_that_fails_is_told_in_which_world(tmp_path, subject, message):
+def test_a_technique_that_fails_is_told_in_which_world(tmp_path, subject, message, monkeypatch):
+    monkeypatch.setattr(on_trial, "_AGAIN", 0.1)
     with pytest.raises(RuntimeError, match=message):
         trial(subject, tmp_path, time_limit=0.2)
+
+
+@pytest.mark.parametrize("subject", [bench_subjects.draws, bench_subjects.Remembers()])
+def test_a_number_does_not_depend_on_what_else_a_process_has_measured(tmp_path, subject):
+    first = trial(subject, tmp_path)
+    next(tmp_path.rglob("lines of 10 %*.json")).unlink()
+    assert trial(subject, tmp_path).worlds == first.worlds
+
+
+def test_a_technique_that_changes_the_folder_of_its_process_is_kept_in_the_one_that_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trial(bench_subjects.goes_elsewhere, "kept")
+    assert len(list((tmp_path / "kept").rglob("*.json"))) == N_WORLDS
 
 
 CALLS: list[str] = []
@@ -156,6 +180,10 @@ def test_what_was_measured_before_a_failure_is_kept(tmp_path):
         (depth_at_the_lines, {"n_seeds": 1}, ValueError, "between 2 and 20, got 1"),
         (depth_at_the_lines, {"time_limit": 0.0}, ValueError, "number of seconds above zero, at most 1e.07; got 0"),
         (depth_at_the_lines, {"time_limit": np.inf}, ValueError, "at most 1e.07; got inf"),
+        (bench_subjects.makes_no_model, {}, TypeError, "makes_no_model makes no model: KeyError: 'settings'"),
+        (bench_subjects.Locked(), {}, TypeError, r"of type Locked, cannot be copied for each world \(.*lock"),
+        (max, {}, TypeError, "builtins:max does not tell which arguments it takes"),
+        (depth_at_the_lines, {"workers": 0}, ValueError, "workers must be a whole number above zero, got 0"),
         (Ridge(), {}, TypeError, "Ridge has no fit.* so it is no model; of a class of techniques give an instance"),
     ],
 )
@@ -193,7 +221,10 @@ def test_time_is_not_limited_where_there_are_no_timers(monkeypatch):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("technique = (", "SyntaxError"), ("raise ValueError('at import')", "ValueError: at import")],
+    [
+        ("technique = (", "SyntaxError"),
+        ("raise ValueError('at import')", "ValueError: at import"),
+    ],
 )
 def test_a_module_that_cannot_be_imported_is_named_with_the_reason(text, message, tmp_path, monkeypatch, capsys):
     (tmp_path / "broken_subject.py").write_text(text)

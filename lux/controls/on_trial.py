@@ -12,9 +12,11 @@ import functools
 import inspect
 import json
 import math
+import random
 import signal
 import threading
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,9 +37,15 @@ from lux.survey import Survey
 TIME_LIMIT = 60.0
 # Timers know no more seconds on every system.
 _LONGEST = 1e7
+# Seconds after which what goes on is ended.
+_AGAIN = 1.0
 _ABOUT = ("cell", "seed", "bound")
 # Sources of subjects that this process has found to be those of the process which asks.
 _checked: set[str] = set()
+
+
+class _TimeIsOver(BaseException):
+    """What ends a block that goes on after TimeoutError."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -95,7 +103,8 @@ def trial(
     subject : technique or model
         A function ``(model, train, test, label, lines) -> float``; or a class, function without arguments, or object
         that gives a model with ``fit(survey)`` and ``predict_labels(survey)``. `train` and `test` are surveys without
-        their truth, `lines` three vacuum wavelengths where the label has its lines, if it has any.
+        their truth, `lines` three vacuum wavelengths where the label has its lines, if it has any. An object is copied
+        for each world, and the random numbers that NumPy and Python share begin anew in each.
     name : str, optional
         In the table; that of the subject by default.
     model : str or model
@@ -123,9 +132,11 @@ def trial(
     if not 0 < time_limit < _LONGEST:
         raise ValueError(f"time_limit must be a number of seconds above zero, at most {_LONGEST:g}; got {time_limit:g}")
     is_model, fitter = _is_model(subject), _fitter(model)
+    # That something makes no model, or cannot be copied, is told here, and not in the first world.
     for each in [subject] * is_model + [model] * (not isinstance(model, str)):
-        # That it makes no model is told here, and not in the first world.
         _new(each)
+    if not is_model:
+        _copied(subject)
     sources = source_of(subject), None if isinstance(model, str) else source_of(model)
     on_trial = _OnTrial(subject, is_model, fitter, time_limit, model, sources)
     cells = bench.bench_cells(n_seeds)
@@ -173,17 +184,27 @@ class _Blindfolded:
     model: Any
 
     def predict_labels(self, survey: Survey) -> Prediction:
-        """Return what the model predicts; TypeError if that is no prediction."""
+        """Return what the model predicts, of this label a number for each star; TypeError if that is no prediction."""
         predicted = self.model.predict_labels(bench.sealed(survey))
-        if not hasattr(predicted, "labels") or not hasattr(predicted, "label"):
+        if not all(hasattr(predicted, needed) for needed in ("names", "labels", "label")):
             raise TypeError(
                 f"predict_labels returned {type(predicted).__name__}; expected lux.Prediction(names, labels, errors), "
                 f"with the labels {', '.join(survey.label_names)}"
             )
-        shape, expected = np.shape(predicted.labels), (len(survey), len(predicted.names))
+        names = tuple(predicted.names)
+        shape, expected = np.shape(predicted.labels), (len(survey), len(names))
         if shape != expected:
             raise ValueError(f"predict_labels gave labels of shape {shape}; expected {expected}, a row for each star")
-        return predicted
+        if len(set(names)) < len(names):
+            raise ValueError(f"predict_labels gave the names {', '.join(names)}, of which some are the same")
+        labels = np.ma.asarray(predicted.labels)
+        if labels.dtype.kind not in "biufO":
+            raise TypeError(f"predict_labels gave labels of type {labels.dtype}; expected real numbers")
+        # What is masked would be left out of the error, and used, mask or not, in the slopes.
+        prediction = Prediction(names, np.ma.filled(labels.astype(float), np.nan), np.full(shape, np.nan))
+        if lacking := np.count_nonzero(~np.isfinite(prediction.label(LABEL))):
+            raise ValueError(f"predict_labels gave no finite {LABEL} for {lacking} of {len(survey)} stars")
+        return prediction
 
 
 def measure_world(
@@ -197,7 +218,7 @@ def measure_world(
     shown = bench.sealed(world.train), bench.sealed(world.test)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with within(on_trial.time_limit), _exit_is_an_error():
+        with _only_errors(), within(on_trial.time_limit), _own_randomness(f"{cell.key} {seed}"):
             if on_trial.is_model:
                 fitted = _Blindfolded(_fitted(on_trial.subject, shown[0], seed))
                 numbers = use_of_model(fitted, world.test, world.enhanced)
@@ -206,7 +227,8 @@ def measure_world(
                     "slope in enhanced stars": _finite(numbers["response"], "slope of the predictions"),
                     "minus RMSE over error": _finite(-rmse_over_error(fitted, world.test), "error of the predictions"),
                 }
-            number = on_trial.subject(on_trial.fit(shown[0], seed), *shown, LABEL, CANDIDATE_LINES)
+            technique = _copied(on_trial.subject)
+            number = technique(on_trial.fit(shown[0], seed), *shown, LABEL, CANDIDATE_LINES)
     return found | {"number": _finite(number, "number that the technique returned")}
 
 
@@ -236,7 +258,13 @@ def _named(subject: Any) -> str:
 
 def _needed(function: Callable) -> int:
     """Return how many arguments a function must be given, or takes up to five."""
-    parameters = inspect.signature(function).parameters.values()
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError as error:
+        raise TypeError(
+            f"{_named(function)} does not tell which arguments it takes; call it in a function "
+            "(model, train, test, label, lines) -> float"
+        ) from error
     if any(each.kind is each.VAR_POSITIONAL for each in parameters):
         return 5
     positional = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
@@ -251,7 +279,7 @@ def _fitter(model: Any) -> Callable[[Survey, int], Any]:
             raise ValueError(f"unknown model {model!r}; choose one of {', '.join(MODELS)}, or give a model")
         return MODELS[model]
     if not _is_model(model):
-        raise TypeError(f"{model!r} is no model: it has no fit(survey)")
+        raise TypeError(f"{_named(model)} is no model: it has no fit(survey)")
     return functools.partial(_fitted, model)
 
 
@@ -264,13 +292,29 @@ def _fitted(model: Any, train: Survey, seed: int) -> Any:
 
 def _new(model: Any) -> Any:
     """Return a model that is not fitted: a class or function makes it, an object is copied."""
-    made = model() if inspect.isclass(model) or not hasattr(model, "fit") else copy.deepcopy(model)
+    if inspect.isclass(model) or not hasattr(model, "fit"):
+        try:
+            made = model()
+        except Exception as error:
+            raise TypeError(f"{_named(model)} makes no model: {type(error).__name__}: {error}") from error
+    else:
+        made = _copied(model)
     if not hasattr(made, "fit") or not hasattr(made, "predict_labels"):
         raise TypeError(
             f"{type(made).__name__} has no fit(survey) and predict_labels(survey), so it is no model; of a class of "
             "techniques give an instance"
         )
     return made
+
+
+def _copied(subject: Any) -> Any:
+    """Return a subject that remembers nothing of other worlds; functions and classes are not copied."""
+    try:
+        return copy.deepcopy(subject)
+    except Exception as error:
+        raise TypeError(
+            f"{_named(subject)} cannot be copied for each world ({error}): make what it holds where it is used"
+        ) from error
 
 
 def _refuse_changed(on_trial: _OnTrial) -> None:
@@ -287,35 +331,67 @@ def _refuse_changed(on_trial: _OnTrial) -> None:
 
 
 @contextlib.contextmanager
-def _exit_is_an_error() -> Iterator[None]:
-    """Raise RuntimeError where the block leaves Python; a signal to terminate, which does so too, goes on."""
+def _only_errors() -> Iterator[None]:
+    """Raise RuntimeError where the block leaves Python, or raises what is none of its errors.
+
+    An interruption goes on, and a signal to terminate, which leaves Python too.
+    """
     try:
         yield
     except SystemExit as error:
         if error.code == 128 + signal.SIGTERM:
             raise
         raise RuntimeError(f"it called sys.exit({'' if error.code is None else error.code})") from error
+    except (Exception, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"it raised {type(error).__name__}: {error}") from error
+
+
+@contextlib.contextmanager
+def _own_randomness(world: str) -> Iterator[None]:
+    """Let the generators that all of a process share begin with a seed of the world, and go on after it as before.
+
+    A number drawn from these would else hang on what else was measured in the process, and so on how many there are.
+    """
+    states, seed = (np.random.get_state(), random.getstate()), zlib.crc32(world.encode())  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(states[0])  # noqa: NPY002
+        random.setstate(states[1])
 
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the block after so many seconds, where the system has timers; after it if it was caught."""
+    """Raise TimeoutError in the block after so many seconds, where the system has timers; after it if it was caught.
+
+    A block that catches it and goes on is ended by what is no Exception, a second later.
+    """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
 
     late = TimeoutError(f"it took more than {seconds:g} s; see time_limit, or --time-limit")
-    fired = False
+    fired, inside = False, True
 
     def stop(*_: Any) -> None:
         nonlocal fired
-        fired = True
-        raise late
+        if inside:
+            again, fired = fired, True
+            raise _TimeIsOver if again else late
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
-        yield
+        try:
+            yield
+        except _TimeIsOver:
+            raise late from None
+        finally:
+            inside = False
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -324,9 +400,13 @@ def within(seconds: float) -> Iterator[None]:
 
 
 def _finite(value: Any, what: str) -> float:
-    came = f"of type {type(value).__name__}" if np.ndim(value) == 0 else f"an array of shape {np.shape(value)}"
+    came = f"of type {type(value).__name__}"
     try:
-        if isinstance(value, str | bytes) or np.iscomplexobj(value) or np.ndim(value):
+        if np.ndim(value):
+            came = f"an array of shape {np.shape(value)}"
+            raise TypeError("more than a number")
+        is_text = isinstance(value, str | bytes) or getattr(getattr(value, "dtype", None), "kind", None) in ("S", "U")
+        if is_text or np.iscomplexobj(value):
             raise TypeError("no real number")
         number = float(value)
     except (TypeError, ValueError) as error:
