@@ -238,6 +238,12 @@ def _trial(options: argparse.Namespace) -> None:
     from lux.controls.on_trial import trial
     from lux.store.files import atomic_write
 
+    for path in (options.json, options.figure):
+        # Before worlds are measured, which takes minutes.
+        if path is not None:
+            _refuse_no_file(path)
+    if options.figure is not None:
+        _figure_format(options.figure)
     subject, model = _imported(options.subject), options.model
     if ":" in model:
         model = _imported(model)
@@ -254,6 +260,24 @@ def _trial(options: argparse.Namespace) -> None:
             temporary.write_text(result.to_json() + "\n", encoding="utf-8")
     if options.figure is not None:
         _draw_bench(result.rows, options.figure)
+
+
+def _refuse_no_file(path: str) -> None:
+    """Raise OSError if no file can have this name."""
+    if not path or Path(path).is_dir():
+        raise IsADirectoryError(f"cannot write {path!r}: it is a folder; give the name of a file")
+    if not Path(path).parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: the folder {Path(path).parent} does not exist; create it first")
+
+
+def _figure_format(path: str) -> str:
+    """Return the format of a figure by the name of its file; ValueError if there is none of that name."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    known, wanted = FigureCanvasBase.get_supported_filetypes(), Path(path).suffix.lstrip(".").lower() or "png"
+    if wanted not in known:
+        raise ValueError(f"no figure can be drawn as {path!r}: its name must end in one of .{', .'.join(known)}")
+    return wanted
 
 
 def _tell_of_kept_worlds() -> None:
@@ -275,13 +299,14 @@ def _imported(place: str) -> Any:
     sys.path.insert(0, os.getcwd())
     try:
         found = importlib.import_module(module)
-    except Exception as error:
-        # Whatever the user's module raises.
+    except (Exception, SystemExit) as error:
+        # Whatever the user's module raises; a script may leave Python at its end.
         what = f"module {module!r} cannot be imported from {os.getcwd()}"
         raise ValueError(f"{what}: {type(error).__name__}: {error}") from error
     if not hasattr(found, name):
         public = ", ".join(each for each in vars(found) if not each.startswith("_"))
-        raise ValueError(f"module {module!r} has no {name!r}; it has {public}")
+        of_file = getattr(found, "__file__", None) or "no file"
+        raise ValueError(f"module {module!r}, of {of_file}, has no {name!r}; it has {public}")
     return getattr(found, name)
 
 
@@ -295,7 +320,7 @@ def _draw_bench(rows: "Sequence[BenchRow]", path: str) -> None:
 
     drawn = power_curves(bench.LINE_DEPTHS, {row.name: row.powers for row in rows}, rows[0].optimal_significance)
     with paper_style(), atomic_write(path) as temporary:
-        drawn.savefig(temporary, format=Path(path).suffix.lstrip(".") or "png")
+        drawn.savefig(temporary, format=_figure_format(path))
     pyplot.close(drawn)
 
 

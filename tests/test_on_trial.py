@@ -224,6 +224,7 @@ def test_time_is_not_limited_where_there_are_no_timers(monkeypatch):
     [
         ("technique = (", "SyntaxError"),
         ("raise ValueError('at import')", "ValueError: at import"),
+        ("import sys\nsys.exit(0)", "SystemExit: 0"),
     ],
 )
 def test_a_module_that_cannot_be_imported_is_named_with_the_reason(text, message, tmp_path, monkeypatch, capsys):
@@ -236,3 +237,16 @@ def test_a_module_that_cannot_be_imported_is_named_with_the_reason(text, message
     assert message in said
     assert main(["trial", "./broken_subject.py:technique"]) == 2
     assert "is a file: name its module, broken_subject:technique" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--json", "absent/row.json"], "the folder absent does not exist; create it first"),
+        (["--figure", "."], "it is a folder; give the name of a file"),
+        (["--figure", "powers.doc"], "no figure can be drawn as 'powers.doc': its name must end in one of ."),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_told_before_a_world_is_measured(option, message, capsys):
+    assert main(["trial", "no_such_module:technique", *option]) == 2
+    assert message in capsys.readouterr().err
