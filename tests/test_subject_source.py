@@ -115,6 +115,22 @@ def test_modules_beside_it_count_and_so_does_that_of_what_is_wrapped_or_held(wri
         assert sources[0] == source_of(subject(written()))
 
 
+@pytest.mark.parametrize("changed", ["__init__", "by_name", "beside"])
+def test_a_package_counts_and_so_does_what_is_imported_by_a_name_in_quotes(tmp_path, monkeypatch, changed):
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"a_package_of_{changed}"
+    (tmp_path / name).mkdir()
+    text = "import importlib as i\ndef depth(*given): return i.import_module({0!r}), i.import_module('.beside', {1!r})"
+    texts = {"__init__": "", "subject": text.format(f"{name}.by_name", name), "by_name": "", "beside": ""}
+    for module, written in texts.items():
+        (tmp_path / name / f"{module}.py").write_text(written)
+    subject = importlib.import_module(f"{name}.subject").depth
+    first = source_of(subject)
+    assert first is not None
+    (tmp_path / name / f"{changed}.py").write_text("X = 1")
+    assert source_of(subject) != first
+
+
 def test_a_text_that_was_not_imported_is_refused(written, tmp_path):
     module = written()
     (tmp_path / "a_subject.py").write_text(TEXT.format(package="").replace("factor * SIGN", "-factor * SIGN"))

@@ -5,12 +5,12 @@ import functools
 import hashlib
 import importlib.util
 import inspect
-import pickle
 import sys
 import sysconfig
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from pickle import PicklingError
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -21,6 +21,8 @@ _NO_USERS = [Path(path).resolve() for name in ("stdlib", "platstdlib") if (path 
     Path(__file__).resolve().parents[1]
 ]
 _INSTALLED = {"site-packages", "dist-packages"}
+# What imports a module by a name in quotation marks.
+_IMPORTERS = {"import_module", "__import__"}
 # How far is looked into what holds what.
 _DEEPEST = 5
 
@@ -42,7 +44,7 @@ def source_of(subject: Any) -> str | None:
             return None
         texts = _texts(module for module in roots if module)
         return hashlib.sha256(joblib.hash((_identity(subject), sorted(texts.items()))).encode()).hexdigest()
-    except (OSError, TypeError, ValueError, AttributeError, RecursionError, SyntaxError, pickle.PicklingError):
+    except (ImportError, OSError, TypeError, ValueError, AttributeError, RecursionError, SyntaxError, PicklingError):
         return None
 
 
@@ -116,6 +118,9 @@ def _texts(roots: Iterable[ModuleType]) -> dict[str, str]:
         name, file = waiting.pop()
         if name in texts or file is None or not is_users(file):
             continue
+        # A package is imported before what lies in it.
+        if package := name.rpartition(".")[0]:
+            waiting.append((package, _file_of(package)))
         texts[name] = Path(file).read_text(encoding="utf-8")
         if name in sys.modules:
             _refuse_another_text(sys.modules[name], texts[name], file)
@@ -135,6 +140,10 @@ def _imported(name: str, text: str) -> Iterator[str]:
             base = importlib.util.resolve_name(base, package) if node.level else base
             yield base
             yield from (f"{base}.{each.name}" for each in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _IMPORTERS:
+            # A name that is composed cannot be read here.
+            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(named := node.args[0].value, str):
+                yield importlib.util.resolve_name(named, package) if named.startswith(".") else named
 
 
 def _file_of(name: str) -> str | None:
