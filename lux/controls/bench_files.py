@@ -21,7 +21,7 @@ from lux.controls.ensemble import CANDIDATE_LINES, LABEL
 from lux.controls.runner import tasks_of
 from lux.controls.techniques import make_world
 from lux.simulation import cramer_rao
-from lux.store.products import kept_json
+from lux.store.files import atomic_write
 
 MANIFEST, TRUTH = "manifest.json", "truth.json"
 _COLUMNS = ("world", "answer")
@@ -87,10 +87,15 @@ def write_worlds(folder: str | Path, n_seeds: int = 5, *, progress: bool | None 
         bound = cramer_rao.sample_significance(survey)
         truth[name] = {"cell": cell.key, "seed": seed, "bound": float(bound)}
     about = {"bench": bench.VERSION, "n_seeds": n_seeds}
-    kept_json(folder / TRUTH, lambda: about | {"worlds": truth})
+    _write_json(folder / TRUTH, about | {"worlds": truth})
     given = {"label": LABEL, "lines": list(CANDIDATE_LINES), "how": _HOW, "worlds": listed}
-    kept_json(folder / MANIFEST, lambda: about | given)
+    _write_json(folder / MANIFEST, about | given)
     return folder / MANIFEST
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content), encoding="utf-8")
 
 
 def score_answers(folder: str | Path, answers: str | Path, name: str | None = None) -> bench.BenchRow:
