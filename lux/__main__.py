@@ -301,8 +301,10 @@ def _imported(place: str) -> Any:
         found = importlib.import_module(module)
     except (Exception, SystemExit) as error:
         # Whatever the user's module raises; a script may leave Python at its end.
-        what = f"module {module!r} cannot be imported from {os.getcwd()}"
-        raise ValueError(f"{what}: {type(error).__name__}: {error}") from error
+        why = f"{type(error).__name__}: {error}".removesuffix(": ")
+        if isinstance(error, SystemExit):
+            why += ", it leaves Python: put what it does as a script under if __name__ == '__main__'"
+        raise ValueError(f"module {module!r} cannot be imported from {os.getcwd()}: {why}") from error
     if not hasattr(found, name):
         public = ", ".join(each for each in vars(found) if not each.startswith("_"))
         of_file = getattr(found, "__file__", None) or "no file"

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import bench_subjects
 import numpy as np
@@ -155,6 +156,13 @@ def test_the_order_and_number_of_labels_that_a_model_predicts_do_not_matter(tmp_
     assert all(other == first for other in others)
 
 
+def test_the_page_shows_the_imports_of_its_example():
+    root = Path(__file__).parents[1] / "book"
+    text = (root / "lux_pages" / "example_technique.py").read_text()
+    imports = text[text.index("import numpy") : text.index("import lux\n")] + "import lux\n"
+    assert imports in (root / "your_technique.md").read_text()
+
+
 def test_what_was_measured_before_a_failure_is_kept(tmp_path):
     with pytest.raises(RuntimeError, match=r"the fourth world .*; 3 of .* the next run goes on"):
         trial(fails_late, tmp_path)
@@ -224,7 +232,7 @@ def test_time_is_not_limited_where_there_are_no_timers(monkeypatch):
     [
         ("technique = (", "SyntaxError"),
         ("raise ValueError('at import')", "ValueError: at import"),
-        ("import sys\nsys.exit(0)", "SystemExit: 0"),
+        ("import sys\nsys.exit(0)", "SystemExit: 0, it leaves Python: put what it does as a script under"),
     ],
 )
 def test_a_module_that_cannot_be_imported_is_named_with_the_reason(text, message, tmp_path, monkeypatch, capsys):
