@@ -211,7 +211,7 @@ def test_errors_that_stand_for_none_do_not_decide_for_all(stars, error, count):
 def test_errors_of_another_kind_are_refused(stars):
     error = np.where(stars.ivar > 0, 1 / np.sqrt(np.where(stars.ivar > 0, stars.ivar, 1)), 1e10)
     for ivar in (error, error**2, stars.ivar**-2.0 * (stars.ivar > 0)):
-        with pytest.raises(ValueError, match=r"median error of a pixel .* were errors given as ivar"):
+        with pytest.raises(ValueError, match="were errors given as ivar"):
             audited(stars.replace(ivar=np.where(np.isfinite(ivar), ivar, 0).astype(np.float32)))
 
 

@@ -80,10 +80,10 @@ def test_a_model_of_a_user_is_measured_by_what_it_does(tmp_path):
     names = [row.name for row in result.rows]
     assert names == [
         f"GaussianProcess: {what}"
-        for what in ("slope on europium alone", "slope in enhanced stars", "minus RMSE over error")
+        for what in ("slope on own scatter", "slope in enhanced stars", "minus RMSE over error")
     ]
     assert all(-3 < world["minus RMSE over error"] < -0.5 for world in result.worlds)
-    assert all(np.isfinite(world["slope on europium alone"]) for world in result.worlds)
+    assert all(np.isfinite(world["slope on own scatter"]) for world in result.worlds)
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,12 @@ def broken(survey, name, index, value):
         ("ivar", (5, 2), -1.0, r"ivar of star star-5 .* pixel 2 .* negative"),
         ("ivar", (5, 2), np.nan, r"ivar of star star-5 .* pixel 2 .* not finite"),
         ("ivar", (5, 2), np.inf, r"ivar of star star-5 .* pixel 2 .* not finite"),
+        (
+            "ivar",
+            (5, 2),
+            1e20,
+            r"the error of star star-5 .* pixel 2 .* times smaller than .* set the pixel's ivar to 0",
+        ),
         ("ivar", 4, 0.0, r"star star-4 has every pixel masked \(ivar = 0\); leave it out"),
         ("ivar", np.s_[2:], 0.0, r"star star-2 has every pixel masked .* so have most: .* is it inverted"),
         ("wavelength", 9, 15101.6, r"pixel 9 repeats pixel 8"),
@@ -37,6 +43,12 @@ def broken(survey, name, index, value):
 def test_bad_values_are_refused_by_star_pixel_or_label(survey, name, index, value, message):
     with pytest.raises(ValueError, match=message):
         survey.replace(**broken(survey, name, index, value))
+
+
+def test_pixels_that_huge_errors_mask_make_no_good_one_too_precise(survey):
+    ivar = np.array(survey.ivar)
+    ivar[3, 5:25] = 1e-20
+    np.testing.assert_array_equal(survey.replace(ivar=ivar).ivar, ivar)
 
 
 def test_a_label_that_is_there_needs_a_positive_error(survey):

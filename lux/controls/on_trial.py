@@ -223,7 +223,7 @@ def measure_world(
                 fitted = _Blindfolded(_fitted(on_trial.subject, shown[0], seed))
                 numbers = use_of_model(fitted, world.test, world.enhanced)
                 return found | {
-                    "slope on europium alone": _finite(numbers["own_slope"], "slope of the predictions"),
+                    "slope on own scatter": _finite(numbers["own_slope"], "slope of the predictions"),
                     "slope in enhanced stars": _finite(numbers["response"], "slope of the predictions"),
                     "minus RMSE over error": _finite(-rmse_over_error(fitted, world.test), "error of the predictions"),
                 }

@@ -9,6 +9,10 @@ from numpy.typing import ArrayLike
 
 from lux.store.columns import catalogue_column
 
+# No pixel is so many times more precise than a star's good ones, of which this quantile is one.
+_LARGEST_ERROR_RATIO, _GOOD = 100.0, 0.9
+_FAR_ABOVE_MEAN = 10.0
+
 
 def number_array(name: str, value: ArrayLike, dtype: type, ndim: int) -> np.ndarray:
     """Return an array of the type and number of dimensions, of a masked label NaN; ValueError if it has others."""
@@ -70,12 +74,34 @@ def _check_spectra(survey: Any) -> None:
         return
     _refuse_pixels(survey, "ivar", ~np.isfinite(survey.ivar), "is not finite; set it to 0 to mask the pixel")
     _refuse_pixels(survey, "ivar", survey.ivar < 0, "is negative; set it to 0 to mask the pixel")
+    _refuse_too_precise(survey)
     empty = ~np.any(survey.ivar > 0, axis=1)
     if np.any(empty):
         what = f"star {survey.star_id[np.argmax(empty)]} has every pixel masked (ivar = 0)"
         if np.mean(empty) > 0.5:
             raise ValueError(f"{what}, and so have most: a mask is true where pixels are bad; is it inverted?")
         raise ValueError(f"{what}; leave it out")
+
+
+def _refuse_too_precise(survey: Any) -> None:
+    """Refuse errors so small beside the star's others that they stand for missing ones.
+
+    One such pixel decides alone what a model makes of that wavelength, for all stars.
+    """
+    largest = survey.ivar.max(axis=1)
+    # Few stars have a pixel so far above the mean, and only those are sorted.
+    doubted = np.flatnonzero(largest > _FAR_ABOVE_MEAN * survey.ivar.mean(axis=1, dtype=float))
+    for row in doubted:
+        ivar = survey.ivar[row]
+        usual = max(float(np.quantile(ivar, _GOOD)), float(np.finfo(np.float32).tiny))
+        if largest[row] > _LARGEST_ERROR_RATIO**2 * usual:
+            pixel = int(np.argmax(ivar))
+            ratio = np.sqrt(largest[row] / usual)
+            raise ValueError(
+                f"the error of star {survey.star_id[row]} (row {row}) at pixel {pixel} ({survey.wavelength[pixel]:.3f} "
+                f"A) is {ratio:.3g} times smaller than those of the star's good pixels; where it stands for one that "
+                "is not known, set the pixel's ivar to 0 (or were errors given as ivar?)"
+            )
 
 
 def _check_shapes(survey: Any) -> None:
