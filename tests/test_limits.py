@@ -1,14 +1,18 @@
 """What an audit says it would have found is found about as often as it says, where just that is planted."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from linear_truth import OWN_SCATTER, survey_with_own_part
+from scipy import stats
 
 from lux.auditing import AuditSettings, Kind, measurements
 from lux.auditing.evidence import collect, sensitivity
-from lux.auditing.limits import Limit, detection_limits
+from lux.auditing.limits import Limit, _Lines, detection_limits
 from lux.auditing.model_outputs import ModelOutputs
 from lux.spectroscopy.line_detection import RESOLUTION, equivalent_width, line_sigma
+from lux.statistics import gumbel_by_moments
 
 SETTINGS = AuditSettings(n_surrogates=40, n_moved_lists=300)
 PLACES = {Kind.OWN_LINES: (15115.0, 15145.0), Kind.ANY_LINE: (15130.0,)}
@@ -56,6 +60,61 @@ def test_what_is_planted_at_the_limit_is_found_and_half_of_it_is_not(kind):
             found[factor] += look(planted, seed, lines)[1][kind].significant
     assert found[1.0] >= 17
     assert found[0.4] <= 13
+
+
+def test_lines_at_the_limit_lift_the_significance_by_what_is_asked_for():
+    """Beside `test_what_is_planted_at_the_limit_is_found`, which counts: here nothing is left to chance."""
+    lifted = {kind: [] for kind in PLACES}
+    asked = {Kind.OWN_LINES: stats.norm.isf(0.015) + stats.norm.isf(0.05)}
+    for seed in range(3):
+        survey, own = survey_with_own_part(seed)
+        for kind, places in PLACES.items():
+            lines = places if kind is Kind.OWN_LINES else ()
+            measured, evidence, limits = look(survey, seed, lines)
+            planted, *_ = look(with_lines(survey, own, limits[kind].depth, places), seed, lines)
+            pixels = [int(np.argmin(np.abs(survey.wavelength - place))) for place in places]
+            gain = (planted.lines - measured.lines)[pixels].sum() / np.sqrt(len(pixels))
+            if kind is Kind.OWN_LINES:
+                needed = asked[kind] * evidence[kind].null_scatter
+            else:
+                null = gumbel_by_moments(measured.largest_by_chance)
+                needed = stats.gumbel_r.isf(0.005, *null) + stats.norm.isf(0.05)
+            lifted[kind].append(gain / needed)
+    for gains in lifted.values():
+        assert np.mean(gains) == pytest.approx(1, abs=0.1)
+        assert gains == pytest.approx([1] * 3, abs=0.25)
+
+
+def test_the_share_that_strong_features_must_have_is_that_of_which_the_significance_is_asked():
+    measured, evidence, limits = look(survey_with_own_part(0)[0], 0)
+    surrogate, needed = measured.surrogate, evidence[Kind.STRONG_FEATURES].null_scatter * 4.2207
+    noise = np.mean(np.var(surrogate.predicted, axis=0) / np.var(surrogate.residual, axis=0))
+    share = limits[Kind.STRONG_FEATURES].share * sensitivity(measured).own_variance / np.var(measured.residual)
+    assert np.sqrt(300) * share / np.sqrt(share + (1 - share) * noise) == pytest.approx(needed, rel=1e-4)
+    # Of own scatter beside which the errors are large, not all would be found; sensitivity is what the errors leave.
+    reach = dataclasses.replace(sensitivity(measured), own_variance=0.9 * share * np.var(measured.residual))
+    reach = dataclasses.replace(reach, own_variance_error=0.0)
+    (*_, limit) = detection_limits(measured, evidence, reach, RESOLUTION, in_dex=False)
+    assert limit.share == np.inf
+    assert "not even all" in str(limit)
+
+
+def test_lines_of_one_kind_have_the_slope_and_the_share_that_follow_by_hand():
+    places, ones = np.arange(3), np.ones(3)
+    lines = _Lines(gain=8 * ones, noise=4 * ones, square=25 * ones, information=np.full((10, 3), 6.0))
+    slope = lines.slope_for(3 * 0.2 * 8 / np.sqrt(4 + 0.2**2 * 25), places)
+    assert slope == pytest.approx(0.2)
+    assert lines.share(slope, places, 0.5) == pytest.approx(0.36 / 1.36)
+    # Significance saturates, at 3 * 8 / 5.
+    assert lines.slope_for(4.9, places) == lines.share(np.inf, places, 0.5) == np.inf
+
+
+def test_depths_are_given_of_abundances_in_dex_alone():
+    measured, evidence, _ = look(survey_with_own_part(0)[0], 0)
+    for limit in detection_limits(measured, evidence, sensitivity(measured), RESOLUTION, in_dex=False):
+        assert np.isnan(limit.depth)
+        assert np.isnan(limit.width)
+        assert str(limit) == f"{limit.kind}: {limit.share:.2g} of its own variance"
 
 
 def test_lines_that_are_there_do_not_hide_how_weak_ones_would_have_been_found():

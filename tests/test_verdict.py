@@ -14,12 +14,19 @@ OWN, STRONG, ANY = Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE
 GROWTH, CLOSER, CANARY = Kind.LEAK_GROWTH, Kind.CLOSER_THAN_NOISE, Kind.LABEL_CANARY
 
 
-def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, left=0.8):
-    """Return the judgment where some kinds of evidence are significant and the others are not."""
+def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, left=0.8, own_lines=0.0):
+    """Return the judgment where some kinds of evidence are significant and the others are not.
+
+    Without a statistic of own lines there are none.
+    """
     evidence = {name: Evidence(name, "?", 0.0, 0.0, 1.0, 1e-6 if name in significant else 0.5) for name in Kind}
     growth = 5.0 if GROWTH in significant else 0.0
     evidence[CLOSER] = dataclasses.replace(evidence[CLOSER], statistic=left)
     evidence[GROWTH] = dataclasses.replace(evidence[GROWTH], statistic=growth, needed=needed)
+    if own_lines is None:
+        del evidence[OWN]
+    else:
+        evidence[OWN] = dataclasses.replace(evidence[OWN], statistic=own_lines)
     return judge(kind, evidence, sensitivity, AuditSettings())
 
 
@@ -62,6 +69,10 @@ def test_closer_than_the_errors_is_a_leak_only_if_the_errors_are_believable():
     assert judged(CLOSER, GROWTH).verdict == "leaked"
     assert judged(CLOSER, needed=math.inf, sensitivity=overstated).verdict == "guessed"
     assert judged(CLOSER, GROWTH, sensitivity=overstated).verdict == "guessed"
+    # By two standard deviations of .05 the scatter may lie below the errors.
+    for mean_square, verdict in ((0.92, "leaked"), (0.87, "guessed")):
+        reach = dataclasses.replace(SENSITIVE, mean_square=mean_square)
+        assert judged(CLOSER, GROWTH, sensitivity=reach).verdict == verdict
 
 
 def test_errors_that_are_alike_do_not_tell_a_leak_from_their_being_overstated():
@@ -73,6 +84,8 @@ def test_errors_that_are_alike_do_not_tell_a_leak_from_their_being_overstated():
     assert judged(CLOSER, STRONG, needed=math.inf).verdict == "undecided"
     assert judged(CLOSER, STRONG, needed=math.inf, left=0.4).verdict == "leaked"
     assert judged(CLOSER, OWN, needed=math.inf, left=0.4).verdict == "leaked"
+    # Errors are overstated by at most half, their squares by 2.25: that leaves .44.
+    assert judged(CLOSER, STRONG, needed=math.inf, left=0.5).verdict == "undecided"
     assert judged(CLOSER, STRONG, needed=3.0, left=0.4).verdict == "proxy", "errors that differ tell"
 
 
@@ -92,3 +105,21 @@ def test_the_reason_says_what_the_verdict_does_not():
         "the flux says more of it than the other labels do (strong features and"
     )
     assert "no lines of its own" in judged(STRONG, sensitivity=dataclasses.replace(SENSITIVE, n_own_lines=0)).reason
+    assert "but not at lines of its own" in judged(STRONG).reason
+    for evidence, needed in (((), math.inf), ((OWN,), 3.0)):
+        assert "is not excluded" not in judged(*evidence, needed=needed).reason
+
+
+def test_the_reason_says_what_was_masked_in_the_observers_frame_and_whether_it_is_airglow():
+    assert "besides was masked, and is not counted" in judged(Kind.OBSERVED_PLACE, OWN).reason
+    assert "besides was masked" not in judged(OWN).reason + judged(Kind.SKY_LINES).reason
+    assert "observer's frame at the wavelengths of airglow;" in judged(Kind.SKY_LINES).reason
+    assert "observer's frame;" in judged(Kind.OBSERVED_PLACE).reason
+
+
+def test_flux_that_grows_at_the_own_lines_far_beyond_chance_is_no_guess():
+    turned = judged(own_lines=-7.0)
+    assert turned.verdict == "undecided"
+    assert "the flux grows with the label, by 7 standard deviations" in turned.reason
+    assert judged(own_lines=-5.0).verdict == "guessed"
+    assert judged(own_lines=None).verdict == "guessed"
