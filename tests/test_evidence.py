@@ -1,12 +1,25 @@
 """Evidence says whether it counts by its own threshold; that of the model sees what the model does and no chance."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from linear_truth import linear_survey, survey_with_own_part
+from scipy import stats
 
 from lux.auditing import AuditSettings, Evidence, Kind, measurements
-from lux.auditing.evidence import collect, model_use, sensitivity
+from lux.auditing.evidence import (
+    ModelUse,
+    _flux_evidence,
+    _own_lines,
+    collect,
+    model_use,
+    observed_evidence,
+    sensitivity,
+)
+from lux.auditing.leakage import Growth
 from lux.auditing.model_outputs import ModelOutputs
+from lux.auditing.observer_frame import ObserverFrame
 
 
 def test_each_evidence_has_its_own_threshold():
@@ -19,6 +32,18 @@ def test_each_evidence_has_its_own_threshold():
 
 def test_a_z_score_is_in_standard_deviations_of_the_null():
     assert Evidence(Kind.OWN_LINES, "?", 5.0, 1.0, 2.0, 0.02).z_score == 2.0
+    assert np.isnan(Evidence(Kind.LABEL_CANARY, "?", 5.0, 0.0, 0.0, 1.0).z_score)
+
+
+def test_a_use_is_little_if_less_than_a_tenth_of_the_own_part_is_followed_with_certainty():
+    for slope, error, least, little in (
+        (0.05, 0.02, False, True),
+        (0.05, 0.03, False, False),
+        (0.15, 0.01, False, False),
+        (0.05, 0.02, True, False),
+    ):
+        assert ModelUse("yes", slope, error, least, 0.1).little is little
+    assert not ModelUse("no", 0.0, 0.01, False, 0.1).little
 
 
 def test_names_are_those_that_reports_have_always_had():
@@ -52,6 +77,9 @@ def test_evidence_is_collected_by_kind_with_the_thresholds_of_the_settings(measu
 def test_the_canary_counts_a_shift_beyond_what_the_model_does_at_random(measured):
     predicted = np.random.default_rng(1).normal(size=500)
     for shuffled, repeated, expected in ((0.0, 0.0, False), (0.1, 0.0, True), (0.1, 0.06, False), (1e-4, 0.0, False)):
+        assert not collect(measured, outputs(measured, 1e4 * predicted, shuffled))[Kind.LABEL_CANARY].significant
+        down = collect(measured, outputs(measured, predicted, -shuffled, repeated))[Kind.LABEL_CANARY]
+        assert down.significant == expected
         item = collect(measured, outputs(measured, predicted, shuffled, repeated))[Kind.LABEL_CANARY]
         assert item.significant == expected
 
@@ -70,6 +98,100 @@ def test_a_gradient_counts_if_it_is_lowest_at_the_own_line(measured):
     gradient[measured.design.own_pixels] = -9
     down = collect(measured, outputs(measured, gradient[:1].repeat(500), gradient=gradient))[Kind.GRADIENT]
     assert down.p_value == pytest.approx(1 / (1 + len(measured.moved)))
+    up = collect(measured, outputs(measured, gradient[:1].repeat(500), gradient=-gradient))[Kind.GRADIENT]
+    assert up.p_value == 1
+    gradient = np.random.default_rng(3).normal(-5, 1, size=300)
+    gradient[measured.design.own_pixels] = -5
+    alike = collect(measured, outputs(measured, gradient[:1].repeat(500), gradient=gradient))[Kind.GRADIENT]
+    assert 0.2 < alike.p_value < 0.8
+    assert (alike.null_center, alike.null_scatter) == pytest.approx((5, 1), abs=0.2)
+
+
+def with_lines(measured, own, moved, apart=0.0):
+    """Return measurements of one or two own lines of given significance, and of the list moved to (K,) places."""
+    lines = np.full(300, apart)
+    pixels = np.arange(len(own))
+    lines[pixels], lines[10 : 10 + len(moved)] = own, moved
+    near = np.isin(np.arange(300), pixels)
+    design = dataclasses.replace(measured.design, own_pixels=pixels, near_own=near)
+    observed = dataclasses.replace(measured.observed, lines=lines[None])
+    places = np.repeat(10 + np.arange(len(moved))[:, None], len(own), axis=1)
+    return dataclasses.replace(measured, design=design, observed=observed, moved=places)
+
+
+def test_own_lines_are_held_against_the_list_moved_in_wavelength(measured):
+    normal = stats.norm.ppf((np.arange(200) + 0.5) / 200)
+    beyond = _own_lines(with_lines(measured, [8.0], 0.5 + 2 * normal))
+    assert beyond.null_center == pytest.approx(0.5)
+    assert beyond.null_scatter == pytest.approx(2, rel=0.02)
+    assert beyond.p_value == pytest.approx(stats.norm.sf(7.5 / beyond.null_scatter))
+    # Chance is never less than that of noise, and two lines add up by the root of two.
+    calm = _own_lines(with_lines(measured, [3.0, 4.0], 0.1 * normal))
+    assert calm.statistic == pytest.approx(7 / np.sqrt(2))
+    assert (calm.null_center, calm.null_scatter) == pytest.approx((0, 1))
+    # Where moved lists reach the statistic more often than a normal distribution would, their number counts.
+    heavy = _own_lines(with_lines(measured, [9.0], np.where(np.arange(200) < 4, 10.0, normal)))
+    assert heavy.p_value == pytest.approx(5 / 201)
+    assert heavy.p_value > 10 * stats.norm.sf(heavy.z_score)
+    alone = _own_lines(with_lines(measured, [2.0], normal[:0]))
+    assert (alone.null_center, alone.null_scatter, alone.p_value) == pytest.approx((0, 1, stats.norm.sf(2)))
+
+
+def test_features_and_lines_of_the_flux_are_held_against_those_of_surrogates(measured):
+    elsewhere = with_lines(measured, [50.0], np.array([-6.0]))
+    evidence, surrogate = _flux_evidence(elsewhere), measured.surrogate.strong
+    strong, line = evidence[Kind.STRONG_FEATURES], evidence[Kind.ANY_LINE]
+    assert (strong.null_center, strong.null_scatter) == pytest.approx((np.mean(surrogate), np.std(surrogate)))
+    assert strong.p_value == pytest.approx(stats.t.sf(strong.z_score, 39))
+    largest = elsewhere.largest_by_chance
+    scale = np.std(largest) * np.sqrt(6) / np.pi
+    assert line.statistic == 6
+    center = np.mean(largest) - np.euler_gamma * scale
+    assert line.p_value == pytest.approx(stats.gumbel_r.sf(6, center, scale), rel=0.1)
+    assert (line.null_center, line.null_scatter) == pytest.approx((np.mean(largest), np.std(largest)))
+    everywhere = dataclasses.replace(measured.design, near_own=np.ones(300, bool))
+    assert Kind.ANY_LINE not in _flux_evidence(dataclasses.replace(measured, design=everywhere))
+
+
+def test_evidence_in_the_observers_frame_counts_in_absorption_and_in_emission():
+    generator, settings = np.random.default_rng(0), AuditSettings()
+    surrogate, weight = generator.normal(size=(200, 50)), np.eye(50)[3]
+    found = {}
+    for sign in (1, -1):
+        lines = sign * np.where(np.arange(50) == 3, 8.0, 0.1)
+        at_sky = np.array([lines[3], *surrogate[:, 3]])
+        found[sign] = observed_evidence(ObserverFrame(np.arange(50.0), lines, surrogate, weight, at_sky, settings))
+        assert all(item.significant and item.threshold == 0.001 for item in found[sign].values())
+        sky = found[sign][Kind.SKY_LINES]
+        assert sky.p_value == pytest.approx(2 * stats.t.sf(abs(sky.z_score), 199))
+    assert found[1][Kind.OBSERVED_PLACE] == found[-1][Kind.OBSERVED_PLACE]
+    nowhere = ObserverFrame(np.arange(50.0), lines, surrogate, 0 * weight, 0 * at_sky, settings)
+    assert set(observed_evidence(nowhere)) == {Kind.OBSERVED_PLACE}
+
+
+def test_of_what_may_be_a_leak_that_counts_which_exceeds_most_what_it_needs(measured, monkeypatch):
+    growths = [Growth(7.0, 0.0), Growth(4.0, 6.0), Growth(5.0, 20.0)]
+    monkeypatch.setattr("lux.auditing.evidence.leakage.growth", lambda *_: growths)
+    evidence = collect(measured, outputs(measured, measured.design.labels))
+    assert (evidence[Kind.LEAK_GROWTH].statistic, evidence[Kind.LEAK_GROWTH].needed) == (4.0, 3.0)
+    closer = evidence[Kind.CLOSER_THAN_NOISE]
+    assert closer.null_center == 1
+    assert closer.p_value == pytest.approx(stats.norm.cdf(closer.z_score))
+
+
+def test_a_model_of_one_label_is_asked_on_its_test_stars_alone_beyond_what_the_flux_gives_of_the_others(measured):
+    rows, design = slice(300, 500), measured.design
+    noise = np.random.default_rng(2).normal(size=200)
+    # What the flux gives of the others is no use of this label, and a small unit is no matter.
+    predicted = 1e-9 * (design.labels[rows] + noise + 30 * design.others[rows] @ np.arange(design.others.shape[1]))
+    given = ModelOutputs(predicted, predicted, predicted, np.empty((200, 0)), design.labels[rows], None)
+    use = collect(measured, given)[Kind.MODEL_USE]
+    basis = np.linalg.qr(design.others[rows])[0]
+    parts = [each - basis @ (basis.T @ each) for each in (predicted, measured.residual[rows])]
+    correlation = np.corrcoef(*parts)[0, 1]
+    assert use.statistic == pytest.approx(correlation * np.sqrt(200 - basis.shape[1]))
+    assert (use.null_center, use.null_scatter) == (0, 1)
+    assert use.p_value == pytest.approx(stats.norm.sf(use.statistic))
 
 
 def test_a_survey_without_own_variance_is_not_sensitive(measured):
@@ -77,9 +199,16 @@ def test_a_survey_without_own_variance_is_not_sensitive(measured):
     assert reach.own_variance == pytest.approx(np.var(measured.residual), rel=0.3)
     assert 0 < reach.feature_significance < np.sqrt(500)
     assert (reach.n_stars, reach.n_own_lines) == (500, 1)
+    for own_variance, expected in ((2.1, True), (1.9, False)):
+        errors = {"own_variance": own_variance, "own_variance_error": 1.0}
+        assert dataclasses.replace(reach, **errors).has_own_scatter is expected
+    # Half of the own variance is of that of the residual so much, whatever the unit.
+    share = 0.5 * reach.own_variance / np.var(measured.residual)
+    assert reach.feature_significance == pytest.approx(measurements.significance_of_share(measured.design, share))
+    assert reach.own_variance_error == pytest.approx(np.sqrt(2 / 500) * np.var(measured.residual))
 
 
-def use_of(follows, noise, factor=1.0, leak=False):
+def use_of(follows, noise, factor=1.0, leak=False, with_reach=False):
     """Return whether a model uses a label whose own part it follows by a factor, and noise; errors are multiplied."""
     survey, own = survey_with_own_part(0, n_stars=600)
     measured = measurements.measure(survey.replace(label_err=factor * survey.label_err), "label_0")
@@ -87,7 +216,8 @@ def use_of(follows, noise, factor=1.0, leak=False):
     predicted = follows * own + noise * np.random.default_rng(4).normal(size=600) + others @ [0.3, -0.2]
     given = ModelOutputs(predicted, predicted, predicted, others, survey.label("label_0"), None)
     evidence = collect(measured, given)[Kind.MODEL_USE]
-    return model_use(measured, given, evidence, sensitivity(measured), leak)
+    use, reach = model_use(measured, given, evidence, sensitivity(measured), leak), sensitivity(measured)
+    return (use, reach) if with_reach else use
 
 
 def test_the_slope_of_a_prediction_on_the_own_part_is_free_of_the_catalogues_errors():
@@ -96,6 +226,14 @@ def test_the_slope_of_a_prediction_on_the_own_part_is_free_of_the_catalogues_err
     assert use.slope == pytest.approx(0.6, abs=3 * use.error)
     # Errors attenuate a slope on the catalogue's values by a third here.
     assert use.error < 0.09
+
+
+def test_the_slope_that_would_have_been_found_is_that_of_the_power_asked_for():
+    for factor in (1.0, 4.0):
+        use, reach = use_of(0.6, 0.1, factor, with_reach=True)
+        # The two quantiles of the normal distribution add up to 4.2207; errors of the own variance count beside.
+        scale = 0.0 if use.least else reach.own_variance_error / reach.own_variance
+        assert use.findable == pytest.approx(4.2207 * np.sqrt(use.error**2 - (scale * use.slope) ** 2), rel=1e-3)
 
 
 def test_a_model_that_does_not_use_a_label_is_told_from_one_of_which_nothing_can_be_said():

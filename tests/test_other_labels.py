@@ -22,6 +22,34 @@ def test_few_stars_leave_out_splines_then_products_and_then_squares():
     basis = other_labels.label_basis(labels, 10)
     np.testing.assert_allclose(basis.T @ basis, np.eye(15), atol=1e-12)
     np.testing.assert_allclose(other_labels.partial_out(labels[:, 0] * labels[:, 1], basis), 0, atol=1e-12)
+    squares = other_labels.partial_out(labels**2, other_labels.label_basis(labels, 20))
+    np.testing.assert_allclose(squares, 0, atol=1e-12)
+
+
+def test_of_no_other_label_there_is_a_constant_and_of_one_that_label():
+    label = np.random.default_rng(0).normal(size=(200, 1))
+    none = other_labels.label_basis(label[:, :0], 20)
+    np.testing.assert_allclose(none, np.full((200, 1), 200**-0.5))
+    assert np.std(other_labels.partial_out(label, other_labels.label_basis(label, 20))) < 1e-12
+
+
+def test_what_is_followed_depends_on_no_unit_and_takes_no_more_terms_than_the_stars_allow():
+    labels = np.random.default_rng(0).normal(size=(300, 10))
+    products = labels[:, :5] * labels[:, 5:]
+    followed = np.tanh(2 * labels).sum(axis=1) + products.sum(axis=1)
+    sizes = [other_labels.label_basis(labels, 20, unit * followed).shape[1] for unit in (1e-3, 1, 1e3)]
+    assert len(set(sizes)) == 1
+    assert other_labels.label_basis(labels, 20).shape[1] < sizes[0] <= 2 * 300 // 20
+
+
+def test_by_chance_one_group_of_terms_in_a_hundred_is_followed():
+    generator = np.random.default_rng(0)
+    labels, added = generator.normal(size=(200, 4)), []
+    simple = other_labels.label_basis(labels, 20).shape[1]
+    for _ in range(100):
+        added.append(other_labels.label_basis(labels, 20, generator.normal(size=200)).shape[1] > simple)
+    # Four labels have ten such groups.
+    assert 0.05 < np.mean(added) < 0.14
 
 
 def test_many_stars_allow_a_knee_that_squares_do_not_follow():
@@ -56,3 +84,4 @@ def test_a_label_that_too_few_stars_have_takes_no_part():
     few = survey.replace(labels=labels, truth=None)
     assert other_labels.can_be_inferred(few, 30).tolist() == [True, False, True]
     assert other_labels.can_be_inferred(few, 10).tolist() == [True, True, True]
+    assert other_labels.can_be_inferred(few, 100).tolist() == [True, False, True]

@@ -65,15 +65,23 @@ def test_spectra_are_weighted_by_their_errors_and_repeated_labels_are_one_measur
     errors[1, 1] = 0.1 / np.sqrt(3)
     labels[0, 2] = np.nan
     survey = survey.replace(flux=flux, ivar=ivar, labels=labels, label_err=errors)
+    survey = survey.replace(catalogue={"radial_velocity": np.array([10.0, 40.0, 7.0]), "field": np.array([3, 4, 5])})
     one = star_groups.combined(survey, np.array(["a", "a", "b"]))
     assert list(one.star_id) == ["a", "b"]
-    assert one.ivar[0, 0] == 0
+    assert (one.ivar[0, 0], one.flux[0, 0]) == (0, 1)
+    assert one.catalogue["radial_velocity"].tolist() == [25.0, 7.0]
+    assert one.catalogue["field"].tolist() == [3, 5]
     np.testing.assert_allclose(one.flux[0, 1:], 3.0)
     np.testing.assert_allclose(one.ivar[0, 1:], 3.0)
     assert (one.labels[0, 0], one.label_err[0, 0]) == pytest.approx((5.0, 0.1))
     assert (one.labels[0, 1], one.label_err[0, 1]) == pytest.approx((2.5, 0.05))
     assert one.labels[0, 2] == labels[1, 2]
     np.testing.assert_array_equal(one.labels[1], labels[2])
+
+
+def test_blanks_around_the_name_of_a_star_do_not_count():
+    survey = make()[:3].replace(catalogue={"star": np.array(["a", "a  ", " b"])})
+    assert star_groups.star_of_spectrum(survey, "star").tolist() == ["a", "a", "b"]
 
 
 def test_predictions_are_averaged_over_the_spectra_of_a_star():
