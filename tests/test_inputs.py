@@ -1,10 +1,15 @@
 """An audit's door: what marks a bad pixel does not matter, and what would mislead is refused by name."""
 
+import warnings
+
 import numpy as np
 import pytest
 from astropy import units as u
+from linear_truth import linear_survey
+from scipy import stats
 
 import lux
+from lux.auditing import AuditSettings, inputs
 from lux.models.baselines import FluxRegression
 from lux.models.weights import without_negligible
 from lux.spectroscopy.lines import vacuum_to_air
@@ -334,3 +339,200 @@ def test_wavelengths_in_air_are_noticed_where_the_lines_are_found_in_the_other_m
     assert f"as if {said} in air" in report.reason
     train, test = stars.split(0.3)
     assert "air" not in lux.audit(np.zeros(test.n_stars), train, test, "eu_fe", LINES).reason
+
+
+def normal_label(n_stars=400, center=100.0, changed=(), errors=(), unit=1.0):
+    """Return the halves of a survey whose first label is normal, of unit variance, with values changed by row."""
+    survey = linear_survey(n_stars=n_stars, n_pixels=40, masked=0)
+    labels, label_err = np.array(survey.labels), np.full(survey.labels.shape, 0.1)
+    labels[:, 0] = center + stats.norm.ppf((np.arange(n_stars) * 7 % n_stars + 0.5) / n_stars)
+    for row, value in changed:
+        labels[row, 0] = value
+    for row, value in errors:
+        label_err[row, 0] = value
+    labels[:, 0], label_err[:, 0] = unit * labels[:, 0], unit * label_err[:, 0]
+    return survey.replace(labels=labels, label_err=label_err, truth=None).split(0.5, seed=0)
+
+
+def missing_then(**options):
+    """Return the rows of the whole survey whose first label is missing once what is useless is left out."""
+    halves = normal_label(**options)
+    left = inputs.without_useless(*halves, "label_0")
+    ids = np.concatenate([half.star_id[np.isnan(half.label("label_0"))] for half in left])
+    return sorted(int(each.split("-")[1]) for each in ids)
+
+
+def test_what_is_far_off_or_has_no_error_worth_the_name_counts_as_missing_on_either_side():
+    far = [(3, 152.0), (4, 148.0), (7, 48.0), (8, 52.0)]
+    with pytest.warns(UserWarning, match="2 of 400 stars have label_0 more than 50 standard deviations"):
+        assert missing_then(changed=far) == [3, 7]
+    with pytest.warns(UserWarning, match="2 of 400 stars have errors of label_0 beyond 5 times its scatter"):
+        assert missing_then(errors=[(3, 5.5), (4, 4.5), (6, 99.0)]) == [3, 6]
+    with pytest.warns(UserWarning, match="of 400 stars have"):
+        assert missing_then(changed=far, errors=[(5, 5.5), (6, 4.5)], unit=0.01) == [3, 5, 7]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Numbers that stand for missing values are refused elsewhere, and errors of most stars are no exceptions.
+        assert missing_then(changed=[(3, -9999.0)]) == []
+        assert missing_then(errors=[(row, 9.0) for row in range(201)]) == []
+        assert missing_then(changed=[(row, 100.0) for row in range(395)], errors=[(3, 9.0)]) == []
+
+
+def refused(**options):
+    """Return what is said of the values of the first label where an audit begins, or nothing."""
+    try:
+        inputs.joined(*normal_label(**options), AuditSettings())
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def test_values_are_refused_that_repeat_far_from_all_others_and_one_alone_only_if_it_is_known_to_stand_for_none():
+    assert "label 'label_0' is 121 in 2 stars" in refused(changed=[(3, 121.0), (8, 121.0)])
+    assert "label 'label_0' is 79 in 2 stars" in refused(changed=[(3, 79.0), (8, 79.0)])
+    assert not refused(changed=[(3, 119.0), (8, 119.0)])
+    assert not refused(changed=[(3, 121.0)])
+    assert "is -999 in star star-3 alone" in refused(changed=[(3, -999.0)])
+    assert not refused(changed=[(3, 99.0)]), "a number that other labels have"
+    # Small steps lead there.
+    ladder = [(row, 100.0 + row) for row in range(2, 30)]
+    assert not refused(changed=[*ladder, (30, 130.0), (31, 130.0)])
+    # By three tenths of the way in one step it stands apart.
+    assert "is 130 in 2 stars" in refused(changed=[(5, 115.0), (3, 130.0), (8, 130.0)])
+    for unit in (1, 0.01, 100):
+        steps = [(5, 108.0), (6, 115.0), (7, 122.5), (3, 130.0), (8, 130.0)]
+        assert not refused(changed=steps, unit=unit)
+        assert "in 2 stars" in refused(changed=[(3, 121.0), (8, 121.0)], unit=unit)
+    for value in inputs._LABEL_SENTINELS:
+        assert f"is {value:g} in star star-3 alone" in refused(center=0.0, changed=[(3, value)])
+
+
+def test_the_largest_step_is_that_between_the_median_and_a_value():
+    steps = inputs._largest_step(np.array([-10.0, -9.0, -1.0, 0.0, 1.0, 4.0, 5.0, 25.0]), 0.0)
+    assert steps.tolist() == [8, 8, 1, 0, 1, 3, 3, 20]
+
+
+def test_a_label_repeats_others_if_what_they_leave_is_well_within_its_errors():
+    survey = linear_survey(n_stars=200, n_pixels=40, n_labels=4)
+    names = ("fe_h", "mg_fe", "mg_h", "teff")
+    for left, stars, said in ((0.005, 200, True), (0.02, 200, False), (0.005, 11, False), (0.005, 13, True)):
+        labels = np.array(survey.labels)
+        labels[:, 2] = labels[:, 0] + labels[:, 1] + left * np.random.default_rng(0).normal(size=200)
+        errors = np.full(labels.shape, 0.1)
+        some = survey.replace(labels=labels, label_err=errors, label_names=names, truth=None)[:stars]
+        reason = inputs.repeats(some, "mg_h")
+        assert ("is a combination of the other labels" in reason) == said
+        assert ("(mg_fe)" in reason) == said
+    labels[3:, 3] = np.nan
+    assert inputs.repeats(survey.replace(labels=labels, label_err=errors, truth=None), "label_2") == ""
+
+
+def test_so_many_stars_with_the_label_are_read_of_both_surveys_in_their_shares():
+    survey = linear_survey(n_stars=400, n_pixels=40, missing=0.2)
+    train, test = survey.split(0.25, seed=0)
+    rows = inputs.rows_to_read(train, test, "label_1", 100, 0)
+    with_label = [np.flatnonzero(~np.isnan(each.label("label_1"))) for each in (train, test)]
+    for each, there in zip(rows, with_label, strict=True):
+        assert len(each) == round(100 * len(there) / sum(map(len, with_label)))
+        assert set(each) <= set(there)
+        assert np.all(np.diff(each) > 0)
+    assert not np.array_equal(rows[0], with_label[0][: len(rows[0])])
+    for each, there in zip(inputs.rows_to_read(train, test, "label_1", 1000, 0), with_label, strict=True):
+        np.testing.assert_array_equal(each, there)
+
+
+def test_ten_resolution_elements_are_enough_and_fewer_are_not():
+    band = np.linspace(15000.0, 15000 * np.e**0.01, 50)
+    inputs.check_resolution(band, 1001)
+    with pytest.raises(ValueError, match=r"a resolving power of 999 makes 10 resolution elements"):
+        inputs.check_resolution(band, 999)
+
+
+def test_surveys_of_which_one_has_no_label_or_another_grid_are_refused_before_anything_is_measured():
+    train, test = normal_label()
+    inputs.check_label(train, test, "label_0")
+    for gone, said in ((np.nan, "missing in every star"), (7.0, "label_0' is 7.0 in every star")):
+        for number, name in enumerate(("training", "test")):
+            surveys = [train, test]
+            labels = np.array(surveys[number].labels)
+            labels[:, 0] = gone
+            surveys[number] = surveys[number].replace(labels=labels)
+            with pytest.raises(ValueError, match=rf"{said} of the {name} survey"):
+                inputs.check_label(*surveys, "label_0")
+    for changed in (test.select_pixels(np.arange(40) > 3), test.replace(wavelength=test.wavelength * (1 - 2e-6))):
+        with pytest.raises(ValueError, match="different wavelength grids"):
+            inputs.check_label(train, changed, "label_0")
+    inputs.check_label(train, test.replace(wavelength=test.wavelength * (1 - 5e-7)), "label_0")
+
+
+def test_a_star_in_both_surveys_is_refused_though_a_label_of_it_is_missing():
+    train, test = normal_label()
+    labels, ids = np.array(test.labels), np.array(test.star_id)
+    labels[5], ids[5] = train.labels[9], train.star_id[9]
+    known = np.array(train.labels)
+    known[9, 1] = np.nan
+    shared = test.replace(labels=labels, star_id=ids)
+    for each in (train, train.replace(labels=known)):
+        with pytest.raises(ValueError, match=rf"1 of 200 test stars are in the training survey too, such as {ids[5]}"):
+            inputs.joined(each, shared, AuditSettings())
+    # An id that two stars share, and no label.
+    labels[5] += 1
+    assert inputs.joined(train, shared.replace(labels=labels), AuditSettings()).n_stars == 400
+
+
+def test_pixels_errors_and_levels_are_refused_from_where_no_spectra_have_them():
+    train, test = normal_label()
+    for error, said in ((2.9, ""), (3.3, "were errors given as ivar")):
+        noisy = [each.replace(flux=np.ones_like(each.flux), ivar=0 * each.ivar + error**-2) for each in (train, test)]
+        assert_said(noisy, said)
+    levels = np.where(np.arange(200) % 2, 1, -1)[:, None] / 1.4826
+    for scatter, contrast, said in ((0.09, 0, ""), (0.12, 0, "divide each spectrum"), (0.12, 0.5, "")):
+        flux = 1 - contrast * (np.arange(40) % 4 == 0) + scatter * levels
+        assert_said([each.replace(flux=flux, ivar=0 * each.ivar + 1e3) for each in (train, test)], said)
+
+
+def assert_said(surveys, said):
+    """Assert that an audit of the surveys is refused where it begins with something said, or is not."""
+    if not said:
+        assert inputs.joined(*surveys, AuditSettings()).n_stars == 400
+        return
+    with pytest.raises(ValueError, match=said):
+        inputs.joined(*surveys, AuditSettings())
+
+
+def test_one_pixel_more_than_components_is_needed():
+    train, test = normal_label()
+    assert inputs.joined(train, test, AuditSettings(n_components=39)).n_pixels == 40
+    with pytest.raises(ValueError, match="the spectra have 40 pixels; an audit needs more than 40"):
+        inputs.joined(train, test, AuditSettings(n_components=40))
+
+
+def test_stars_that_repeat_two_labels_may_do_so_by_chance_and_three_are_told():
+    train, test = normal_label()
+    labels = np.array(test.labels)
+    labels[:4] = labels[10:14]
+    labels[0, 2] = np.nan
+    copies = test.replace(labels=labels)
+    with pytest.warns(UserWarning, match="3 of 400 stars repeat all labels of another to the last digit"):
+        inputs.joined(train, copies, AuditSettings())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        inputs.joined(train, test, AuditSettings())
+        two = ("label_0", "label_1")
+        inputs.joined(train.select_labels(two), copies.select_labels(two), AuditSettings())
+
+
+def test_labels_that_are_missing_are_named_where_the_flux_says_something_and_not_in_a_guess():
+    names = ("teff", "fe_h", "mg_fe")
+    said = inputs.what_is_missing(names, "eu_fe", "known")
+    assert said.startswith("; logg is not among the labels, and what the flux says of it is not told apart")
+    assert inputs.what_is_missing(names, "eu_fe", "proxy") == said
+    both = inputs.what_is_missing(("teff", "fe_h"), "eu_fe", "known")
+    assert both.startswith("; logg, alpha_fe are not among the labels, and what the flux says of them is not told")
+    assert inputs.what_is_missing(names, "eu_fe", "guessed", ["mg_fe"]) == ""
+    assert inputs.what_is_missing((*names, "logg"), "eu_fe", "known") == ""
+    # The audited label is itself one of the causes.
+    assert inputs.what_is_missing(("teff", "fe_h", "mg_fe"), "logg", "known") == ""
+    few = inputs.what_is_missing(names, "eu_fe", "known", ["mg_fe"])
+    assert few == "; mg_fe is missing in too many stars to be asked what the flux says beyond" + said
+    assert "mg_fe, fe_h are missing" in inputs.what_is_missing(names, "eu_fe", "known", ["mg_fe", "fe_h"])

@@ -14,9 +14,9 @@ from linear_truth import linear_survey
 
 import lux
 from lux.auditing import default_lines
-from lux.auditing.label_lines import given_lines, label_kind, named_lines
+from lux.auditing.label_lines import _on_pixels, given_lines, label_kind, named_lines, other_medium, unrecognized
 from lux.simulation.synthetic import make_survey
-from lux.spectroscopy.lines import LineList, load_lines, vacuum_to_air
+from lux.spectroscopy.lines import LineList, air_to_vacuum, load_lines, vacuum_to_air
 
 WINDOWS = [(15400, 15500), (15680, 15700), (16070, 16160), (16470, 16540), (16560, 16600), (16690, 16830)]
 
@@ -37,12 +37,20 @@ def test_an_element_has_its_strongest_lines_and_a_parameter_none(survey):
     assert 10 < len(iron) <= 30
     assert set(default_lines(survey, "fe_h", max_lines=5)) < set(iron)
     assert default_lines(survey, "teff") == ()
+    assert default_lines(survey.replace(truth=None), "fe_h") == iron
 
 
 def test_names_are_read_as_catalogues_write_them(survey):
     assert default_lines(survey, "[Fe/H]") == default_lines(survey, "FE_H") == default_lines(survey, "fe_h")
     assert default_lines(survey, "[alpha/Fe]") == default_lines(survey, "alpha_m")
     assert default_lines(survey, "Mg") == default_lines(survey, "MgI_FE") == default_lines(survey, "A(Mg)") != ()
+    for neither in ("mg_si", "alpha_si", "promise"):
+        assert default_lines(survey, neither) == ()
+
+
+def test_a_label_that_is_neither_a_parameter_nor_an_element_is_asked_about():
+    assert unrecognized("promise").startswith("; 'promise' is not recognized")
+    assert unrecognized("T_eff") == unrecognized("[Mg/Fe]") == unrecognized("alpha_m") == ""
 
 
 def test_a_survey_beyond_the_line_list_needs_lines_that_are_named():
@@ -51,6 +59,14 @@ def test_a_survey_beyond_the_line_list_needs_lines_that_are_named():
     with pytest.raises(ValueError, match=r"line list covers .* give the lines of eu_fe as own_lines"):
         default_lines(optical, "eu_fe")
     assert default_lines(optical, "teff") == ()
+    end = load_lines().wavelength.max() + 50
+    for pixels_within, fits in ((12, True), (8, False)):
+        partly = optical.replace(wavelength=end + np.arange(300) - 300 * pixels_within / 20)
+        if fits:
+            default_lines(partly, "eu_fe")
+            continue
+        with pytest.raises(ValueError, match="line list covers"):
+            default_lines(partly, "eu_fe")
 
 
 def test_a_label_is_a_parameter_or_has_lines_in_places_or_everywhere(survey):
@@ -59,6 +75,34 @@ def test_a_label_is_a_parameter_or_has_lines_in_places_or_everywhere(survey):
     assert label_kind("eu_fe", wavelength, named=False) == "lines"
     assert label_kind("fe_h", wavelength, named=False, dense_spacing=np.inf) == "dense"
     assert label_kind("fe_h", wavelength, named=True, dense_spacing=np.inf) == "lines"
+    # Gaps between the windows have no lines and do not count.
+    spacing = sum(end - start for start, end in WINDOWS) / len(default_lines(survey, "fe_h", max_lines=10**6))
+    assert label_kind("fe_h", wavelength, named=False, dense_spacing=1.05 * spacing) == "dense"
+    assert label_kind("fe_h", wavelength, named=False, dense_spacing=0.95 * spacing) == "lines"
+
+
+def test_a_line_is_on_the_pixels_within_half_a_pixel_of_the_ends_and_not_in_a_gap():
+    grid = np.array([15100.0, 15101, 15102, 15110, 15111])
+    places = np.array([15099.4, 15099.6, 15101.5, 15102.9, 15103.5, 15106, 15108.5, 15109.1, 15111.4, 15111.6])
+    found = _on_pixels(europium(places, 0.0), grid).wavelength
+    assert found.tolist() == [15099.6, 15101.5, 15102.9, 15109.1, 15111.4]
+
+
+@pytest.mark.parametrize(
+    ("convert", "said"), [(air_to_vacuum, "the lines were given in air"), (vacuum_to_air, "the spectra are in air")]
+)
+def test_absorption_where_lines_are_in_the_other_medium_is_told_if_it_is_significant_together(convert, said):
+    grid = 15400 + 0.2 * np.arange(500)
+    lines = (15410.0, 15430.0, 15450.0, 15490.0, 15300.0, 15700.0)
+    significance = np.where(np.isin(np.arange(500), (0, 499)), 90.0, 0.0)
+    for each, remark in ((1.7, False), (1.8, True)):
+        for line in convert(np.array(lines[:4])):
+            significance[np.argmin(np.abs(grid - line))] = each
+        reason = other_medium(grid, significance, lines)
+        assert (said in reason) == remark
+        assert bool(reason) == remark
+    assert f"absorption at {convert(np.array([15410.0]))[0]:.2f}, " in reason
+    assert other_medium(grid, significance, ()) == ""
 
 
 def test_lines_are_given_as_numbers_quantities_tables_and_lists_of_lines():
@@ -75,6 +119,7 @@ def test_lines_are_given_as_numbers_quantities_tables_and_lists_of_lines():
         assert given_lines(given) == pytest.approx((15448.4, 16117.0))
     assert given_lines(15448.4) == (15448.4,)
     assert given_lines(()) == ()
+    assert given_lines(tuple(nanometers)) == pytest.approx((15448.4, 16117.0))
     listed = load_lines()[:3]
     assert given_lines(listed) == tuple(listed.wavelength)
     with pytest.raises(ValueError, match="no column 'wavelength'; it has loggf"):
@@ -103,6 +148,8 @@ def test_of_several_columns_of_wavelengths_that_in_vacuum_is_taken():
 
 WRONG = {
     "a path as text": ("eu.vald", r"own_lines is the text or path 'eu.vald': .* as LineList.read\('eu.vald'\)"),
+    "a path as bytes": (b"eu.vald", "own_lines is the text or path"),
+    "infinity": ([15448.4, np.inf], "own_lines has the wavelength inf"),
     "a path": (Path("eu.vald"), r"LineList.read\('eu.vald'\)"),
     "text": (["Eu II"], "own_lines is of the type list, expected wavelengths in vacuum, in Angstrom or"),
     "a flux": ([1, 2] * u.Jy, "own_lines is in Jy, which is no wavelength"),
@@ -146,6 +193,9 @@ def test_lines_of_elements_that_the_model_of_the_giant_lacks_are_ranked_by_their
     assert named_lines(lines, survey, "eu_fe") == (15410.0, 15420.0, 15430.0)
     assert named_lines(lines, survey, "eu_fe", max_lines=1) == (15410.0,)
     assert named_lines(lines, survey, "eu_fe", max_lines=2) == (15410.0, 15420.0)
+    # At 4500 K two electron volts are worth 2.24 in log gf.
+    stronger = dataclasses.replace(lines, log_gf=np.array([0.0, 0.0, -2.2, 0.0]))
+    assert named_lines(stronger, survey, "eu_fe", max_lines=2) == (15410.0, 15430.0)
 
 
 def europium(wavelength, log_gf):

@@ -7,11 +7,12 @@ import pytest
 from astropy import units as u
 from astropy.table import Column, MaskedColumn, Table
 from linear_truth import linear_survey
+from scipy import stats
 from sklearn.linear_model import Ridge
 
 import lux
 from lux.auditing import AuditSettings
-from lux.auditing.model_outputs import interrogate
+from lux.auditing.model_outputs import ModelOutputs, follows_noise, interrogate, of_stars, off_scale
 from lux.models.baselines import FluxRegression
 from lux.models.prediction import Prediction, StoredPrediction
 from lux.models.prediction_file import write_predictions
@@ -319,3 +320,85 @@ def test_a_model_that_cannot_be_asked_is_found_before_anything_is_measured(divid
     train, test = divided
     with pytest.raises(ValueError, match="gave object, which holds no labels"):
         lux.audit(object(), train, test, LABEL, (), settings=AuditSettings())
+
+
+class Reader:
+    """A model that says what the catalogue does, and the error as another label; it has a gradient."""
+
+    def predict_labels(self, survey):
+        labels = np.array(survey.labels)
+        labels[:, 2] = survey.label_err[:, 1]
+        return Prediction(survey.label_names, labels, labels)
+
+    def label_jacobian(self, survey):
+        assert not np.any(np.isnan(survey.label(LABEL)))
+        return np.arange(3)[:, None] * np.ones(survey.n_pixels) * survey.n_stars
+
+
+def test_the_label_is_shuffled_with_its_error_and_nothing_else_is(divided):
+    _, test = divided
+    outputs = interrogate(Reader(), test, LABEL, seed=0)
+    np.testing.assert_array_equal(outputs.predicted, test.label(LABEL))
+    np.testing.assert_array_equal(outputs.repeated, test.label(LABEL))
+    np.testing.assert_array_equal(np.sort(outputs.shuffled), np.sort(test.label(LABEL)))
+    assert np.mean(outputs.shuffled == test.label(LABEL)) < 0.1
+    np.testing.assert_array_equal(outputs.others, np.stack([test.labels[:, 0], test.label_err[:, 1]], axis=1))
+    seen = []
+
+    class Watcher(Reader):
+        def predict_labels(self, survey):
+            seen.append(survey)
+            return super().predict_labels(survey)
+
+    interrogate(Watcher(), test, LABEL, seed=0)
+    pairs = [dict(zip(each.label(LABEL), each.label_err[:, 1], strict=True)) for each in (seen[0], seen[-1])]
+    assert pairs[0] == pairs[1]
+    np.testing.assert_array_equal(seen[-1].labels[:, [0, 2]], test.labels[:, [0, 2]])
+
+
+def test_the_gradient_is_that_of_the_label_in_stars_that_have_it(divided):
+    _, test = divided
+    labels = np.array(test.labels)
+    labels[:10, 1] = np.nan
+    model = Reader()
+    model.predict_labels = lambda survey: Prediction(survey.label_names, survey.flux[:, :3], survey.flux[:, :3])
+    some = test.replace(labels=labels)
+    np.testing.assert_array_equal(interrogate(model, some, LABEL, seed=0).gradient, np.full(60, 50.0))
+    assert interrogate(test.labels, test, LABEL, seed=0).gradient is None
+
+
+def test_of_predictions_alone_those_of_the_stars_that_are_read_are_taken_and_a_model_is_asked(divided, ridge):
+    _, test = divided
+    rows, labels = np.array([4, 9, 30]), ridge.predict(test.flux)
+    for given in (labels, StoredPrediction(of_names(test.label_names)(labels, test))):
+        taken = of_stars(given, test, rows, LABEL)
+        np.testing.assert_allclose(interrogate(taken, test[rows], LABEL, seed=0).predicted, labels[rows, 1])
+    assert of_stars(ridge, test, rows, LABEL) is ridge
+
+
+def said(predicted, catalogue):
+    return ModelOutputs(predicted, predicted, predicted, np.empty((len(predicted), 0)), catalogue, None)
+
+
+def test_a_prediction_keeps_too_close_to_the_catalogue_within_a_third_of_its_errors():
+    """Half of an error that may be overstated by half."""
+    normal = stats.norm.ppf((np.arange(300) + 0.5) / 300)
+    errors = np.where(np.arange(300) % 2, 0.05, 0.2)
+    for part, close in ((0.32, True), (0.35, False)):
+        predicted = errors * part * np.random.default_rng(0).permutation(normal)
+        predicted[:20] = 9.0
+        catalogue = np.where(np.arange(300) % 50 == 1, np.nan, 0.0)
+        # The stars that it missed make the median larger by a tenth.
+        outputs = said(0.9 * predicted, catalogue)
+        assert bool(follows_noise(outputs, errors, AuditSettings())) == close
+        assert not follows_noise(outputs, errors / 2, AuditSettings())
+
+
+def test_predictions_are_on_another_scale_three_scatters_of_the_label_away_or_three_times_as_wide():
+    normal = stats.norm.ppf((np.arange(300) + 0.5) / 300)
+    catalogue = np.where(np.arange(300) == 7, np.nan, 5 + 2 * normal)
+    near, far = ((0, 1), (5.5, 1), (-5.5, 1), (0, 2.8)), ((6.5, 1), (-6.5, 1), (0, 3.2))
+    for shift, width in near + far:
+        predicted = 5 + shift + width * 2 * normal
+        predicted[:3] = 1e9
+        assert bool(off_scale(said(predicted, catalogue))) == ((shift, width) in far)
