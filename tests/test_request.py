@@ -21,6 +21,12 @@ def test_a_request_that_makes_no_sense_is_refused(tmp_path, wrong):
         Request(**({"cache": tmp_path} | wrong))
 
 
+def test_a_file_is_no_place_for_what_is_fetched(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"notes.txt is a file; give the folder"):
+        Request(cache=tmp_path / "notes.txt")
+
+
 def test_another_cut_makes_another_survey(tmp_path, monkeypatch):
     paths = {
         Request(cache=tmp_path, **wanted).survey_path

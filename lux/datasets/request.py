@@ -75,6 +75,8 @@ class Request:
         if self.max_disagreement is not None and not self.max_disagreement > 0:
             raise ValueError(f"max_disagreement must be positive, got {self.max_disagreement}")
         check_selection(self.selection)
+        if self.cache.exists() and not self.cache.is_dir():
+            raise ValueError(f"cache {self.cache} is a file; give the folder in which all that is fetched is kept")
 
     @property
     def survey_path(self) -> Path:
