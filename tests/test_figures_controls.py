@@ -28,7 +28,7 @@ def test_the_matrix_of_sizes_writes_areas_and_powers_marks_what_falls_and_separa
     falls = values < 0.2
     figure = controls.size_matrix(["one", "two"], ["first", "second"], ["a", "b"], values, 1 - values, falls, 1)
     areas, powers = figure.axes
-    numbers = ["0.50", "0.75", "0.00", "0.10", "0.25", "1.00▾", "0.50", "0.90▾"]
+    numbers = ["0.50", "0.75", "0.00", "0.10", "0.25", "1.00", "▾", "0.50", "0.90", "▾"]
     assert texts(areas)[:4] == ["0.50", "0.25", "1.00", "0.90"]
     assert texts(powers) == [*numbers, "first", "second"]
     assert {tuple(np.ravel(line.get_data())[:2]) for line in areas.lines} == {(0.0, 1.0), (1.5, 1.5)}

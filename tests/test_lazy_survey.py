@@ -176,6 +176,12 @@ def test_a_star_of_negative_ivar_is_not_said_to_be_masked(spoiled):
         lux.Lux(**LATENTS).fit(lux.open(path))
 
 
+def test_an_error_far_smaller_than_the_others_of_its_star_is_named(spoiled):
+    path = spoiled("ivar", 1e14, row=12)
+    with pytest.raises(ValueError, match=r"spoiled.h5: the error of row 12 at pixel 40 is .* times smaller"):
+        lux.Lux(**LATENTS).fit(lux.open(path))
+
+
 def test_a_star_without_a_pixel_is_named(spoiled):
     path = spoiled("ivar", 0.0, row=12, pixel=slice(None))
     with pytest.raises(ValueError, match=r"spoiled.h5: row 12 has every pixel masked"):

@@ -25,12 +25,6 @@ def broken(survey, name, index, value):
         ("ivar", (5, 2), -1.0, r"ivar of star star-5 .* pixel 2 .* negative"),
         ("ivar", (5, 2), np.nan, r"ivar of star star-5 .* pixel 2 .* not finite"),
         ("ivar", (5, 2), np.inf, r"ivar of star star-5 .* pixel 2 .* not finite"),
-        (
-            "ivar",
-            (5, 2),
-            1e20,
-            r"the error of star star-5 .* pixel 2 .* times smaller than .* set the pixel's ivar to 0",
-        ),
         ("ivar", 4, 0.0, r"star star-4 has every pixel masked \(ivar = 0\); leave it out"),
         ("ivar", np.s_[2:], 0.0, r"star star-2 has every pixel masked .* so have most: .* is it inverted"),
         ("wavelength", 9, 15101.6, r"pixel 9 repeats pixel 8"),
@@ -45,9 +39,21 @@ def test_bad_values_are_refused_by_star_pixel_or_label(survey, name, index, valu
         survey.replace(**broken(survey, name, index, value))
 
 
-def test_pixels_that_huge_errors_mask_make_no_good_one_too_precise(survey):
+@pytest.mark.parametrize("larger", [1e5, 1e20])
+def test_an_error_that_is_far_smaller_than_the_others_of_its_star_is_refused(larger):
+    survey = linear_survey(n_stars=8, n_pixels=90)
     ivar = np.array(survey.ivar)
-    ivar[3, 5:25] = 1e-20
+    ivar[5, 2] = larger * ivar[5].max()
+    with pytest.raises(ValueError, match=r"error of star star-5 .* pixel 2 .* times smaller .* set .* ivar to 0"):
+        survey.replace(ivar=ivar)
+
+
+@pytest.mark.parametrize("bad", [0, 1e-20])
+@pytest.mark.parametrize("n_good", [3, 30, 60])
+def test_few_good_pixels_beside_masked_ones_are_not_too_precise(bad, n_good):
+    survey = linear_survey(n_stars=8, n_pixels=900)
+    ivar = np.array(survey.ivar)
+    ivar[3, : -n_good if bad == 0 else 400] = bad
     np.testing.assert_array_equal(survey.replace(ivar=ivar).ivar, ivar)
 
 

@@ -146,8 +146,10 @@ def record_sizes(chapter: Chapter) -> None:
         )
         record(f"enrichment_of_{size}", excess, unit="dex", digits=2)
         record(f"limit_of_{size}", limit, unit="mÅ", digits=2, text=None if np.isfinite(limit) else "beyond any line")
-        least, most = (f"{end([each[1] for each in found]):.2g}" for end in (min, max))
-        record(f"limits_of_{size}", f"{least} to {most} mÅ".replace("inf mÅ", "beyond any line"))
+        if size == max(_SIZES):
+            ends = [end([each[1] for each in found]) for end in (min, max)]
+            said = [f"{end:.2g} mÅ" if np.isfinite(end) else "beyond any line" for end in ends]
+            record(f"limits_of_{size}", " to ".join(said))
     widths = [f"{line.equivalent_width.mean():.0f} mÅ seen (%)" for line in strengths]
     headings = ["stars", "r-I expected", "r-II expected", "enrichment (dex)", "limit (mÅ)", *widths]
     formats = dict(zip(headings, ["d", ".1f", ".2f", ".2f", ".0f", ".0f", ".0f"], strict=True))

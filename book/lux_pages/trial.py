@@ -1,4 +1,4 @@
-"""The dense grid of the trial, `tools/full_trial.py`, as the chapter on controls and the discussion show it.
+"""The dense grid of the trial, `tools/full_trial.py`, as the chapter on controls and other pages show it.
 
 The grid takes half an hour on two cores, so that its tables are kept in a file beside this module; the chapter
 re-executes a part of it.

@@ -75,6 +75,7 @@ def _record_calibration(record: Record, source: str) -> None:
             columns[f"{generator}, {how}"] = [_said(each) for each in found]
     record.table(f"{source}_verdicts", columns)
     record(_KEYS_OF_SEEDS[source], min(map(total, counts.values())))
+    record(f"{source}_commit", content["about"]["commit"], text=content["about"]["commit"][:7])
     if source == "all":
         sizes = [n_stars for _, n_stars in kinds]
         record.numbers(least_stars=min(sizes), most_stars=max(sizes))

@@ -176,7 +176,7 @@ def _read_truth(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["bench"]
-        if version == bench.VERSION and not {"worlds", "n_seeds"} <= content.keys():
+        if version == bench.VERSION and not (isinstance(content["worlds"], dict) and "n_seeds" in content):
             raise KeyError("worlds")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); write the worlds anew") from error

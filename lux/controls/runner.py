@@ -105,9 +105,7 @@ def run(
     """
     if code is None:
         code = _CODE if what is None else f"from {what.__module__} import {what.__name__}"
-    workers = _number_of_workers(workers)
-    if client is not None:
-        workers = sum(client.nthreads().values())
+    workers = _number_of_workers(workers) if client is None else sum(client.nthreads().values())
     # What is measured may go to another folder.
     folder = Path(store_dir() / "worlds" if folder is None else folder).absolute() / product_key(code, parameters or {})
     folder.mkdir(parents=True, exist_ok=True)

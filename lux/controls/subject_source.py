@@ -142,8 +142,13 @@ def _imported(name: str, text: str) -> Iterator[str]:
             yield from (f"{base}.{each.name}" for each in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _IMPORTERS:
             # A name that is composed cannot be read here.
-            if node.args and isinstance(node.args[0], ast.Constant) and isinstance(named := node.args[0].value, str):
-                yield importlib.util.resolve_name(named, package) if named.startswith(".") else named
+            given = dict(zip(("name", "package"), node.args, strict=False)) | {
+                each.arg: each.value for each in node.keywords
+            }
+            named, beside = (getattr(given.get(key), "value", None) for key in ("name", "package"))
+            if isinstance(named, str):
+                inside = beside if isinstance(beside, str) else package
+                yield importlib.util.resolve_name(named, inside) if named.startswith(".") else named
 
 
 def _file_of(name: str) -> str | None:

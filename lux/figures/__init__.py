@@ -170,8 +170,9 @@ def write_cells(
     """Write the numbers of a matrix (K, C) into its cells, white where the cell is `dark` (K, C); some are `marked`."""
     for row, column in np.ndindex(*values.shape):
         text, color = format(values[row, column], form).replace("-", "−"), "white" if dark[row, column] else "black"
-        text += "▾" if marked is not None and marked[row, column] else ""
         axis.text(column, row, text, ha="center", va="center", fontsize=fontsize, color=color)
+        if marked is not None and marked[row, column]:
+            axis.text(column + 0.47, row + 0.47, "▾", ha="right", va="bottom", fontsize=5.5, color=color)
 
 
 def one_to_one(

@@ -56,10 +56,12 @@ def map_with_lines(
     band: np.ndarray,
     lines: Sequence[tuple[float, str]],
     chips: Sequence[tuple[float, float]],
+    unit: str = "dex",
 ) -> plt.Figure:
     """Draw the backward map of a label (D,), a panel per chip, over the `band` (2, D) of shuffled labels.
 
-    `lines`, pairs of a vacuum wavelength in Angstrom and a species, are marked; `chips` are (first, last) wavelengths.
+    `lines`, pairs of a vacuum wavelength in Angstrom and a species, are marked; `chips` are (first, last) wavelengths,
+    and `unit` is that of the label.
     """
     figure, axes = chip_panels(chips, height=7.0)
     x, low = with_gaps(wavelength, band[0])
@@ -70,7 +72,7 @@ def map_with_lines(
         mark_lines(axis, lines)
     reach = np.max(np.abs(values))
     axes[0].set_ylim(-1.05 * reach, 1.7 * reach)
-    axes[1].set_ylabel("backward map (dex per unit of flux)")
+    axes[1].set_ylabel(f"backward map ({unit} per unit of flux)")
     axes[-1].set_xlabel("vacuum wavelength (Å)")
     return figure
 

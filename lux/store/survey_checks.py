@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from lux.store.columns import catalogue_column
 
-# No pixel is so many times more precise than a star's good ones, of which this quantile is one.
-_LARGEST_ERROR_RATIO, _GOOD = 100.0, 0.9
+# No pixel is so many times more precise than a star's good ones. These lie at this quantile, if there are enough.
+_LARGEST_ERROR_RATIO, _GOOD, _ENOUGH = 100.0, 0.98, 50
 _FAR_ABOVE_MEAN = 10.0
 
 
@@ -84,24 +84,31 @@ def _check_spectra(survey: Any) -> None:
 
 
 def _refuse_too_precise(survey: Any) -> None:
-    """Refuse errors so small beside the star's others that they stand for missing ones.
+    if found := too_precise(survey.ivar):
+        row, pixel, why = found
+        place = f"{survey.star_id[row]} (row {row}) at pixel {pixel} ({survey.wavelength[pixel]:.3f} A)"
+        raise ValueError(f"the error of star {place} {why}")
 
-    One such pixel decides alone what a model makes of that wavelength, for all stars.
+
+def too_precise(ivar: np.ndarray) -> tuple[int, int, str] | None:
+    """Return the first error so small beside the star's others that it stands for a missing one: row, pixel, and why.
+
+    One such pixel decides alone what a model makes of that wavelength, for all stars. Inverse variances (N, D).
     """
-    largest = survey.ivar.max(axis=1)
+    good = ivar > 0
+    n_good, largest = np.count_nonzero(good, axis=1), ivar.max(axis=1, initial=0)
+    mean = ivar.sum(axis=1, dtype=float) / np.maximum(n_good, 1)
     # Few stars have a pixel so far above the mean, and only those are sorted.
-    doubted = np.flatnonzero(largest > _FAR_ABOVE_MEAN * survey.ivar.mean(axis=1, dtype=float))
-    for row in doubted:
-        ivar = survey.ivar[row]
-        usual = max(float(np.quantile(ivar, _GOOD)), float(np.finfo(np.float32).tiny))
+    for row in np.flatnonzero((n_good >= _ENOUGH) & (largest > _FAR_ABOVE_MEAN * mean)):
+        usual = float(np.quantile(ivar[row, good[row]], _GOOD))
         if largest[row] > _LARGEST_ERROR_RATIO**2 * usual:
-            pixel = int(np.argmax(ivar))
-            ratio = np.sqrt(largest[row] / usual)
-            raise ValueError(
-                f"the error of star {survey.star_id[row]} (row {row}) at pixel {pixel} ({survey.wavelength[pixel]:.3f} "
-                f"A) is {ratio:.3g} times smaller than those of the star's good pixels; where it stands for one that "
-                "is not known, set the pixel's ivar to 0 (or were errors given as ivar?)"
+            ratio = np.sqrt(float(largest[row]) / usual)
+            why = (
+                f"is {ratio:.3g} times smaller than those of the star's good pixels; where it stands for one that is "
+                "not known, set the pixel's ivar to 0 (or were errors given as ivar?)"
             )
+            return int(row), int(np.argmax(ivar[row])), why
+    return None
 
 
 def _check_shapes(survey: Any) -> None:

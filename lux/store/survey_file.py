@@ -14,6 +14,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from lux.store import zarr_folder
 from lux.store.files import atomic_write, refuse_another_file, require_space
+from lux.store.survey_checks import too_precise
 
 # A group of HDF5 or of a Zarr folder.
 _Group = Any
@@ -271,14 +272,20 @@ class StoredArray(NDArrayOperatorsMixin):
             raise ValueError(f"{self.path}: row {star} has every pixel masked (ivar = 0); leave it out")
         # One that is not a number is both the least and the greatest.
         if np.isfinite(least) and np.all(np.isfinite(greatest)) and (least >= 0 or self.name != "ivar"):
+            if self.name == "ivar" and (found := too_precise(values)):
+                place = f"row {rows[found[0]]} at pixel {self._column(found[1])}"
+                raise ValueError(f"{self.path}: the error of {place} {found[2]}")
             return
         bad = ~np.isfinite(values) | ((values < 0) & (self.name == "ivar"))
         star, pixel = np.unravel_index(np.argmax(bad), bad.shape)
-        column = pixel if self._columns is None else self._columns[pixel]
         raise ValueError(
-            f"{self.path}: {self.name} of row {rows[star]} at pixel {column} is {values[star, pixel]}; to mask a "
-            "pixel, set its flux to 1 and its ivar to 0"
+            f"{self.path}: {self.name} of row {rows[star]} at pixel {self._column(pixel)} is {values[star, pixel]}; to "
+            "mask a pixel, set its flux to 1 and its ivar to 0"
         )
+
+    def _column(self, pixel: np.intp | int) -> int:
+        """Return which pixel of the file one of those picked is."""
+        return int(pixel if self._columns is None else self._columns[pixel])
 
 
 def _aligned(n_rows: int, n_columns: int) -> np.ndarray:

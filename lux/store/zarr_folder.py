@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -175,7 +176,7 @@ def new_folder(path: Path) -> Iterator[ZarrGroup]:
     except BaseException:
         _remove_for_good(work)
         raise
-    work.rmdir()
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _remove_for_good(folder: Path) -> None:
@@ -185,3 +186,4 @@ def _remove_for_good(folder: Path) -> None:
         time.sleep(_SECONDS_TO_WRITE)
         if not folder.exists():
             return
+    warnings.warn(f"{folder}, which was broken off, could not be removed; remove it", RuntimeWarning, stacklevel=2)
