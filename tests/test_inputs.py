@@ -403,7 +403,7 @@ def test_values_are_refused_that_repeat_far_from_all_others_and_one_alone_only_i
         steps = [(5, 108.0), (6, 115.0), (7, 122.5), (3, 130.0), (8, 130.0)]
         assert not refused(changed=steps, unit=unit)
         assert "in 2 stars" in refused(changed=[(3, 121.0), (8, 121.0)], unit=unit)
-    for value in inputs._LABEL_SENTINELS:
+    for value in (-9999, -999, -99, 99, 99.99, 999, 9999):
         assert f"is {value:g} in star star-3 alone" in refused(center=0.0, changed=[(3, value)])
 
 
@@ -459,7 +459,10 @@ def test_surveys_of_which_one_has_no_label_or_another_grid_are_refused_before_an
             surveys[number] = surveys[number].replace(labels=labels)
             with pytest.raises(ValueError, match=rf"{said} of the {name} survey"):
                 inputs.check_label(*surveys, "label_0")
-    for changed in (test.select_pixels(np.arange(40) > 3), test.replace(wavelength=test.wavelength * (1 - 2e-6))):
+    for changed in (
+        test.select_pixels(np.arange(40) > 3),
+        *(test.replace(wavelength=test.wavelength * (1 + shift)) for shift in (-2e-6, 2e-6)),
+    ):
         with pytest.raises(ValueError, match="different wavelength grids"):
             inputs.check_label(train, changed, "label_0")
     inputs.check_label(train, test.replace(wavelength=test.wavelength * (1 - 5e-7)), "label_0")
@@ -482,13 +485,22 @@ def test_a_star_in_both_surveys_is_refused_though_a_label_of_it_is_missing():
 
 def test_pixels_errors_and_levels_are_refused_from_where_no_spectra_have_them():
     train, test = normal_label()
-    for error, said in ((2.9, ""), (3.3, "were errors given as ivar")):
-        noisy = [each.replace(flux=np.ones_like(each.flux), ivar=0 * each.ivar + error**-2) for each in (train, test)]
-        assert_said(noisy, said)
+    good = np.arange(40) > 2
+    for level in (1, 100, -1):
+        for error, said in ((2.9, ""), (3.3, "were errors given as ivar")):
+            ivar = good * (error * level) ** -2.0 * np.ones((200, 1))
+            assert_said([each.replace(flux=np.full((200, 40), level), ivar=ivar) for each in (train, test)], said)
     levels = np.where(np.arange(200) % 2, 1, -1)[:, None] / 1.4826
     for scatter, contrast, said in ((0.09, 0, ""), (0.12, 0, "divide each spectrum"), (0.12, 0.5, "")):
-        flux = 1 - contrast * (np.arange(40) % 4 == 0) + scatter * levels
-        assert_said([each.replace(flux=flux, ivar=0 * each.ivar + 1e3) for each in (train, test)], said)
+        for unit in (1, 100):
+            flux = unit * (1 - contrast * (np.arange(40) % 4 == 0) + scatter * levels)
+            ivar = np.full((200, 40), 1e3 / unit**2)
+            assert_said([each.replace(flux=flux, ivar=ivar) for each in (train, test)], said)
+    for value in (-9999, -999):
+        flux = np.where(np.arange(40) == 4, value, 1) * np.ones((200, 1))
+        ivar = np.where(np.arange(200) < 7, 1e3, 0)[:, None] * (np.arange(40) == 4) + 1e3 * (np.arange(40) != 4)
+        said = f"flux is {value} at 14 pixels of 14 stars"
+        assert_said([each.replace(flux=flux, ivar=ivar) for each in (train, test)], said)
 
 
 def assert_said(surveys, said):

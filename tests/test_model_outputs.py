@@ -101,6 +101,8 @@ MODELS = {
     "estimator": lambda ridge: ridge,
     "function of the flux": lambda ridge: lambda flux: ridge.predict(flux),
     "function of flux and errors": lambda ridge: lambda flux, ivar: ridge.predict(np.where(ivar > 0, flux, 1)),
+    "function of both by place": lambda ridge: lambda flux, ivar, /: ridge.predict(np.where(ivar > 0, flux, 1)),
+    "function with any options": lambda ridge: lambda flux, **options: ridge.predict(flux, **options),
     "function with an option": lambda ridge: lambda flux, scale=1.0: ridge.predict(flux) * scale,
 }
 
@@ -373,7 +375,9 @@ def test_of_predictions_alone_those_of_the_stars_that_are_read_are_taken_and_a_m
     for given in (labels, StoredPrediction(of_names(test.label_names)(labels, test))):
         taken = of_stars(given, test, rows, LABEL)
         np.testing.assert_allclose(interrogate(taken, test[rows], LABEL, seed=0).predicted, labels[rows, 1])
-    assert of_stars(ridge, test, rows, LABEL) is ridge
+    for model in (ridge, ridge.predict, Reader()):
+        assert of_stars(model, test, rows, LABEL) is model
+    assert interrogate(labels[:, 1], test, LABEL, seed=0).others.shape == (60, 0)
 
 
 def said(predicted, catalogue):
@@ -389,7 +393,7 @@ def test_a_prediction_keeps_too_close_to_the_catalogue_within_a_third_of_its_err
         predicted[:20] = 9.0
         catalogue = np.where(np.arange(300) % 50 == 1, np.nan, 0.0)
         # The stars that it missed make the median larger by a tenth.
-        outputs = said(0.9 * predicted, catalogue)
+        outputs = said(5 + 0.9 * predicted, 5 + catalogue)
         assert bool(follows_noise(outputs, errors, AuditSettings())) == close
         assert not follows_noise(outputs, errors / 2, AuditSettings())
 

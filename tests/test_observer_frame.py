@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from linear_truth import linear_survey
 
 import lux
-from lux.auditing import Kind, measurements, observer_frame
+from lux.auditing import AuditSettings, Kind, measurements, observer_frame
 from lux.auditing.evidence import observed_evidence
 from lux.models import baselines
+from lux.spectroscopy import airglow
 
 WINDOWS = [(15436, 15460), (16104, 16138), (16491, 16515), (16728, 16750)]
 AIRGLOW = 16128.608
@@ -131,3 +133,103 @@ def test_the_largest_nearby_is_that_of_all_places_at_rest_that_shifts_take_to_on
     at_rest[0, 20] = -3.0
     shift = np.repeat(np.arange(2, 9), 100)
     np.testing.assert_array_equal(np.flatnonzero(observer_frame._largest_nearby(at_rest, shift)), 20 + np.arange(2, 9))
+
+
+def frame_of(lines, sky=(), **settings):
+    """Return a frame of pixels of 10 km/s where chance gives 4 at most."""
+    wavelength = 16000 * np.exp(np.arange(len(lines)) * 10 / 299792.458)
+    weight = np.isin(np.arange(len(lines)), sky).astype(float)
+    surrogate = np.where(np.arange(len(lines)) == 3, -4.0, 0.0) * np.ones((20, 1))
+    return observer_frame.ObserverFrame(
+        wavelength, np.array(lines), surrogate, weight, np.zeros(21), AuditSettings(**settings)
+    )
+
+
+def pixels(frame, *, at_sky):
+    return np.searchsorted(frame.wavelength, frame.places(at_sky=at_sky) - 1e-6).tolist()
+
+
+def test_places_of_an_artefact_are_those_beyond_chance_apart_by_their_reach_and_all_airglow_with_it():
+    lines = np.zeros(40)
+    lines[[10, 11, 12, 20, 30]] = -9, 8, 7, 4.1, 3.9
+    # Of three pixels in a row the second lies within 17 km/s of the first, the third beyond it.
+    assert pixels(frame_of(lines), at_sky=False) == [10, 12, 20]
+    assert pixels(frame_of(lines, sky=[20, 35]), at_sky=False) == [10, 12, 20]
+    assert pixels(frame_of(lines, sky=[20, 35]), at_sky=True) == [10, 12, 20, 35]
+    assert pixels(frame_of(lines, max_observed_places=1), at_sky=False) == [10]
+    # An artefact is somewhere, even if no place alone is beyond chance; airglow as such is many.
+    assert pixels(frame_of(lines / 3, sky=[35]), at_sky=False) == [10]
+    assert pixels(frame_of(lines / 3, sky=[35]), at_sky=True) == [35]
+
+
+def test_velocities_are_read_from_the_first_column_that_most_stars_have():
+    survey = linear_survey(n_stars=100, n_pixels=40)
+    survey = survey.replace(wavelength=survey.wavelength * 0.4)
+    true = np.linspace(-300, 300, 100)
+    for known, column in ((51, "observed_velocity"), (49, "radial_velocity")):
+        some = np.where(np.arange(100) < known, true, np.nan)
+        both = survey.replace(catalogue={"observed_velocity": some, "radial_velocity": true + 1})
+        expected = {"observed_velocity": some, "radial_velocity": true + 1}[column]
+        np.testing.assert_array_equal(observer_frame.velocities(both), expected)
+    for fast, kept in ((1999.0, True), (-1999.0, True), (2001.0, False), (-9999.0, False)):
+        given = np.where(np.arange(100) == 7, fast, true)
+        found = observer_frame.velocities(survey.replace(catalogue={"observed_velocity": given}))
+        assert np.isnan(found[7]) != kept
+    # One number that stands for none, in most stars, is no other unit.
+    empty = np.where(np.arange(100) < 80, -9999.0, true)
+    assert observer_frame.velocities(survey.replace(catalogue={"observed_velocity": empty})) is None
+    for other_unit, refused in ((51, True), (49, False)):
+        given = np.where(np.arange(100) < other_unit, 1e4 + true, true)
+        mixed = survey.replace(catalogue={"observed_velocity": given})
+        if not refused:
+            assert np.sum(np.isnan(observer_frame.velocities(mixed))) == 49
+            continue
+        with pytest.raises(ValueError, match="no velocities of stars in km/s"):
+            observer_frame.velocities(mixed)
+
+
+def test_the_even_grid_has_the_nearest_pixel_everywhere_but_in_gaps():
+    step = 1e-4
+    logarithm = np.log(16000) + step * np.array([0, 1, 2, 3, 10, 11, 12])
+    grid, pixel = observer_frame._even_grid(np.exp(logarithm), step)
+    np.testing.assert_allclose(np.log(grid), logarithm[0] + step * np.arange(13))
+    assert pixel.tolist() == [0, 1, 2, 3, -1, -1, -1, -1, -1, -1, 4, 5, 6]
+
+
+def test_places_are_reached_that_have_a_pixel_or_to_which_a_star_takes_one():
+    there = np.isin(np.arange(20), (3, 4, 15))
+    for shift, expected in (
+        ([-1, 2], [2, 3, 4, 5, 6, 14, 15, 16, 17]),
+        ([1, 2], [3, 4, 5, 6, 15, 16, 17]),
+        ([-2, -1], [1, 2, 3, 4, 13, 14, 15]),
+        ([0, 0], [3, 4, 15]),
+    ):
+        assert np.flatnonzero(observer_frame._reached(there, np.array(shift))).tolist() == expected
+
+
+def test_observed_scores_are_those_of_the_pixels_at_rest_that_shifts_take_there():
+    generator = np.random.default_rng(0)
+    scores, shift, place = generator.normal(size=(30, 8)), generator.integers(-3, 4, 30), np.array([0, 2, 5, 6, 9])
+    pixel = np.array([0, 1, 2, -1, -1, 3, 4, 5, 6, 7])
+    observed = observer_frame._observed(scores, pixel, shift, place)
+    for star in range(30):
+        for number, where in enumerate(place):
+            rest = where - shift[star]
+            known = 0 <= rest < 10 and pixel[rest] >= 0
+            assert observed[star, number] == (scores[star, pixel[rest]] if known else 0)
+
+
+def test_the_sum_over_airglow_is_weighted_by_the_root_of_the_strength_of_the_lines_that_are_there():
+    lines = airglow.airglow_lines()
+    step = 1e-5
+    grid = np.exp(np.arange(np.log(15500), np.log(16900), step))
+    weight = observer_frame._sky_weight(grid, step)
+    assert np.sum(weight**2) == pytest.approx(1)
+    there = (lines.wavelength > 15500) & (lines.wavelength < 16900)
+    bright = there & (lines.strength >= airglow.FAINTEST)
+    assert 2 < np.sum(bright) < np.sum(there)
+    expected = np.sqrt(lines.strength[bright] / np.sum(lines.strength[bright]))
+    pixels = [int(np.argmin(np.abs(grid - line))) for line in lines.wavelength[bright]]
+    np.testing.assert_allclose(weight[pixels], expected)
+    assert np.sum(weight > 0) == len(pixels)
+    assert not np.any(observer_frame._sky_weight(0.4 * grid, step))
