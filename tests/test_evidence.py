@@ -7,12 +7,14 @@ import pytest
 from linear_truth import linear_survey, survey_with_own_part
 from scipy import stats
 
-from lux.auditing import AuditSettings, Evidence, Kind, measurements
+from lux.auditing import AuditSettings, Evidence, Kind, leakage, measurements
 from lux.auditing.evidence import (
     ModelUse,
+    _channels,
     _flux_evidence,
     _own_lines,
     collect,
+    flux_share,
     model_use,
     observed_evidence,
     sensitivity,
@@ -76,7 +78,13 @@ def test_evidence_is_collected_by_kind_with_the_thresholds_of_the_settings(measu
 
 def test_the_canary_counts_a_shift_beyond_what_the_model_does_at_random(measured):
     predicted = np.random.default_rng(1).normal(size=500)
-    for shuffled, repeated, expected in ((0.0, 0.0, False), (0.1, 0.0, True), (0.1, 0.06, False), (1e-4, 0.0, False)):
+    for shuffled, repeated, expected in (
+        (0.0, 0.0, False),
+        (0.1, 0.0, True),
+        (0.1, 0.06, False),
+        (0.1, 0.04, True),
+        (1e-4, 0.0, False),
+    ):
         assert not collect(measured, outputs(measured, 1e4 * predicted, shuffled))[Kind.LABEL_CANARY].significant
         down = collect(measured, outputs(measured, predicted, -shuffled, repeated))[Kind.LABEL_CANARY]
         assert down.significant == expected
@@ -129,6 +137,7 @@ def test_own_lines_are_held_against_the_list_moved_in_wavelength(measured):
     calm = _own_lines(with_lines(measured, [3.0, 4.0], 0.1 * normal))
     assert calm.statistic == pytest.approx(7 / np.sqrt(2))
     assert (calm.null_center, calm.null_scatter) == pytest.approx((0, 1))
+    assert _own_lines(with_lines(measured, [3.0, 4.0], 3 * normal)).null_scatter == pytest.approx(3 * 2**0.5, rel=0.02)
     # Where moved lists reach the statistic more often than a normal distribution would, their number counts.
     heavy = _own_lines(with_lines(measured, [9.0], np.where(np.arange(200) < 4, 10.0, normal)))
     assert heavy.p_value == pytest.approx(5 / 201)
@@ -150,21 +159,24 @@ def test_features_and_lines_of_the_flux_are_held_against_those_of_surrogates(mea
     assert line.p_value == pytest.approx(stats.gumbel_r.sf(6, center, scale), rel=0.1)
     assert (line.null_center, line.null_scatter) == pytest.approx((np.mean(largest), np.std(largest)))
     everywhere = dataclasses.replace(measured.design, near_own=np.ones(300, bool))
-    assert Kind.ANY_LINE not in _flux_evidence(dataclasses.replace(measured, design=everywhere))
+    dense = dataclasses.replace(measured, design=everywhere)
+    assert Kind.ANY_LINE not in collect(dense, outputs(measured, measured.design.labels))
 
 
 def test_evidence_in_the_observers_frame_counts_in_absorption_and_in_emission():
     generator, settings = np.random.default_rng(0), AuditSettings()
-    surrogate, weight = generator.normal(size=(200, 50)), np.eye(50)[3]
+    surrogate, weight = 1.5 * generator.normal(size=(200, 50)), np.eye(50)[3]
     found = {}
     for sign in (1, -1):
-        lines = sign * np.where(np.arange(50) == 3, 8.0, 0.1)
+        lines = sign * np.where(np.arange(50) == 3, 9.0, 0.1)
         at_sky = np.array([lines[3], *surrogate[:, 3]])
         found[sign] = observed_evidence(ObserverFrame(np.arange(50.0), lines, surrogate, weight, at_sky, settings))
         assert all(item.significant and item.threshold == 0.001 for item in found[sign].values())
         sky = found[sign][Kind.SKY_LINES]
-        assert sky.p_value == pytest.approx(2 * stats.t.sf(abs(sky.z_score), 199))
-    assert found[1][Kind.OBSERVED_PLACE] == found[-1][Kind.OBSERVED_PLACE]
+        assert sky.p_value == pytest.approx(2 * stats.t.sf(abs(sky.z_score), 199), abs=0)
+    place, largest = found[1][Kind.OBSERVED_PLACE], np.abs(surrogate).max(axis=1)
+    assert place == found[-1][Kind.OBSERVED_PLACE]
+    assert (place.null_center, place.null_scatter) == pytest.approx((np.mean(largest), np.std(largest)))
     nowhere = ObserverFrame(np.arange(50.0), lines, surrogate, 0 * weight, 0 * at_sky, settings)
     assert set(observed_evidence(nowhere)) == {Kind.OBSERVED_PLACE}
 
@@ -174,9 +186,26 @@ def test_of_what_may_be_a_leak_that_counts_which_exceeds_most_what_it_needs(meas
     monkeypatch.setattr("lux.auditing.evidence.leakage.growth", lambda *_: growths)
     evidence = collect(measured, outputs(measured, measured.design.labels))
     assert (evidence[Kind.LEAK_GROWTH].statistic, evidence[Kind.LEAK_GROWTH].needed) == (4.0, 3.0)
+    assert evidence[Kind.LEAK_GROWTH].p_value == pytest.approx(stats.norm.sf(4))
     closer = evidence[Kind.CLOSER_THAN_NOISE]
     assert closer.null_center == 1
     assert closer.p_value == pytest.approx(stats.norm.cdf(closer.z_score))
+
+
+def test_a_leak_is_sought_wherever_the_evidence_counts_and_in_strong_features_if_nowhere(measured):
+    kinds = {
+        Kind.OWN_LINES: leakage.line_channel(measured.design, measured.design.own_pixels),
+        Kind.STRONG_FEATURES: leakage.prediction_channel(measured),
+        Kind.ANY_LINE: leakage.line_channel(measured.design, *leakage.places_elsewhere(measured)),
+    }
+    for counts in ((Kind.OWN_LINES,), (Kind.ANY_LINE,), (Kind.STRONG_FEATURES, Kind.OWN_LINES, Kind.ANY_LINE), ()):
+        flux = {kind: Evidence(kind, "?", 0.0, 0.0, 1.0, 1e-6 if kind in counts else 0.5) for kind in kinds}
+        channels = _channels(measured, flux)
+        expected = [kinds[kind] for kind in counts or (Kind.STRONG_FEATURES,)]
+        assert len(channels) == len(expected)
+        for channel, other in zip(channels, expected, strict=True):
+            np.testing.assert_allclose(channel.values, other.values)
+            np.testing.assert_allclose(channel.noise, other.noise)
 
 
 def test_a_model_of_one_label_is_asked_on_its_test_stars_alone_beyond_what_the_flux_gives_of_the_others(measured):
@@ -262,3 +291,21 @@ def test_a_guess_from_the_other_labels_is_no_use_though_its_own_predictions_of_t
     assert np.corrcoef(guess, labels[:, 0])[0, 1] > 0.3
     evidence = collect(measured, ModelOutputs(guess, guess, guess, poor, labels[:, 0], None))[Kind.MODEL_USE]
     assert not evidence.significant
+
+
+def test_the_share_that_the_flux_explains_has_an_interval_that_holds_the_true_one(measured):
+    design, shares = dataclasses.replace(measured.design, errors=np.ones(500)), []
+    for seed in range(60):
+        told, untold, noise = np.random.default_rng(seed).normal(size=(3, 500))
+        residual = (told + untold + noise) * np.sqrt(design.dof_fraction)
+        observed = dataclasses.replace(measured.observed, residual=residual[:, None], predicted=told[:, None])
+        planted = dataclasses.replace(measured, design=design, observed=observed)
+        evidence = {Kind.STRONG_FEATURES: Evidence(Kind.STRONG_FEATURES, "?", 9.0, 0.0, 1.0, 1e-9)}
+        shares.append(flux_share(planted, evidence, sensitivity(planted)))
+    assert np.mean([share.value for share in shares]) == pytest.approx(0.5, abs=0.03)
+    assert 51 <= sum(share.low < 0.5 < share.high for share in shares)
+    # The squares that are explained have a variance of 10, and the own variance is 2, of 3 in all: as if independent.
+    error = np.hypot(np.sqrt(10 / 500) / 2, 0.5 * np.sqrt(2 / 500) * 3 / 2)
+    assert np.mean([share.high - share.low for share in shares]) == pytest.approx(2 * 1.96 * error, rel=0.05)
+    for share in shares:
+        assert share.high - share.value == pytest.approx(share.value - share.low)

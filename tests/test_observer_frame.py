@@ -233,3 +233,63 @@ def test_the_sum_over_airglow_is_weighted_by_the_root_of_the_strength_of_the_lin
     np.testing.assert_allclose(weight[pixels], expected)
     assert np.sum(weight > 0) == len(pixels)
     assert not np.any(observer_frame._sky_weight(0.4 * grid, step))
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """A survey with a gap, and what is measured in it."""
+    survey = linear_survey(n_stars=300, n_latents=2, n_labels=2).select_pixels(
+        (np.arange(300) < 100) | (np.arange(300) >= 250)
+    )
+    return survey, measurements.measure(survey, "label_0", settings=AuditSettings(n_surrogates=20))
+
+
+def frame_with(bare, monkeypatch, scores, pixels):
+    """Return the frame of stars with given scores, shifted by so many pixels; what is near at rest is not left out."""
+    survey, measured = bare
+    monkeypatch.setattr(observer_frame, "score_lines", lambda *_: (scores,))
+    monkeypatch.setattr(observer_frame, "_largest_nearby", lambda at_rest, shift: np.zeros_like(at_rest))
+    step = np.median(np.diff(np.log(survey.wavelength)))
+    return observer_frame.look(survey, 299792.458 * np.expm1(np.asarray(pixels) * step), measured, 22500.0)
+
+
+def test_a_line_of_the_stars_that_goes_as_the_label_leaves_nothing_where_shifts_take_it(bare, monkeypatch):
+    survey, measured = bare
+    generator = np.random.default_rng(0)
+    shift, noise = generator.integers(-12, 13, 300), generator.normal(size=survey.flux.shape)
+    weight = measured.residual / measurements.label_variance(measured.design, measured.residual[:, None])[:, 0]
+    line = 50 * weight[:, None] * (np.arange(survey.n_pixels) == 40)
+    with_line, without = (frame_with(bare, monkeypatch, scores + noise, shift) for scores in (line, 0 * line))
+    taken = np.abs(with_line.wavelength / survey.wavelength[40] - 1) < 12.5 * 0.2 / 15100
+    assert np.sum(taken) == 25
+    # Twelve stars at each place would lift it by the root of twelve.
+    assert abs(np.mean(with_line.lines[taken])) < 0.3
+    # Of noise alone the frame is in standard deviations.
+    for lines in (without.lines, without.surrogate):
+        assert np.std(lines) == pytest.approx(1, abs=0.15)
+
+
+def test_stars_of_unknown_velocity_say_nothing_in_the_observers_frame(bare, monkeypatch):
+    survey, _ = bare
+    generator = np.random.default_rng(0)
+    scores, unknown = generator.normal(size=survey.flux.shape), np.arange(300) % 10 == 3
+    shift = np.where(unknown, np.nan, generator.integers(-12, 13, 300))
+    spoiled = np.where(unknown[:, None], 1e3 * generator.normal(size=scores.shape), scores)
+    clean, other = (frame_with(bare, monkeypatch, each, shift) for each in (scores, spoiled))
+    # What is at rest is that of all stars.
+    np.testing.assert_allclose(other.lines, clean.lines, atol=1e-4)
+    np.testing.assert_array_equal(other.wavelength, clean.wavelength)
+
+
+def test_an_observed_place_is_asked_about_if_a_tenth_of_the_stars_have_it(bare, monkeypatch):
+    survey, _ = bare
+    shift = np.repeat([100.0, -100.0, np.nan, 0.0], [21, 36, 12, 231])
+    frame = frame_with(bare, monkeypatch, np.ones(survey.flux.shape), shift)
+    # Into the gap, of pixels 100 to 250, reach from its left 7 per cent of the stars, and from its right 12 beside.
+    places = (frame.wavelength - 15100) / 0.2
+    inside = places[(places > 99.5) & (places < 249.5)]
+    assert (inside.min(), inside.max()) == pytest.approx((150, 199), abs=1.5)
+    assert len(inside) == pytest.approx(50, abs=2)
+    nowhere = np.full(300, np.nan)
+    nowhere[:20] = 0
+    assert frame_with(bare, monkeypatch, np.ones(survey.flux.shape), nowhere) is None

@@ -47,6 +47,7 @@ def test_own_lines_are_named_as_such_and_nothing_is_named_where_nothing_counts()
 def test_a_place_without_a_listed_line_says_so():
     assert places._species(15100.0 * 1.5, RESOLUTION) == ()
     assert "no listed line" in str(places.Place(22650.0, 4.0, (), own=False))
+    assert str(places.Place(15700.02, -4.04, ("Fe I", "Nd II"), own=False)) == "15700.0 A (Fe I, Nd II, -4.0 sigma)"
 
 
 def test_the_share_that_the_flux_explains_is_that_of_the_true_label():
@@ -88,7 +89,7 @@ def planted():
         250: 4.1,
     }.items():
         lines[pixel] = value
-    by_chance = np.where(np.arange(300) == 5, 4.0, 0.0) * np.ones((20, 1))
+    by_chance = np.where(np.arange(300) == 5, -4.0, 0.0) * np.ones((20, 1))
     return survey, dataclasses.replace(
         found,
         observed=dataclasses.replace(found.observed, lines=lines[None]),
