@@ -78,16 +78,12 @@ def test_evidence_is_collected_by_kind_with_the_thresholds_of_the_settings(measu
 
 def test_the_canary_counts_a_shift_beyond_what_the_model_does_at_random(measured):
     predicted = np.random.default_rng(1).normal(size=500)
-    for shuffled, repeated, expected in (
-        (0.0, 0.0, False),
-        (0.1, 0.0, True),
-        (0.1, 0.06, False),
-        (0.1, 0.04, True),
-        (1e-4, 0.0, False),
-    ):
+    shifts = ((0.0, 0.0, False), (0.1, 0.0, True), (0.1, 0.06, False), (0.1, 0.04, True), (1e-4, 0.0, False))
+    for shuffled, repeated, expected in shifts:
         assert not collect(measured, outputs(measured, 1e4 * predicted, shuffled))[Kind.LABEL_CANARY].significant
         down = collect(measured, outputs(measured, predicted, -shuffled, repeated))[Kind.LABEL_CANARY]
         assert down.significant == expected
+        assert (down.null_center, down.null_scatter) == (0, 0)
         item = collect(measured, outputs(measured, predicted, shuffled, repeated))[Kind.LABEL_CANARY]
         assert item.significant == expected
 
@@ -142,6 +138,9 @@ def test_own_lines_are_held_against_the_list_moved_in_wavelength(measured):
     heavy = _own_lines(with_lines(measured, [9.0], np.where(np.arange(200) < 4, 10.0, normal)))
     assert heavy.p_value == pytest.approx(5 / 201)
     assert heavy.p_value > 10 * stats.norm.sf(heavy.z_score)
+    for reached, p_value in ((2, 3 / 201), (1, stats.norm.sf)):
+        few = _own_lines(with_lines(measured, [9.0], np.where(np.arange(200) < reached, 10.0, normal)))
+        assert few.p_value == pytest.approx(p_value(few.z_score) if callable(p_value) else p_value, abs=0)
     alone = _own_lines(with_lines(measured, [2.0], normal[:0]))
     assert (alone.null_center, alone.null_scatter, alone.p_value) == pytest.approx((0, 1, stats.norm.sf(2)))
 
@@ -173,6 +172,7 @@ def test_evidence_in_the_observers_frame_counts_in_absorption_and_in_emission():
         found[sign] = observed_evidence(ObserverFrame(np.arange(50.0), lines, surrogate, weight, at_sky, settings))
         assert all(item.significant and item.threshold == 0.001 for item in found[sign].values())
         sky = found[sign][Kind.SKY_LINES]
+        assert (sky.null_center, sky.null_scatter) == pytest.approx((np.mean(at_sky[1:]), np.std(at_sky[1:])))
         assert sky.p_value == pytest.approx(2 * stats.t.sf(abs(sky.z_score), 199), abs=0)
     place, largest = found[1][Kind.OBSERVED_PLACE], np.abs(surrogate).max(axis=1)
     assert place == found[-1][Kind.OBSERVED_PLACE]

@@ -14,13 +14,14 @@ OWN, STRONG, ANY = Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE
 GROWTH, CLOSER, CANARY = Kind.LEAK_GROWTH, Kind.CLOSER_THAN_NOISE, Kind.LABEL_CANARY
 
 
-def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, left=0.8, own_lines=0.0):
+def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, left=0.8, own_lines=0.0, scatter=1.0):
     """Return the judgment where some kinds of evidence are significant and the others are not.
 
     Without a statistic of own lines there are none.
     """
     evidence = {name: Evidence(name, "?", 0.0, 0.0, 1.0, 1e-6 if name in significant else 0.5) for name in Kind}
     growth = 5.0 if GROWTH in significant else 0.0
+    evidence[STRONG] = dataclasses.replace(evidence[STRONG], null_scatter=scatter)
     evidence[CLOSER] = dataclasses.replace(evidence[CLOSER], statistic=left)
     evidence[GROWTH] = dataclasses.replace(evidence[GROWTH], statistic=growth, needed=needed)
     if own_lines is None:
@@ -96,6 +97,8 @@ def test_a_guess_needs_power_and_scatter_to_be_explained():
     # The two quantiles of the normal distribution add up to 4.2207.
     assert weak.stars_needed == math.ceil(1000 * (4.2207 / 2) ** 2)
     assert f"{weak.stars_needed} stars would decide" in weak.reason
+    # Features of a significance of twelve, by surrogates that scatter by so much.
+    assert [judged(scatter=each).verdict for each in (2.8, 2.9)] == ["guessed", "undecided"]
     assert judged(sensitivity=dataclasses.replace(SENSITIVE, own_variance=0.0003)).verdict == "undecided"
 
 
