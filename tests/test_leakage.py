@@ -233,11 +233,11 @@ def test_places_elsewhere_are_the_strongest_each_apart_from_the_stronger_ones():
     measured = measurements.measure(survey, "label_0", settings=AuditSettings(n_surrogates=2))
     lines = np.zeros(100)
     apart = measured.design.settings.min_separation
-    lines[[50, 50 - apart, 50 + apart, 50 - apart - 1, 50 + apart + 1, 10]] = 9, 8.5, -8, -7, 6, 5
+    lines[[50, 50 - apart, 50 + apart, 50 - apart - 1, 50 + apart + 1, 2, 10]] = 9, 8.5, -8, -7, 6, 5.5, 5
     measured = dataclasses.replace(measured, observed=dataclasses.replace(measured.observed, lines=lines[None]))
     pixels, signs = leakage.places_elsewhere(with_chance(measured, 4.0))
-    assert pixels.tolist() == [50, 50 - apart - 1, 50 + apart + 1, 10]
-    assert signs.tolist() == [1, -1, 1, 1]
+    assert pixels.tolist() == [50, 50 - apart - 1, 50 + apart + 1, 2, 10]
+    assert signs.tolist() == [1, -1, 1, 1, 1]
 
 
 def with_chance(measured, significance):
