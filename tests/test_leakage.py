@@ -191,6 +191,18 @@ def test_noise_of_a_channel_that_is_misjudged_and_goes_with_the_errors_is_no_lea
         assert np.max(observed) < 3.5
 
 
+def test_the_significance_of_a_slope_on_the_errors_of_few_stars_is_not_too_large():
+    # Each star draws the slope to itself, and without its leverage the scatter would be 1.17.
+    generator = np.random.default_rng(3)
+    errors, weight = generator.gamma(4.0, size=60), np.full(60, 1 / 60)
+    centered = (errors - errors.mean())[None]
+    found = []
+    for noise in np.random.default_rng(1).normal(size=(1200, 1, 60)):
+        slopes, information, _ = leakage._slopes(centered, noise * errors, weight, AuditSettings().max_leverage)
+        found.append(slopes[0] * np.sqrt(information[0, 0]))
+    assert 1.0 < np.std(found) < 1.12
+
+
 def test_a_slope_that_rests_on_few_stars_is_none(design):
     for few in (0, 1, 5):
         errors = np.full(N_STARS, 0.1)
