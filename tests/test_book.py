@@ -1,4 +1,7 @@
-"""The book as text and as a website: its lint, the comparison of results, every page in a browser without a network."""
+"""The book as text and as a website: its lint, the comparison of results, every page in a browser without a network.
+
+The module is long because its tests share one browser and one built site.
+"""
 
 import contextlib
 import functools

@@ -1,4 +1,7 @@
-"""An audit's door: what marks a bad pixel does not matter, and what would mislead is refused by name."""
+"""An audit's door: what marks a bad pixel does not matter, and what would mislead is refused by name.
+
+The module is long because every threshold is asked on both sides of it.
+"""
 
 import warnings
 

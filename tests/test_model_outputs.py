@@ -1,4 +1,7 @@
-"""Whatever a user calls a model can be audited, or is refused in a sentence: what came, what was expected."""
+"""Whatever a user calls a model can be audited, or is refused in a sentence: what came, what was expected.
+
+The module is long because each form of a model has its own case.
+"""
 
 import jax.numpy as jnp
 import numpy as np

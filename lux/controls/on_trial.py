@@ -3,6 +3,8 @@
 A *technique* is a function of a fitted model, its training and test stars, a label and the wavelengths of its lines; it
 returns one number, the larger, the more it speaks for the label being known. A *model* is anything with ``fit(survey)``
 and ``predict_labels(survey)``. Neither sees the truth.
+
+The module is long because it runs code that is not ours: each way in which that can fail, hang or remember is told.
 """
 
 import contextlib
