@@ -220,3 +220,35 @@ def out_of_fold(
         coefficients = np.linalg.lstsq(design[~test], targets[~test], rcond=rank_tolerance)[0]
         predicted[test] = design[test] @ coefficients
     return predicted
+
+
+def left_out(
+    design: np.ndarray, targets: np.ndarray, present: np.ndarray | None = None, max_leverage: float = 0.9
+) -> np.ndarray:
+    """Return each target as a least-squares regression predicts it that was fitted to all other stars.
+
+    No chance is in it, and the order of the stars does not matter. In closed form (Allen 1974, Technometrics 16, 125):
+    what the fit to all gives, without the star's own part, over one minus the star's leverage. A star of a leverage
+    beyond `max_leverage` is predicted smaller than that, towards zero.
+
+    Parameters
+    ----------
+    design : (N, Q) array
+        Regressors, a constant among them where an intercept is wanted; they may depend on each other.
+    targets : (N,) or (N, T) array
+    present : (N,) boolean array, optional
+        The stars whose targets there are; the others are predicted and teach nothing.
+
+    Returns
+    -------
+    array
+        Predictions in the shape of `targets`.
+    """
+    taught = design if present is None else design * present[:, None]
+    left, sizes, right = np.linalg.svd(taught, full_matrices=False)
+    kept = sizes > len(design) * np.finfo(float).eps * sizes.max(initial=0.0)
+    left, solve = left[:, kept], right[kept].T / sizes[kept]
+    leverage = np.sum(left**2, axis=1)[(...,) + (None,) * (targets.ndim - 1)]
+    known = targets if present is None else np.where(present[(...,) + (None,) * (targets.ndim - 1)], targets, 0)
+    fitted = design @ (solve @ (left.T @ known))
+    return (fitted - leverage * known) / np.maximum(1 - leverage, 1 - max_leverage)

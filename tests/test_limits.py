@@ -44,7 +44,6 @@ def with_feature(survey, own, share, measured, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Kind.OWN_LINES, Kind.ANY_LINE, Kind.STRONG_FEATURES])
 def test_what_is_planted_at_the_limit_is_found_and_half_of_it_is_not(kind):
     found = {0.4: 0, 1.0: 0}

@@ -31,6 +31,25 @@ def test_own_line_significance_is_standard_normal_without_a_line(survey):
     assert 0.6 < np.std(values) < 1.5
 
 
+def test_what_is_measured_depends_on_no_order_of_the_stars_and_on_no_chance(survey, measured):
+    order = np.random.default_rng(1).permutation(survey.n_stars)
+    settings = AuditSettings(n_surrogates=50, n_moved_lists=300)
+    other = measurements.measure(survey[order], "label_0", [15120.0, 15150.0], seed=1, settings=settings)
+    for name in ("residual", "predicted"):
+        np.testing.assert_allclose(getattr(other.observed, name), getattr(measured.observed, name)[order], atol=1e-4)
+    np.testing.assert_allclose(other.lines, measured.lines, atol=1e-2)
+    assert np.any(other.surrogate.strong != measured.surrogate.strong)
+
+
+def test_the_components_of_the_flux_are_those_of_an_exact_decomposition(survey):
+    _, weight_sum, deviation = measurements.deviations(survey)
+    weighted = (deviation * np.sqrt(weight_sum / survey.n_stars)).astype(np.float32)
+    basis = measurements._nuisances(weighted, AuditSettings())
+    exact = np.linalg.svd(weighted.astype(float), full_matrices=False)[0][:, :30]
+    inside = np.linalg.norm(basis.T @ exact, axis=0)
+    assert inside.min() > 0.99
+
+
 def test_surrogates_follow_the_other_labels_and_keep_the_size_of_each_star(measured):
     design = measured.design
     values = measurements._surrogates(design, 1)

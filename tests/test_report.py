@@ -18,7 +18,7 @@ from lux.statistics import Estimate
 
 OWN = Evidence(Kind.OWN_LINES, "any lines?", 5.0, 1.0, 2.0, 1e-6, threshold=0.015)
 GROWTH = Evidence(Kind.LEAK_GROWTH, "any growth?", 1.0, 0.0, 1.0, 0.2, needed=math.inf)
-SETTINGS = AuditSettings(n_folds=7)
+SETTINGS = AuditSettings(n_probed=7)
 KNOWN = Report("fe_h", "known", "lines", (OWN, GROWTH), 500, 100, own_scatter=0.1, settings=SETTINGS)
 EMPTY = Report("eu_fe", "undecided", "only 3 stars")
 
@@ -36,7 +36,7 @@ def test_the_text_has_verdict_evidence_and_settings():
     assert lines[0] == "fe_h: known"
     assert lines[3].split() == ["own", "lines", "5.00", "1.00", "+-", "2.00", "1e-06", "yes"]
     assert lines[4].split()[-1] == "no"
-    assert "n_folds = 7" in " ".join(lines[-2:])
+    assert "n_probed = 7" in " ".join(lines[-2:])
 
 
 def test_the_text_says_where_what_share_and_what_was_masked():
@@ -59,7 +59,7 @@ def test_json_holds_every_field_but_the_arrays(tmp_path):
     assert content["verdict"] == "known"
     assert [row["name"] for row in content["evidence"]] == ["own lines", "grows with noise"]
     assert content["evidence"][1]["needed"] is None
-    assert content["settings"]["n_folds"] == 7
+    assert content["settings"]["n_probed"] == 7
     assert "wavelength" not in content
     assert json.loads(EMPTY.to_json())["own_scatter"] is None
 
@@ -69,7 +69,7 @@ def test_the_table_has_a_row_for_each_evidence_and_the_settings_in_its_meta():
     assert list(table["name"]) == ["own lines", "grows with noise"]
     assert list(table["significant"]) == [True, False]
     assert np.isnan(table["needed"][0])
-    assert table.meta["settings"]["n_folds"] == 7
+    assert table.meta["settings"]["n_probed"] == 7
     assert len(EMPTY.table) == 0
 
 
@@ -135,7 +135,7 @@ def test_little_use_is_little_in_text_table_comparison_and_json():
 
 def test_no_line_of_the_text_is_wider_than_a_page():
     long = dataclasses.replace(
-        KNOWN, reason="one of many words " * 20, settings=AuditSettings(n_folds=7, power=0.9, share_to_find=0.2)
+        KNOWN, reason="one of many words " * 20, settings=AuditSettings(n_probed=7, power=0.9, share_to_find=0.2)
     )
     assert max(map(len, str(long).splitlines())) <= 80
 

@@ -19,12 +19,12 @@ def test_a_leak_must_be_significant_and_grow_by_a_share_of_what_noise_would():
 
 def test_only_what_differs_from_the_defaults_is_named():
     assert str(AuditSettings()).endswith("all by default")
-    text = str(AuditSettings(n_folds=7, significance=0.001))
+    text = str(AuditSettings(n_probed=7, significance=0.001))
     assert "p < 0.001 counts" in text
-    assert "n_folds = 7" in text
+    assert "n_probed = 7" in text
     assert "clip" not in text
 
 
 def test_settings_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        AuditSettings().n_folds = 3
+        AuditSettings().n_probed = 3

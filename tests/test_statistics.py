@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.model_selection import LeaveOneOut, PredefinedSplit, cross_val_predict
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from lux.statistics import (
@@ -12,6 +12,7 @@ from lux.statistics import (
     bootstrap_rows,
     gumbel_by_moments,
     holm,
+    left_out,
     out_of_fold,
     quadratic_terms,
     robust_std,
@@ -149,6 +150,34 @@ def test_a_design_short_of_rank_predicts_as_well_as_without_the_repeated_column(
     repeated = np.column_stack([design, design @ np.ones(4) * (1 + 1e-13)])
     expected = out_of_fold(design, targets, folds)
     np.testing.assert_allclose(out_of_fold(repeated, targets, folds, rank_tolerance=1e-9), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(60,), (60, 3)])
+def test_predictions_of_stars_left_out_are_those_of_scikit_learn(shape):
+    design, targets = made(60, 4), made(*shape, seed=1)
+    expected = cross_val_predict(LinearRegression(fit_intercept=False), design, targets, cv=LeaveOneOut())
+    np.testing.assert_allclose(left_out(design, targets), expected, rtol=1e-9)
+    repeated = np.column_stack([design, design @ np.ones(4)])
+    np.testing.assert_allclose(left_out(repeated, targets), expected, rtol=1e-9)
+    np.testing.assert_allclose(left_out(np.zeros((60, 2)), targets), 0)
+
+
+@pytest.mark.parametrize("shape", [(60,), (60, 3)])
+def test_stars_without_a_target_are_predicted_from_all_others_and_teach_none(shape):
+    design, targets, present = made(60, 4), made(*shape, seed=1), np.arange(60) % 7 > 0
+    expected = np.empty_like(targets)
+    expected[present] = left_out(design[present], targets[present])
+    expected[~present] = design[~present] @ np.linalg.lstsq(design[present], targets[present])[0]
+    for nothing in (np.nan, 1e6):
+        given = np.where(present.reshape(-1, *[1] * (len(shape) - 1)), targets, nothing)
+        np.testing.assert_allclose(left_out(design, given, present), expected, rtol=1e-9)
+
+
+def test_a_star_that_alone_has_a_feature_is_predicted_without_it():
+    design, targets = np.column_stack([np.ones(60), np.arange(60) == 5]), made(60, seed=1)
+    predicted = left_out(design, targets)
+    assert np.isfinite(predicted).all()
+    assert abs(predicted[5]) < 1e-12
 
 
 def test_the_gumbel_distribution_of_some_values_has_their_mean_and_standard_deviation():

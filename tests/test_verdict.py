@@ -14,13 +14,15 @@ OWN, STRONG, ANY = Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE
 GROWTH, CLOSER, CANARY = Kind.LEAK_GROWTH, Kind.CLOSER_THAN_NOISE, Kind.LABEL_CANARY
 
 
-def judged(*significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, left=0.8, own_lines=0.0, scatter=1.0):
+def judged(
+    *significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, left=0.8, own_lines=0.0, scatter=1.0, growth=0.0
+):
     """Return the judgment where some kinds of evidence are significant and the others are not.
 
     Without a statistic of own lines there are none.
     """
     evidence = {name: Evidence(name, "?", 0.0, 0.0, 1.0, 1e-6 if name in significant else 0.5) for name in Kind}
-    growth = 5.0 if GROWTH in significant else 0.0
+    growth = 5.0 if GROWTH in significant else growth
     evidence[STRONG] = dataclasses.replace(evidence[STRONG], null_scatter=scatter)
     evidence[CLOSER] = dataclasses.replace(evidence[CLOSER], statistic=left)
     evidence[GROWTH] = dataclasses.replace(evidence[GROWTH], statistic=growth, needed=needed)
@@ -111,6 +113,14 @@ def test_the_reason_says_what_the_verdict_does_not():
     assert "but not at lines of its own" in judged(STRONG).reason
     for evidence, needed in (((), math.inf), ((OWN,), 3.0)):
         assert "is not excluded" not in judged(*evidence, needed=needed).reason
+
+
+def test_the_reason_says_how_much_of_what_is_known_grows_as_the_error_does_if_that_is_beyond_chance():
+    for growth, said in ((2.0, False), (2.7, True)):
+        for significant, verdict in (((OWN,), "known"), ((STRONG,), "proxy"), ((), "guessed")):
+            judgment = judged(*significant, growth=growth, needed=3.0)
+            assert judgment.verdict == verdict
+            assert ("by 45% of what it would in a leak" in judgment.reason) == (said and verdict != "guessed")
 
 
 def test_the_reason_says_what_was_masked_in_the_observers_frame_and_whether_it_is_airglow():

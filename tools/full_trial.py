@@ -13,13 +13,13 @@ surveys with lines and 20 without of each generator; and in windows the doppelga
 own richest star. With `--learning` it is measured which lines models learn, in 6 surveys of each generator, in
 windows and whole. With `--recipes` the published recipe is varied instead, in 20 surveys with lines and 20 without of
 each generator. With `--verdicts` the audit is calibrated instead on everything that can be planted, in 20 surveys of
-each kind and size, with `--larger-verdicts` in the larger surveys, 5 of a kind and 40 with nothing of each
-generator, and with `--resampled` on spectra that were resampled, in 10. With `--networks` the networks of chapter 10
-are interrogated, in 20 surveys of each kind, and trained against more or less noise, beside a linear regression, in 10
-surveys of each generator and 3 of whole spectra. With `--training-noise` dense networks trained against more or less
-noise are interrogated in the same surveys, 30 with lines and 60 without of each generator; with `--many-stars` these
-and a linear regression are trained in 6 surveys of 16,000 stars of each. With `--bench` the techniques of the paper are
-scored on the bench, whose table is kept with it.
+each kind and size or, where they are small, up to 100, with `--larger-verdicts` in the larger surveys, 5 of a kind
+and 40 with nothing of each generator, and with `--resampled` on spectra that were resampled, in 10. With `--networks`
+the networks of chapter 10 are interrogated, in 20 surveys of each kind, and trained against more or less noise,
+beside a linear regression, in 10 surveys of each generator and 3 of whole spectra. With `--training-noise` dense
+networks trained against more or less noise are interrogated in the same surveys, 30 with lines and 60 without of each
+generator; with `--many-stars` these and a linear regression are trained in 6 surveys of 16,000 stars of each. With
+`--bench` the techniques of the paper are scored on the bench, whose table is kept with it.
 """
 
 import argparse
@@ -54,9 +54,10 @@ WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_120_000, 10, 4000, (0.0
 LEARNING_SEED, N_LEARNING_SEEDS = 1_020_000, 3
 N_RECIPE_SEEDS = 20
 # Of the same surveys, and what is planted there; nothing, in so many times the surveys.
-LARGER_VERDICT_SEED, N_LARGER_VERDICT_SEEDS, LARGER_KINDS = 1_070_000, 10, ("lines at 5σ", "proxy", "leak")
-# Of all verdicts, and of spectra that were resampled.
-VERDICT_SEED, RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_200_000, 1_050_000, 10
+LARGER_VERDICT_SEED, N_LARGER_VERDICT_SEEDS, LARGER_KINDS = 1_260_000, 10, ("lines at 5σ", "proxy", "leak")
+# Of all verdicts, by the number of stars, and of spectra that were resampled.
+VERDICT_SEED, N_VERDICT_SEEDS = 1_240_000, {500: 50, 1500: 20, 4000: 10}
+RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_250_000, 10
 # Of the networks' surveys, and how many of a generator have no lines.
 NETWORK_SEED, N_WITHOUT = 1_142_000, 50
 # Of those where the noise in training is varied: how many in windows and of whole spectra, of `WHOLE_STARS` stars.
@@ -133,11 +134,13 @@ def main() -> None:
         write(out, {"recipes": rows}, 2 * len(DEPTHS) * n_seeds, n_seeds, started, first_seed)
         return
     if arguments.verdicts:
-        n_seeds = min(arguments.seeds, N_RECIPE_SEEDS)
-        rows = calibrate(n_seeds, VERDICT_SEED, spectra)
+        n_seeds = {size: min(arguments.seeds, count) for size, count in N_VERDICT_SEEDS.items()}
+        rows = [
+            row for size, count in n_seeds.items() for row in calibrate(count, VERDICT_SEED, spectra, sizes=(size,))
+        ]
         out = OUT.with_name("verdict_trial.json") if arguments.out == OUT else arguments.out
         n_worlds = sum(sum(row["verdicts"].values()) for row in rows) // 2
-        write(out, {"verdicts": rows}, n_worlds, n_seeds, started, VERDICT_SEED)
+        write(out, {"verdicts": rows}, n_worlds, min(n_seeds.values()), started, VERDICT_SEED)
         return
     if arguments.larger_verdicts:
         n_seeds = min(arguments.seeds, N_LARGER_VERDICT_SEEDS)

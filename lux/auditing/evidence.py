@@ -310,7 +310,7 @@ def _own_parts(measured: Measured, outputs: ModelOutputs) -> tuple[np.ndarray, n
 def flux_share(measured: Measured, evidence: Mapping[Kind, Evidence], reach: Sensitivity) -> Estimate | None:
     """Return which share of the label's own variance the flux explains, with its interval of 95 %; None if it has none.
 
-    By regressions on what the flux shows where its evidence counts, each fitted to the other folds: what so many stars
+    By regressions on what the flux shows where its evidence counts, each fitted to all other stars: what so many stars
     teach, which is less than what the flux holds.
     """
     if not reach.has_own_scatter:

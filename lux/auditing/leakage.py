@@ -31,7 +31,7 @@ from scipy import stats
 
 from lux.auditing.measurements import Design, Measured, label_variance
 from lux.auditing.settings import AuditSettings
-from lux.statistics import out_of_fold
+from lux.statistics import left_out
 
 _MEDIAN_OF_CHI2 = float(stats.chi2(1).median())
 
@@ -79,7 +79,7 @@ def line_channel(design: Design, pixels: np.ndarray, signs: np.ndarray | float =
 
 
 def prediction_channel(measured: Measured) -> Channel:
-    """Return the cross-fitted prediction of the label's residual from strong features."""
+    """Return the prediction of the label's residual from strong features, as other stars teach it."""
     predicted = measured.observed.predicted[:, 0]
     return Channel(predicted - predicted.mean(), np.zeros(len(predicted)))
 
@@ -198,11 +198,11 @@ def unexplained(design: Design, residual: np.ndarray, channels: list[Channel]) -
 def left_by(design: Design, residual: np.ndarray, channels: list[Channel], least: float = 0.0) -> np.ndarray:
     """Return what channels together leave of the residual (N,).
 
-    Each channel is shrunk towards zero as its noise wants and enters a regression that was fitted to the other folds.
+    Each channel is shrunk towards zero as its noise wants and enters a regression that was fitted to all other stars.
     What it knows is taken to have at least a variance of `least` times that of its noise.
     """
     terms = [np.ones(len(residual))]
     for channel in channels:
         signal = max(channel.variance, least * float(np.median(channel.noise**2)))
         terms.append(channel.values * (signal / (signal + channel.noise**2) if signal > 0 else 0))
-    return residual - out_of_fold(np.stack(terms, axis=1), residual, design.folds)
+    return residual - left_out(np.stack(terms, axis=1), residual, max_leverage=design.settings.max_leverage)

@@ -72,7 +72,8 @@ def detection_limits(
     above, searched = stats.norm.isf(1 - settings.power), stats.norm.isf(settings.significance)
     lines = _lines(measured)
     own, elsewhere = np.split(np.arange(len(design.probed)), [len(design.own_pixels)])
-    typical = elsewhere[np.argsort(lines.gain[elsewhere])[[len(elsewhere) // 2]]] if len(elsewhere) else own[:1]
+    reading = lines.gain / np.sqrt(np.maximum(lines.noise, 1e-30))
+    typical = elsewhere[np.argsort(reading[elsewhere])[[len(elsewhere) // 2]]] if len(elsewhere) else own[:1]
     asked = {}
     if at_own := evidence.get(Kind.OWN_LINES):
         named = stats.norm.isf(settings.significance_at_own_lines)

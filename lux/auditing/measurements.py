@@ -2,10 +2,10 @@
 
 Everything here conditions on what the *flux* says of the other labels, never on their catalogue values: those are
 noisy, and conditioning on a noisy value leaves a dependence that looks like information (errors in variables). The
-nuisances are principal components of the flux outside the label's own lines, with their squares and products. Each of
-the folds is predicted from the others. The null distributions are made for the survey at hand: surrogate labels
-that follow the other labels as the true one does and are otherwise independent of the flux, and line lists moved along
-the pixels. The module is long because what prepares a survey and what reads it are one measurement.
+nuisances are principal components of the flux outside the label's own lines, with their squares and products. Each star
+is predicted from all others, which leaves nothing to chance. The null distributions are made for the survey at hand:
+surrogate labels that follow the other labels as the true one does and are otherwise independent of the flux, and line
+lists moved along the pixels. The module is long because what prepares a survey and what reads it are one measurement.
 """
 
 import dataclasses
@@ -20,9 +20,12 @@ from lux.auditing.other_labels import can_be_inferred, inferred_labels, label_ba
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import pixel_weight
 from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_kernel
-from lux.statistics import clipped, out_of_fold, quadratic_terms, robust_std, standardize
+from lux.statistics import clipped, left_out, quadratic_terms, robust_std, standardize
 from lux.survey import Survey
 
+# Of the search for components of the flux, and how many more it follows: with fewer the weakest hang on its start, and
+# a verdict on them.
+_N_ITERATIONS, _N_MORE = 6, 40
 # What own lines must leave of the pixels, for components of the flux that are not theirs.
 _LEAST_CLEAR = 0.05
 
@@ -39,8 +42,7 @@ class Design:
     basis : (N, H) array
         Orthonormal nuisances: a constant, components of the flux outside the own lines, their squares and products.
     others : (N, Q) array
-        Orthonormal functions of the other labels (`label_basis`), each label as cross-fitted from the flux.
-    folds : (N,) array of int
+        Orthonormal functions of the other labels (`label_basis`), each label as other stars' flux teaches it.
     line_scores : (N, D) array
         What each star's flux says of absorption by an unresolved line at each pixel, nuisances taken out.
     own_pixels : (L,) array of int
@@ -61,7 +63,6 @@ class Design:
     errors: np.ndarray
     basis: np.ndarray
     others: np.ndarray
-    folds: np.ndarray
     line_scores: np.ndarray
     own_pixels: np.ndarray
     near_own: np.ndarray
@@ -90,7 +91,7 @@ class Readings:
     residual : (N, S) array
         The label minus what the other labels, as the flux gives them, make of it.
     predicted : (N, S) array
-        That residual as cross-fitted from the nuisances, that is from strong features outside the own lines.
+        That residual as other stars teach it from the nuisances, that is from strong features outside the own lines.
     strong : (S,) array
         Correlation of the two times the root of N.
     lines : (S, D) array
@@ -161,7 +162,7 @@ def measure(
     own_lines : sequence of float
         Vacuum wavelengths of the label's own lines; may be empty.
     seed : int
-        Of the folds and of the null distributions.
+        Of the null distributions.
     resolution : float
         Resolving power, wavelength over full width of an unresolved line.
     settings : AuditSettings
@@ -187,11 +188,10 @@ def _prepare(
     mean, weight_sum, deviation = deviations(survey)
     weighted = deviation * np.sqrt(weight_sum / survey.n_stars).astype(np.float32)
     basis = _nuisances(np.where(near_own, np.float32(0), weighted), settings)
-    folds = np.random.default_rng(seed).permutation(survey.n_stars) % settings.n_folds
     catalogue = np.delete(survey.labels, column, axis=1)
     usable = can_be_inferred(survey, basis.shape[1])[np.arange(survey.n_labels) != column]
     usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
-    inferred = inferred_labels(basis, catalogue[:, usable], folds)
+    inferred = inferred_labels(basis, catalogue[:, usable], settings.max_leverage)
     line_scores, weight, taps = score_lines(survey, deviation, basis, resolution, settings.clip)
     off_lines = np.flatnonzero(~near_own)
     probed = np.concatenate([own_pixels, off_lines[:: max(1, len(off_lines) // settings.n_probed)]])
@@ -201,7 +201,6 @@ def _prepare(
         errors=survey.label_err[:, column],
         basis=basis,
         others=label_basis(inferred, settings.stars_per_term, survey.labels[:, column], settings.clip),
-        folds=folds,
         line_scores=line_scores,
         own_pixels=own_pixels,
         near_own=near_own,
@@ -298,7 +297,7 @@ def leave_room(wavelength: np.ndarray, own_lines: Sequence[float], resolution: f
 def _read(design: Design, labels: np.ndarray) -> Readings:
     """Return what labels (N, S) show of the flux."""
     residual = clipped(partial_out(labels, design.others), design.settings.clip)
-    predicted = out_of_fold(design.basis, residual, design.folds)
+    predicted = left_out(design.basis, residual, max_leverage=design.settings.max_leverage)
     strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
     weights = amplitude(design, residual)
     lines = weights.T @ design.line_scores / noise_of_sums(weights, design.line_scores)
@@ -349,11 +348,9 @@ def own_variance(design: Design, residual: np.ndarray) -> float:
 def significance_of_share(design: Design, share: float) -> float:
     """Return at how many null standard deviations strong features show that carry a share of the residual's variance.
 
-    Of a prediction by H terms, learnt from all N stars but one of F folds, the noise is H F / ((F - 1) N) of the
-    residual's variance.
+    Of a prediction by H terms, learnt from N stars, the noise is H / N of the residual's variance.
     """
-    n_folds = design.settings.n_folds
-    noise = design.basis.shape[1] * n_folds / ((n_folds - 1) * design.n_stars)
+    noise = design.basis.shape[1] / design.n_stars
     return float(np.sqrt(design.n_stars) * share / np.sqrt(share + noise))
 
 
@@ -368,7 +365,10 @@ def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     """Return an orthonormal basis (N, H) of a constant, principal components, and products of the strongest."""
     growth = max(1.0, len(weighted) / settings.stars_of_components) ** 0.5
     count = min(round(growth * settings.n_components), min(weighted.shape) // 10)
-    scores = standardize(randomized_svd(weighted, count, n_iter=3, random_state=0)[0].astype(float))
+    # Not transposed, so that the order of the stars does not matter.
+    search = {"n_oversamples": _N_MORE, "n_iter": _N_ITERATIONS, "transpose": False, "random_state": 0}
+    components, *_ = randomized_svd(weighted, count, **search)
+    scores = standardize(components.astype(float))
     n_squared = min(round(growth * settings.n_squared), count)
     products = quadratic_terms(scores[:, :n_squared])[:, n_squared:]
     return np.linalg.qr(np.column_stack([np.ones(len(scores)), scores, products]))[0]

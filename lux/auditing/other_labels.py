@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy import stats
-from sklearn.linear_model import LinearRegression
-from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.preprocessing import SplineTransformer
 
 from lux.auditing.settings import AuditSettings
-from lux.statistics import clipped, out_of_fold, quadratic_terms, standardize
+from lux.statistics import clipped, left_out, quadratic_terms, standardize
 from lux.survey import Survey
 
 # Of the splines of a label, at its quantiles.
@@ -27,15 +25,13 @@ def can_be_inferred(survey: Survey, n_terms: int) -> np.ndarray:
     return (present > survey.n_stars // 2) | (present > _STARS_TO_INFER * n_terms)
 
 
-def inferred_labels(basis: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
-    """Return labels (N, M) as regressed on the basis in the other folds; a missing (NaN) value has no weight."""
-    missing = np.isnan(labels)
-    labels = np.nan_to_num(labels)
-    predicted = out_of_fold(basis, labels, folds)
-    for column in np.flatnonzero(missing.any(axis=0)):
-        weight, cv = {"sample_weight": 1.0 - missing[:, column]}, PredefinedSplit(folds)
-        regression = LinearRegression(fit_intercept=False)
-        predicted[:, column] = cross_val_predict(regression, basis, labels[:, column], cv=cv, params=weight)
+def inferred_labels(basis: np.ndarray, labels: np.ndarray, max_leverage: float) -> np.ndarray:
+    """Return labels (N, M) as all other stars teach them by a regression on a basis (N, H); a NaN teaches nothing."""
+    present = np.isfinite(labels)
+    labels = np.where(present, labels, 0)
+    predicted = left_out(basis, labels, max_leverage=max_leverage)
+    for column in np.flatnonzero(~present.all(axis=0)):
+        predicted[:, column] = left_out(basis, labels[:, column], present[:, column], max_leverage)
     return predicted
 
 

@@ -33,8 +33,6 @@ class AuditSettings:
         Surrogate labels, and lists of lines moved in wavelength, that give the null distributions.
     min_moved_lists : int
         Where fewer shifts than this clear the own lines, each line is moved by itself.
-    n_folds : int
-        Of the cross-fitting.
     n_components, n_squared : int
         Principal components of the flux that are nuisances, and how many of them enter with squares and products.
     stars_of_components : int
@@ -89,7 +87,6 @@ class AuditSettings:
     n_surrogates: int = 200
     n_moved_lists: int = 2000
     min_moved_lists: int = 200
-    n_folds: int = 5
     n_components: int = 30
     n_squared: int = 6
     stars_of_components: int = 5000

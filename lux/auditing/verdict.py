@@ -46,7 +46,17 @@ def judge(
         return judgment._replace(reason=f"{reason}; {_OVERSTATED}") if known else Judgment("undecided", _OVERSTATED)
     if alike and judgment.verdict in ("known", "proxy"):
         reason += "; a leak of the catalogue's errors, which are too alike or the evidence too weak, is not excluded"
+    if not alike and judgment.verdict in ("known", "proxy"):
+        reason += _part_of_a_leak(evidence[Kind.LEAK_GROWTH], settings)
     return judgment._replace(reason=reason)
+
+
+def _part_of_a_leak(growth: Evidence, settings: AuditSettings) -> str:
+    """Return the remark on what the flux says if it grows with the catalogue's error, but less than in a leak."""
+    if growth.needed is None or not stats.norm.isf(settings.significance) < growth.statistic:
+        return ""
+    share = settings.share_of_growth * growth.statistic / growth.needed
+    return f"; what it says grows with the catalogue's error, by {share:.0%} of what it would in a leak"
 
 
 def _closer_than_noise(evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity) -> bool:
