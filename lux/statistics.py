@@ -1,4 +1,4 @@
-"""The one home of statistics: estimates with intervals, permutation tests, robust scatter, regression out of fold.
+"""The one home of statistics: estimates with intervals, permutation tests, robust scatter, regression out of sample.
 
 Whatever draws at random takes a seed, or a `numpy.random.Generator`, from which it goes on drawing.
 """
@@ -8,6 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 from scipy.stats import norm
+
+# Of a star's leverage, in a division by it.
+_LEAST_FREE = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,8 +231,7 @@ def left_out(
     """Return each target as a least-squares regression predicts it that was fitted to all other stars.
 
     No chance is in it, and the order of the stars does not matter. In closed form (Allen 1974, Technometrics 16, 125):
-    what the fit to all gives, without the star's own part, over one minus the star's leverage. A star of a leverage
-    beyond `max_leverage` is predicted smaller than that, towards zero.
+    what the fit to all gives, without the star's own part, over one minus the star's leverage.
 
     Parameters
     ----------
@@ -238,17 +240,23 @@ def left_out(
     targets : (N,) or (N, T) array
     present : (N,) boolean array, optional
         The stars whose targets there are; the others are predicted and teach nothing.
+    max_leverage : float
+        Leverages count as no more than this, so that a star which alone has a feature is predicted near zero and not
+        by what no star teaches.
 
     Returns
     -------
     array
         Predictions in the shape of `targets`.
     """
-    taught = design if present is None else design * present[:, None]
+    design, targets = np.asarray(design, float), np.asarray(targets, float)
+    of_stars = (...,) + (None,) * (targets.ndim - 1)
+    taught, known = design, targets
+    if present is not None:
+        taught, known = design * present[:, None], np.where(present[of_stars], targets, 0)
     left, sizes, right = np.linalg.svd(taught, full_matrices=False)
     kept = sizes > len(design) * np.finfo(float).eps * sizes.max(initial=0.0)
     left, solve = left[:, kept], right[kept].T / sizes[kept]
-    leverage = np.sum(left**2, axis=1)[(...,) + (None,) * (targets.ndim - 1)]
-    known = targets if present is None else np.where(present[(...,) + (None,) * (targets.ndim - 1)], targets, 0)
+    leverage = np.minimum(np.sum(left**2, axis=1), 1)[of_stars]
     fitted = design @ (solve @ (left.T @ known))
-    return (fitted - leverage * known) / np.maximum(1 - leverage, 1 - max_leverage)
+    return (fitted - leverage * known) / np.maximum(1 - leverage, max(1 - max_leverage, _LEAST_FREE))

@@ -233,7 +233,7 @@ def test_a_survey_without_own_variance_is_not_sensitive(measured):
         assert dataclasses.replace(reach, **errors).has_own_scatter is expected
     # Half of the own variance is of that of the residual so much, whatever the unit.
     share = 0.5 * reach.own_variance / np.var(measured.residual)
-    assert reach.feature_significance == pytest.approx(measurements.significance_of_share(measured.design, share))
+    assert reach.feature_significance == pytest.approx(measurements.significance_of_share(measured, share))
     assert reach.own_variance_error == pytest.approx(np.sqrt(2 / 500) * np.var(measured.residual))
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from linear_truth import linear_survey
+from linear_truth import linear_survey, survey_with_own_part
 
 from lux.auditing import AuditSettings, measurements
 
@@ -31,23 +31,53 @@ def test_own_line_significance_is_standard_normal_without_a_line(survey):
     assert 0.6 < np.std(values) < 1.5
 
 
-def test_what_is_measured_depends_on_no_order_of_the_stars_and_on_no_chance(survey, measured):
-    order = np.random.default_rng(1).permutation(survey.n_stars)
+@pytest.mark.parametrize("n_stars", [300, 1200])
+def test_what_is_measured_depends_on_no_order_of_the_stars_and_on_no_chance(n_stars):
+    survey = linear_survey(n_stars=n_stars, n_pixels=600, n_latents=3, n_labels=3)
     settings = AuditSettings(n_surrogates=50, n_moved_lists=300)
-    other = measurements.measure(survey[order], "label_0", [15120.0, 15150.0], seed=1, settings=settings)
+    order = np.random.default_rng(1).permutation(n_stars)
+    one, other = (
+        measurements.measure(stars, "label_0", [15120.0, 15150.0], seed, settings=settings)
+        for seed, stars in enumerate((survey, survey[order]))
+    )
     for name in ("residual", "predicted"):
-        np.testing.assert_allclose(getattr(other.observed, name), getattr(measured.observed, name)[order], atol=1e-4)
-    np.testing.assert_allclose(other.lines, measured.lines, atol=1e-2)
-    assert np.any(other.surrogate.strong != measured.surrogate.strong)
+        expected = getattr(one.observed, name)[order]
+        np.testing.assert_allclose(getattr(other.observed, name), expected, atol=1e-3 * expected.std())
+    np.testing.assert_allclose(other.lines, one.lines, atol=2e-3)
+    assert np.any(other.surrogate.strong != one.surrogate.strong)
 
 
-def test_the_components_of_the_flux_are_those_of_an_exact_decomposition(survey):
+@pytest.mark.parametrize("n_stars", [300, 1500])
+def test_the_components_of_the_flux_are_those_of_an_exact_decomposition(n_stars):
+    survey = linear_survey(n_stars=n_stars, n_pixels=600, n_latents=3, n_labels=3)
     _, weight_sum, deviation = measurements.deviations(survey)
-    weighted = (deviation * np.sqrt(weight_sum / survey.n_stars)).astype(np.float32)
+    weighted = (deviation * np.sqrt(weight_sum / n_stars)).astype(np.float32)
     basis = measurements._nuisances(weighted, AuditSettings())
     exact = np.linalg.svd(weighted.astype(float), full_matrices=False)[0][:, :30]
-    inside = np.linalg.norm(basis.T @ exact, axis=0)
-    assert inside.min() > 0.99
+    assert np.linalg.norm(basis.T @ exact, axis=0).min() > 0.9999
+
+
+def test_flux_of_few_components_or_pixels_has_no_more_of_them():
+    generator = np.random.default_rng(0)
+    flat = np.outer(generator.normal(size=300), generator.normal(size=400)).astype(np.float32)
+    for weighted in (flat, 0 * flat, flat[:, :9], flat[:, :12]):
+        basis = measurements._nuisances(weighted, AuditSettings())
+        np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-6)
+
+
+@pytest.mark.parametrize("n_stars", [150, 500])
+def test_the_significance_of_a_share_is_that_of_a_feature_which_has_it(n_stars):
+    found, expected = [], []
+    for seed in range(8):
+        survey, _ = survey_with_own_part(seed, n_stars=n_stars)
+        measured = measurements.measure(survey, "label_0", seed=seed, settings=AuditSettings(n_surrogates=30))
+        basis, noise = measured.design.basis, np.random.default_rng(seed).normal(size=(2, n_stars))
+        told = measurements.partial_out(basis[:, 1:16] @ noise[0, :15], measured.design.others)
+        rest = measurements.partial_out(noise[1], measured.design.others)
+        label = np.sqrt(0.4) * told / told.std() + np.sqrt(0.6) * rest / rest.std()
+        found.append(measurements._read(measured.design, label[:, None]).strong[0])
+        expected.append(measurements.significance_of_share(measured, 0.4))
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.15)
 
 
 def test_surrogates_follow_the_other_labels_and_keep_the_size_of_each_star(measured):

@@ -13,7 +13,7 @@ LINES = (15448.4, 16117.0, 16739.0)
 
 
 def make(world="shortcut", seed=4):
-    survey = lux.load("synthetic", world=world, n_stars=400, seed=seed, star_seed=2, wavelength_range=WINDOWS)
+    survey = lux.load("synthetic", world=world, n_stars=600, seed=seed, star_seed=2, wavelength_range=WINDOWS)
     return survey.replace(catalogue={**survey.catalogue, "star": survey.star_id})
 
 
@@ -51,7 +51,7 @@ def test_stars_with_one_spectrum_each_are_audited_as_without_groups():
 
 def test_spectra_of_one_star_count_as_one_star():
     report = audited(observed_again(make()), "star")
-    assert report.n_stars == 400
+    assert report.n_stars == 600
     assert report.verdict == "guessed", str(report)
     assert audited(observed_again(make(lux.World("signal", depth=0.03))), "star").verdict == "known"
 
@@ -105,13 +105,13 @@ def test_a_star_on_both_sides_and_a_column_that_is_not_there_are_refused():
 
 def test_spectra_whose_star_is_not_named_are_stars_of_their_own():
     survey = make(lux.World("signal", depth=0.03))
-    named = np.where(np.arange(400) % 2, survey.star_id, "")
+    named = np.where(np.arange(600) % 2, survey.star_id, "")
     some = survey.replace(catalogue={"star": np.char.add(named, " ")})
     train, test = some.split(0.3)
     report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", LINES, groups="star")
-    assert report.n_stars == 400
+    assert report.n_stars == 600
     assert report.verdict == "known"
-    numbered = some.replace(catalogue={"star": np.where(np.arange(400) % 2, np.arange(400.0), np.nan)})
-    assert len(set(star_groups.star_of_spectrum(numbered, "star"))) == 400
+    numbered = some.replace(catalogue={"star": np.where(np.arange(600) % 2, np.arange(600.0), np.nan)})
+    assert len(set(star_groups.star_of_spectrum(numbered, "star"))) == 600
     with pytest.raises(ValueError, match="groups is the name of a column of the catalogue, got ndarray"):
-        lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", LINES, groups=np.arange(400))
+        lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", LINES, groups=np.arange(600))

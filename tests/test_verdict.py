@@ -120,7 +120,9 @@ def test_the_reason_says_how_much_of_what_is_known_grows_as_the_error_does_if_th
         for significant, verdict in (((OWN,), "known"), ((STRONG,), "proxy"), ((), "guessed")):
             judgment = judged(*significant, growth=growth, needed=3.0)
             assert judgment.verdict == verdict
-            assert ("by 45% of what it would in a leak" in judgment.reason) == (said and verdict != "guessed")
+            assert ("of it grows with the catalogue's error, by 45% of what it would in a leak" in judgment.reason) == (
+                said and verdict != "guessed"
+            )
 
 
 def test_the_reason_says_what_was_masked_in_the_observers_frame_and_whether_it_is_airglow():

@@ -366,13 +366,19 @@ def audit_real_labels(survey: Survey, seed: int) -> dict[str, Report]:
 
 
 def record_divisions(record: Record, survey: Survey, n_divisions: int, seed: int) -> None:
-    """Record the verdicts on the metallicity over divisions of the stars; no such verdict depends on the model."""
-    verdicts = []
+    """Record the verdicts on the metallicity over divisions of the stars; no such verdict depends on the model.
+
+    And by how much what the flux says of it grows with the catalogue's error, beside what would make it a leak.
+    """
+    reports = []
     for division in range(n_divisions):
         train, test = survey.split(0.4, seed=seed + division)
-        verdicts.append(audit(_pls(train), train, test, "m_h", seed=seed + division).verdict)
+        reports.append(audit(_pls(train), train, test, "m_h", seed=seed + division))
     record.numbers(n_divisions_m_h=n_divisions)
-    record("m_h_verdicts", _counts(verdicts, VERDICTS))
+    record("m_h_verdicts", _counts([report.verdict for report in reports], VERDICTS))
+    growth = max((report[Kind.LEAK_GROWTH] for report in reports), key=lambda found: found.statistic)
+    record("m_h_growth", growth.statistic, digits=2, sampling_error=1.0)
+    record("m_h_growth_of_a_leak", growth.needed, digits=2, sampling_error=1.0)
 
 
 def knock_out(survey: Survey, n_divisions: int, seed: int) -> dict[tuple[str, str], list[Report]]:

@@ -61,7 +61,8 @@ def audit(
         what the survey's world planted, else the strongest lines of the label's element in the line list (none for
         europium). Empty: it has none.
     seed : int
-        Of the null distributions.
+        Of the null distributions, of the shuffled labels of the canary and, of surveys that were opened, of the stars
+        that are read.
     resolution : float, optional
         Resolving power of the spectra; by default APOGEE's, or, where pixels are too wide for it, that of which two
         pixels are the full width of a line.

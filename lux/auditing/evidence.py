@@ -106,7 +106,7 @@ class Sensitivity:
     mean_square, mean_square_error : float
         Of the label beyond the others, in catalogue errors: one if they explain all of it.
     feature_significance : float
-        At how many standard deviations a strong feature shows that carries ``settings.share_to_find`` of it.
+        The statistic of a strong feature that carries ``settings.share_to_find`` of it.
     """
 
     n_stars: int
@@ -179,14 +179,14 @@ def sensitivity(measured: Measured) -> Sensitivity:
     """Return what the survey could have shown."""
     design, variance = measured.design, np.var(measured.residual)
     own = measurements.own_variance(design, measured.residual)
-    share = design.settings.share_to_find * max(own, 0.0) / variance
+    share = float(design.settings.share_to_find * max(own, 0.0) / variance)
     return Sensitivity(
         design.n_stars,
         len(design.own_pixels),
         own,
         float(np.sqrt(2 / design.n_stars) * variance),
         *leakage.unexplained(design, measured.residual, []),
-        measurements.significance_of_share(design, share),
+        measurements.significance_of_share(measured, share),
     )
 
 

@@ -72,6 +72,7 @@ def detection_limits(
     above, searched = stats.norm.isf(1 - settings.power), stats.norm.isf(settings.significance)
     lines = _lines(measured)
     own, elsewhere = np.split(np.arange(len(design.probed)), [len(design.own_pixels)])
+    # The significance of lines of little slope.
     reading = lines.gain / np.sqrt(np.maximum(lines.noise, 1e-30))
     typical = elsewhere[np.argsort(reading[elsewhere])[[len(elsewhere) // 2]]] if len(elsewhere) else own[:1]
     asked = {}
@@ -96,11 +97,9 @@ def detection_limits(
 def _share_of_features(measured: Measured, significance: float) -> float:
     """Return the share of the residual's variance that strong features show with a significance.
 
-    A share s raises it by sqrt(N) s / sqrt(s + (1 - s) n), where n is the noise of a prediction of surrogates, in units
-    of their variance.
+    It is the inverse of `lux.auditing.measurements.significance_of_share`.
     """
-    surrogate, square = measured.surrogate, significance**2 / measured.design.n_stars
-    noise = float(np.mean(np.var(surrogate.predicted, axis=0) / np.var(surrogate.residual, axis=0)))
+    noise, square = measured.noise_of_features, significance**2 / measured.design.n_stars
     half = square * (1 - noise) / 2
     return float(half + np.sqrt(half**2 + square * noise))
 

@@ -3,9 +3,10 @@
 Everything here conditions on what the *flux* says of the other labels, never on their catalogue values: those are
 noisy, and conditioning on a noisy value leaves a dependence that looks like information (errors in variables). The
 nuisances are principal components of the flux outside the label's own lines, with their squares and products. Each star
-is predicted from all others, which leaves nothing to chance. The null distributions are made for the survey at hand:
-surrogate labels that follow the other labels as the true one does and are otherwise independent of the flux, and line
-lists moved along the pixels. The module is long because what prepares a survey and what reads it are one measurement.
+is predicted from all others, so that neither chance nor the order of the stars is in what is measured. The null
+distributions are made for the survey at hand: surrogate labels that follow the other labels as the true one does and
+are otherwise independent of the flux, and line lists moved along the pixels. The module is long because what prepares a
+survey and what reads it are one measurement.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import correlate1d
-from sklearn.utils.extmath import randomized_svd
+from scipy.sparse.linalg import eigsh
 
 from lux.auditing.other_labels import can_be_inferred, inferred_labels, label_basis, partial_out
 from lux.auditing.settings import AuditSettings
@@ -23,9 +24,9 @@ from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_ke
 from lux.statistics import clipped, left_out, quadratic_terms, robust_std, standardize
 from lux.survey import Survey
 
-# Of the search for components of the flux, and how many more it follows: with fewer the weakest hang on its start, and
-# a verdict on them.
-_N_ITERATIONS, _N_MORE = 6, 40
+# To which components of the flux are found, as a share of their size: where the weakest hung on the start of a search,
+# a verdict hung on them.
+_TOLERANCE = 1e-4
 # What own lines must leave of the pixels, for components of the flux that are not theirs.
 _LEAST_CLEAR = 0.05
 
@@ -144,6 +145,12 @@ class Measured:
         """The largest absolute significance off the own lines in each surrogate, (S,)."""
         return np.abs(self.surrogate.lines[:, ~self.design.near_own]).max(axis=1)
 
+    @functools.cached_property
+    def noise_of_features(self) -> float:
+        """Variance of what strong features make of a surrogate, over that of the surrogate's own residual."""
+        surrogate = self.surrogate
+        return float(np.mean(np.var(surrogate.predicted, axis=0) / np.var(surrogate.residual, axis=0)))
+
 
 def measure(
     survey: Survey,
@@ -172,13 +179,13 @@ def measure(
     ValueError
         If an own line lies outside the grid or in a gap of it.
     """
-    design = _prepare(survey, label, own_lines, seed, resolution, settings)
+    design = _prepare(survey, label, own_lines, resolution, settings)
     observed = _read(design, design.labels[:, None])
     return Measured(design, observed, _read(design, _surrogates(design, seed)), _moved_lines(design, seed))
 
 
 def _prepare(
-    survey: Survey, label: str, own_lines: Sequence[float], seed: int, resolution: float, settings: AuditSettings
+    survey: Survey, label: str, own_lines: Sequence[float], resolution: float, settings: AuditSettings
 ) -> Design:
     """Prepare the stars of a survey that have a label; arguments and errors are those of `measure`."""
     column = survey.label_index(label)
@@ -227,9 +234,16 @@ def score_lines(
     """
     weight, residual = _weighted_residual(survey, deviation, basis)
     profile = line_kernel(survey.wavelength, resolution=resolution)
-    kernel = line_kernel(survey.wavelength, autocorrelation(residual, weight, survey.wavelength), resolution)
+    some = _some_stars(weight)
+    correlation = autocorrelation(residual[some], weight[some], survey.wavelength)
+    kernel = line_kernel(survey.wavelength, correlation, resolution)
     scores = correlate1d(-residual * weight, kernel, axis=1, mode="constant")
-    return _clip_scores(partial_out(scores, basis.astype(np.float32)), clip), weight, profile * kernel
+    return _clip_scores(partial_out(scores, basis.astype(np.float32)), clip, some), weight, profile * kernel
+
+
+def _some_stars(weight: np.ndarray, most: int = 400) -> np.ndarray:
+    """Return the places of at most about `most` stars: evenly by the sum of their weights (N, D), in whatever order."""
+    return np.argsort(weight.sum(axis=1), kind="stable")[:: max(1, len(weight) // most)]
 
 
 def plain_significance(survey: Survey, measured: Measured, resolution: float) -> tuple[np.ndarray, np.ndarray]:
@@ -345,13 +359,13 @@ def own_variance(design: Design, residual: np.ndarray) -> float:
     return float(np.var(residual) / design.dof_fraction - np.mean(design.errors**2))
 
 
-def significance_of_share(design: Design, share: float) -> float:
-    """Return at how many null standard deviations strong features show that carry a share of the residual's variance.
+def significance_of_share(measured: Measured, share: float) -> float:
+    """Return the statistic of strong features that carry a share s of the residual's variance.
 
-    Of a prediction by H terms, learnt from N stars, the noise is H / N of the residual's variance.
+    It is sqrt(N) s / sqrt(s + (1 - s) n), where n is the noise of a prediction.
     """
-    noise = design.basis.shape[1] / design.n_stars
-    return float(np.sqrt(design.n_stars) * share / np.sqrt(share + noise))
+    noise = measured.noise_of_features
+    return float(np.sqrt(measured.design.n_stars) * share / np.sqrt(share + (1 - share) * noise))
 
 
 def label_variance(design: Design, residual: np.ndarray) -> np.ndarray:
@@ -365,13 +379,23 @@ def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     """Return an orthonormal basis (N, H) of a constant, principal components, and products of the strongest."""
     growth = max(1.0, len(weighted) / settings.stars_of_components) ** 0.5
     count = min(round(growth * settings.n_components), min(weighted.shape) // 10)
-    # Not transposed, so that the order of the stars does not matter.
-    search = {"n_oversamples": _N_MORE, "n_iter": _N_ITERATIONS, "transpose": False, "random_state": 0}
-    components, *_ = randomized_svd(weighted, count, **search)
-    scores = standardize(components.astype(float))
+    scores = standardize(_components(weighted, count))
     n_squared = min(round(growth * settings.n_squared), count)
     products = quadratic_terms(scores[:, :n_squared])[:, n_squared:]
     return np.linalg.qr(np.column_stack([np.ones(len(scores)), scores, products]))[0]
+
+
+def _components(weighted: np.ndarray, count: int) -> np.ndarray:
+    """Return scores (N, K) of the first principal components of weighted deviations (N, D).
+
+    They are eigenvectors of the smaller Gram matrix, found from a start that no order of stars or pixels changes.
+    """
+    by_pixels = weighted.shape[1] < weighted.shape[0]
+    gram = (weighted.T @ weighted if by_pixels else weighted @ weighted.T).astype(float)
+    if not (count and np.any(gram)):
+        return np.empty((len(weighted), 0))
+    vectors = eigsh(gram, count, v0=np.ones(len(gram)), tol=_TOLERANCE)[1][:, ::-1]
+    return weighted @ vectors if by_pixels else vectors
 
 
 def _weighted_residual(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -396,15 +420,14 @@ def _line_response(weight: np.ndarray, mean: np.ndarray, taps: np.ndarray, pixel
     return response
 
 
-def _clip_scores(scores: np.ndarray, clip: float, most: int = 400) -> np.ndarray:
+def _clip_scores(scores: np.ndarray, clip: float, some: np.ndarray) -> np.ndarray:
     """Return scores (N, D) limited to `clip` robust standard deviations, so that no single star makes or hides a line.
 
-    The scale is a star's times a pixel's, the latter a median over at most about `most` stars.
+    The scale is a star's times a pixel's, the latter a median over `some` stars.
     """
     star = _star_noise(scores)[:, None]
-    rows = slice(None, None, max(1, len(scores) // most))
-    seen = star[rows] > 0
-    pixel = robust_std(np.where(seen, scores[rows] / np.where(seen, star[rows], 1), 0), axis=0, center=0.0)
+    seen = star[some] > 0
+    pixel = robust_std(np.where(seen, scores[some] / np.where(seen, star[some], 1), 0), axis=0, center=0.0)
     limit = (clip * star).astype(np.float32) * pixel.astype(np.float32)
     return np.clip(scores, -limit, limit)
 

@@ -53,10 +53,11 @@ def judge(
 
 def _part_of_a_leak(growth: Evidence, settings: AuditSettings) -> str:
     """Return the remark on what the flux says if it grows with the catalogue's error, but less than in a leak."""
-    if growth.needed is None or not stats.norm.isf(settings.significance) < growth.statistic:
+    if growth.needed is None or growth.statistic <= stats.norm.isf(settings.significance):
         return ""
+    # What is needed is then a share of the growth in a leak.
     share = settings.share_of_growth * growth.statistic / growth.needed
-    return f"; what it says grows with the catalogue's error, by {share:.0%} of what it would in a leak"
+    return f"; what the flux says of it grows with the catalogue's error, by {share:.0%} of what it would in a leak"
 
 
 def _closer_than_noise(evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity) -> bool:
