@@ -193,3 +193,25 @@ def test_the_digest_of_data_files_changes_with_them_and_not_with_code(tmp_path):
     assert data_files_digest(tmp_path) == first
     (tmp_path / "table.csv").write_text("2")
     assert data_files_digest(tmp_path) != first
+
+
+def test_a_data_file_counts_where_its_name_stands_and_everywhere_if_it_stands_nowhere(tmp_path):
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    (pages / "__init__.py").write_text("")
+    (pages / "tables.py").write_text(
+        "TABLE = {'all': 'table.csv'}\ndef read():\n    return TABLE\ndef draw():\n    return 1\n"
+    )
+    (pages / "table.csv").write_text("1")
+    package = Package(pages)
+
+    def files(name):
+        return package.data_files(package.dependencies(f"from pages import tables\ntables.{name}()"))
+
+    assert set(files("read")) == {"pages/table.csv"}
+    assert not files("draw")
+    (pages / "style").write_text("1")
+    assert set(files("draw")) == {"pages/style"}
+    before = files("read")
+    (pages / "table.csv").write_text("2")
+    assert {name for name in before if before[name] != files("read")[name]} == {"pages/table.csv"}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jupytext
 
-from lux.store.dependencies import Package, data_files_digest
+from lux.store.dependencies import Package
 from machinery.data import data_digests
 from machinery.errors import BuildError
 
@@ -93,7 +93,7 @@ def key_parts(page, settings, package, data):
         "format": _FORMAT,
         "cells": _hash(code),
         "definitions": {f"{module}.{symbol}": digest for (module, symbol), digest in sorted(definitions.items())},
-        "tables and style": [data_files_digest(folder) for folder in package.folders],
+        "tables and style": package.data_files(definitions),
         "parameters": settings.for_chapter(page),
         "lock": _hash_file(settings.root / "requirements.lock"),
         "data": {} if page.any_data_set else data,

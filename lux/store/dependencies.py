@@ -6,6 +6,7 @@ on the whole package: an unneeded run costs a minute, a stale number costs the p
 """
 
 import ast
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -71,6 +72,30 @@ class Package:
             nodes, references = self._expand(module, symbol)
             found[module, symbol] = self._digest(module, symbol, nodes)
             waiting += references
+        return found
+
+    def data_files(self, definitions: Iterable[Definition]) -> dict[str, str]:
+        """Return the files other than code that definitions may read, as a dict of path -> hash.
+
+        A file whose name stands in a string of the source is read where that is; any other counts as read by all.
+        """
+        used = set(definitions)
+        return {
+            f"{folder.name}/{path.relative_to(folder).as_posix()}": hashlib.sha256(path.read_bytes()).hexdigest()
+            for folder in self.folders
+            for path in _data_files(folder)
+            if not (named := self._strings.get(path.name)) or named & used
+        }
+
+    @functools.cached_property
+    def _strings(self) -> dict[str, set[Definition]]:
+        """In which definitions a string stands."""
+        found: dict[str, set[Definition]] = {}
+        for name, module in self.modules.items():
+            for symbol, nodes in (*module.symbols.items(), ("", module.base)):
+                for node in (inner for outer in nodes for inner in ast.walk(outer)):
+                    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                        found.setdefault(node.value, set()).add((name, symbol))
         return found
 
     def aliases(self, tree: ast.AST) -> Aliases:
@@ -199,10 +224,14 @@ def _parse(tree: ast.Module) -> _Module:
 def data_files_digest(folder: Path) -> str:
     """Hash the files of a package that are not code, such as tables of facts and the figure style."""
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix not in (".py", ".pyi", ".pyc") and not path.name.startswith("."):
-            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    for path in _data_files(folder):
+        digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def _data_files(folder: Path) -> list[Path]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("."))
+    return [path for path in files if path.suffix not in (".py", ".pyi", ".pyc")]
 
 
 def _defined_names(statement: ast.stmt) -> list[str]:
