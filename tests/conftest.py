@@ -3,24 +3,16 @@
 import os
 from pathlib import Path
 
-import jax
-import numpy as np
 import pytest
 import threadpoolctl
-from built_paper import SITE
-from fixture_archive import ArchiveServer, FixtureArchive, make_fixture_survey
-from linear_truth import TIGHT, linear_survey
-from machinery.site import chromium
 
-import lux
-from lux.simulation.synthetic import make_survey
+# What is heavy is imported where it is used: the process that hands out tests, and waits, needs none of it.
 
 # Tests run side by side, and threads of small problems stand in each other's way: one thread for each process.
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-threadpoolctl.threadpool_limits(1)
 # A program that one process has compiled, now or in an earlier run, is read by the others: the half of the time of what
-# trains networks. The files are locked, since they have a largest size in all.
+# trains networks. The files are locked, since they have a largest size in all. JAX reads this when it is imported.
 PROGRAMS = {
     "jax_compilation_cache_dir": str(Path(__file__).resolve().parents[1] / "_build" / "test-programs"),
     "jax_compilation_cache_max_size": 1 << 30,
@@ -28,9 +20,7 @@ PROGRAMS = {
     "jax_persistent_cache_min_entry_size_bytes": -1,
 }
 for name, value in PROGRAMS.items():
-    if name.upper() not in os.environ:
-        os.environ[name.upper()] = str(value)
-        jax.config.update(name, value)
+    os.environ.setdefault(name.upper(), str(value))
 
 
 # Files of one test that takes minutes: begun first, so that no process waits for them at the end.
@@ -43,27 +33,41 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
+def pytest_collection_finish():
+    """Keep to one thread in libraries that were loaded before the environment said so."""
+    threadpoolctl.threadpool_limits(1)
+
+
 @pytest.fixture(scope="session")
 def surveys():
     """Training and test stars drawn from a Lux model of five latents; one in twenty labels is missing."""
+    from linear_truth import linear_survey
+
     return linear_survey(n_stars=700, n_latents=5, n_labels=4, missing=0.05, seed=3).split(0.4, seed=0)
 
 
 @pytest.fixture(scope="session")
 def model(surveys):
     """Lux with five latents, fitted to the training stars of `surveys`."""
+    import lux
+
     return lux.Lux(5, tolerance=1e-3).fit(surveys[0])
 
 
 @pytest.fixture(scope="session")
 def shortcut():
     """The 256 synthetic stars of seed 5 on the whole grid, without a europium line."""
+    from lux.simulation.synthetic import make_survey
+
     return make_survey(256, 5)
 
 
 @pytest.fixture(scope="session")
 def surveys_with_scatter():
     """Training and test stars of four latents; every fourth pixel has scatter, one label in ten is missing."""
+    import numpy as np
+    from linear_truth import linear_survey
+
     scatter = np.where(np.arange(300) % 4 == 0, 0.03, 0.0)
     return linear_survey(n_stars=600, missing=0.1, scatter=scatter).split(0.3, seed=1)
 
@@ -71,12 +75,18 @@ def surveys_with_scatter():
 @pytest.fixture(scope="session")
 def converged_model(surveys_with_scatter):
     """Lux with four latents, fitted to the training stars of `surveys_with_scatter` until it stands still."""
+    from linear_truth import TIGHT
+
+    import lux
+
     return lux.Lux(4, **TIGHT).fit(surveys_with_scatter[0])
 
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory):
     """A small archive of the two surveys on disk, which no test changes."""
+    from fixture_archive import FixtureArchive, make_fixture_survey
+
     survey = make_fixture_survey(46)
     return FixtureArchive(tmp_path_factory.mktemp("archive"), survey)
 
@@ -84,6 +94,8 @@ def published(tmp_path_factory):
 @pytest.fixture
 def server(published, monkeypatch):
     """A server of that archive on loopback, which the environment names."""
+    from fixture_archive import ArchiveServer
+
     with ArchiveServer(published.folder).running() as server:
         for name, value in server.urls.items():
             monkeypatch.setenv(name, value)
@@ -93,9 +105,9 @@ def server(published, monkeypatch):
 @pytest.fixture(scope="session")
 def bench_spectra():
     """A generator fitted to simulated spectra in place of genuine ones."""
-    # Half of a second that other tests do not need.
     from lux.controls.ensemble import WINDOWS
     from lux.simulation.empirical import fit_empirical
+    from lux.simulation.synthetic import make_survey
 
     survey = make_survey(150, 3, release="dr10", wavelength_range=WINDOWS)
     labels = survey.select_labels(("teff", "logg", "fe_h", "alpha_fe"))
@@ -114,6 +126,9 @@ def small_bench(bench_spectra, monkeypatch):
 @pytest.fixture(scope="module")
 def browser():
     """Headless Chromium; in CI its absence, or that of the site, is a failure and no reason to skip."""
+    from built_paper import SITE
+    from machinery.site import chromium
+
     missing = []
     if chromium() is None:
         missing.append("Chromium is not installed (Debian: apt-get install chromium)")
