@@ -57,12 +57,20 @@ def test_the_components_of_the_flux_are_those_of_an_exact_decomposition(n_stars)
     assert np.linalg.norm(basis.T @ exact, axis=0).min() > 0.9999
 
 
-def test_flux_of_few_components_or_pixels_has_no_more_of_them():
+def test_flux_of_few_components_or_pixels_has_no_more_of_them_and_the_same_each_time():
     generator = np.random.default_rng(0)
-    flat = np.outer(generator.normal(size=300), generator.normal(size=400)).astype(np.float32)
-    for weighted in (flat, 0 * flat, flat[:, :9], flat[:, :12]):
+    one, few = (generator.normal(size=(300, rank)) @ generator.normal(size=(rank, 400)) for rank in (1, 5))
+    opposite = np.where(np.arange(300) % 2, 1, -1)[:, None] * generator.normal(size=400)
+    # A constant, the components, squares of them and products of two.
+    for flux, expected in (
+        (one, 3), (few, 21), (0 * one, 1), (one[:, :9], 1), (one[:, :12], 3), (few[:, :60], 21),
+    ):  # fmt: skip
+        weighted = flux.astype(np.float32)
         basis = measurements._nuisances(weighted, AuditSettings())
-        np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-6)
+        assert np.linalg.matrix_rank(basis) == basis.shape[1] == expected
+        np.testing.assert_array_equal(measurements._nuisances(weighted, AuditSettings()), basis)
+    # Of two opposite spectra the search would begin with nothing.
+    assert measurements._components(opposite.astype(np.float32), 30).shape == (300, 1)
 
 
 @pytest.mark.parametrize("n_stars", [150, 500])

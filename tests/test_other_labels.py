@@ -15,6 +15,15 @@ def test_a_missing_value_of_another_label_has_no_weight():
     np.testing.assert_allclose(other_labels.inferred_labels(basis, missing, 0.9), labels, atol=1e-10)
 
 
+def test_a_label_that_the_poorest_stars_lack_is_extrapolated_to_them():
+    generator = np.random.default_rng(0)
+    label = np.sort(generator.normal(size=400))
+    basis = np.linalg.qr(np.column_stack([np.ones(400), label + 0.01 * generator.normal(size=400)]))[0]
+    given = np.where(np.arange(400) < 160, np.nan, label)
+    inferred = other_labels.inferred_labels(basis, given[:, None], 0.9)[:, 0]
+    np.testing.assert_allclose(inferred, label, atol=0.06)
+
+
 def test_few_stars_leave_out_splines_then_products_and_then_squares():
     labels = np.random.default_rng(0).normal(size=(200, 4))
     assert [other_labels.label_basis(labels, n).shape[1] for n in (3, 10, 20, 40)] == [31, 15, 9, 5]

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.ndimage import correlate1d
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import ArpackError, eigsh
 
 from lux.auditing.other_labels import can_be_inferred, inferred_labels, label_basis, partial_out
 from lux.auditing.settings import AuditSettings
@@ -27,6 +27,8 @@ from lux.survey import Survey
 # To which components of the flux are found, as a share of their size: where the weakest hung on the start of a search,
 # a verdict hung on them.
 _TOLERANCE = 1e-4
+# Of a component, over that of the first; below it is rounding.
+_MIN_VARIANCE = 1e-6
 # What own lines must leave of the pixels, for components of the flux that are not theirs.
 _LEAST_CLEAR = 0.05
 
@@ -380,7 +382,7 @@ def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     growth = max(1.0, len(weighted) / settings.stars_of_components) ** 0.5
     count = min(round(growth * settings.n_components), min(weighted.shape) // 10)
     scores = standardize(_components(weighted, count))
-    n_squared = min(round(growth * settings.n_squared), count)
+    n_squared = min(round(growth * settings.n_squared), scores.shape[1])
     products = quadratic_terms(scores[:, :n_squared])[:, n_squared:]
     return np.linalg.qr(np.column_stack([np.ones(len(scores)), scores, products]))[0]
 
@@ -392,9 +394,18 @@ def _components(weighted: np.ndarray, count: int) -> np.ndarray:
     """
     by_pixels = weighted.shape[1] < weighted.shape[0]
     gram = (weighted.T @ weighted if by_pixels else weighted @ weighted.T).astype(float)
-    if not (count and np.any(gram)):
+    if not count:
         return np.empty((len(weighted), 0))
-    vectors = eigsh(gram, count, v0=np.ones(len(gram)), tol=_TOLERANCE)[1][:, ::-1]
+    try:
+        values, vectors = eigsh(gram, count, v0=np.ones(len(gram)), tol=_TOLERANCE)
+    except ArpackError:
+        values = np.zeros(count)
+    if values[0] <= _MIN_VARIANCE * values[-1]:
+        # Flux of fewer components leaves the search with nothing, and it goes on at random.
+        values, vectors = np.linalg.eigh(gram)
+        values, vectors = values[-count:], vectors[:, -count:]
+        vectors = vectors[:, values > _MIN_VARIANCE * values[-1]]
+    vectors = vectors[:, ::-1]
     return weighted @ vectors if by_pixels else vectors
 
 

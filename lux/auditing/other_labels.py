@@ -28,14 +28,13 @@ def can_be_inferred(survey: Survey, n_terms: int) -> np.ndarray:
 def inferred_labels(basis: np.ndarray, labels: np.ndarray, max_leverage: float) -> np.ndarray:
     """Return labels (N, M) as all other stars teach them by a regression on a basis (N, H); a NaN teaches nothing.
 
-    A star without a label gets none beyond those of the stars that have it: there is nobody like it to learn from.
+    A star without a label is extrapolated to: kept to the range of the others, it would leave in its residual what a
+    label follows of this one.
     """
     present = np.isfinite(labels)
     predicted = left_out(basis, np.where(present, labels, 0), max_leverage=max_leverage)
     for column in np.flatnonzero(~present.all(axis=0)):
-        there = present[:, column]
-        values = left_out(basis, labels[:, column], there, max_leverage)
-        predicted[:, column] = np.clip(values, values[there].min(), values[there].max())
+        predicted[:, column] = left_out(basis, labels[:, column], present[:, column], max_leverage)
     return predicted
 
 
