@@ -88,9 +88,9 @@ def _record_calibration(record: Record, source: str) -> None:
             hits = sum(each.get(name, 0) for each in found for name in wanted)
             key = f"{source}_{planted.replace(' ', '_').replace('σ', '_sigma')}_{how}"
             record_share(record, key, hits, sum(map(total, found)))
-            if source == "larger" and planted == "nothing":
+            if planted == "nothing":
                 false = sum(each.get(name, 0) for each in found for name in FALSE)
-                record_share(record, f"larger_false_{how}", false, sum(map(total, found)))
+                record_share(record, f"{source}_false_{how}", false, sum(map(total, found)))
 
 
 def _said(counts: dict[str, int]) -> str:
