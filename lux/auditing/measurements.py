@@ -29,6 +29,8 @@ from lux.survey import Survey
 _TOLERANCE = 1e-4
 # Of a component, over that of the first; below it is rounding.
 _MIN_VARIANCE = 1e-6
+# Stars whose spectra are worked on at a time, so that they stay in the processor's cache.
+_ROWS = 64
 # What own lines must leave of the pixels, for components of the flux that are not theirs.
 _LEAST_CLEAR = 0.05
 
@@ -222,9 +224,15 @@ def _prepare(
 
 def deviations(survey: Survey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the mean flux (D,), the sum of its weights (D,), and what each star differs by (N, D), zero if masked."""
-    weight_sum = np.sum(survey.ivar, axis=0, dtype=float)
-    mean = np.einsum("nd,nd->d", survey.ivar, survey.flux, dtype=float) / np.maximum(weight_sum, 1e-30)
-    return mean, weight_sum, np.where(survey.ivar > 0, survey.flux - mean, 0).astype(np.float32)
+    weight_sum, total = np.zeros(survey.n_pixels), np.zeros(survey.n_pixels)
+    for rows in survey.block_rows(_ROWS):
+        weight = survey.ivar[rows].astype(float)
+        weight_sum += weight.sum(axis=0)
+        total += (weight * survey.flux[rows]).sum(axis=0)
+    mean, deviation = total / np.maximum(weight_sum, 1e-30), np.empty(survey.flux.shape, np.float32)
+    for rows in survey.block_rows(_ROWS):
+        deviation[rows] = np.where(survey.ivar[rows] > 0, survey.flux[rows] - mean, 0)
+    return mean, weight_sum, deviation
 
 
 def score_lines(
@@ -411,11 +419,18 @@ def _components(weighted: np.ndarray, count: int) -> np.ndarray:
 
 def _weighted_residual(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the weight (N, D) of each pixel, and the deviations (N, D) with the nuisances taken out."""
-    good = survey.ivar > 0
-    residual = np.where(good, partial_out(deviation, basis.astype(np.float32)), 0)
-    excess = np.sum(good * (residual**2 - 1 / np.where(good, survey.ivar, np.inf)), axis=0)
-    scatter = np.maximum(0, excess / np.maximum(good.sum(axis=0), 1))
-    return pixel_weight(survey.ivar, scatter).astype(np.float32), residual
+    residual = partial_out(deviation, basis.astype(np.float32))
+    excess, count = np.zeros(survey.n_pixels), np.zeros(survey.n_pixels)
+    for rows in survey.block_rows(_ROWS):
+        ivar = survey.ivar[rows]
+        good = ivar > 0
+        residual[rows] *= good
+        excess += np.sum(residual[rows] ** 2 - np.where(good, 1 / np.where(good, ivar, 1), 0), axis=0, dtype=float)
+        count += good.sum(axis=0)
+    scatter, weight = (np.maximum(0, excess) / np.maximum(count, 1)).astype(np.float32), np.empty_like(residual)
+    for rows in survey.block_rows(_ROWS):
+        weight[rows] = pixel_weight(survey.ivar[rows], scatter)
+    return weight, residual
 
 
 def _line_response(weight: np.ndarray, mean: np.ndarray, taps: np.ndarray, pixels: np.ndarray) -> np.ndarray:
@@ -432,15 +447,19 @@ def _line_response(weight: np.ndarray, mean: np.ndarray, taps: np.ndarray, pixel
 
 
 def _clip_scores(scores: np.ndarray, clip: float, some: np.ndarray) -> np.ndarray:
-    """Return scores (N, D) limited to `clip` robust standard deviations, so that no single star makes or hides a line.
+    """Limit scores (N, D) to `clip` robust standard deviations, so that no single star makes or hides a line.
 
     The scale is a star's times a pixel's, the latter a median over `some` stars.
     """
     star = _star_noise(scores)[:, None]
     seen = star[some] > 0
     pixel = robust_std(np.where(seen, scores[some] / np.where(seen, star[some], 1), 0), axis=0, center=0.0)
-    limit = (clip * star).astype(np.float32) * pixel.astype(np.float32)
-    return np.clip(scores, -limit, limit)
+    star, pixel = (clip * star).astype(np.float32), pixel.astype(np.float32)
+    for first in range(0, len(scores), _ROWS):
+        rows = slice(first, first + _ROWS)
+        limit = star[rows] * pixel
+        np.clip(scores[rows], -limit, limit, out=scores[rows])
+    return scores
 
 
 def _star_noise(scores: np.ndarray, most: int = 400) -> np.ndarray:
