@@ -8,7 +8,7 @@ Usage, from the root of the repository (`make paper` does it with the right envi
     python book/build.py --chapters 01_data 02_lux           execute these only; others are shown where up to date
     python book/build.py --set n_stars=800                   set any parameter of the chapters
 
-A chapter is executed again when its code cells, a definition of `lux` that it depends on, a table of `lux`, its
+A chapter is executed again when its code cells, a definition of `lux` that it depends on, a table that it reads, its
 parameters, the lock, the data or the Python version changed, and not when only its prose did. How to write one is in
 CONTRIBUTING.md.
 """

@@ -7,7 +7,7 @@ import pytest
 
 from lux.auditing import AuditSettings, Evidence, Kind
 from lux.auditing.evidence import Sensitivity
-from lux.auditing.verdict import judge
+from lux.auditing.verdict import _part_of_a_leak, judge
 
 SENSITIVE = Sensitivity(1000, 3, 0.004, 0.0002, 1.5, 0.05, 12.0)
 OWN, STRONG, ANY = Kind.OWN_LINES, Kind.STRONG_FEATURES, Kind.ANY_LINE
@@ -123,6 +123,11 @@ def test_the_reason_says_how_much_of_what_is_known_grows_as_the_error_does_if_th
             assert ("of it grows with the catalogue's error, by 45% of what it would in a leak" in judgment.reason) == (
                 said and verdict != "guessed"
             )
+
+
+def test_the_share_of_a_leak_is_of_what_the_settings_ask_for():
+    growth = Evidence(GROWTH, "?", 2.7, 0.0, 1.0, 0.003, needed=3.0)
+    assert "by 72% of what it would in a leak" in _part_of_a_leak(growth, AuditSettings(share_of_growth=0.8))
 
 
 def test_the_reason_says_what_was_masked_in_the_observers_frame_and_whether_it_is_airglow():

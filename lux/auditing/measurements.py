@@ -24,8 +24,8 @@ from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_ke
 from lux.statistics import clipped, left_out, quadratic_terms, robust_std, standardize
 from lux.survey import Survey
 
-# To which components of the flux are found, as a share of their size: where the weakest hung on the start of a search,
-# a verdict hung on them.
+# To which components of the flux are found, as a share of their size: where the weakest came from the start of a
+# search, a verdict depended on it.
 _TOLERANCE = 1e-4
 # Of a component, over that of the first; below it is rounding.
 _MIN_VARIANCE = 1e-6
