@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from lux.auditing import inputs, label_lines, measurements, observer_frame, other_labels, star_groups
+from lux.auditing import inputs, label_lines, measurements, observer_frame, other_labels, repeated_spectra, star_groups
 from lux.auditing.evidence import (
     FLUX_KINDS,
     Evidence,
@@ -94,8 +94,9 @@ def audit(
     Warns
     -----
     UserWarning
-        If labels repeat as those of several spectra of one star would, or the label counts as missing in stars where
-        it, or its error, exceeds by far all that it scatters.
+        If spectra repeat others, noise and all, of which the first is kept, labels repeat as those of several spectra
+        of one star would, or the label counts as missing in stars where it, or its error, exceeds by far all that it
+        scatters.
     """
     options: dict[str, Any] = {"seed": seed, "resolution": resolution, "groups": groups, "settings": settings}
     return audit_models({"": model}, train, test, label, own_lines, **options)[""]
@@ -122,13 +123,18 @@ def audit_models(
         resolution = measurements.sampled_resolution(train.wavelength)
     else:
         inputs.check_resolution(train.wavelength, resolution)
-    sampled = ""
+    left_out = ""
     if train.is_lazy or test.is_lazy:
         rows = inputs.rows_to_read(train, test, label, settings.max_opened_stars, seed)
         n_all, n_read = int(np.sum(~np.isnan([*train.label(label), *test.label(label)]))), sum(map(len, rows))
-        sampled = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
+        left_out = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
         models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
         train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
+    rows = repeated_spectra.rows_without_copies(train, test, label)
+    if n_copies := train.n_stars + test.n_stars - sum(map(len, rows)):
+        left_out += f"; {n_copies} spectra that repeat others, noise and all, were left out"
+        models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
+        train, test = train[rows[0]], test[rows[1]]
     lines = _own_lines(train, label, own_lines, resolution, settings)
     spectra, star_of = test, None
     if groups is not None:
@@ -139,7 +145,7 @@ def audit_models(
     report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
     if too_few := _too_few(n_train + n_test, n_test, settings):
         needed = settings.min_stars if n_train + n_test < settings.min_stars else None
-        return {name: report("undecided", too_few, stars_needed=needed) for name in models}
+        return {name: report("undecided", too_few + left_out, stars_needed=needed) for name in models}
     # Before anything is measured, so that a model that cannot be asked is found at once.
     outputs = {name: interrogate(model, spectra, label, seed, train.label_names) for name, model in models.items()}
     if star_of is not None:
@@ -171,7 +177,7 @@ def audit_models(
             use = dataclasses.replace(use, answer="cannot tell")
         return report(
             verdict,
-            reason + remark * (verdict != "known") + missing + doubt + sampled,
+            reason + remark * (verdict != "known") + missing + doubt + left_out,
             tuple(evidence.values()),
             reach.n_stars,
             own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),

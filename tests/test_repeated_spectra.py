@@ -1,0 +1,127 @@
+"""Spectra that stand in a survey twice, under different names, count once in an audit."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import lux
+from lux.auditing.repeated_spectra import copies
+from lux.models import baselines
+
+WINDOWS = [(15436, 15460), (16104, 16138), (16491, 16515), (16728, 16750)]
+LINES = (15448.4, 16117.0, 16739.0)
+
+
+def make(world="shortcut", n_stars=400, seed=4):
+    return lux.load("synthetic", world=world, n_stars=n_stars, seed=seed, star_seed=2, wavelength_range=WINDOWS)
+
+
+def with_entries(survey, rows, share=0.0, seed=0, source=None):
+    """Return the survey with the spectra in `rows` of a source once more, named anew and with labels measured again.
+
+    The new entries have noise of their own, of that share of the variance.
+    """
+    source = survey if source is None else source
+    generator = np.random.default_rng(seed)
+    flux, ivar, labels, errors = (getattr(source, name)[rows] for name in ("flux", "ivar", "labels", "label_err"))
+    error = np.where(ivar > 0, ivar, np.inf) ** -0.5
+    flux = flux + np.sqrt(share) * error * generator.standard_normal(flux.shape)
+    labels = labels + errors * generator.standard_normal(labels.shape)
+    more = {"flux": flux, "ivar": ivar, "labels": labels, "label_err": errors}
+    return lux.Survey(
+        wavelength=survey.wavelength,
+        label_names=survey.label_names,
+        label_units=survey.label_units,
+        star_id=np.array([*survey.star_id.astype(str), *(f"again-{number}" for number in range(len(flux)))]),
+        **{name: np.concatenate([getattr(survey, name), values]) for name, values in more.items()},
+    )
+
+
+def found(survey):
+    return copies(survey.flux, survey.ivar)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05], ids=["exact", "a little noise of its own"])
+@pytest.mark.parametrize("n_again", [1, 40, 400])
+def test_copies_are_found_and_nothing_else_is(share, n_again):
+    survey = make()
+    later, earlier = found(with_entries(survey, np.arange(n_again), share))
+    np.testing.assert_array_equal(later, survey.n_stars + np.arange(n_again))
+    np.testing.assert_array_equal(earlier, np.arange(n_again))
+
+
+@pytest.mark.parametrize("world", ["signal", "shortcut"])
+@pytest.mark.parametrize("n_stars", [100, 400])
+def test_stars_that_are_alike_are_no_copies(world, n_stars):
+    assert len(found(make(world, n_stars))[0]) == 0
+
+
+def test_a_star_that_was_observed_twice_is_no_copy():
+    survey = make()
+    assert len(found(with_entries(survey, np.arange(200), share=1.0))[0]) == 0
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.5, 2.0, 10.0])
+def test_copies_are_found_whatever_the_quoted_errors(factor):
+    survey = with_entries(make(), np.arange(40), 0.02)
+    later, _ = found(survey.replace(ivar=survey.ivar * factor))
+    np.testing.assert_array_equal(later, 400 + np.arange(40))
+
+
+def test_spectra_without_noise_are_no_copies_unless_they_are_equal():
+    survey = make()
+    left, sizes, right = np.linalg.svd(survey.flux - 1, full_matrices=False)
+    clean = survey.replace(flux=1 + (left[:, :4] * sizes[:4]) @ right[:4])
+    assert len(found(clean)[0]) == 0
+    np.testing.assert_array_equal(found(with_entries(clean, [3, 7]))[0], [400, 401])
+
+
+@pytest.mark.parametrize("times", [3, 8])
+def test_of_several_copies_the_first_is_kept(times):
+    later, _ = found(with_entries(make(), np.repeat([5, 6], times - 1)))
+    np.testing.assert_array_equal(later, 400 + np.arange(2 * (times - 1)))
+
+
+@pytest.mark.parametrize("spoil", ["all masked", "constant", "few pixels", "few stars"])
+def test_spectra_that_tell_nothing_are_no_copies(spoil):
+    survey = make(n_stars=100)
+    flux, ivar = np.array(survey.flux), np.array(survey.ivar)
+    match spoil:
+        case "all masked":
+            ivar[:] = 0
+        case "constant":
+            flux[:] = 1
+        case "few pixels":
+            flux, ivar = flux[:, :2], ivar[:, :2]
+        case "few stars":
+            flux, ivar = np.repeat(flux[:1], 20, axis=0), np.repeat(ivar[:1], 20, axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(copies(flux, ivar)[0]) == 0
+
+
+def test_an_audit_counts_copies_once_and_says_so():
+    survey = make().replace(catalogue={})
+    train, test = survey.split(0.3)
+    plain = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", LINES)
+    more_train, more_test = with_entries(train, np.arange(100)), with_entries(test, np.arange(20), seed=1)
+    model = baselines.Mean().fit(more_train)
+    with pytest.warns(UserWarning, match="120 of 520 spectra repeat another, noise and all, such as those of"):
+        report = lux.audit(model, more_train, more_test, "eu_fe", LINES)
+    assert "120 spectra that repeat others, noise and all, were left out" in report.reason
+    assert report.verdict == plain.verdict
+    for item in plain.evidence:
+        assert report[item.name].statistic == pytest.approx(item.statistic, rel=1e-6, abs=1e-9)
+
+
+def test_a_test_star_that_was_trained_on_under_another_name_is_left_out():
+    survey = make()
+    train, test = survey.split(0.3)
+    more = with_entries(test, np.arange(30), source=train)
+    predictions = np.arange(more.n_stars, dtype=float)
+    with pytest.warns(UserWarning, match="30 of them are of test stars and repeat training stars"):
+        report = lux.audit(predictions, train, more, "eu_fe", LINES)
+    assert report.n_test == test.n_stars
+    alone = lux.audit(predictions[: test.n_stars], train, test, "eu_fe", LINES)
+    assert report["model uses it"].statistic == pytest.approx(alone["model uses it"].statistic, rel=1e-6)
