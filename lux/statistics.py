@@ -11,6 +11,8 @@ from scipy.stats import norm
 
 # Of a star's leverage, in a division by it.
 _LEAST_FREE = 1e-9
+# Rows that are compared with all others at a time.
+_ROWS = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,12 +228,17 @@ def out_of_fold(
 
 
 def left_out(
-    design: np.ndarray, targets: np.ndarray, present: np.ndarray | None = None, max_leverage: float = 0.9
+    design: np.ndarray,
+    targets: np.ndarray,
+    present: np.ndarray | None = None,
+    max_leverage: float = 0.9,
+    also: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return each target as a least-squares regression predicts it that was fitted to all other stars.
 
     No chance is in it, and the order of the stars does not matter. In closed form (Allen 1974, Technometrics 16, 125):
-    what the fit to all gives, without the star's own part, over one minus the star's leverage.
+    what the fit to all gives, without the star's own part, over one minus the star's leverage. Where another star is
+    left out with each, the same of two equations.
 
     Parameters
     ----------
@@ -243,6 +250,8 @@ def left_out(
     max_leverage : float
         Leverages count as no more than this, so that a star which alone has a feature is predicted near zero and not
         by what no star teaches.
+    also : (N,) array of int, optional
+        The place of another star that is left out with each; for a star whose target there is not it is not.
 
     Returns
     -------
@@ -259,4 +268,22 @@ def left_out(
     left, solve = left[:, kept], right[kept].T / sizes[kept]
     leverage = np.minimum(np.sum(left**2, axis=1), 1)[of_stars]
     fitted = design @ (solve @ (left.T @ known))
-    return (fitted - leverage * known) / np.maximum(1 - leverage, max(1 - max_leverage, _LEAST_FREE))
+    least = max(1 - max_leverage, _LEAST_FREE)
+    if also is None:
+        return (fitted - leverage * known) / np.maximum(1 - leverage, least)
+    free, together = np.maximum(1 - leverage, _LEAST_FREE), np.sum(left * left[also], axis=1)[of_stars]
+    missed, both = known - fitted, free * free[also] - together**2
+    part = both * known - free[also] * missed - together * missed[also]
+    return np.where(leverage > 0, part / np.maximum(both, least * free[also]), fitted)
+
+
+def most_alike(design: np.ndarray) -> np.ndarray:
+    """Return for each row of a design (N, Q) which other (N,) stands at the smallest angle to it."""
+    scaled = design / np.maximum(np.linalg.norm(design, axis=1), 1e-300)[:, None]
+    alike = np.empty(len(design), int)
+    for start in range(0, len(design), _ROWS):
+        cosine = scaled[start : start + _ROWS] @ scaled.T
+        rows = np.arange(len(cosine))
+        cosine[rows, start + rows] = -np.inf
+        alike[start + rows] = np.argmax(cosine, axis=1)
+    return alike

@@ -125,3 +125,21 @@ def test_a_test_star_that_was_trained_on_under_another_name_is_left_out():
     assert report.n_test == test.n_stars
     alone = lux.audit(predictions[: test.n_stars], train, test, "eu_fe", LINES)
     assert report["model uses it"].statistic == pytest.approx(alone["model uses it"].statistic, rel=1e-6)
+
+
+@pytest.mark.parametrize("own", [LINES, ()], ids=["told", "blind"])
+def test_stars_observed_twice_under_two_names_are_noticed_by_what_they_teach_each_other(own):
+    for seed in range(4):
+        survey = with_entries(make(n_stars=500, seed=seed), np.arange(500), share=1.0)
+        train, test = survey.split(0.3, seed=seed)
+        report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", own)
+        assert "the nearest neighbor of a star teaches its label" in report.reason
+        assert report.verdict in ("guessed", "undecided")
+
+
+@pytest.mark.parametrize("world", ["signal", "shortcut"])
+def test_what_the_flux_knows_of_stars_observed_once_is_not_taught_by_the_nearest(world):
+    train, test = make(world, 500).split(0.3, seed=1)
+    for label in train.label_names:
+        report = lux.audit(baselines.Mean().fit(train), train, test, label)
+        assert "nearest neighbor" not in report.reason

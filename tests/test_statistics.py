@@ -13,6 +13,7 @@ from lux.statistics import (
     gumbel_by_moments,
     holm,
     left_out,
+    most_alike,
     out_of_fold,
     quadratic_terms,
     robust_std,
@@ -184,3 +185,37 @@ def test_the_gumbel_distribution_of_some_values_has_their_mean_and_standard_devi
     values = np.random.default_rng(0).gumbel(3.0, 0.5, size=50)
     found = stats.gumbel_r(*gumbel_by_moments(values))
     np.testing.assert_allclose([found.mean(), found.std()], [values.mean(), values.std()], rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(60,), (60, 3)])
+@pytest.mark.parametrize("missing", [0, 20])
+def test_predictions_without_a_second_star_are_those_of_fits_without_both(shape, missing):
+    generator = np.random.default_rng(5)
+    design, targets = generator.normal(size=(60, 4)), generator.normal(size=shape)
+    present, also = np.arange(60) >= missing, (np.arange(60) + 7) % 60
+    predicted = left_out(design, targets, present, also=also)
+    for star in range(60):
+        taught = present & (np.arange(60) != star)
+        taught[also[star]] &= not present[star]
+        expected = design[star] @ np.linalg.lstsq(design[taught], targets[taught])[0]
+        np.testing.assert_allclose(predicted[star], expected, rtol=1e-8, atol=1e-10)
+
+
+def test_a_second_star_that_alone_has_a_feature_or_shares_it_with_the_first_predicts_nothing_wild():
+    generator = np.random.default_rng(6)
+    design, targets = generator.normal(size=(60, 4)), generator.normal(size=60)
+    design[:, 3] = 0
+    design[:2, 3] = 1
+    also = np.arange(60) ^ 1
+    pair = left_out(design, targets, also=also)
+    np.testing.assert_allclose(pair[:2], 0, atol=2)
+    design[1, 3] = 0
+    np.testing.assert_allclose(pair[2:], left_out(design, targets, also=also)[2:], atol=0.5)
+    single = left_out(design, targets, also=also)
+    assert np.all(np.isfinite(single))
+    assert abs(single[0]) < 2
+
+
+def test_the_row_most_alike_is_that_of_the_smallest_angle():
+    design = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [-1, 0], [0, 30]])
+    np.testing.assert_array_equal(most_alike(design), [1, 0, 4, 2, 2])

@@ -15,7 +15,15 @@ GROWTH, CLOSER, CANARY = Kind.LEAK_GROWTH, Kind.CLOSER_THAN_NOISE, Kind.LABEL_CA
 
 
 def judged(
-    *significant, kind="lines", sensitivity=SENSITIVE, needed=3.0, left=0.8, own_lines=0.0, scatter=1.0, growth=0.0
+    *significant,
+    kind="lines",
+    sensitivity=SENSITIVE,
+    needed=3.0,
+    left=0.8,
+    own_lines=0.0,
+    scatter=1.0,
+    growth=0.0,
+    by_nearest=0.0,
 ):
     """Return the judgment where some kinds of evidence are significant and the others are not.
 
@@ -30,7 +38,7 @@ def judged(
         del evidence[OWN]
     else:
         evidence[OWN] = dataclasses.replace(evidence[OWN], statistic=own_lines)
-    return judge(kind, evidence, sensitivity, AuditSettings())
+    return judge(kind, evidence, sensitivity, AuditSettings(), by_nearest)
 
 
 @pytest.mark.parametrize(
@@ -143,3 +151,20 @@ def test_flux_that_grows_at_the_own_lines_far_beyond_chance_is_no_guess():
     assert "the flux grows with the label, by 7 standard deviations" in turned.reason
     assert judged(own_lines=-5.0).verdict == "guessed"
     assert judged(own_lines=None).verdict == "guessed"
+
+
+@pytest.mark.parametrize("kind", ["lines", "parameter", "dense"])
+@pytest.mark.parametrize("significant", [(STRONG,), (ANY,), (STRONG, ANY)])
+def test_what_the_nearest_star_teaches_is_not_known_of_the_label(kind, significant):
+    assert judged(*significant, kind=kind, by_nearest=3.4).verdict != "undecided"
+    judgment = judged(*significant, kind=kind, by_nearest=3.6)
+    assert judgment.verdict == "undecided"
+    assert "(by 3.6 standard deviations of chance)" in judgment.reason
+
+
+@pytest.mark.parametrize("significant", [(OWN,), (OWN, STRONG), (GROWTH, STRONG), (CANARY,), (), (Kind.SKY_LINES,)])
+def test_other_verdicts_stand_and_say_what_the_nearest_star_teaches(significant):
+    judgment = judged(*significant, by_nearest=9.0)
+    assert judgment.verdict == judged(*significant).verdict
+    assert judgment.reason.startswith(judged(*significant).reason)
+    assert "groups=" in judgment.reason

@@ -154,6 +154,7 @@ def audit_models(
         }
     stars = inputs.joined(train, test, settings)
     stars, measured, observed, fixed = _measured(stars, label, lines, seed, resolution, settings)
+    by_nearest = repeated_spectra.taught_by_nearest(measured)
     reach, kind = (
         sensitivity(measured),
         label_lines.label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
@@ -168,7 +169,7 @@ def audit_models(
 
     def judged(said: ModelOutputs) -> Report:
         evidence = collect(measured, said) | observed
-        verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
+        verdict, reason, stars_needed = judge(kind, evidence, reach, settings, by_nearest)
         missing = inputs.what_is_missing(train.label_names, label, verdict, unused)
         use = model_use(measured, said, evidence[Kind.MODEL_USE], reach, verdict == "leaked")
         # What a prediction follows beside noise, or beside labels that repeat this one, cannot be told.

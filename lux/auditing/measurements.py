@@ -3,7 +3,8 @@
 Everything here conditions on what the *flux* says of the other labels, never on their catalogue values: those are
 noisy, and conditioning on a noisy value leaves a dependence that looks like information (errors in variables). The
 nuisances are principal components of the flux outside the label's own lines, with their squares and products. Each star
-is predicted from all others, so that neither chance nor the order of the stars is in what is measured. The null
+is predicted from all others but its nearest neighbor, which may be the same star under another name; neither chance nor
+the order of the stars is in what is measured. The null
 distributions are made for the survey at hand: surrogate labels that follow the other labels as the true one does and
 are otherwise independent of the flux, and line lists moved along the pixels. The module is long because what prepares a
 survey and what reads it are one measurement.
@@ -21,7 +22,7 @@ from lux.auditing.other_labels import can_be_inferred, inferred_labels, label_ba
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import pixel_weight
 from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_kernel
-from lux.statistics import clipped, left_out, quadratic_terms, robust_std, standardize
+from lux.statistics import clipped, left_out, most_alike, quadratic_terms, robust_std, standardize
 from lux.survey import Survey
 
 # To which components of the flux are found, as a share of their size: where the weakest came from the start of a
@@ -46,6 +47,8 @@ class Design:
         The label and its catalogue error.
     basis : (N, H) array
         Orthonormal nuisances: a constant, components of the flux outside the own lines, their squares and products.
+    nearest : (N,) array of int
+        The star of the most similar nuisances: it may be the same one under another name, and teaches nothing of it.
     others : (N, Q) array
         Orthonormal functions of the other labels (`label_basis`), each label as other stars' flux teaches it.
     line_scores : (N, D) array
@@ -67,6 +70,7 @@ class Design:
     labels: np.ndarray
     errors: np.ndarray
     basis: np.ndarray
+    nearest: np.ndarray
     others: np.ndarray
     line_scores: np.ndarray
     own_pixels: np.ndarray
@@ -202,7 +206,8 @@ def _prepare(
     catalogue = np.delete(survey.labels, column, axis=1)
     usable = can_be_inferred(survey, basis.shape[1])[np.arange(survey.n_labels) != column]
     usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
-    inferred = inferred_labels(basis, catalogue[:, usable], settings.max_leverage)
+    nearest = most_alike(basis)
+    inferred = inferred_labels(basis, catalogue[:, usable], settings.max_leverage, nearest)
     line_scores, weight, taps = score_lines(survey, deviation, basis, resolution, settings.clip)
     off_lines = np.flatnonzero(~near_own)
     probed = np.concatenate([own_pixels, off_lines[:: max(1, len(off_lines) // settings.n_probed)]])
@@ -211,6 +216,7 @@ def _prepare(
         labels=survey.labels[:, column],
         errors=survey.label_err[:, column],
         basis=basis,
+        nearest=nearest,
         others=label_basis(inferred, settings.stars_per_term, survey.labels[:, column], settings.clip),
         line_scores=line_scores,
         own_pixels=own_pixels,
@@ -321,8 +327,8 @@ def leave_room(wavelength: np.ndarray, own_lines: Sequence[float], resolution: f
 def _read(design: Design, labels: np.ndarray) -> Readings:
     """Return what labels (N, S) show of the flux."""
     residual = clipped(partial_out(labels, design.others), design.settings.clip)
-    predicted = left_out(design.basis, residual, max_leverage=design.settings.max_leverage)
-    strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
+    predicted = left_out(design.basis, residual, max_leverage=design.settings.max_leverage, also=design.nearest)
+    strong = np.sqrt(design.n_stars) * correlation(predicted, residual)
     weights = amplitude(design, residual)
     lines = weights.T @ design.line_scores / noise_of_sums(weights, design.line_scores)
     return Readings(residual, predicted, strong, lines)
@@ -467,7 +473,7 @@ def _star_noise(scores: np.ndarray, most: int = 400) -> np.ndarray:
     return robust_std(scores[:, :: max(1, scores.shape[1] // most)], axis=1, center=0.0)
 
 
-def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the correlation of each column of two arrays (N, S)."""
     first, second = first - first.mean(axis=0), second - second.mean(axis=0)
     return np.sum(first * second, axis=0) / np.sqrt(np.sum(first**2, axis=0) * np.sum(second**2, axis=0))

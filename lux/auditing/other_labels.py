@@ -25,16 +25,18 @@ def can_be_inferred(survey: Survey, n_terms: int) -> np.ndarray:
     return (present > survey.n_stars // 2) | (present > _STARS_TO_INFER * n_terms)
 
 
-def inferred_labels(basis: np.ndarray, labels: np.ndarray, max_leverage: float) -> np.ndarray:
+def inferred_labels(
+    basis: np.ndarray, labels: np.ndarray, max_leverage: float, nearest: np.ndarray | None = None
+) -> np.ndarray:
     """Return labels (N, M) as all other stars teach them by a regression on a basis (N, H); a NaN teaches nothing.
 
-    A star without a label is extrapolated to: kept to the range of the others, it would leave in its residual what a
+    Nor does the `nearest` (N,) star of each. A star without a label is extrapolated to: kept to the range of the others, it would leave in its residual what a
     label follows of this one.
     """
     present = np.isfinite(labels)
-    predicted = left_out(basis, np.where(present, labels, 0), max_leverage=max_leverage)
+    predicted = left_out(basis, np.where(present, labels, 0), max_leverage=max_leverage, also=nearest)
     for column in np.flatnonzero(~present.all(axis=0)):
-        predicted[:, column] = left_out(basis, labels[:, column], present[:, column], max_leverage)
+        predicted[:, column] = left_out(basis, labels[:, column], present[:, column], max_leverage, nearest)
     return predicted
 
 

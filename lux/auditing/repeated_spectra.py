@@ -1,13 +1,17 @@
-"""Spectra that stand in a survey twice under different names.
+"""Spectra of one star that stand in a survey under different names.
 
-An audit takes stars for independent: of one that stands there twice each copy teaches the other, which looks like what
-the flux knows. Independent spectra of one star, or of two that are alike, cannot be told by their flux, for in a large
-survey most stars have a neighbor within the noise. Copies can: they have their noise in common.
+An audit takes stars for independent: of one that stands there twice each entry teaches the other, which looks like what
+the flux knows.
 
-Noise stands alone from pixel to pixel, what stars differ by does not, for the instrument smooths it. What is compared
-is therefore the power of the second difference, along the pixels, of the difference of two spectra: between independent
-ones it is the sum of both noises, and between copies it is missing, in whatever unit the noise is quoted. The noise of
-each of the two is that power with two others, less that between these.
+**Copies** have their noise in common. Noise stands alone from pixel to pixel, what stars differ by does not, for the
+instrument smooths it. What is compared is therefore the power of the second difference, along the pixels, of the
+difference of two spectra: between independent ones it is the sum of both noises, and between copies it is missing, in
+whatever unit the noise is quoted. The noise of each of the two is that power with two others, less that between these.
+
+**Independent spectra** of one star cannot be told from those of two that are alike: in a large survey most stars have a
+neighbor within the noise. An audit therefore predicts each star without its nearest neighbor. If that one would teach
+much of what the flux says of a label, where else it teaches no more than any other, there are stars that were observed
+several times, and it is said.
 """
 
 import functools
@@ -16,6 +20,8 @@ import warnings
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
+from lux.auditing.measurements import Measured, correlation
+from lux.statistics import left_out
 from lux.survey import Survey
 
 # At so many pixels neighbors are looked for, and so many of them.
@@ -111,3 +117,15 @@ def _noise_power(flux: np.ndarray, ivar: np.ndarray, first: np.ndarray, second: 
         count = good.sum(axis=1)
         power[here] = np.where(count > 0, curvature.sum(axis=1) / np.maximum(count, 1), np.nan)
     return power
+
+
+def taught_by_nearest(measured: Measured) -> float:
+    """Return by how much more strong features would say of the label if the nearest star of each taught it too.
+
+    In standard deviations of the same of surrogate labels.
+    """
+    design, taught = measured.design, []
+    for readings in (measured.observed, measured.surrogate):
+        predicted = left_out(design.basis, readings.residual, max_leverage=design.settings.max_leverage)
+        taught.append(np.sqrt(design.n_stars) * correlation(predicted, readings.residual) - readings.strong)
+    return float((taught[0][0] - taught[1].mean()) / max(float(taught[1].std()), 1e-300))
