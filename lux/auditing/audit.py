@@ -130,6 +130,7 @@ def audit_models(
         left_out = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
         models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
         train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
+    inputs.refuse_shared_stars(train, test)
     rows = repeated_spectra.rows_without_copies(train, test, label)
     if n_copies := train.n_stars + test.n_stars - sum(map(len, rows)):
         left_out += f"; {n_copies} spectra that repeat others, noise and all, were left out"

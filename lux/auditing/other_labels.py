@@ -30,8 +30,8 @@ def inferred_labels(
 ) -> np.ndarray:
     """Return labels (N, M) as all other stars teach them by a regression on a basis (N, H); a NaN teaches nothing.
 
-    Nor does the `nearest` (N,) star of each. A star without a label is extrapolated to: kept to the range of the others, it would leave in its residual what a
-    label follows of this one.
+    Nor does the `nearest` (N,) star of each, where given. A star without a label is extrapolated to: kept to the range
+    of the others, it would leave in its residual what a label follows of this one.
     """
     present = np.isfinite(labels)
     predicted = left_out(basis, np.where(present, labels, 0), max_leverage=max_leverage, also=nearest)
