@@ -237,8 +237,8 @@ def left_out(
     """Return each target as a least-squares regression predicts it that was fitted to all other stars.
 
     No chance is in it, and the order of the stars does not matter. In closed form (Allen 1974, Technometrics 16, 125):
-    what the fit to all gives, without the star's own part, over one minus the star's leverage. Where another star is
-    left out with each, the same of two equations.
+    what the fit to all gives, without the star's own part, over one minus the star's leverage. With a second star
+    left out, it is the solution of two such equations.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ def left_out(
         Leverages count as no more than this, so that a star which alone has a feature is predicted near zero and not
         by what no star teaches.
     also : (N,) array of int, optional
-        The place of another star that is left out with each; for a star whose target there is not it is not.
+        The place of another star that is left out with each. Stars that teach nothing are predicted from all others.
 
     Returns
     -------
@@ -277,13 +277,16 @@ def left_out(
     return np.where(leverage > 0, part / np.maximum(both, least * free[also]), fitted)
 
 
-def most_alike(design: np.ndarray) -> np.ndarray:
-    """Return for each row of a design (N, Q) which other (N,) stands at the smallest angle to it."""
+def most_alike(design: np.ndarray, count: int = 1) -> np.ndarray:
+    """Return for each row of a design (N, Q) which others (N, count) stand at the smallest angles to it, in order."""
     scaled = design / np.maximum(np.linalg.norm(design, axis=1), 1e-300)[:, None]
-    alike = np.empty(len(design), int)
+    count = min(count, len(design) - 1)
+    alike = np.empty((len(design), count), int)
     for start in range(0, len(design), _ROWS):
         cosine = scaled[start : start + _ROWS] @ scaled.T
         rows = np.arange(len(cosine))
         cosine[rows, start + rows] = -np.inf
-        alike[start + rows] = np.argmax(cosine, axis=1)
+        largest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
+        order = np.argsort(-np.take_along_axis(cosine, largest, axis=1), axis=1, kind="stable")
+        alike[start + rows] = np.take_along_axis(largest, order, axis=1)
     return alike

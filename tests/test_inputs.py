@@ -480,10 +480,10 @@ def test_a_star_in_both_surveys_is_refused_though_a_label_of_it_is_missing():
     shared = test.replace(labels=labels, star_id=ids)
     for each in (train, train.replace(labels=known)):
         with pytest.raises(ValueError, match=rf"1 of 200 test stars are in the training survey too, such as {ids[5]}"):
-            inputs.refuse_shared_stars(each, shared)
+            inputs.joined(each, shared, AuditSettings())
     # An id that two stars share, and no label.
     labels[5] += 1
-    inputs.refuse_shared_stars(train, shared.replace(labels=labels))
+    assert inputs.joined(train, shared.replace(labels=labels), AuditSettings()).n_stars == 400
 
 
 def test_pixels_errors_and_levels_are_refused_from_where_no_spectra_have_them():

@@ -218,4 +218,5 @@ def test_a_second_star_that_alone_has_a_feature_or_shares_it_with_the_first_pred
 
 def test_the_row_most_alike_is_that_of_the_smallest_angle():
     design = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [-1, 0], [0, 30]])
-    np.testing.assert_array_equal(most_alike(design), [1, 0, 4, 2, 2])
+    np.testing.assert_array_equal(most_alike(design)[:, 0], [1, 0, 4, 2, 2])
+    np.testing.assert_array_equal(most_alike(design, 2)[0], [1, 2])

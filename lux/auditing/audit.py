@@ -20,7 +20,15 @@ from lux.auditing.evidence import (
 )
 from lux.auditing.limits import detection_limits
 from lux.auditing.measurements import Measured
-from lux.auditing.model_outputs import LabelModel, ModelOutputs, follows_noise, interrogate, of_stars, off_scale
+from lux.auditing.model_outputs import (
+    LabelModel,
+    ModelOutputs,
+    follows_noise,
+    interrogate,
+    of_rows,
+    of_stars,
+    off_scale,
+)
 from lux.auditing.places import evidence_places
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
@@ -130,12 +138,6 @@ def audit_models(
         left_out = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
         models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
         train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
-    inputs.refuse_shared_stars(train, test)
-    rows = repeated_spectra.rows_without_copies(train, test, label)
-    if n_copies := train.n_stars + test.n_stars - sum(map(len, rows)):
-        left_out += f"; {n_copies} spectra that repeat others, noise and all, were left out"
-        models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
-        train, test = train[rows[0]], test[rows[1]]
     lines = _own_lines(train, label, own_lines, resolution, settings)
     spectra, star_of = test, None
     if groups is not None:
@@ -143,10 +145,8 @@ def audit_models(
         star_groups.refuse_shared(trained, star_of, groups)
         train, test = star_groups.combined(train, trained), star_groups.combined(test, star_of)
     n_train, n_test = (int(np.sum(~np.isnan(survey.label(label)))) for survey in (train, test))
-    report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
-    if too_few := _too_few(n_train + n_test, n_test, settings):
-        needed = settings.min_stars if n_train + n_test < settings.min_stars else None
-        return {name: report("undecided", too_few + left_out, stars_needed=needed) for name in models}
+    if undecided := _too_few(label, n_train, n_test, lines, settings, left_out):
+        return dict.fromkeys(models, undecided)
     # Before anything is measured, so that a model that cannot be asked is found at once.
     outputs = {name: interrogate(model, spectra, label, seed, train.label_names) for name, model in models.items()}
     if star_of is not None:
@@ -154,8 +154,20 @@ def audit_models(
             name: star_groups.combined_outputs(each, star_of, test.label(label)) for name, each in outputs.items()
         }
     stars = inputs.joined(train, test, settings)
+    in_test = np.arange(test.n_stars)
+    copies = repeated_spectra.copies_among(stars, label, [*train.star_id, *test.star_id], train.n_stars)
+    if len(copies):
+        left_out += f"; {len(copies)} spectra that repeat others, noise and all, were left out"
+        n_train -= int(np.sum(copies < train.n_stars))
+        n_test -= int(np.sum(copies >= train.n_stars))
+        if undecided := _too_few(label, n_train, n_test, lines, settings, left_out):
+            return dict.fromkeys(models, undecided)
+        in_test = np.delete(in_test, copies[copies >= train.n_stars] - train.n_stars)
+        stars = stars[np.delete(np.arange(stars.n_stars), copies)]
+        outputs = {name: of_rows(each, in_test) for name, each in outputs.items()}
+    report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
     stars, measured, observed, fixed = _measured(stars, label, lines, seed, resolution, settings)
-    by_nearest = repeated_spectra.taught_by_nearest(measured)
+    by_nearest = repeated_spectra.agreement_of_nearest(measured)
     reach, kind = (
         sensitivity(measured),
         label_lines.label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
@@ -165,7 +177,7 @@ def audit_models(
         remark = _other_medium(stars, measured, lines, resolution)
     inferred = other_labels.can_be_inferred(stars, measured.design.basis.shape[1])
     unused = [name for name, used in zip(stars.label_names, inferred, strict=True) if not used and name != label]
-    repeated, errors = inputs.repeats(stars, label), test.label_err[:, test.label_index(label)]
+    repeated, errors = inputs.repeats(stars, label), test.label_err[in_test, test.label_index(label)]
     in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
 
     def judged(said: ModelOutputs) -> Report:
@@ -312,14 +324,19 @@ def _holm(chances: Mapping[str, float], n_labels: int) -> dict[str, float]:
     return {}
 
 
-def _too_few(n_stars: int, n_test: int, settings: AuditSettings) -> str:
-    """Return why so many stars with the label, and so many of them in the test, are too few; empty if they are not."""
-    if n_stars < settings.min_stars:
-        return f"only {n_stars} stars have the label; {settings.min_stars} are needed"
+def _too_few(
+    label: str, n_train: int, n_test: int, lines: tuple[float, ...], settings: AuditSettings, left_out: str
+) -> Report | None:
+    """Return the report on a label that too few stars have, in all or in the test; None if they are not too few."""
+    report = functools.partial(Report, label, "undecided", n_test=n_test, own_lines=lines, settings=settings)
+    if (n_stars := n_train + n_test) < settings.min_stars:
+        reason = f"only {n_stars} stars have the label; {settings.min_stars} are needed"
+        return report(reason + left_out, stars_needed=settings.min_stars)
     if n_test < settings.min_test_stars:
         share = settings.min_test_stars / n_stars
-        return (
+        reason = (
             f"only {n_test} test stars have the label; {settings.min_test_stars} are needed: hold out at least "
             f"{share:.0%} of the {n_stars} stars that have it"
         )
-    return ""
+        return report(reason + left_out)
+    return None

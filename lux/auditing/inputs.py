@@ -187,11 +187,12 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     Raises
     ------
     ValueError
-        If a value of a label or flux stands for a missing one, or spectra are not normalized.
+        If a star stands in both, a value of a label or flux stands for a missing one, or spectra are not normalized.
     """
     test = test.select_labels(train.label_names)
     if train.n_pixels <= settings.n_components:
         raise ValueError(f"the spectra have {train.n_pixels} pixels; an audit needs more than {settings.n_components}")
+    _refuse_shared_stars(train, test)
     survey = Survey(
         wavelength=train.wavelength,
         flux=np.concatenate([train.flux, test.flux]),
@@ -213,12 +214,11 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     return survey
 
 
-def refuse_shared_stars(train: Survey, test: Survey) -> None:
+def _refuse_shared_stars(train: Survey, test: Survey) -> None:
     """Raise ValueError if stars of both surveys have one id and one set of labels.
 
     Ids alone may agree by chance: where none are given, stars are numbered.
     """
-    test = test.select_labels(train.label_names)
     _, here, there = np.intersect1d(train.star_id, test.star_id, return_indices=True)
     same = np.all((train.labels[here] == test.labels[there]) | np.isnan(train.labels[here]), axis=1)
     if np.any(same):

@@ -206,7 +206,7 @@ def _prepare(
     catalogue = np.delete(survey.labels, column, axis=1)
     usable = can_be_inferred(survey, basis.shape[1])[np.arange(survey.n_labels) != column]
     usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
-    nearest = most_alike(basis)
+    nearest = most_alike(basis)[:, 0]
     inferred = inferred_labels(basis, catalogue[:, usable], settings.max_leverage, nearest)
     line_scores, weight, taps = score_lines(survey, deviation, basis, resolution, settings.clip)
     off_lines = np.flatnonzero(~near_own)
@@ -328,7 +328,7 @@ def _read(design: Design, labels: np.ndarray) -> Readings:
     """Return what labels (N, S) show of the flux."""
     residual = clipped(partial_out(labels, design.others), design.settings.clip)
     predicted = left_out(design.basis, residual, max_leverage=design.settings.max_leverage, also=design.nearest)
-    strong = np.sqrt(design.n_stars) * correlation(predicted, residual)
+    strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
     weights = amplitude(design, residual)
     lines = weights.T @ design.line_scores / noise_of_sums(weights, design.line_scores)
     return Readings(residual, predicted, strong, lines)
@@ -473,7 +473,7 @@ def _star_noise(scores: np.ndarray, most: int = 400) -> np.ndarray:
     return robust_std(scores[:, :: max(1, scores.shape[1] // most)], axis=1, center=0.0)
 
 
-def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the correlation of each column of two arrays (N, S)."""
     first, second = first - first.mean(axis=0), second - second.mean(axis=0)
     return np.sum(first * second, axis=0) / np.sqrt(np.sum(first**2, axis=0) * np.sum(second**2, axis=0))

@@ -67,6 +67,12 @@ def of_stars(
     return dataclasses.replace(whole, labels=whole.labels[rows], err=whole.err[rows])
 
 
+def of_rows(outputs: ModelOutputs, rows: np.ndarray) -> ModelOutputs:
+    """Return what a model says of those test stars alone that stand in `rows`."""
+    names = ("predicted", "repeated", "shuffled", "others", "catalogue")
+    return dataclasses.replace(outputs, **{name: getattr(outputs, name)[rows] for name in names})
+
+
 def interrogate(
     model: LabelModel, test: Survey, label: str, seed: int, columns: tuple[str, ...] | None = None
 ) -> ModelOutputs:

@@ -9,101 +9,134 @@ difference of two spectra: between independent ones it is the sum of both noises
 whatever unit the noise is quoted. The noise of each of the two is that power with two others, less that between these.
 
 **Independent spectra** of one star cannot be told from those of two that are alike: in a large survey most stars have a
-neighbor within the noise. An audit therefore predicts each star without its nearest neighbor. If that one would teach
-much of what the flux says of a label, where else it teaches no more than any other, there are stars that were observed
-several times, and it is said.
+neighbor within the noise. An audit therefore predicts each star without its nearest neighbor. What that leaves of the
+labels of neighbors agrees where they are one star, more than in those that are a little farther off.
 """
 
 import functools
+import hashlib
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from lux.auditing.measurements import Measured, correlation
-from lux.statistics import left_out
+from lux.auditing.measurements import Measured
+from lux.statistics import most_alike
 from lux.survey import Survey
 
 # At so many pixels neighbors are looked for, and so many of them.
 _N_PIXELS, _N_NEIGHBORS = 200, 10
 # Of the squared distance to the last of them, where a pair is looked at.
 _LOOKED_AT = 0.5
-# Of the noise of both, what their difference holds at most where they are copies, at least where they are none, and
-# always where all is the same.
-_COPIED, _APART, _SAME = 0.2, 0.5, 1e-6
-# Of the number of copies, how many may be neither: where stars differ by more than noise, distances are of any size.
+# Of the noise of both, what the difference of two copies holds at most, and that of two others at least; and of the
+# noise as it is quoted, which holds where stars differ from pixel to pixel.
+_COPIED, _APART = 0.2, 0.5
+# Of the number of copies, how many pairs may lie between: where stars differ by more than noise, distances are of any
+# size, and only spectra that are equal are copies.
 _BETWEEN = 0.1
-# Pairs that are worked on at a time, and scaled deviations beyond which pixels are bad.
-_PAIRS, _CLIP = 64, 1e3
+# Pairs that are worked on at a time, scaled deviations beyond which pixels are bad, and the share of the pixels that
+# two spectra must have in common.
+_PAIRS, _CLIP, _COVERED = 64, 1e3, 0.1
+# The neighbors a little farther off: the same star is not among them unless it was observed so many times.
+_FIRST_FARTHER, _LAST_FARTHER = 16, 32
 
 
-def rows_without_copies(train: Survey, test: Survey, label: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of both surveys without those that have the label and repeat the spectrum of another that has it.
+def copies_among(stars: Survey, label: str, names: Sequence[str], n_train: int) -> np.ndarray:
+    """Return the rows (K,) of stars that have the label and repeat the spectrum of an earlier star that has it.
 
-    The first is kept, and that of a training star rather than that of a test star, whose label a model may know by
-    heart. It is warned of the others, with their number.
+    It is warned of them, with their number and the names (N,) of two. Of `n_train` training stars, which come first, a
+    model may know the labels by heart.
     """
-    rows = [np.arange(survey.n_stars) for survey in (train, test)]
-    having = [each[~np.isnan(survey.label(label))] for each, survey in zip(rows, (train, test), strict=True)]
-    flux, ivar, names = (
-        np.concatenate([getattr(survey, name)[each] for survey, each in zip((train, test), having, strict=True)])
-        for name in ("flux", "ivar", "star_id")
-    )
-    later, earlier = copies(flux, ivar)
-    if not len(later):
-        return rows[0], rows[1]
-    n_train = len(having[0])
-    across = int(np.sum((later >= n_train) & (earlier < n_train)))
-    warnings.warn(
-        f"{len(later)} of {len(flux)} spectra repeat another, noise and all, such as those of {names[earlier[0]]} and "
-        f"{names[later[0]]}: each counts once"
-        + f"; {across} of them are of test stars and repeat training stars, which a model may know by heart"
-        * (across > 0),
-        stacklevel=4,
-    )
-    gone = later[later < n_train], later[later >= n_train] - n_train
-    return np.delete(rows[0], having[0][gone[0]]), np.delete(rows[1], having[1][gone[1]])
+    having = np.flatnonzero(~np.isnan(stars.label(label)))
+    later, earlier = (having[rows] for rows in copies(stars.flux[having], stars.ivar[having]))
+    if len(later):
+        across = int(np.sum((later >= n_train) & (earlier < n_train)))
+        warnings.warn(
+            f"{len(later)} of {len(having)} spectra repeat another, noise and all, such as those of "
+            f"{names[earlier[0]]} and {names[later[0]]}: each counts once"
+            + f"; test stars that repeat training stars, which a model may know by heart: {across}"
+            * (across > 0),
+            stacklevel=4,
+        )
+    return later
 
 
 def copies(flux: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows (K,) of spectra (N, D) that repeat earlier ones, noise and all, and the rows (K,) of these.
 
-    Of a spectrum that stands there several times all but the first are returned. Of more than eight nothing is told.
+    Of a spectrum that stands there several times all but the first are returned. Where copies have a little noise of
+    their own, nothing is told of more than eight.
     """
-    none, scaled = (np.zeros(0, int), np.zeros(0, int)), _few(flux, ivar)
-    if len(flux) <= 2 * _N_NEIGHBORS or not scaled.shape[1]:
+    earliest = _earliest_equal(flux, ivar)
+    is_first = earliest == np.arange(len(flux))
+    if np.all(is_first):
+        return _near_copies(flux, ivar)
+    equal, single = np.flatnonzero(~is_first), np.flatnonzero(is_first)
+    later, earlier = _near_copies(flux[single], ivar[single])
+    rows = np.concatenate([equal, single[later]])
+    order = np.argsort(rows)
+    return rows[order], np.concatenate([earliest[equal], single[earlier]])[order]
+
+
+def _earliest_equal(flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
+    """Return for each spectrum (N, D) the row (N,) of the first that is equal, if it has pixels enough to tell."""
+    first, earliest = dict[bytes, int](), np.arange(len(flux))
+    for row, good in enumerate(ivar > 0):
+        if np.mean(good) > _COVERED:
+            spectrum = np.where(good, flux[row], 0)
+            earliest[row] = first.setdefault(hashlib.blake2b(spectrum.tobytes()).digest(), row)
+    return earliest
+
+
+def _near_copies(flux: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `copies` does, of spectra that are not equal."""
+    covered, scaled = _few(flux, ivar)
+    none = np.zeros(0, int), np.zeros(0, int)
+    if len(covered) <= 2 * _N_NEIGHBORS:
         return none
     distances, neighbors = NearestNeighbors(n_neighbors=_N_NEIGHBORS, algorithm="brute").fit(scaled).kneighbors()
     squared = distances**2
-    rows, places = np.nonzero((squared < _LOOKED_AT * squared[:, -1:]) & (neighbors < np.arange(len(flux))[:, None]))
-    if not len(rows):
+    near = (squared < _LOOKED_AT * squared[:, -1:]) & (neighbors < np.arange(len(covered))[:, None])
+    if not np.any(near):
         return none
-    of_them, others = neighbors[rows, places], (neighbors[rows, -1], neighbors[rows, -2])
+    rows, places = np.nonzero(near)
+    of_them, *others = (covered[neighbors[rows, place]] for place in (places, -1, -2))
+    rows = covered[rows]
     power = functools.partial(_noise_power, flux, ivar)
     of_both = sum(power(each, other) for each in (rows, of_them) for other in others) / 2 - power(*others)
-    share = power(rows, of_them) / np.where(of_both > 0, of_both, np.nan)
-    n_between = np.sum((share >= _COPIED) & (share < _APART))
-    same = share < (_COPIED if n_between <= _BETWEEN * np.sum(share < _COPIED) else _SAME)
+    found = power(rows, of_them)
+    share = found / np.where(of_both > 0, of_both, np.nan)
+    if np.sum((share >= _COPIED) & (share < _APART)) > _BETWEEN * np.sum(share < _COPIED):
+        return none
+    same = (share < _COPIED) & (found < _COPIED)
     rows, first = np.unique(rows[same], return_index=True)
     return rows, of_them[same][first]
 
 
-def _few(flux: np.ndarray, ivar: np.ndarray) -> np.ndarray:
-    """Return deviations (N, K) from the mean spectrum at some pixels, in units of a pixel's typical error."""
+def _few(flux: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows (M,) of stars that are seen at most of some pixels, and their deviations (M, K) there.
+
+    They are from the mean spectrum, in units of a pixel's typical error.
+    """
     pixels = slice(None, None, max(1, flux.shape[1] // _N_PIXELS))
     flux, ivar = np.where(ivar[:, pixels] > 0, flux[:, pixels], np.nan), ivar[:, pixels]
     seen = np.mean(np.isfinite(flux), axis=0) > 0.5
     flux, ivar = flux[:, seen], ivar[:, seen]
+    if not flux.shape[1]:
+        return np.zeros(0, int), flux[:0]
+    rows = np.flatnonzero(np.mean(np.isfinite(flux), axis=1) > 0.5)
     scale = np.sqrt(np.nanmedian(np.where(ivar > 0, ivar, np.nan), axis=0))
-    return np.nan_to_num(np.clip((flux - np.nanmedian(flux, axis=0)) * scale, -_CLIP, _CLIP))
+    deviation = np.clip((flux - np.nanmedian(flux, axis=0)) * scale, -_CLIP, _CLIP)
+    return rows, np.nan_to_num(deviation[rows])
 
 
 def _noise_power(flux: np.ndarray, ivar: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the mean square (P,) of second differences along the pixels, in variances, of pairs of spectra (P,).
 
-    NaN if two have no three pixels in common.
+    NaN if two have too few pixels in common.
     """
-    power = np.empty(len(first))
+    power, least = np.empty(len(first)), _COVERED * flux.shape[1]
     for start in range(0, len(first), _PAIRS):
         here = slice(start, start + _PAIRS)
         pair = first[here], second[here]
@@ -115,17 +148,20 @@ def _noise_power(flux: np.ndarray, ivar: np.ndarray, first: np.ndarray, second: 
         curvature = np.where(good, np.diff(difference, 2, axis=1), 0) ** 2
         curvature /= variance[:, :-2] + 4 * variance[:, 1:-1] + variance[:, 2:]
         count = good.sum(axis=1)
-        power[here] = np.where(count > 0, curvature.sum(axis=1) / np.maximum(count, 1), np.nan)
+        power[here] = np.where(count > least, curvature.sum(axis=1) / np.maximum(count, 1), np.nan)
     return power
 
 
-def taught_by_nearest(measured: Measured) -> float:
-    """Return by how much more strong features would say of the label if the nearest star of each taught it too.
+def agreement_of_nearest(measured: Measured) -> float:
+    """Return how much the labels of nearest neighbors agree beyond what the flux says, and those farther off do not.
 
-    In standard deviations of the same of surrogate labels.
+    In standard deviations of the same of surrogate labels. What a smooth function of the flux leaves agrees in both.
     """
-    design, taught = measured.design, []
+    alike = most_alike(measured.design.basis, _LAST_FARTHER).T
+    farther, agreement = alike[_FIRST_FARTHER:], []
     for readings in (measured.observed, measured.surrogate):
-        predicted = left_out(design.basis, readings.residual, max_leverage=design.settings.max_leverage)
-        taught.append(np.sqrt(design.n_stars) * correlation(predicted, readings.residual) - readings.strong)
-    return float((taught[0][0] - taught[1].mean()) / max(float(taught[1].std()), 1e-300))
+        left = readings.residual - readings.predicted
+        left = left - left.mean(axis=0)
+        other = left[alike[0]] - sum(left[rows] for rows in farther) / max(1, len(farther))
+        agreement.append(np.sum(left * other, axis=0) / np.sqrt(np.sum(left**2, axis=0) * np.sum(other**2, axis=0)))
+    return float((agreement[0][0] - agreement[1].mean()) / max(float(agreement[1].std()), 1e-300))

@@ -19,9 +19,9 @@ _OVERSTATED = (
     "do not tell which; errors of each star, or repeated measurements of some, would"
 )
 _SEVERAL = (
-    "the nearest neighbor of a star teaches its label beyond what all others do (by {:.1f} standard deviations of "
-    "chance), as another spectrum of the same star would: if some have several under different names, name the column "
-    "that says of which star each is, groups=..."
+    "the labels of stars whose spectra are alike agree beyond what the flux says (by {:.1f} standard deviations), as "
+    "those of one star do that was observed several times: if some have several spectra under different names, name "
+    "with groups=... a column that says of which star each is"
 )
 # In standard deviations.
 _FAR_BEYOND_CHANCE = 6.0
@@ -45,13 +45,14 @@ def judge(
 ) -> Judgment:
     """Return the verdict on a label of a kind (see `lux.auditing.label_lines.label_kind`) from the evidence.
 
-    `by_nearest` is what `lux.auditing.repeated_spectra.taught_by_nearest` returns.
+    `by_nearest` is what `lux.auditing.repeated_spectra.agreement_of_nearest` returns.
     """
     judgment = _judged(label_kind, evidence, sensitivity, settings)
-    if by_nearest <= settings.max_by_nearest:
+    if not by_nearest > settings.max_by_nearest:
         return judgment
     several = _SEVERAL.format(by_nearest)
-    if judgment.verdict in ("known", "proxy") and not _significant(evidence, Kind.OWN_LINES):
+    stands = Kind.LABEL_CANARY if judgment.verdict == "leaked" else Kind.OWN_LINES
+    if judgment.verdict in ("known", "proxy", "leaked") and not _significant(evidence, stands):
         return Judgment("undecided", several)
     return judgment._replace(reason=f"{judgment.reason}; {several}")
 
