@@ -5,8 +5,9 @@ the flux knows.
 
 **Copies** have their noise in common. Noise stands alone from pixel to pixel, what stars differ by does not, for the
 instrument smooths it. What is compared is therefore the power of the second difference, along the pixels, of the
-difference of two spectra: between independent ones it is the sum of both noises, and between copies it is missing, in
-whatever unit the noise is quoted. The noise of each of the two is that power with two others, less that between these.
+difference of two spectra: between independent ones it is the sum of both noises, and between copies it is missing. The
+noise of each of the two is that power with two others, less that between these; where this holds what stars differ by,
+the quoted errors decide.
 
 **Independent spectra** of one star cannot be told from those of two that are alike: in a large survey most stars have a
 neighbor within the noise. An audit therefore predicts each star without its nearest neighbor. What that leaves of the
@@ -29,8 +30,8 @@ from lux.survey import Survey
 _N_PIXELS, _N_NEIGHBORS = 200, 10
 # Of the squared distance to the last of them, where a pair is looked at.
 _LOOKED_AT = 0.5
-# Of the noise of both, what the difference of two copies holds at most, and that of two others at least; and of the
-# noise as it is quoted, which holds where stars differ from pixel to pixel.
+# Of the noise of both, as found and as quoted, what the difference of two copies holds at most; and of the former, what
+# that of two others holds at least.
 _COPIED, _APART = 0.2, 0.5
 # Of the number of copies, how many pairs may lie between: where stars differ by more than noise, distances are of any
 # size, and only spectra that are equal are copies.
