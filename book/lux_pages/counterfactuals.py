@@ -33,6 +33,8 @@ _OUTLIER = 5.0
 _SIZES, _DEPTHS = (600, 4000, 50_000), (0.01, 0.03)
 # Half the width of the stretch around a wavelength in which a pixel counts as near, Angstrom.
 _NEAR = 5.0
+# A limit that no line could exceed, for it would be deeper than the flux.
+_NO_LIMIT = "beyond any line"
 
 Limits = Mapping[str, DetectionLimit]
 
@@ -116,13 +118,10 @@ def record_one_star_limits(
     record.numbers(
         unit="dex", digits=2, enrichment=enrichment(abundance, one), common_label=common.label(name)[ordinary.star]
     )
-    record.numbers(
-        unit="mÅ",
-        digits=2,
-        one_known_width=published["known"].equivalent_width,
-        one_anywhere_width=published["anywhere"].equivalent_width,
-        common_anywhere_width=without["anywhere"].equivalent_width,
-    )
+    record.numbers(unit="mÅ", digits=2, one_known_width=published["known"].equivalent_width)
+    for key, limits in (("one_anywhere_width", published), ("common_anywhere_width", without)):
+        width = limits["anywhere"].equivalent_width
+        record(key, width, unit="mÅ", digits=2, text=None if np.isfinite(width) else _NO_LIMIT)
     return {"one star, published": published, "without the top 1 %": without}
 
 
@@ -145,10 +144,10 @@ def record_sizes(chapter: Chapter) -> None:
             unit="%", digits=2, **{f"least_of_{size}": seen[:, 0].min(), f"most_of_{size}": seen[:, 0].max()}
         )
         record(f"enrichment_of_{size}", excess, unit="dex", digits=2)
-        record(f"limit_of_{size}", limit, unit="mÅ", digits=2, text=None if np.isfinite(limit) else "beyond any line")
+        record(f"limit_of_{size}", limit, unit="mÅ", digits=2, text=None if np.isfinite(limit) else _NO_LIMIT)
         if size == max(_SIZES):
             ends = [end([each[1] for each in found]) for end in (min, max)]
-            said = [f"{end:.2g} mÅ" if np.isfinite(end) else "beyond any line" for end in ends]
+            said = [f"{end:.2g} mÅ" if np.isfinite(end) else _NO_LIMIT for end in ends]
             record(f"limits_of_{size}", " to ".join(said))
     widths = [f"{line.equivalent_width.mean():.0f} mÅ seen (%)" for line in strengths]
     headings = ["stars", "r-I expected", "r-II expected", "enrichment (dex)", "limit (mÅ)", *widths]
