@@ -475,7 +475,10 @@ def record_real_labels(
     record("real_fixed", len(fixed), text="; ".join(said) or "none")
     _record_airglow(record, survey.wavelength, np.array([place for places in fixed.values() for place in places]))
     for name in ("n_m", "c_m"):
-        where = ", ".join(f"{place.wavelength:.1f} Å ({'/'.join(place.species)})" for place in reports[name].places)
+        species = ("/".join(place.species) or "no line listed" for place in reports[name].places)
+        where = ", ".join(
+            f"{at.wavelength:.1f} Å ({line})" for at, line in zip(reports[name].places, species, strict=True)
+        )
         record(f"where_{name}", len(reports[name].places), text=where or "nowhere")
 
 
