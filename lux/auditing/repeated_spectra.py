@@ -12,6 +12,9 @@ the quoted errors decide.
 **Independent spectra** of one star cannot be told from those of two that are alike: in a large survey most stars have a
 neighbor within the noise. An audit therefore predicts each star without its nearest neighbor. What that leaves of the
 labels of neighbors agrees where they are one star, more than in those that are a little farther off.
+
+Not noticed are a copy that was shifted by a fifth of a pixel, or whose level was changed by more than its noise, and a
+minority of stars with many independent spectra each, which teach each other all the same.
 """
 
 import functools
@@ -66,8 +69,8 @@ def copies_among(stars: Survey, label: str, names: Sequence[str], n_train: int) 
 def copies(flux: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows (K,) of spectra (N, D) that repeat earlier ones, noise and all, and the rows (K,) of these.
 
-    Of a spectrum that stands there several times all but the first are returned. Where copies have a little noise of
-    their own, nothing is told of more than eight.
+    Of a spectrum that stands there several times all but the first are returned, however often if they are equal. Where
+    they have a little noise of their own, nothing is told of more than eight.
     """
     earliest = _earliest_equal(flux, ivar)
     is_first = earliest == np.arange(len(flux))

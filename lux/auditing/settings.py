@@ -59,7 +59,7 @@ class AuditSettings:
         Most places of an artefact in the observer's frame, beside those of known airglow.
     max_by_nearest : float
         Standard deviations by which labels of stars whose spectra are alike may agree beyond what the flux says; more,
-        and stars have several spectra under different names.
+        and most stars have several spectra under different names. Of a minority nothing is told.
     min_slope_stars : int
         A slope on the catalogue's errors must rest on at least this many stars, ...
     min_error_std : float
