@@ -4,6 +4,7 @@ Whatever draws at random takes a seed, or a `numpy.random.Generator`, from which
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -236,9 +237,10 @@ def left_out(
 ) -> np.ndarray:
     """Return each target as a least-squares regression predicts it that was fitted to all other stars.
 
-    No chance is in it, and the order of the stars does not matter. In closed form (Allen 1974, Technometrics 16, 125):
-    what the fit to all gives, without the star's own part, over one minus the star's leverage. With a second star
-    left out, it is the solution of two such equations.
+    No chance is in it, and the order of the stars does not matter. In closed form (Allen 1974, Technometrics 16, 125,
+    for one star): let q (K, Q) be the regressors of the stars left out, in coordinates in which those of all stars are
+    orthonormal. The coefficients of the fit to the others are the inverse of 1 - q^T q times the sum, over these
+    others, of regressor times target.
 
     Parameters
     ----------
@@ -248,45 +250,36 @@ def left_out(
     present : (N,) boolean array, optional
         The stars whose targets there are; the others are predicted and teach nothing.
     max_leverage : float
-        Leverages count as no more than this, so that a star which alone has a feature is predicted near zero and not
-        by what no star teaches.
-    also : (N,) array of int, optional
-        The place of another star that is left out with each. Stars that teach nothing are predicted from all others.
+        Leverages, of stars that are left out together the principal ones, count as no more than this, so that stars
+        which alone have a feature are predicted near zero and not by what no star teaches.
+    also : (N, K) array of int, optional
+        Places of other stars that are left out with each, -1 where there are no more; none twice, nor the star itself.
 
     Returns
     -------
     array
         Predictions in the shape of `targets`.
     """
-    design, targets = np.asarray(design, float), np.asarray(targets, float)
-    of_stars = (...,) + (None,) * (targets.ndim - 1)
-    taught, known = design, targets
+    design, shape = np.asarray(design, float), np.shape(targets)
+    known = np.asarray(targets, float).reshape(len(design), math.prod(shape[1:]))
+    taught = design
     if present is not None:
-        taught, known = design * present[:, None], np.where(present[of_stars], targets, 0)
+        taught, known = design * present[:, None], np.where(present[:, None], known, 0)
     left, sizes, right = np.linalg.svd(taught, full_matrices=False)
     kept = sizes > len(design) * np.finfo(float).eps * sizes.max(initial=0.0)
-    left, solve = left[:, kept], right[kept].T / sizes[kept]
-    leverage = np.minimum(np.sum(left**2, axis=1), 1)[of_stars]
-    fitted = design @ (solve @ (left.T @ known))
-    least = max(1 - max_leverage, _LEAST_FREE)
-    if also is None:
-        return (fitted - leverage * known) / np.maximum(1 - leverage, least)
-    free, together = np.maximum(1 - leverage, _LEAST_FREE), np.sum(left * left[also], axis=1)[of_stars]
-    missed, both = known - fitted, free * free[also] - together**2
-    part = both * known - free[also] * missed - together * missed[also]
-    return np.where(leverage > 0, part / np.maximum(both, least * free[also]), fitted)
-
-
-def most_alike(design: np.ndarray, count: int = 1) -> np.ndarray:
-    """Return for each row of a design (N, Q) which others (N, count) stand at the smallest angles to it, in order."""
-    scaled = design / np.maximum(np.linalg.norm(design, axis=1), 1e-300)[:, None]
-    count = min(count, len(design) - 1)
-    alike = np.empty((len(design), count), int)
+    left = left[:, kept]
+    reached, of_all = design @ (right[kept].T / sizes[kept]), left.T @ known
+    itself = np.arange(len(design))[:, None]
+    out = itself if also is None else np.column_stack([itself, also])
+    least, predicted = max(1 - max_leverage, _LEAST_FREE), np.empty(known.shape)
     for start in range(0, len(design), _ROWS):
-        cosine = scaled[start : start + _ROWS] @ scaled.T
-        rows = np.arange(len(cosine))
-        cosine[rows, start + rows] = -np.inf
-        largest = np.argpartition(-cosine, count - 1, axis=1)[:, :count]
-        order = np.argsort(-np.take_along_axis(cosine, largest, axis=1), axis=1, kind="stable")
-        alike[start + rows] = np.take_along_axis(largest, order, axis=1)
-    return alike
+        rows = slice(start, start + _ROWS)
+        group = out[rows][:, np.any(out[rows] >= 0, axis=0)]
+        of_group, star = np.where(group[:, :, None] >= 0, left[group], 0), reached[rows][:, :, None]
+        leverage, turn = np.linalg.eigh(of_group @ of_group.mT)
+        leverage = np.clip(leverage, _LEAST_FREE, 1)
+        inverse = np.minimum(1, max_leverage / leverage) / np.maximum(1 - leverage, least)
+        star = star + of_group.mT @ (turn @ (inverse[:, :, None] * (turn.mT @ (of_group @ star))))
+        own = (of_group @ star)[:, :, 0]
+        predicted[rows] = star[:, :, 0] @ of_all - np.einsum("nk,nkt->nt", own, known[group])
+    return predicted.reshape(shape)

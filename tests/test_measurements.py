@@ -20,6 +20,12 @@ def measured(survey):
     return measurements.measure(survey, "label_0", [15120.0, 15150.0], settings=settings)
 
 
+def nuisances(weighted, **settings):
+    """Return the nuisances (N, H) of weighted deviations (N, D)."""
+    settings = AuditSettings(**settings)
+    return measurements._nuisances(measurements._components(weighted, settings), settings)
+
+
 def test_own_line_significance_is_standard_normal_without_a_line():
     values = []
     generator = np.random.default_rng(0)
@@ -54,7 +60,7 @@ def test_the_components_of_the_flux_are_those_of_an_exact_decomposition(n_stars)
     survey = linear_survey(n_stars=n_stars, n_pixels=600, n_latents=3, n_labels=3)
     _, weight_sum, deviation = measurements.deviations(survey)
     weighted = (deviation * np.sqrt(weight_sum / n_stars)).astype(np.float32)
-    basis = measurements._nuisances(weighted, AuditSettings())
+    basis = nuisances(weighted)
     exact = np.linalg.svd(weighted.astype(float), full_matrices=False)[0][:, :30]
     assert np.linalg.norm(basis.T @ exact, axis=0).min() > 0.9999
 
@@ -68,11 +74,11 @@ def test_flux_of_few_components_or_pixels_has_no_more_of_them_and_the_same_each_
         (one, 3), (few, 21), (0 * one, 1), (one[:, :9], 1), (one[:, :12], 3), (few[:, :60], 21),
     ):  # fmt: skip
         weighted = flux.astype(np.float32)
-        basis = measurements._nuisances(weighted, AuditSettings())
+        basis = nuisances(weighted)
         assert np.linalg.matrix_rank(basis) == basis.shape[1] == expected
-        np.testing.assert_array_equal(measurements._nuisances(weighted, AuditSettings()), basis)
+        np.testing.assert_array_equal(nuisances(weighted), basis)
     # Of two opposite spectra the search would begin with nothing.
-    assert measurements._components(opposite.astype(np.float32), 30).shape == (300, 1)
+    assert measurements._components(opposite.astype(np.float32), AuditSettings()).shape == (300, 1)
 
 
 @pytest.mark.parametrize("n_stars", [150, 500])
@@ -153,7 +159,7 @@ def test_more_stars_have_more_nuisances_and_few_as_many_as_are_set():
     weighted = np.random.default_rng(2).normal(size=(1600, 400)).astype(np.float32)
 
     def count(**settings):
-        return measurements._nuisances(weighted, AuditSettings(n_components=10, n_squared=2, **settings)).shape[1]
+        return nuisances(weighted, n_components=10, n_squared=2, **settings).shape[1]
 
     # A constant, ten components, and three squares and products of two of them.
     assert count() == count(stars_of_components=1600) == 14

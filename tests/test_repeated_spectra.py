@@ -1,12 +1,14 @@
 """Spectra that stand in a survey twice, under different names, count once in an audit."""
 
+import re
 import warnings
 
 import numpy as np
 import pytest
 
 import lux
-from lux.auditing.repeated_spectra import copies
+from lux.auditing.measurements import measure
+from lux.auditing.repeated_spectra import copies, maybe_same, remark
 from lux.models import baselines
 
 WINDOWS = [(15436, 15460), (16104, 16138), (16491, 16515), (16728, 16750)]
@@ -131,7 +133,7 @@ def test_an_audit_counts_copies_once_and_says_so():
     model = baselines.Mean().fit(more_train)
     with pytest.warns(UserWarning, match="120 of 520 spectra repeat another, noise and all, such as those of"):
         report = lux.audit(model, more_train, more_test, "eu_fe", LINES)
-    assert "120 spectra that repeat others, noise and all, were left out" in report.reason
+    assert "repeats of other spectra, noise and all, were left out: 120" in report.reason
     assert report.verdict == plain.verdict
     for item in plain.evidence:
         assert report[item.name].statistic == pytest.approx(item.statistic, rel=1e-6, abs=1e-9)
@@ -155,7 +157,7 @@ def test_a_test_of_copies_of_training_stars_decides_nothing():
         report = lux.audit(baselines.Mean().fit(train), train, copied, "eu_fe", LINES)
     assert report.verdict == "undecided"
     assert "only 0 test stars have the label" in report.reason
-    assert "60 spectra that repeat others" in report.reason
+    assert "noise and all, were left out: 60" in report.reason
 
 
 def test_masks_by_huge_errors_hide_no_copies():
@@ -166,25 +168,113 @@ def test_masks_by_huge_errors_hide_no_copies():
     train, test = spoiled.split(0.3)
     with pytest.warns(UserWarning, match=r"\d+ of 440 spectra repeat another"):
         report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", LINES)
-    n_left_out = int(report.reason.split(" spectra that repeat others")[0].split()[-1])
-    assert n_left_out > 30
+    assert int(report.reason.split("noise and all, were left out: ")[1].split()[0]) > 30
 
 
 @pytest.mark.parametrize("own", [LINES, ()], ids=["told", "blind"])
-@pytest.mark.parametrize(("n_stars", "times"), [(500, 2), (200, 5), (120, 8)])
-def test_stars_that_were_observed_several_times_under_different_names_are_noticed(own, n_stars, times):
+@pytest.mark.parametrize(
+    ("n_stars", "n_again", "times"), [(500, 500, 2), (200, 200, 5), (120, 120, 8), (400, 40, 6), (400, 20, 10)]
+)
+def test_several_spectra_of_some_stars_under_different_names_make_no_knowledge_and_are_said(
+    own, n_stars, n_again, times
+):
     for seed in range(2):
         survey = make(n_stars=n_stars, seed=seed)
-        survey = with_entries(survey, np.tile(np.arange(n_stars), times - 1), share=1.0, seed=seed)
+        survey = with_entries(survey, np.tile(np.arange(n_again), times - 1), share=1.0, seed=seed)
         train, test = survey.split(0.3, seed=seed)
         report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", own)
-        assert "the labels of stars whose spectra are alike agree" in report.reason
         assert report.verdict in ("guessed", "undecided")
+        assert re.search(
+            rf"; \d+ of {survey.n_stars} spectra are as near to others as .* name with groups=", report.reason
+        )
+
+
+def test_where_it_is_said_which_spectra_are_of_one_star_nobody_is_asked_for_it():
+    survey = make(n_stars=200)
+    survey = with_entries(survey, np.tile(np.arange(200), 4), share=1.0)
+    train, test = survey.replace(catalogue={"STAR": np.tile(np.arange(200), 5)}).split(0.3, groups="STAR")
+    report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", LINES, groups="STAR")
+    assert "groups=" not in report.reason
 
 
 @pytest.mark.parametrize("world", ["signal", "shortcut"])
-def test_what_the_flux_knows_of_stars_observed_once_is_not_taken_for_several_spectra_of_one(world):
+def test_of_stars_observed_once_nothing_is_said(world):
     train, test = make(world, 500).split(0.3, seed=1)
     for label in train.label_names:
         report = lux.audit(baselines.Mean().fit(train), train, test, label)
-        assert "whose spectra are alike" not in report.reason
+        assert "as near to others" not in report.reason
+
+
+def points(n_dimensions, n_stars=600):
+    return np.random.default_rng(n_dimensions).normal(size=(n_stars, n_dimensions))
+
+
+@pytest.mark.parametrize("n_dimensions", [3, 4, 8, 16])
+def test_of_independent_stars_few_are_taken_for_one_in_any_number_of_dimensions(n_dimensions):
+    others, star = maybe_same(points(n_dimensions))
+    assert np.all(others[:, 0] >= 0)
+    assert (others >= 0).sum(axis=1).mean() < 1.5
+    assert remark(star) == ""
+    assert np.bincount(star).max() < 8
+
+
+@pytest.mark.parametrize("times", [2, 5, 20, 31])
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_spectra_of_one_star_teach_nothing_of_each_other_and_are_one(times, share):
+    generator, once = np.random.default_rng(1), points(6)
+    again = np.tile(np.arange(int(share * len(once))), times - 1)
+    scores = np.concatenate([once, once[again]])
+    others, star = maybe_same(scores + 1e-3 * generator.normal(size=scores.shape))
+    of_star = np.concatenate([np.arange(len(once)), again])
+    for row in again[:50]:
+        same = np.flatnonzero(of_star == row)
+        assert len(np.unique(star[same])) == 1
+        for each in same:
+            np.testing.assert_array_equal(np.intersect1d(same, others[each]), same[same != each])
+
+
+def test_of_flux_without_components_nothing_is_told():
+    others, star = maybe_same(np.empty((40, 0)))
+    assert np.all(others == -1)
+    np.testing.assert_array_equal(star, np.arange(40))
+
+
+def test_one_star_is_no_chain_of_spectra():
+    scores = points(5)
+    scores[:30] = scores[0]
+    scores[:30, 0] += np.arange(30) * 0.05
+    _, star = maybe_same(scores)
+    assert 3 < len(np.unique(star[:30])) < 30
+
+
+def test_what_is_said_of_spectra_of_one_star_names_their_number():
+    star = np.array([0, 0, 2, 2, 2, *range(5, 19)])
+    assert remark(star).startswith("; 5 of 19 spectra are as near")
+    assert remark(np.array([0, 0, *range(2, 19)])) == ""
+
+
+def test_the_spectrum_in_the_middle_of_others_that_are_near_to_it_is_one_star_with_all_of_them():
+    found = False
+    for step in np.geomspace(0.01, 1, 30):
+        scores = points(5)
+        scores[:3] = scores[0]
+        scores[:3, 0] += step * np.array([-1, 0, 1])
+        others, star = maybe_same(scores)
+        found |= 2 not in others[0] and len(set(star[:3])) == 1
+    assert found
+
+
+@pytest.mark.parametrize("differ", ["level", "slope", "velocity"])
+def test_what_differs_between_visits_of_a_star_hides_it_not(differ):
+    n_stars, times = 150, 4
+    once = make(n_stars=n_stars)
+    again = with_entries(once, np.tile(np.arange(n_stars), times - 1), share=1.0)
+    size = np.random.default_rng(3).normal(size=(again.n_stars, 1))
+    flux = {
+        "level": again.flux * (1 + 0.05 * size),
+        "slope": again.flux * (1 + 0.05 * size * np.linspace(-1, 1, again.n_pixels)),
+        "velocity": again.flux + 0.2 * size * np.gradient(again.flux, axis=1),
+    }[differ]
+    design = measure(again.replace(flux=flux), "eu_fe", LINES).design
+    same = (design.maybe_same >= 0) & (design.maybe_same % n_stars == np.arange(again.n_stars)[:, None] % n_stars)
+    assert same.sum(axis=1).mean() > 0.6 * (times - 1)

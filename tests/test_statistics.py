@@ -13,7 +13,6 @@ from lux.statistics import (
     gumbel_by_moments,
     holm,
     left_out,
-    most_alike,
     out_of_fold,
     quadratic_terms,
     robust_std,
@@ -179,6 +178,11 @@ def test_a_star_that_alone_has_a_feature_is_predicted_without_it():
     predicted = left_out(design, targets)
     assert np.isfinite(predicted).all()
     assert abs(predicted[5]) < 1e-12
+    # Between: as if the leverage were the largest that counts.
+    design[:, 1] += 0.01 * made(60, seed=2)
+    leverage = np.sum(np.linalg.qr(design)[0] ** 2, axis=1)[5]
+    fitted = (design @ np.linalg.lstsq(design, targets)[0])[5]
+    assert left_out(design, targets, max_leverage=0.5)[5] == pytest.approx((fitted - leverage * targets[5]) / 0.5)
 
 
 def test_the_gumbel_distribution_of_some_values_has_their_mean_and_standard_deviation():
@@ -189,34 +193,30 @@ def test_the_gumbel_distribution_of_some_values_has_their_mean_and_standard_devi
 
 @pytest.mark.parametrize("shape", [(60,), (60, 3)])
 @pytest.mark.parametrize("missing", [0, 20])
-def test_predictions_without_a_second_star_are_those_of_fits_without_both(shape, missing):
+@pytest.mark.parametrize("n_more", [1, 5])
+def test_predictions_without_some_more_stars_are_those_of_fits_without_all_of_them(shape, missing, n_more, monkeypatch):
+    monkeypatch.setattr("lux.statistics._ROWS", 16)
     generator = np.random.default_rng(5)
     design, targets = generator.normal(size=(60, 4)), generator.normal(size=shape)
-    present, also = np.arange(60) >= missing, (np.arange(60) + 7) % 60
+    present, also = np.arange(60) >= missing, (np.arange(60)[:, None] + 7 * np.arange(1, n_more + 1)) % 60
+    also[generator.random(also.shape) < 0.3] = -1
+    also[:3] = -1
     predicted = left_out(design, targets, present, also=also)
     for star in range(60):
-        taught = present & (np.arange(60) != star)
-        taught[also[star]] &= not present[star]
+        taught = present & (np.arange(60) != star) & ~np.isin(np.arange(60), also[star])
         expected = design[star] @ np.linalg.lstsq(design[taught], targets[taught])[0]
         np.testing.assert_allclose(predicted[star], expected, rtol=1e-8, atol=1e-10)
 
 
-def test_a_second_star_that_alone_has_a_feature_or_shares_it_with_the_first_predicts_nothing_wild():
+def test_stars_left_out_that_alone_have_a_feature_predict_nothing_wild():
     generator = np.random.default_rng(6)
     design, targets = generator.normal(size=(60, 4)), generator.normal(size=60)
     design[:, 3] = 0
-    design[:2, 3] = 1
-    also = np.arange(60) ^ 1
-    pair = left_out(design, targets, also=also)
-    np.testing.assert_allclose(pair[:2], 0, atol=2)
-    design[1, 3] = 0
-    np.testing.assert_allclose(pair[2:], left_out(design, targets, also=also)[2:], atol=0.5)
-    single = left_out(design, targets, also=also)
-    assert np.all(np.isfinite(single))
-    assert abs(single[0]) < 2
-
-
-def test_the_row_most_alike_is_that_of_the_smallest_angle():
-    design = np.array([[1.0, 0], [0.9, 0.1], [0, 1], [-1, 0], [0, 30]])
-    np.testing.assert_array_equal(most_alike(design)[:, 0], [1, 0, 4, 2, 2])
-    np.testing.assert_array_equal(most_alike(design, 2)[0], [1, 2])
+    also = np.full((60, 2), -1)
+    also[:3] = [[1, 2], [0, 2], [0, 1]]
+    without = left_out(design[:, :3], targets, also=also)
+    for n_having in (1, 2, 3):
+        design[:n_having, 3] = 1
+        found = left_out(design, targets, also=also)
+        np.testing.assert_allclose(found[:n_having], 0, atol=2)
+        np.testing.assert_allclose(found[3:], without[3:], atol=0.5)

@@ -23,7 +23,6 @@ def judged(
     own_lines=0.0,
     scatter=1.0,
     growth=0.0,
-    by_nearest=0.0,
 ):
     """Return the judgment where some kinds of evidence are significant and the others are not.
 
@@ -38,7 +37,7 @@ def judged(
         del evidence[OWN]
     else:
         evidence[OWN] = dataclasses.replace(evidence[OWN], statistic=own_lines)
-    return judge(kind, evidence, sensitivity, AuditSettings(), by_nearest)
+    return judge(kind, evidence, sensitivity, AuditSettings())
 
 
 @pytest.mark.parametrize(
@@ -151,24 +150,3 @@ def test_flux_that_grows_at_the_own_lines_far_beyond_chance_is_no_guess():
     assert "the flux grows with the label, by 7 standard deviations" in turned.reason
     assert judged(own_lines=-5.0).verdict == "guessed"
     assert judged(own_lines=None).verdict == "guessed"
-
-
-@pytest.mark.parametrize("kind", ["lines", "parameter", "dense"])
-@pytest.mark.parametrize("significant", [(STRONG,), (ANY,), (STRONG, ANY), (GROWTH, STRONG), (GROWTH, CLOSER)])
-def test_what_several_spectra_of_one_star_teach_each_other_decides_nothing(kind, significant):
-    assert judged(*significant, kind=kind, by_nearest=4.9).verdict in ("known", "proxy", "leaked")
-    judgment = judged(*significant, kind=kind, by_nearest=5.1)
-    assert judgment.verdict == "undecided"
-    assert "(by 5.1 standard deviations)" in judgment.reason
-
-
-@pytest.mark.parametrize("significant", [(OWN,), (OWN, STRONG), (CANARY,), (OWN, CANARY), (), (Kind.SKY_LINES,)])
-def test_other_verdicts_stand_and_say_that_stars_may_have_several_spectra(significant):
-    judgment = judged(*significant, by_nearest=9.0)
-    assert judgment.verdict == judged(*significant).verdict
-    assert judgment.reason.startswith(judged(*significant).reason)
-    assert "groups=" in judgment.reason
-
-
-def test_an_agreement_that_is_no_number_is_none():
-    assert judged(STRONG, by_nearest=float("nan")) == judged(STRONG)

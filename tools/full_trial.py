@@ -54,10 +54,10 @@ WHOLE_SEED, N_WHOLE_SEEDS, WHOLE_STARS, WHOLE_DEPTHS = 1_120_000, 10, 4000, (0.0
 LEARNING_SEED, N_LEARNING_SEEDS = 1_020_000, 3
 N_RECIPE_SEEDS = 20
 # Of the same surveys, and what is planted there; nothing, in so many times the surveys.
-LARGER_VERDICT_SEED, N_LARGER_VERDICT_SEEDS, LARGER_KINDS = 1_260_000, 10, ("lines at 5σ", "proxy", "leak")
+LARGER_VERDICT_SEED, N_LARGER_VERDICT_SEEDS, LARGER_KINDS = 1_360_000, 10, ("lines at 5σ", "proxy", "leak")
 # Of all verdicts, by the number of stars, and of spectra that were resampled.
-VERDICT_SEED, N_VERDICT_SEEDS = 1_290_000, {500: 50, 1500: 20, 4000: 10}
-RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_250_000, 10
+VERDICT_SEED, N_VERDICT_SEEDS = 1_340_000, {500: 50, 1500: 20, 4000: 10}
+RESAMPLED_SEED, N_RESAMPLED_SEEDS = 1_350_000, 10
 # Of the networks' surveys, and how many of a generator have no lines.
 NETWORK_SEED, N_WITHOUT = 1_142_000, 50
 # Of those where the noise in training is varied: how many in windows and of whole spectra, of `WHOLE_STARS` stars.

@@ -157,7 +157,7 @@ def audit_models(
     in_test = np.arange(test.n_stars)
     copies = repeated_spectra.copies_among(stars, label, [*train.star_id, *test.star_id], train.n_stars)
     if len(copies):
-        left_out += f"; {len(copies)} spectra that repeat others, noise and all, were left out"
+        left_out += f"; repeats of other spectra, noise and all, were left out: {len(copies)}"
         n_train -= int(np.sum(copies < train.n_stars))
         n_test -= int(np.sum(copies >= train.n_stars))
         if undecided := _too_few(label, n_train, n_test, lines, settings, left_out):
@@ -167,11 +167,12 @@ def audit_models(
         outputs = {name: of_rows(each, in_test) for name, each in outputs.items()}
     report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
     stars, measured, observed, fixed = _measured(stars, label, lines, seed, resolution, settings)
-    by_nearest = repeated_spectra.agreement_of_nearest(measured)
     reach, kind = (
         sensitivity(measured),
         label_lines.label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
     )
+    if groups is None:
+        left_out = repeated_spectra.remark(measured.design.star) + left_out
     remark = label_lines.unrecognized(label)
     if lines:
         remark = _other_medium(stars, measured, lines, resolution)
@@ -182,7 +183,7 @@ def audit_models(
 
     def judged(said: ModelOutputs) -> Report:
         evidence = collect(measured, said) | observed
-        verdict, reason, stars_needed = judge(kind, evidence, reach, settings, by_nearest)
+        verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
         missing = inputs.what_is_missing(train.label_names, label, verdict, unused)
         use = model_use(measured, said, evidence[Kind.MODEL_USE], reach, verdict == "leaked")
         # What a prediction follows beside noise, or beside labels that repeat this one, cannot be told.

@@ -3,11 +3,10 @@
 Everything here conditions on what the *flux* says of the other labels, never on their catalogue values: those are
 noisy, and conditioning on a noisy value leaves a dependence that looks like information (errors in variables). The
 nuisances are principal components of the flux outside the label's own lines, with their squares and products. Each star
-is predicted from all others but its nearest neighbor, which may be the same star under another name; neither chance nor
-the order of the stars is in what is measured. The null
-distributions are made for the survey at hand: surrogate labels that follow the other labels as the true one does and
-are otherwise independent of the flux, and line lists moved along the pixels. The module is long because what prepares a
-survey and what reads it are one measurement.
+is predicted from all others but those that may be the same star under another name; neither chance nor the order of
+the stars is in what is measured. The null distributions are made for the survey at hand: surrogate labels that follow
+the other labels as the true one does and are otherwise independent of the flux, and line lists moved along the pixels.
+The module is long because what prepares a survey and what reads it are one measurement.
 """
 
 import dataclasses
@@ -18,11 +17,12 @@ import numpy as np
 from scipy.ndimage import correlate1d
 from scipy.sparse.linalg import ArpackError, eigsh
 
+from lux.auditing import repeated_spectra
 from lux.auditing.other_labels import can_be_inferred, inferred_labels, label_basis, partial_out
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import pixel_weight
 from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_kernel
-from lux.statistics import clipped, left_out, most_alike, quadratic_terms, robust_std, standardize
+from lux.statistics import clipped, left_out, quadratic_terms, robust_std, standardize
 from lux.survey import Survey
 
 # To which components of the flux are found, as a share of their size: where the weakest came from the start of a
@@ -47,8 +47,9 @@ class Design:
         The label and its catalogue error.
     basis : (N, H) array
         Orthonormal nuisances: a constant, components of the flux outside the own lines, their squares and products.
-    nearest : (N,) array of int
-        The star of the most similar nuisances: it may be the same one under another name, and teaches nothing of it.
+    maybe_same, star : (N, K) and (N,) arrays of int
+        Which stars may be the same one under another name and teach nothing of it, and a number of those that are
+        taken for one: their surrogate labels have one sign (`lux.auditing.repeated_spectra.maybe_same`).
     others : (N, Q) array
         Orthonormal functions of the other labels (`label_basis`), each label as other stars' flux teaches it.
     line_scores : (N, D) array
@@ -70,7 +71,8 @@ class Design:
     labels: np.ndarray
     errors: np.ndarray
     basis: np.ndarray
-    nearest: np.ndarray
+    maybe_same: np.ndarray
+    star: np.ndarray
     others: np.ndarray
     line_scores: np.ndarray
     own_pixels: np.ndarray
@@ -188,8 +190,8 @@ def measure(
         If an own line lies outside the grid or in a gap of it.
     """
     design = _prepare(survey, label, own_lines, resolution, settings)
-    observed = _read(design, design.labels[:, None])
-    return Measured(design, observed, _read(design, _surrogates(design, seed)), _moved_lines(design, seed))
+    observed, surrogate = (_read(design, each) for each in (design.labels[:, None], _surrogates(design, seed)))
+    return Measured(design, observed, surrogate, _moved_lines(design, seed))
 
 
 def _prepare(
@@ -201,13 +203,15 @@ def _prepare(
     survey = survey[~missing] if np.any(missing) else survey
     own_pixels, near_own = locate(survey.wavelength, own_lines, resolution, settings.own_reach)
     mean, weight_sum, deviation = deviations(survey)
-    weighted = deviation * np.sqrt(weight_sum / survey.n_stars).astype(np.float32)
-    basis = _nuisances(np.where(near_own, np.float32(0), weighted), settings)
+    scale = np.where(near_own, 0, np.sqrt(weight_sum / survey.n_stars))
+    weighted = deviation * scale.astype(np.float32)
+    scores = _components(weighted, settings)
+    basis = _nuisances(scores, settings)
     catalogue = np.delete(survey.labels, column, axis=1)
     usable = can_be_inferred(survey, basis.shape[1])[np.arange(survey.n_labels) != column]
     usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
-    nearest = most_alike(basis)[:, 0]
-    inferred = inferred_labels(basis, catalogue[:, usable], settings.max_leverage, nearest)
+    maybe_same, star = repeated_spectra.maybe_same(repeated_spectra.between_visits(scores, weighted, mean, scale))
+    inferred = inferred_labels(basis, catalogue[:, usable], settings.max_leverage, maybe_same)
     line_scores, weight, taps = score_lines(survey, deviation, basis, resolution, settings.clip)
     off_lines = np.flatnonzero(~near_own)
     probed = np.concatenate([own_pixels, off_lines[:: max(1, len(off_lines) // settings.n_probed)]])
@@ -216,7 +220,8 @@ def _prepare(
         labels=survey.labels[:, column],
         errors=survey.label_err[:, column],
         basis=basis,
-        nearest=nearest,
+        maybe_same=maybe_same,
+        star=star,
         others=label_basis(inferred, settings.stars_per_term, survey.labels[:, column], settings.clip),
         line_scores=line_scores,
         own_pixels=own_pixels,
@@ -327,7 +332,7 @@ def leave_room(wavelength: np.ndarray, own_lines: Sequence[float], resolution: f
 def _read(design: Design, labels: np.ndarray) -> Readings:
     """Return what labels (N, S) show of the flux."""
     residual = clipped(partial_out(labels, design.others), design.settings.clip)
-    predicted = left_out(design.basis, residual, max_leverage=design.settings.max_leverage, also=design.nearest)
+    predicted = left_out(design.basis, residual, max_leverage=design.settings.max_leverage, also=design.maybe_same)
     strong = np.sqrt(design.n_stars) * _correlation(predicted, residual)
     weights = amplitude(design, residual)
     lines = weights.T @ design.line_scores / noise_of_sums(weights, design.line_scores)
@@ -344,14 +349,15 @@ def _surrogates(design: Design, seed: int) -> np.ndarray:
     """Return labels (N, S) that follow the other labels as the true one does, the remainder with signs at random.
 
     Every star keeps the size of its own remainder, so that errors that depend on the kind of star, and on what its
-    spectrum can tell, do so in the surrogates as well (the wild bootstrap: Wu 1986, Ann. Stat. 14, 1261).
+    spectrum can tell, do so in the surrogates as well (the wild bootstrap: Wu 1986, Ann. Stat. 14, 1261). What is taken
+    for one star has one sign (Cameron, Gelbach & Miller 2008, Rev. Econ. Stat. 90, 414).
     """
     followed = design.others @ (design.others.T @ design.labels)
     leverage = np.minimum(np.sum(design.others**2, axis=1), design.settings.max_leverage)
     remainder = (design.labels - followed) / np.sqrt(1 - leverage)
     size = design.settings.n_surrogates, design.n_stars
     signs = 2 * np.random.default_rng(seed).integers(2, size=size).T - 1
-    return followed[:, None] + signs * remainder[:, None]
+    return followed[:, None] + signs[design.star] * remainder[:, None]
 
 
 def _moved_lines(design: Design, seed: int) -> np.ndarray:
@@ -391,21 +397,25 @@ def label_variance(design: Design, residual: np.ndarray) -> np.ndarray:
     return noise + own
 
 
-def _nuisances(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
-    """Return an orthonormal basis (N, H) of a constant, principal components, and products of the strongest."""
-    growth = max(1.0, len(weighted) / settings.stars_of_components) ** 0.5
-    count = min(round(growth * settings.n_components), min(weighted.shape) // 10)
-    scores = standardize(_components(weighted, count))
-    n_squared = min(round(growth * settings.n_squared), scores.shape[1])
-    products = quadratic_terms(scores[:, :n_squared])[:, n_squared:]
-    return np.linalg.qr(np.column_stack([np.ones(len(scores)), scores, products]))[0]
+def _n_of(count: int, n_stars: int, settings: AuditSettings) -> int:
+    """Return how many components there are of so many stars, by how many there are of few."""
+    return round(max(1.0, n_stars / settings.stars_of_components) ** 0.5 * count)
 
 
-def _components(weighted: np.ndarray, count: int) -> np.ndarray:
+def _nuisances(scores: np.ndarray, settings: AuditSettings) -> np.ndarray:
+    """Return an orthonormal basis (N, H) of a constant, principal components (N, K), and products of the strongest."""
+    scaled = standardize(scores)
+    n_squared = min(_n_of(settings.n_squared, len(scores), settings), scores.shape[1])
+    products = quadratic_terms(scaled[:, :n_squared])[:, n_squared:]
+    return np.linalg.qr(np.column_stack([np.ones(len(scores)), scaled, products]))[0]
+
+
+def _components(weighted: np.ndarray, settings: AuditSettings) -> np.ndarray:
     """Return scores (N, K) of the first principal components of weighted deviations (N, D).
 
     They are eigenvectors of the smaller Gram matrix, found from a start that no order of stars or pixels changes.
     """
+    count = min(_n_of(settings.n_components, len(weighted), settings), min(weighted.shape) // 10)
     by_pixels = weighted.shape[1] < weighted.shape[0]
     gram = (weighted.T @ weighted if by_pixels else weighted @ weighted.T).astype(float)
     if not count:
@@ -417,10 +427,10 @@ def _components(weighted: np.ndarray, count: int) -> np.ndarray:
     if values[0] <= _MIN_VARIANCE * values[-1]:
         # Flux of fewer components leaves the search with nothing, and it goes on at random.
         values, vectors = np.linalg.eigh(gram)
-        values, vectors = values[-count:], vectors[:, -count:]
-        vectors = vectors[:, values > _MIN_VARIANCE * values[-1]]
-    vectors = vectors[:, ::-1]
-    return weighted @ vectors if by_pixels else vectors
+        kept = values[-count:] > _MIN_VARIANCE * values[-1]
+        values, vectors = values[-count:][kept], vectors[:, -count:][:, kept]
+    values, vectors = values[::-1], vectors[:, ::-1]
+    return weighted @ vectors if by_pixels else vectors * np.sqrt(values)
 
 
 def _weighted_residual(survey: Survey, deviation: np.ndarray, basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

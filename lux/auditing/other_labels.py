@@ -26,17 +26,17 @@ def can_be_inferred(survey: Survey, n_terms: int) -> np.ndarray:
 
 
 def inferred_labels(
-    basis: np.ndarray, labels: np.ndarray, max_leverage: float, nearest: np.ndarray | None = None
+    basis: np.ndarray, labels: np.ndarray, max_leverage: float, maybe_same: np.ndarray | None = None
 ) -> np.ndarray:
     """Return labels (N, M) as all other stars teach them by a regression on a basis (N, H); a NaN teaches nothing.
 
-    Nor does the `nearest` (N,) star of each, where given. A star without a label is extrapolated to: kept to the range
-    of the others, it would leave in its residual what a label follows of this one.
+    Nor do the stars that may be `maybe_same` (N, K) as each, where given. A star without a label is extrapolated to:
+    kept to the range of the others, it would leave in its residual what a label follows of this one.
     """
     present = np.isfinite(labels)
-    predicted = left_out(basis, np.where(present, labels, 0), max_leverage=max_leverage, also=nearest)
+    predicted = left_out(basis, np.where(present, labels, 0), max_leverage=max_leverage, also=maybe_same)
     for column in np.flatnonzero(~present.all(axis=0)):
-        predicted[:, column] = left_out(basis, labels[:, column], present[:, column], max_leverage, nearest)
+        predicted[:, column] = left_out(basis, labels[:, column], present[:, column], max_leverage, maybe_same)
     return predicted
 
 

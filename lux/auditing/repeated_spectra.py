@@ -10,11 +10,13 @@ noise of each of the two is that power with two others, less that between these;
 the quoted errors decide.
 
 **Independent spectra** of one star cannot be told from those of two that are alike: in a large survey most stars have a
-neighbor within the noise. An audit therefore predicts each star without its nearest neighbor. What that leaves of the
-labels of neighbors agrees where they are one star, more than in those that are a little farther off.
+neighbor within the noise. Spectra that are nearer to each other than those of different stars would be are therefore
+not taken for independent: they teach nothing of each other, and what is drawn at random is drawn for them together.
+Their level, continuum and velocity may differ. Where the spectra of two stars differ as little as those of one, some
+are not recognized, and none of a star that has more than 32.
 
-Not noticed are a copy that was shifted by a fifth of a pixel, or whose level was changed by more than its noise, and a
-minority of stars with many independent spectra each, which teach each other all the same.
+Not noticed as copies are spectra that were shifted by a fifth of a pixel or whose level was changed by more than their
+noise. Where stars differ by much more than noise, a few pairs that are neither copies nor far apart end the search.
 """
 
 import functools
@@ -25,8 +27,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from lux.auditing.measurements import Measured
-from lux.statistics import most_alike
+from lux.statistics import nan_median
 from lux.survey import Survey
 
 # At so many pixels neighbors are looked for, and so many of them.
@@ -42,8 +43,13 @@ _BETWEEN = 0.1
 # Pairs that are worked on at a time, scaled deviations beyond which pixels are bad, and the share of the pixels that
 # two spectra must have in common.
 _PAIRS, _CLIP, _COVERED = 64, 1e3, 0.1
-# The neighbors a little farther off: the same star is not among them unless it was observed so many times.
-_FIRST_FARTHER, _LAST_FARTHER = 16, 32
+# So many neighbors tell how densely stars stand, in so many dimensions at least (temperature, gravity, metallicity);
+# where fewer than this number of them are expected by chance, one is exceptionally near.
+_N_DENSITY, _LEAST_DIMENSIONS, _BY_CHANCE = 32, 3, 0.2
+# Cosines of which the continuum of a spectrum may differ from visit to visit, at most, and pixels for each.
+_N_CONTINUUM, _PIXELS_FOR_EACH = 8, 100
+# Of all spectra, how many are then said to be near to others.
+_SAID = 0.25
 
 
 def copies_among(stars: Survey, label: str, names: Sequence[str], n_train: int) -> np.ndarray:
@@ -57,8 +63,8 @@ def copies_among(stars: Survey, label: str, names: Sequence[str], n_train: int) 
     if len(later):
         across = int(np.sum((later >= n_train) & (earlier < n_train)))
         warnings.warn(
-            f"{len(later)} of {len(having)} spectra repeat another, noise and all, such as those of "
-            f"{names[earlier[0]]} and {names[later[0]]}: each counts once"
+            f"{len(later)} of {len(having)} spectra {'repeats' if len(later) == 1 else 'repeat'} another, noise and "
+            f"all, such as those of {names[earlier[0]]} and {names[later[0]]}: each counts once"
             + f"; test stars that repeat training stars, which a model may know by heart: {across}"
             * (across > 0),
             stacklevel=4,
@@ -130,8 +136,8 @@ def _few(flux: np.ndarray, ivar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not flux.shape[1]:
         return np.zeros(0, int), flux[:0]
     rows = np.flatnonzero(np.mean(np.isfinite(flux), axis=1) > 0.5)
-    scale = np.sqrt(np.nanmedian(np.where(ivar > 0, ivar, np.nan), axis=0))
-    deviation = np.clip((flux - np.nanmedian(flux, axis=0)) * scale, -_CLIP, _CLIP)
+    scale = np.sqrt(nan_median(np.where(ivar > 0, ivar, np.nan), axis=0))
+    deviation = np.clip((flux - nan_median(flux, axis=0)) * scale, -_CLIP, _CLIP)
     return rows, np.nan_to_num(deviation[rows])
 
 
@@ -156,16 +162,77 @@ def _noise_power(flux: np.ndarray, ivar: np.ndarray, first: np.ndarray, second: 
     return power
 
 
-def agreement_of_nearest(measured: Measured) -> float:
-    """Return how much the labels of nearest neighbors agree beyond what the flux says, and those farther off do not.
+def between_visits(scores: np.ndarray, weighted: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return components of the flux (N, K) without what may differ between two spectra of one star.
 
-    In standard deviations of the same of surrogate labels. What a smooth function of the flux leaves agrees in both.
+    That is level, continuum and velocity: of their directions, what lies in the space of the components is taken out.
+
+    Parameters
+    ----------
+    scores : (N, K) array
+        Orthogonal components of the weighted deviations.
+    weighted : (N, D) array
+        Deviations from the mean flux times the scale.
+    mean, scale : (D,) arrays
+        Mean flux, and the inverse of a pixel's typical error, zero where none counts.
     """
-    alike = most_alike(measured.design.basis, _LAST_FARTHER).T
-    farther, agreement = alike[_FIRST_FARTHER:], []
-    for readings in (measured.observed, measured.surrogate):
-        left = readings.residual - readings.predicted
-        left = left - left.mean(axis=0)
-        other = left[alike[0]] - sum(left[rows] for rows in farther) / max(1, len(farther))
-        agreement.append(np.sum(left * other, axis=0) / np.sqrt(np.sum(left**2, axis=0) * np.sum(other**2, axis=0)))
-    return float((agreement[0][0] - agreement[1].mean()) / max(float(agreement[1].std()), 1e-300))
+    n_pixels = len(mean)
+    n_cosines = min(_N_CONTINUUM, 1 + n_pixels // _PIXELS_FOR_EACH)
+    continuum = mean[:, None] * np.cos(np.outer(np.linspace(0, np.pi, n_pixels), np.arange(n_cosines)))
+    shifted = np.nan_to_num(np.gradient(np.where(scale > 0, mean, np.nan)))
+    directions = np.linalg.qr(scale[:, None] * np.column_stack([continuum, shifted]))[0]
+    along = (weighted @ directions).T @ scores / np.sum(scores**2, axis=0)
+    _, share, turn = np.linalg.svd(along, full_matrices=False)
+    return scores - scores @ turn.T * (1 - np.sqrt(1 - np.minimum(share, 1) ** 2)) @ turn
+
+
+def maybe_same(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for each star which others may be the same one under another name, and a number of what is taken for one.
+
+    The former are its nearest neighbor and those that are exceptionally near. What is taken for one is a spectrum with
+    those that are exceptionally near to it, and it to each of them, and that are not taken for one with another: first
+    come spectra with most such neighbors, and there are no chains.
+
+    Where stars fill d dimensions, those within a distance are as many as its d-th power; d follows from the distances
+    of the 32nd and the 16th neighbor, and from the former how many are expected within any distance.
+
+    Parameters
+    ----------
+    points : (N, K) array
+        Components of the flux, in units of its error.
+
+    Returns
+    -------
+    (N, M) array of int
+        Places of other stars, -1 where there are no more, as where there are no components.
+    (N,) array of int
+    """
+    if not points.shape[1]:
+        return np.full((len(points), 1), -1), np.arange(len(points))
+    count = min(_N_DENSITY, len(points) - 1)
+    distance, places = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(points).kneighbors()
+    middle = max(1, count // 2)
+    last = np.maximum(distance[:, -1:], 1e-300)
+    halving = -np.log(max(float(np.median(distance[:, middle - 1 : middle] / last)), 1e-300))
+    dimensions = max(min(_LEAST_DIMENSIONS, points.shape[1]), np.log(count / middle) / max(halving, 1e-3))
+    exceptional = count * (distance / last) ** dimensions < _BY_CHANCE
+    near = [set(others[which]) for others, which in zip(places, exceptional, strict=True)]
+    mutual = [{each for each in others if star in near[each]} for star, others in enumerate(near)]
+    number = np.full(len(points), -1)
+    for star in sorted(range(len(points)), key=lambda star: -len(mutual[star])):
+        if number[star] < 0:
+            number[[star, *(each for each in mutual[star] if number[each] < 0)]] = star
+    exceptional[:, 0] = True
+    return np.where(exceptional, places, -1)[:, np.any(exceptional, axis=0)], number
+
+
+def remark(star: np.ndarray) -> str:
+    """Return what is said where many are taken for one star, by their numbers (N,)."""
+    count = np.unique(star, return_counts=True)[1]
+    several = int(np.sum(count[count > 1]))
+    if several <= _SAID * len(star):
+        return ""
+    return (
+        f"; {several} of {len(star)} spectra are as near to others as those of one star under several names would be, "
+        "and count as such: if some are of one star, name with groups=... the column that says of which each is"
+    )

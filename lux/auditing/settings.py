@@ -57,9 +57,6 @@ class AuditSettings:
         Most such places, and the pixels between two of them.
     max_observed_places : int
         Most places of an artefact in the observer's frame, beside those of known airglow.
-    max_by_nearest : float
-        Standard deviations by which labels of stars whose spectra are alike may agree beyond what the flux says; more,
-        and most stars have several spectra under different names. Of a minority nothing is told.
     min_slope_stars : int
         A slope on the catalogue's errors must rest on at least this many stars, ...
     min_error_std : float
@@ -103,7 +100,6 @@ class AuditSettings:
     max_places: int = 10
     min_separation: int = 6
     max_observed_places: int = 50
-    max_by_nearest: float = 5.0
     min_slope_stars: int = 20
     min_error_std: float = 1e-6
     min_error_share: float = 0.05

@@ -18,11 +18,6 @@ _OVERSTATED = (
     "the flux predicts the catalogue better than its errors allow: they are overstated, or they leak, and being alike "
     "do not tell which; errors of each star, or repeated measurements of some, would"
 )
-_SEVERAL = (
-    "the labels of stars whose spectra are alike agree beyond what the flux says (by {:.1f} standard deviations), as "
-    "those of one star do that was observed several times: if some have several spectra under different names, name "
-    "with groups=... a column that says of which star each is"
-)
 # In standard deviations.
 _FAR_BEYOND_CHANCE = 6.0
 _MASKED = "what correlates with it in the observer's frame besides was masked, and is not counted"
@@ -37,29 +32,9 @@ class Judgment(NamedTuple):
 
 
 def judge(
-    label_kind: str,
-    evidence: Mapping[Kind, Evidence],
-    sensitivity: Sensitivity,
-    settings: AuditSettings,
-    by_nearest: float = 0.0,
-) -> Judgment:
-    """Return the verdict on a label of a kind (see `lux.auditing.label_lines.label_kind`) from the evidence.
-
-    `by_nearest` is what `lux.auditing.repeated_spectra.agreement_of_nearest` returns.
-    """
-    judgment = _judged(label_kind, evidence, sensitivity, settings)
-    if not by_nearest > settings.max_by_nearest:
-        return judgment
-    several = _SEVERAL.format(by_nearest)
-    stands = Kind.LABEL_CANARY if judgment.verdict == "leaked" else Kind.OWN_LINES
-    if judgment.verdict in ("known", "proxy", "leaked") and not _significant(evidence, stands):
-        return Judgment("undecided", several)
-    return judgment._replace(reason=f"{judgment.reason}; {several}")
-
-
-def _judged(
     label_kind: str, evidence: Mapping[Kind, Evidence], sensitivity: Sensitivity, settings: AuditSettings
 ) -> Judgment:
+    """Return the verdict on a label of a kind (see `lux.auditing.label_lines.label_kind`) from the evidence."""
     judgment = _leak(evidence, sensitivity, settings) or _artefact(evidence)
     judgment = judgment or _knowledge(label_kind, evidence, sensitivity)
     judgment = judgment or _wrong_sign(evidence) or _guess(evidence[Kind.STRONG_FEATURES], sensitivity, settings)
