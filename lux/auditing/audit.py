@@ -262,6 +262,8 @@ def _measured(
     at_sky = Kind.SKY_LINES in evidence and evidence[Kind.SKY_LINES].significant
     places = frame.places(at_sky=at_sky)
     stars = observer_frame.masked(stars, velocity, places)
+    # What was measured is as large as the flux.
+    del measured, frame
     return stars, measure(stars), evidence, tuple(places.tolist())
 
 

@@ -59,7 +59,9 @@ def copies_among(stars: Survey, label: str, names: Sequence[str], n_train: int) 
     model may know the labels by heart.
     """
     having = np.flatnonzero(~np.isnan(stars.label(label)))
-    later, earlier = (having[rows] for rows in copies(stars.flux[having], stars.ivar[having]))
+    # Where all have it, no copy of the flux is made.
+    of_them = having if len(having) < stars.n_stars else slice(None)
+    later, earlier = (having[rows] for rows in copies(stars.flux[of_them], stars.ivar[of_them]))
     if len(later):
         across = int(np.sum((later >= n_train) & (earlier < n_train)))
         warnings.warn(
