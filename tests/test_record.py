@@ -102,6 +102,8 @@ def test_estimates_means_and_several_numbers_are_recorded_in_one_call(record):
     assert record.estimate("rmse", Estimate(0.1071, 0.103, 0.111), unit="dex") == "0.107 ± 0.004 dex"
     assert record.estimate("p", Estimate(0.713, 0.651, 0.774), in_brackets=True) == "0.71 [0.65, 0.77]"
     assert record.mean("slope", np.array([1.0, 2.0, 3.0, 2.0])) == "2.0 ± 0.4"
+    # Of two values, half their difference.
+    assert record.mean("slope_of_two", np.array([1.0, 3.0])) == "2.0 ± 1.0"
     record.numbers(unit="Å", digits=2, blue=0.123, red=0.987)
     record.provenance()
     results = json.loads((record.folder / "results.json").read_text())["results"]

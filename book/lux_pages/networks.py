@@ -126,7 +126,7 @@ def record_models(record: Record, trial: Trial) -> None:
             record.mean(f"slope_{key}_{round(1000 * depth)}", trial.values(name, "own_slope", depth))
         # Of so few surveys the scatter is not known; that of the smaller ones stands for it.
         few = trial.values(name, "own_slope", size=trial.sizes[-1])
-        error = float(trial.values(name, "own_slope").std() / np.sqrt(len(few)))
+        error = float(trial.values(name, "own_slope").std(ddof=1) / np.sqrt(len(few)))
         record(f"slope_{key}_large", float(few.mean()), uncertainty=error)
         record.mean(f"slope_{key}_empirical", trial.values(name, "own_slope", generator="empirical"))
         record.mean(f"rmse_{key}_0", trial.values(name, "rmse", 0.0))
@@ -141,9 +141,8 @@ def record_models(record: Record, trial: Trial) -> None:
     for depth in (0.0, DEPTH):
         record.mean(f"use_slope_labels_{round(1000 * depth)}", trial.values(LABELS_ONLY, "use_slope", depth))
     for name, slopes in trial.trainings.items():
-        record(
-            f"trainings_{key_of(name)}", float(np.mean(slopes)), text=f"{np.mean(slopes):.3f} ± {np.std(slopes):.3f}"
-        )
+        text = f"{np.mean(slopes):.3f} ± {np.std(slopes, ddof=1):.3f}"
+        record(f"trainings_{key_of(name)}", float(np.mean(slopes)), text=text)
     record("n_trainings", len(slopes))
 
 
@@ -338,7 +337,7 @@ def key_of(name: str) -> str:
 
 def spread(values: np.ndarray) -> str:
     """Return mean and standard deviation."""
-    return plus_minus(float(values.mean()), float(values.std()))
+    return plus_minus(float(values.mean()), float(values.std(ddof=1)))
 
 
 def _counts(values: np.ndarray) -> str:

@@ -106,11 +106,11 @@ def record_repeated(
     for world, found in repeated.items():
         share = np.array([each.own_share for each in found])
         row = (
-            record(f"surveys_gap_{world}", gaps[world].mean(), uncertainty=gaps[world].std()),
+            record(f"surveys_gap_{world}", gaps[world].mean(), uncertainty=gaps[world].std(ddof=1)),
             record(f"surveys_lowest_{world}", sum(each.is_lowest for each in found)),
-            record(f"surveys_own_{world}", own[world].mean(), uncertainty=own[world].std()),
+            record(f"surveys_own_{world}", own[world].mean(), uncertainty=own[world].std(ddof=1)),
             record(f"surveys_pair_{world}", sum(each.column in each.best for each in found)),
-            record(f"surveys_share_{world}", share.mean(), uncertainty=share.std()),
+            record(f"surveys_share_{world}", share.mean(), uncertainty=share.std(ddof=1)),
             record(
                 f"surveys_largest_{world}", sum(each.attribution.dominant[each.column] == each.column for each in found)
             ),

@@ -183,7 +183,7 @@ def record_verdicts(record: Record, draws: Draws) -> None:
     columns: dict[str, list] = {"planted": list(_WORLDS)}
     for heading, reports in (("given the lines", draws.told), ("given none", draws.blind)):
         columns[heading] = [_counts([report.verdict for report in reports[title]], VERDICTS) for title in _WORLDS]
-    columns["own lines (σ)"] = [f"{np.mean(values):.1f} ± {np.std(values):.1f}" for values in significance.values()]
+    columns["own lines (σ)"] = [f"{np.mean(each):.1f} ± {np.std(each, ddof=1):.1f}" for each in significance.values()]
     record.table("verdicts", columns)
     record.numbers(n_seeds=n_seeds, n_components=_N_COMPONENTS, n_latents=_N_LATENTS)
     record("tau", _TAU, unit="dex", digits=1)
@@ -204,7 +204,7 @@ def record_verdicts(record: Record, draws: Draws) -> None:
         _record_count(record, f"known_{number}", draws.count(title), n_seeds)
         _record_count(record, f"blind_guessed_{number}", draws.count(title, "guessed", blind=True), n_seeds)
         _record_count(record, f"blind_proxy_{number}", draws.count(title, "proxy", blind=True), n_seeds)
-    width = np.std(significance["nothing"])
+    width = np.std(significance["nothing"], ddof=1)
     record("null_scatter", width, uncertainty=width / np.sqrt(2 * n_seeds))
 
 
@@ -273,7 +273,7 @@ def record_uses(record: Record, draws: Draws) -> None:
         name = model.split()[0].lower()
         for key, title in {"nothing": "nothing", "30": with_lines(0.03), "100": with_lines(0.1)}.items():
             slopes, answers = zip(*((use.slope, use.answer) for use in uses[title]), strict=True)
-            error = max(np.mean([use.error for use in uses[title]]), np.std(slopes)) / np.sqrt(len(slopes))
+            error = max(np.mean([use.error for use in uses[title]]), np.std(slopes, ddof=1)) / np.sqrt(len(slopes))
             record(f"use_{name}_{key}", np.mean(slopes), uncertainty=error)
             _record_count(record, f"uses_{name}_{key}", answers.count("yes"), len(answers))
     record.table("uses", columns)

@@ -47,7 +47,7 @@ def where_models_begin(
         color, marker = _STYLES[name]
         offset = 0.06 * (number - len(by_depth) / 2)
         for axis, x, found in ((left, places + offset, by_depth[name]), (right, _spread(sizes, offset), by_size[name])):
-            center, width = [values.mean() for values in found], [values.std() for values in found]
+            center, width = [values.mean() for values in found], [values.std(ddof=1) for values in found]
             axis.errorbar(x, center, yerr=width, color=COLORS[color], marker=marker, ms=5, lw=1.2, label=name)
     for axis in (left, right):
         for place in (0, 1):
@@ -97,7 +97,8 @@ def noise_in_training(rows: Sequence[Mapping[str, Any]], best: Sequence[float]) 
         places = np.arange(len(noises)) + 0.06 * (number - len(kinds) / 2)
         for axis, name in zip(row_axes, ("rmse_all", "own_slope"), strict=True):
             values = [np.array(row[name]) for row in found]
-            center, error = ([each.mean() for each in values], [each.std() / np.sqrt(len(each)) for each in values])
+            center = [each.mean() for each in values]
+            error = [each.std(ddof=1) / np.sqrt(len(each)) for each in values]
             axis.errorbar(places, center, yerr=error, label=f"{model.split(' ')[0]}, {generator}", **style)
     for (errors, slopes), band in zip(axes, bands, strict=True):
         errors.set_title("whole spectra" if band else "windows")

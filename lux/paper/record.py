@@ -132,8 +132,8 @@ class Record:
         return self(key, estimate.value, unit=unit, uncertainty=estimate.uncertainty)
 
     def mean(self, key: str, values: np.ndarray, *, unit: str = "") -> str:
-        """Record the mean of values (n,) with its standard error."""
-        return self(key, np.mean(values), unit=unit, uncertainty=np.std(values) / np.sqrt(len(values)))
+        """Record the mean of two or more values (n,) with its standard error, from their sample standard deviation."""
+        return self(key, np.mean(values), unit=unit, uncertainty=np.std(values, ddof=1) / np.sqrt(len(values)))
 
     def table(self, name: str, columns: Mapping[str, Any], *, formats: Mapping[str, str] | None = None) -> None:
         """Record a table for ``{recorded-table}`` and show it.
