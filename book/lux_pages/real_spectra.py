@@ -273,7 +273,8 @@ def record_uses(record: Record, draws: Draws) -> None:
         name = model.split()[0].lower()
         for key, title in {"nothing": "nothing", "30": with_lines(0.03), "100": with_lines(0.1)}.items():
             slopes, answers = zip(*((use.slope, use.answer) for use in uses[title]), strict=True)
-            error = max(np.mean([use.error for use in uses[title]]), np.std(slopes, ddof=1)) / np.sqrt(len(slopes))
+            scatter = np.std(slopes, ddof=1) if len(slopes) > 1 else 0.0
+            error = max(np.mean([use.error for use in uses[title]]), scatter) / np.sqrt(len(slopes))
             record(f"use_{name}_{key}", np.mean(slopes), uncertainty=error)
             _record_count(record, f"uses_{name}_{key}", answers.count("yes"), len(answers))
     record.table("uses", columns)
