@@ -160,11 +160,15 @@ def test_a_workflow_reads_only_and_runs_actions_that_nobody_can_change(name):
 
 
 def test_the_numbers_of_the_audit_in_the_readme_are_results_of_the_controls():
-    results = json.loads((ROOT / "results" / "08_controls.json").read_text())["results"]
+    results, on_trial = (
+        json.loads((ROOT / "results" / f"{name}.json").read_text())["results"]
+        for name in ("08_controls", "audit_on_trial")
+    )
     readme = re.sub(r"\s+", " ", (ROOT / "README.md").read_text())
     quoted = re.findall(r"\d+ of \d+", readme)
     keys = ("false_told_4000", "false_blind_4000", "told_known_physical")
-    assert quoted == [results[key]["text"].split(" (")[0] for key in keys]
+    now = (on_trial[f"all_false_{how}"] for how in ("told", "blind"))
+    assert quoted == [each["text"].split(" (")[0] for each in (*(results[key] for key in keys), *now)]
     assert f"on {results['grid_worlds']['text']} synthetic surveys" in readme
 
 
