@@ -76,7 +76,8 @@ def audit(
         pixels are the full width of a line.
     groups : str, optional
         Column of both catalogues that says which star a spectrum is of, where stars have several: the spectra of a star
-        are combined, and so are the predictions of them.
+        are combined, and so are the predictions of them. Without it, spectra that are nearer to each other than those
+        of different stars would be are not taken for independent, and the reason says so where they are many.
     settings : AuditSettings
         What counts as significant and how it is measured.
 
