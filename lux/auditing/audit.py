@@ -334,13 +334,17 @@ def _too_few(
     """Return the report on a label that too few stars have, in all or in the test; None if they are not too few."""
     report = functools.partial(Report, label, "undecided", n_test=n_test, own_lines=lines, settings=settings)
     if (n_stars := n_train + n_test) < settings.min_stars:
-        reason = f"only {n_stars} stars have the label; {settings.min_stars} are needed"
+        reason = f"only {_have(n_stars, 'star')} the label; {settings.min_stars} are needed"
         return report(reason + left_out, stars_needed=settings.min_stars)
     if n_test < settings.min_test_stars:
         share = settings.min_test_stars / n_stars
         reason = (
-            f"only {n_test} test stars have the label; {settings.min_test_stars} are needed: hold out at least "
+            f"only {_have(n_test, 'test star')} the label; {settings.min_test_stars} are needed: hold out at least "
             f"{share:.0%} of the {n_stars} stars that have it"
         )
         return report(reason + left_out)
     return None
+
+
+def _have(count: int, what: str) -> str:
+    return f"{count} {what} has" if count == 1 else f"{count} {what}s have"

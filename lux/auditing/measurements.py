@@ -258,8 +258,9 @@ def score_lines(
     some = _some_stars(weight)
     correlation = autocorrelation(residual[some], weight[some], survey.wavelength)
     kernel = line_kernel(survey.wavelength, correlation, resolution)
-    scores = correlate1d(-residual * weight, kernel, axis=1, mode="constant")
-    return _clip_scores(partial_out(scores, basis.astype(np.float32)), clip, some), weight, profile * kernel
+    for rows in survey.block_rows(_ROWS):
+        residual[rows] = correlate1d(-residual[rows] * weight[rows], kernel, axis=1, mode="constant")
+    return _clip_scores(partial_out(residual, basis.astype(np.float32)), clip, some), weight, profile * kernel
 
 
 def _some_stars(weight: np.ndarray, most: int = 400) -> np.ndarray:

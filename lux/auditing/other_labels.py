@@ -42,7 +42,8 @@ def inferred_labels(
 
 def partial_out(values: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """Return values (N,) or (N, S) minus their projection on the columns of an orthonormal basis (N, H)."""
-    return values - basis @ (basis.T @ values)
+    projection = basis @ (basis.T @ values)
+    return np.subtract(values, projection, out=projection)
 
 
 def label_basis(

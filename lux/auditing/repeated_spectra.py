@@ -183,7 +183,9 @@ def between_visits(scores: np.ndarray, weighted: np.ndarray, mean: np.ndarray, s
     continuum = mean[:, None] * np.cos(np.outer(np.linspace(0, np.pi, n_pixels), np.arange(n_cosines)))
     shifted = np.nan_to_num(np.gradient(np.where(scale > 0, mean, np.nan)))
     directions = np.linalg.qr(scale[:, None] * np.column_stack([continuum, shifted]))[0]
-    along = (weighted @ directions).T @ scores / np.sum(scores**2, axis=0)
+    # Some stars at a time: a product with directions in double precision makes a copy of the flux in it.
+    parts = np.array_split(weighted, 1 + len(weighted) // _PAIRS)
+    along = np.concatenate([part @ directions for part in parts]).T @ scores / np.sum(scores**2, axis=0)
     _, share, turn = np.linalg.svd(along, full_matrices=False)
     return scores - scores @ turn.T * (1 - np.sqrt(1 - np.minimum(share, 1) ** 2)) @ turn
 

@@ -57,11 +57,11 @@ def _near(wavelength: np.ndarray, places: np.ndarray, reach: float) -> np.ndarra
     """Return which pixels (D,) lie within `reach` km/s of each star's places (N, L), (N, D) boolean."""
     first = np.searchsorted(wavelength, places * (1 - reach / SPEED_OF_LIGHT_KMS))
     last = np.searchsorted(wavelength, places * (1 + reach / SPEED_OF_LIGHT_KMS))
-    steps = np.zeros((len(places), len(wavelength) + 1), np.int32)
+    steps = np.zeros((len(places), len(wavelength) + 1), np.int16)
     rows = np.broadcast_to(np.arange(len(places))[:, None], places.shape)
     np.add.at(steps, (rows, first), 1)
     np.add.at(steps, (rows, last), -1)
-    return np.cumsum(steps, axis=1)[:, :-1] > 0
+    return np.cumsum(steps, axis=1, dtype=steps.dtype)[:, :-1] > 0
 
 
 def observed_velocity(survey: Survey) -> np.ndarray:
