@@ -9,6 +9,7 @@ from linear_truth import linear_survey
 import lux
 from lux.auditing import AuditSettings, Evidence, Kind, measurements, places
 from lux.auditing.evidence import _flux_evidence, flux_share, sensitivity
+from lux.auditing.label_lines import strengths
 from lux.simulation.heavy_species import species_wavelengths
 from lux.spectroscopy.lines import load_lines
 
@@ -144,7 +145,7 @@ def test_the_species_of_a_place_are_those_within_half_a_line_width_the_strongest
         unknown = sorted(set(lines.species[near & ~known]))
         strongest = lines[near & known]
         if len(strongest):
-            best = strongest.species[np.argmax(np.nan_to_num(places.strengths(strongest)))]
+            best = strongest.species[np.argmax(np.nan_to_num(strengths(strongest)))]
             assert species == tuple(dict.fromkeys([best, *unknown]))
         else:
             assert species == tuple(unknown)

@@ -263,10 +263,11 @@ def _environment(settings, folder, workers):
         "PYTHONPATH": os.pathsep.join(search_path),
         "PYTHONHASHSEED": "0",
         "XLA_FLAGS": " ".join(filter(None, flags)),
-        # Arrays of a block of stars are taken from the heap again and not from the system, page by page: a fifth of a
-        # fit's time. Other systems do not read these.
-        "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
+        # Arrays of a survey are taken from the heap again and not from the system, page by page, and its pages are
+        # large: a third of the time in which spectra are synthesized. Other systems do not read these.
+        "MALLOC_MMAP_THRESHOLD_": str(1 << 28),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+        "GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1"),
         **{f"{library}_NUM_THREADS": str(threads) for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")},
     }
 

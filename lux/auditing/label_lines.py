@@ -1,5 +1,6 @@
 """Which lines are a label's own, where nobody names them: those of its element in the line list."""
 
+import functools
 import os
 import re
 from collections.abc import Sequence
@@ -234,3 +235,9 @@ def _ranks(lines: LineList) -> np.ndarray:
 def strengths(lines: LineList) -> np.ndarray:
     """Return the strength (L,) of lines in a red giant."""
     return line_strength(*_REFERENCE_STAR, lines=lines)[0] if len(lines) else np.empty(0)
+
+
+@functools.cache
+def listed_strengths() -> np.ndarray:
+    """Return the strength (L,) in a red giant of all lines of `load_lines`."""
+    return strengths(load_lines())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lux.auditing.evidence import Evidence, Kind
-from lux.auditing.label_lines import strengths
+from lux.auditing.label_lines import listed_strengths
 from lux.auditing.measurements import Measured, plain_significance
 from lux.spectroscopy.lines import load_lines
 from lux.survey import Survey
@@ -79,9 +79,10 @@ def evidence_places(
 def _species(wavelength: float, resolution: float) -> tuple[str, ...]:
     """Return the species of `Place` at a wavelength."""
     lines = load_lines()
-    lines = lines[np.abs(lines.wavelength / wavelength - 1) < 0.5 / resolution]
+    near = np.abs(lines.wavelength / wavelength - 1) < 0.5 / resolution
+    lines, strength = lines[near], listed_strengths()[near]
     known = np.isfinite(lines.log_gf) & np.isfinite(lines.excitation)
     names = [str(name) for name in np.unique(lines.species[~known])]
     if np.any(known):
-        names.insert(0, str(lines.species[known][np.argmax(np.nan_to_num(strengths(lines[known])))]))
+        names.insert(0, str(lines.species[known][np.argmax(np.nan_to_num(strength[known]))]))
     return tuple(dict.fromkeys(names))
