@@ -19,6 +19,7 @@ from lux_pages.recipe import Published
 # As in the published study, the first latent is the constant.
 FIRST_LATENT = 2
 PUBLISHED, REVERSED = "published start", "published start, labels reversed"
+RANDOM, CANONICAL = "random start", "principal components, canonical"
 _ROUNDING = 1e-6
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -70,8 +71,8 @@ def four_starts(chapter: Chapter, fitted: Fitted) -> Starts:
     models = {
         PUBLISHED: chapter.published_model(train),
         REVERSED: chapter.published_model(train.select_labels(train.label_names[::-1])),
-        "random start": chapter.published_model(train, "random"),
-        "principal components, canonical": fitted.model,
+        RANDOM: chapter.published_model(train, "random"),
+        CANONICAL: fitted.model,
     }
     explained = {name: attribution.latent_shap(model, model.infer_latents(test)) for name, model in models.items()}
     return Starts(fitted, models, explained, {name: model.predict_labels(test) for name, model in models.items()})
@@ -103,9 +104,10 @@ def record_starts(record: Record, starts: Starts) -> None:
     columns["spread of Eu"] = [each.participation[each.names.index(target)] for each in explained]
     columns |= {"RMSE": rmse, "moved": list(starts.changes.values())}
     record.table("starts", columns, formats={"spread of Eu": ".1f", "RMSE": ".4f", "moved": ".3f"})
-    change = starts.changes[REVERSED]
-    record("reversed_change", change, bound=1e-5)
-    record("largest_change", max(starts.changes.values()), digits=2)
+    changes = starts.changes
+    record("reversed_change", changes[REVERSED], bound=1e-5)
+    record("largest_change", max(changes.values()), digits=2)
+    record.numbers(digits=2, random_change=changes[RANDOM], canonical_change=changes[CANONICAL])
 
 
 def record_dominant(record: Record, starts: Starts, iron: str, alpha: str) -> None:

@@ -14,7 +14,7 @@ from lux.figures import label_text
 from lux.models.lux import Lux
 from lux.paper.record import Record
 from lux.paper.setup import Chapter
-from lux.paper.subject import label_of
+from lux.paper.subject import label_of, missing
 from lux.simulation.population import EUROPIUM_PLATEAU
 from lux.simulation.synthesis import line_strength
 from lux.simulation.worlds import PLANTED_WAVELENGTHS
@@ -168,6 +168,8 @@ def record_spikes(record: Record, maps: Maps, nulls: Nulls, survey: Survey, name
         record(f"{key}_p", PermutationTest(len(spikes[name]), counts).p_value, digits=2)
     half = [100 * saliency.half_mass_fraction(maps.backward.of(label)) for label in labels]
     record("half_of_map", half[labels.index(name)], unit="%", digits=3)
+    # Beyond a deviation z lies a share exp(-z^2 / 2) of the absolute sum of Gaussian noise.
+    record("half_of_noise", 200 * float(norm.sf(np.sqrt(2 * np.log(2)))), unit="%", digits=3)
     columns = {
         "label": [label_text(label, False) for label in labels],
         "spikes": [len(spikes[label]) for label in labels],
@@ -201,9 +203,15 @@ def record_matches(record: Record, spikes: Spikes, wavelength: np.ndarray, seed:
     record.table("spikes_at_lines", columns, formats=formats)
     favored = [element for element, p_value in zip(matches, adjusted, strict=True) if p_value < 0.05]
     record("favoured", ", ".join(favored) if favored else "no element")
+    record.numbers(
+        spikes_at_alpha=sum(matches[each].n_matched for each in ("Mg", "Si", "Ti")),
+        spikes_at_iron=matches["Fe"].n_matched,
+    )
+    record("iron_expected", matches["Fe"].expected, digits=2)
     heavy = matches[_HEAVY]
     record.numbers(heavy_matched=heavy.n_matched, n_tests=len(matches))
-    record("heavy_needed", int(np.quantile(heavy.test.null, 0.95, method="higher")) + 1)
+    for key, chance in (("heavy_needed", 0.05), ("heavy_needed_of_all", 0.05 / len(matches))):
+        record(key, int(np.quantile(heavy.test.null, 1 - chance, method="higher")) + 1)
     record.numbers(digits=2, heavy_expected=heavy.expected, heavy_p=heavy.test.p_value)
     anywhere = line_matching.match_lines(spikes, np.concatenate([*places.values()]), wavelength, seed=seed)
     record("any_matched", anywhere.n_matched)
@@ -212,13 +220,27 @@ def record_matches(record: Record, spikes: Spikes, wavelength: np.ndarray, seed:
 
 def record_signal(record: Record, maps: Maps, excess: ExcessMap, survey: Survey) -> str:
     """Record what the maps show of planted lines; return the text of what the other labels explain."""
-    peak = survey.wavelength[np.argmax(np.abs(excess.z))]
-    nearest = np.min(np.abs(peak - np.array(PLANTED_WAVELENGTHS[:3])))
+    forward = maps.forward.z("eu_fe")
     record("signal_excess", excess.largest.statistic, digits=2)
-    record("signal_distance", float(nearest), unit="Å", digits=1)
-    record("signal_forward", float(np.max(np.abs(maps.forward.z("eu_fe")))), digits=2)
+    record("signal_forward", float(np.max(np.abs(forward))), digits=2)
+    for key, values in (("signal_distance", excess.z), ("signal_forward_distance", forward)):
+        peak = survey.wavelength[np.argmax(np.abs(values))]
+        nearest = np.min(np.abs(peak - np.array(PLANTED_WAVELENGTHS[:3])))
+        record(key, float(nearest), unit="Å", digits=1)
     record("signal_pattern", 100 * saliency.explained_by_other_labels(maps.pattern, "eu_fe")[1], unit="%", digits=4)
     return record("signal_explained", 100 * maps.explained_by_others("eu_fe")[1], unit="%", digits=2)
+
+
+def record_cosines(record: Record, maps: Maps, survey: Survey, name: str, which: str = "") -> tuple[str, str]:
+    """Record the cosines of a label's backward map with those of iron and alpha, and return their texts."""
+    cosines, names = maps.similarity()[survey.label_index(name)], survey.label_names
+    texts = []
+    for quantity in ("iron", "alpha"):
+        value: float | str = "not known"
+        if not missing(survey, [quantity]):
+            value = float(cosines[names.index(label_of(quantity, names))])
+        texts.append(record(f"{which}cosine_{quantity}", value, digits=2))
+    return texts[0], texts[1]
 
 
 @dataclass(frozen=True)
@@ -300,9 +322,9 @@ def record_peak(
 
 
 def record_widths(record: Record, around: AroundThePeak, survey: Survey) -> None:
-    """Record how wide airglow is in the rest frame of the stars, and how wide an unresolved line."""
+    """Record how wide airglow is in the rest frame of the stars, and how wide an unresolved line, at half maximum."""
     velocity = observed_velocity(survey)
-    spread = np.std(around.glow.wavelength / (1 + velocity / SPEED_OF_LIGHT_KMS))
+    spread = np.std(around.glow.wavelength / (1 + velocity / SPEED_OF_LIGHT_KMS)) / gaussian_fwhm_to_sigma
     blue = survey.wavelength[survey.wavelength < 15_400]
     width = line_sigma(survey.wavelength) / gaussian_fwhm_to_sigma * np.median(np.diff(blue))
     record.numbers(unit="Å", digits=2, sky_spread=float(spread), line_width=float(width))
