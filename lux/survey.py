@@ -10,7 +10,6 @@ import hashlib
 import numbers
 import os
 import types
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,7 @@ from lux.store.label_names import plain_name as plain_name
 from lux.store.survey_checks import check_survey, checked_columns, json_dict, number_array
 from lux.store.survey_file import StoredArray, read_survey, write_survey
 from lux.store.tables import as_columns, as_names, errors_of, labels_of, of_table
+from lux.store.user_warnings import warn_user
 from lux.store.wavelengths import LEAST_WAVELENGTH as LEAST_WAVELENGTH
 from lux.store.wavelengths import air_to_vacuum as air_to_vacuum
 from lux.store.wavelengths import angstrom, without_unit
@@ -221,7 +221,7 @@ class Survey:
         fields.setdefault("label_units", units)
         present = np.isfinite(values) & np.isfinite(errors) & (errors > 0)
         if np.any(dropped := np.isfinite(values) & ~present):
-            warnings.warn(f"{np.sum(dropped)} labels have no positive error and count as missing", stacklevel=2)
+            warn_user(f"{np.sum(dropped)} labels have no positive error and count as missing")
         order = slice(None, None, -1 if len(wavelength) > 1 and wavelength[0] > wavelength[-1] else 1)
         return cls(
             wavelength=wavelength[order],

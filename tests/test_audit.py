@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 import lux
 from lux.__main__ import main
 from lux.auditing import AuditSettings, Kind, audit_models, default_lines, measurements
-from lux.auditing.audit import _holm
+from lux.auditing.audit import _holm, audit_told_and_blind
 from lux.models import baselines
 from lux.models.cannon import Cannon
 from lux.models.prediction import StoredPrediction
@@ -60,6 +60,16 @@ def test_verdicts_hold_on_spectra_of_another_generator(planted, named, expected)
         train, test = survey.split(0.3)
         report = lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", places if named else ())
         assert report.verdict == expected, str(report)
+
+
+def test_told_and_blind_together_are_what_they_are_alone():
+    train, test = world("signal")
+    model = baselines.FluxRegression.pls(8).fit(train)
+    lines = train.truth.world["wavelengths"]
+    alone = [lux.audit(model, train, test, "eu_fe", each, seed=3).to_json() for each in (lines, ())]
+    together = audit_told_and_blind(model, train, test, "eu_fe", lines, seed=3)
+    assert [report.to_json() for report in together] == alone
+    assert alone[0] != alone[1]
 
 
 def test_any_model_that_predicts_labels_can_be_audited_alone_or_beside_others():

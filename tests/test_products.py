@@ -23,7 +23,7 @@ CHANGES = {
     "models/em.py:fit": {MODEL, WORLDS},
     "models/e_step.py:infer": {MODEL, WORLDS},
     "models/normal_equations.py:packed_products": {MODEL, WORLDS},
-    "auditing/audit.py:audit": {WORLDS},
+    "auditing/audit.py:_audited": {WORLDS},
     "diagnostics/saliency.py:backward_map": {WORLDS},
     "diagnostics/transfer.py:compare": set(),
 }

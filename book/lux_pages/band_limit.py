@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import norm
 
 from lux.auditing import AuditSettings, Report
-from lux.auditing.audit import audit
+from lux.auditing.audit import audit_told_and_blind
 from lux.models.lux import Lux
 from lux.paper.record import Record
 from lux.paper.setup import Chapter, Fitted, default_survey
@@ -126,10 +126,7 @@ def simulate(chapter: Chapter, limit: BandLimit) -> Simulated:
     options |= {"r_process_neighbors": True, "r_enhanced_fraction": 0.0, "wavelength_range": windows}
     fitted = chapter.fitted(default_survey("synthetic", **options))
     lines = tuple(limit.readings.wavelength.tolist())
-    blind, given = (
-        audit(fitted.model, fitted.train, fitted.test, "eu_fe", own_lines, seed=chapter.seed)
-        for own_lines in ((), lines)
-    )
+    given, blind = audit_told_and_blind(fitted.model, fitted.train, fitted.test, "eu_fe", lines, seed=chapter.seed)
     return Simulated(fitted, blind, given, limit)
 
 

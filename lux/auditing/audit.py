@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,34 @@ def audit_models(
     settings: AuditSettings = AuditSettings(),
 ) -> dict[str, Report]:
     """Audit a label of several models by name; what the flux says is measured once. Arguments are those of `audit`."""
+    options: dict[str, Any] = {"seed": seed, "resolution": resolution, "groups": groups, "settings": settings}
+    return _audited(models, train, test, label, [own_lines], **options)[0]
+
+
+def audit_told_and_blind(
+    model: LabelModel, train: Survey, test: Survey, label: str, own_lines: label_lines.Lines, *, seed: int = 0
+) -> tuple[Report, Report]:
+    """Audit a label once with its own lines and once as if it had none; arguments are those of `audit`."""
+    told, blind = _audited({"": model}, train, test, label, [own_lines, ()], seed=seed)
+    return told[""], blind[""]
+
+
+def _audited(
+    models: Mapping[str, LabelModel],
+    train: Survey,
+    test: Survey,
+    label: str,
+    own_lines: Sequence[label_lines.Lines | None],
+    *,
+    seed: int = 0,
+    resolution: float | None = None,
+    groups: str | None = None,
+    settings: AuditSettings = AuditSettings(),
+) -> list[dict[str, Report]]:
+    """Audit a label of several models with each of several sets of own lines: for each set, reports by model.
+
+    The spectra are read, and the models asked, once for all of them. Other arguments are those of `audit`.
+    """
     inputs.check_surveys(train, test)
     label = test.label_names[test.label_index(label)]
     inputs.check_label(train, test, label)
@@ -139,15 +167,15 @@ def audit_models(
         left_out = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
         models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
         train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
-    lines = _own_lines(train, label, own_lines, resolution, settings)
+    lines = [_own_lines(train, label, each, resolution, settings) for each in own_lines]
     spectra, star_of = test, None
     if groups is not None:
         trained, star_of = (star_groups.star_of_spectrum(each, groups) for each in (train, test))
         star_groups.refuse_shared(trained, star_of, groups)
         train, test = star_groups.combined(train, trained), star_groups.combined(test, star_of)
     n_train, n_test = (int(np.sum(~np.isnan(survey.label(label)))) for survey in (train, test))
-    if undecided := _too_few(label, n_train, n_test, lines, settings, left_out):
-        return dict.fromkeys(models, undecided)
+    if few := _too_few(label, n_train, n_test, settings, left_out):
+        return [dict.fromkeys(models, few(own_lines=each)) for each in lines]
     # Before anything is measured, so that a model that cannot be asked is found at once.
     outputs = {name: interrogate(model, spectra, label, seed, train.label_names) for name, model in models.items()}
     if star_of is not None:
@@ -161,34 +189,74 @@ def audit_models(
         left_out += f"; repeats of other spectra, noise and all, were left out: {len(copies)}"
         n_train -= int(np.sum(copies < train.n_stars))
         n_test -= int(np.sum(copies >= train.n_stars))
-        if undecided := _too_few(label, n_train, n_test, lines, settings, left_out):
-            return dict.fromkeys(models, undecided)
+        if few := _too_few(label, n_train, n_test, settings, left_out):
+            return [dict.fromkeys(models, few(own_lines=each)) for each in lines]
         in_test = np.delete(in_test, copies[copies >= train.n_stars] - train.n_stars)
         stars = stars[np.delete(np.arange(stars.n_stars), copies)]
         outputs = {name: of_rows(each, in_test) for name, each in outputs.items()}
-    report = functools.partial(Report, label, n_test=n_test, own_lines=lines, settings=settings)
-    stars, measured, observed, fixed = _measured(stars, label, lines, seed, resolution, settings)
-    reach, kind = (
-        sensitivity(measured),
-        label_lines.label_kind(label, test.wavelength, own_lines is not None, settings.dense_spacing),
-    )
-    if groups is None:
+    errors = test.label_err[in_test, test.label_index(label)]
+    read = _Read(label, stars, errors, outputs, n_test, left_out, grouped=groups is not None)
+    return [
+        _reports(read, each, given is not None, seed, resolution, settings)
+        for each, given in zip(lines, own_lines, strict=True)
+    ]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Read:
+    """What an audit has read of the stars, and heard of the models, before it asks about lines.
+
+    Parameters
+    ----------
+    label : str
+    stars : Survey
+        Those of both surveys, without repeats.
+    errors : (T,) array
+        Of the label in the T test stars.
+    outputs : mapping of model to ModelOutputs
+    n_test : int
+        Test stars that have the label.
+    left_out : str
+        What is said of stars that were left out.
+    grouped : bool
+        Whether it was said of which star each spectrum is.
+    """
+
+    label: str
+    stars: Survey
+    errors: np.ndarray
+    outputs: Mapping[str, ModelOutputs]
+    n_test: int
+    left_out: str
+    grouped: bool
+
+
+def _reports(
+    read: _Read, lines: tuple[float, ...], named: bool, seed: int, resolution: float, settings: AuditSettings
+) -> dict[str, Report]:
+    """Return the report of each model, with own lines that were named by who asks or are the label's by default."""
+    label, left_out = read.label, read.left_out
+    report = functools.partial(Report, label, n_test=read.n_test, own_lines=lines, settings=settings)
+    stars, measured, observed, fixed = _measured(read.stars, label, lines, seed, resolution, settings)
+    reach = sensitivity(measured)
+    kind = label_lines.label_kind(label, stars.wavelength, named, settings.dense_spacing)
+    if not read.grouped:
         left_out = repeated_spectra.remark(measured.design.star) + left_out
     remark = label_lines.unrecognized(label)
     if lines:
         remark = _other_medium(stars, measured, lines, resolution)
     inferred = other_labels.can_be_inferred(stars, measured.design.basis.shape[1])
     unused = [name for name, used in zip(stars.label_names, inferred, strict=True) if not used and name != label]
-    repeated, errors = inputs.repeats(stars, label), test.label_err[in_test, test.label_index(label)]
-    in_dex = kind != "parameter" and train.label_units[train.label_index(label)] == "dex"
+    repeated = inputs.repeats(stars, label)
+    in_dex = kind != "parameter" and stars.label_units[stars.label_index(label)] == "dex"
 
     def judged(said: ModelOutputs) -> Report:
         evidence = collect(measured, said) | observed
         verdict, reason, stars_needed = judge(kind, evidence, reach, settings)
-        missing = inputs.what_is_missing(train.label_names, label, verdict, unused)
+        missing = inputs.what_is_missing(stars.label_names, label, verdict, unused)
         use = model_use(measured, said, evidence[Kind.MODEL_USE], reach, verdict == "leaked")
         # What a prediction follows beside noise, or beside labels that repeat this one, cannot be told.
-        noise = follows_noise(said, errors, settings) if verdict != "leaked" else ""
+        noise = follows_noise(said, read.errors, settings) if verdict != "leaked" else ""
         if doubt := repeated + off_scale(said) + noise:
             use = dataclasses.replace(use, answer="cannot tell")
         return report(
@@ -197,18 +265,18 @@ def audit_models(
             tuple(evidence.values()),
             reach.n_stars,
             own_scatter=float(np.sqrt(max(0.0, reach.own_variance))),
-            strongest=float(test.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
+            strongest=float(stars.wavelength[np.argmax(np.abs(measured.lines_elsewhere))]),
             stars_needed=stars_needed,
             observed_places=fixed,
             places=evidence_places(stars, measured, evidence, resolution),
             flux_share=flux_share(measured, evidence, reach),
             model_use=use,
             limits=detection_limits(measured, evidence, reach, resolution, in_dex),
-            wavelength=train.wavelength,
+            wavelength=stars.wavelength,
             significance=measured.lines,
         )
 
-    return {name: judged(said) for name, said in outputs.items()}
+    return {name: judged(said) for name, said in read.outputs.items()}
 
 
 def _own_lines(
@@ -329,20 +397,20 @@ def _holm(chances: Mapping[str, float], n_labels: int) -> dict[str, float]:
 
 
 def _too_few(
-    label: str, n_train: int, n_test: int, lines: tuple[float, ...], settings: AuditSettings, left_out: str
-) -> Report | None:
-    """Return the report on a label that too few stars have, in all or in the test; None if they are not too few."""
-    report = functools.partial(Report, label, "undecided", n_test=n_test, own_lines=lines, settings=settings)
+    label: str, n_train: int, n_test: int, settings: AuditSettings, left_out: str
+) -> Callable[..., Report] | None:
+    """Return the report, but for own lines, on a label that too few stars have; None if they are not too few."""
+    report = functools.partial(Report, label, "undecided", n_test=n_test, settings=settings)
     if (n_stars := n_train + n_test) < settings.min_stars:
         reason = f"only {_have(n_stars, 'star')} the label; {settings.min_stars} are needed"
-        return report(reason + left_out, stars_needed=settings.min_stars)
+        return functools.partial(report, reason + left_out, stars_needed=settings.min_stars)
     if n_test < settings.min_test_stars:
         share = settings.min_test_stars / n_stars
         reason = (
             f"only {_have(n_test, 'test star')} the label; {settings.min_test_stars} are needed: hold out at least "
             f"{share:.0%} of the {n_stars} stars that have it"
         )
-        return report(reason + left_out)
+        return functools.partial(report, reason + left_out)
     return None
 
 

@@ -3,7 +3,6 @@
 What users have is refused where an answer would mislead, and otherwise brought into one form.
 """
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +11,7 @@ from lux.auditing.settings import AuditSettings
 from lux.models.weights import without_negligible
 from lux.statistics import nan_median, robust_std, standardize
 from lux.store.columns import VELOCITIES as VELOCITIES
+from lux.store.user_warnings import warn_user
 from lux.survey import LEAST_WAVELENGTH, Survey, plain_name
 
 _FLUX_SENTINELS = (-9999.0, -999.0)
@@ -111,7 +111,7 @@ def without_useless(train: Survey, test: Survey, label: str) -> tuple[Survey, Su
     ):
         if count:
             many = f"{count} of {len(present)} stars have"
-            warnings.warn(f"{many} {what}; the label counts as missing there", stacklevel=4)
+            warn_user(f"{many} {what}; the label counts as missing there")
     return _without(train, label, found[0]), _without(test, label, found[1])
 
 
@@ -268,12 +268,12 @@ def _largest_step(distinct: np.ndarray, median: float) -> np.ndarray:
 def _refuse_errors_of_another_kind(survey: Survey) -> None:
     """Raise ValueError if most pixels have an error as large as the flux and its features, as no spectra do."""
     pixels = slice(None, None, max(1, survey.n_pixels // _N_LEVEL_PIXELS))
-    flux, ivar = survey.flux[:, pixels], survey.ivar[:, pixels]
-    good = ivar > 0
+    good = survey.ivar[:, pixels] > 0
     if not np.any(good):
         return
-    scale = max(abs(float(np.median(flux[good]))), float(np.subtract(*np.quantile(flux[good], (0.95, 0.05)))))
-    error = float(np.median(ivar[good])) ** -0.5
+    low, level, high = np.quantile(survey.flux[:, pixels][good], (0.05, 0.5, 0.95))
+    scale = max(abs(float(level)), float(high - low))
+    error = float(np.median(survey.ivar[:, pixels][good])) ** -0.5
     if error > _LARGEST_ERROR * scale:
         raise ValueError(
             f"the median error of a pixel is {error:.3g}, and the flux is about {scale:.2g}: were errors given as "
@@ -304,9 +304,8 @@ def _warn_of_repeated_labels(survey: Survey) -> None:
     whole = survey.labels[np.all(np.isfinite(survey.labels), axis=1)]
     repeated = len(whole) - len(np.unique(whole, axis=0))
     if survey.n_labels >= _MIN_REPEATED_LABELS and repeated:
-        warnings.warn(
+        warn_user(
             f"{repeated} of {survey.n_stars} stars repeat all labels of another to the last digit: if they are spectra "
             "of one star, name the column of the catalogue that says of which, groups=..., for the audit takes stars "
             "for independent (and survey.split(..., groups=...) keeps those of a star on one side)",
-            stacklevel=4,
         )

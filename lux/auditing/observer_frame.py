@@ -16,7 +16,6 @@ that of the same surrogate labels.
 
 import dataclasses
 import functools
-import warnings
 
 import numpy as np
 from scipy.ndimage import maximum_filter1d
@@ -27,6 +26,7 @@ from lux.auditing.measurements import Measured, deviations, label_variance, nois
 from lux.auditing.settings import AuditSettings
 from lux.spectroscopy import airglow
 from lux.spectroscopy.instrument import SPEED_OF_LIGHT_KMS
+from lux.store.user_warnings import warn_user
 from lux.survey import Survey
 
 # An observed place is asked about if so large a fraction of the stars has it.
@@ -94,7 +94,7 @@ def velocities(survey: Survey) -> np.ndarray | None:
             continue
         if np.ptp(velocity[known]) == 0:
             what = f"the column {name!r} of the catalogue is {velocity[known][0]:g} in every star, and says nothing"
-            warnings.warn(what, stacklevel=3)
+            warn_user(what)
             continue
         if name == "radial_velocity" and airglow.covers(survey.wavelength):
             given = survey.replace(catalogue={name: np.where(known, velocity, 0)})

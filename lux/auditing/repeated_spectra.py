@@ -21,13 +21,13 @@ noise. Where stars differ by much more than noise, a few pairs that are neither 
 
 import functools
 import hashlib
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
 from lux.statistics import nan_median
+from lux.store.user_warnings import warn_user
 from lux.survey import Survey
 
 # At so many pixels neighbors are looked for, and so many of them.
@@ -64,12 +64,13 @@ def copies_among(stars: Survey, label: str, names: Sequence[str], n_train: int) 
     later, earlier = (having[rows] for rows in copies(stars.flux[of_them], stars.ivar[of_them]))
     if len(later):
         across = int(np.sum((later >= n_train) & (earlier < n_train)))
-        warnings.warn(
-            f"{len(later)} of {len(having)} spectra {'repeats' if len(later) == 1 else 'repeat'} another, noise and "
-            f"all, such as those of {names[earlier[0]]} and {names[later[0]]}: each counts once"
-            + f"; test stars that repeat training stars, which a model may know by heart: {across}"
-            * (across > 0),
-            stacklevel=4,
+        of_these = f"those of {names[earlier[0]]} and {names[later[0]]}"
+        repeat = f"repeats another, noise and all ({of_these}): it counts"
+        if len(later) > 1:
+            repeat = f"repeat another, noise and all, such as {of_these}: each counts"
+        warn_user(
+            f"{len(later)} of {len(having)} spectra {repeat} once"
+            + f"; test stars that repeat training stars, which a model may know by heart: {across}" * (across > 0)
         )
     return later
 

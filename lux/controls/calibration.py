@@ -17,7 +17,7 @@ from astropy.nddata import InverseVariance
 from astropy.units import AA, dimensionless_unscaled
 from joblib import Parallel, delayed
 
-from lux.auditing.audit import audit
+from lux.auditing.audit import audit_told_and_blind
 from lux.controls.ensemble import (
     BESIDES,
     CANDIDATE_LINES,
@@ -142,8 +142,8 @@ def _verdicts(
     model = Mean().fit(train)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        told, blind = (audit(model, train, test, LABEL, lines, seed=seed).verdict for lines in (CANDIDATE_LINES, ()))
-    return told, blind
+        told, blind = audit_told_and_blind(model, train, test, LABEL, CANDIDATE_LINES, seed=seed)
+    return told.verdict, blind.verdict
 
 
 def resampled_twice(survey: Survey, seed: int) -> Survey:

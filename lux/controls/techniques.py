@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lux.auditing import measurements, observer_frame
-from lux.auditing.audit import audit
+from lux.auditing.audit import audit_told_and_blind
 from lux.auditing.evidence import Kind
 from lux.controls.ensemble import CANDIDATE_LINES, LABEL, WINDOWS, Cell
 from lux.diagnostics import counterfactuals, erasure, line_matching, matching, mutual_information, probing, saliency
@@ -138,8 +138,7 @@ def measure(cell: Cell, seed: int, star_seed: int, spectra: EmpiricalSpectra | N
         others = tuple(name for name in survey.label_names if name != LABEL)
         blind = Lux(**_BLIND).fit(train.select_labels(others))
         audited = observer_frame.with_velocities(train), observer_frame.with_velocities(test)
-        report = audit(model, *audited, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
-        blind_report = audit(model, *audited, LABEL, own_lines=(), seed=seed)
+        report, blind_report = audit_told_and_blind(model, *audited, LABEL, CANDIDATE_LINES, seed=seed)
         numbers = {
             **published_statistics(published, test, seed),
             **{f"{key}_published": value for key, value in use_of_model(published, test, enhanced).items()},

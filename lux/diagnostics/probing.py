@@ -7,7 +7,7 @@ Probes are fitted to some stars and judged on others. Probe latents that were in
 import dataclasses
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neural_network import MLPRegressor
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from lux.diagnostics.checks import as_columns, require_finite, require_stars, require_variation
 from lux.statistics import PermutationTest, bootstrap, out_of_fold, quadratic_terms, require_count, standardize
@@ -366,12 +366,18 @@ def _predict_perceptron(features: np.ndarray, targets: np.ndarray, train: np.nda
             hidden_layer_sizes=(32,), solver="lbfgs", alpha=_DECAY * len(outputs), max_iter=30, random_state=seed
         )
         # The products are so small that several threads would take longer than one.
-        with warnings.catch_warnings(), threadpool_limits(1):
+        with warnings.catch_warnings(), _thread_pools().limit(limits=1):
             # Stopping early is part of the regularization; the probe is judged on other stars.
             warnings.simplefilter("ignore", ConvergenceWarning)
             network.fit(inputs[train], outputs[:, column])
         predicted[:, column] = center[column] + scale[column] * network.predict(inputs)
     return predicted
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Return the libraries that have threads; to look for them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def _design(features: np.ndarray) -> np.ndarray:

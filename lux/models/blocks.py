@@ -69,7 +69,7 @@ def _ahead(read: Callable[[slice], Any], slices: Sequence[slice]) -> Iterator[An
 
 def to_device(tree: Any) -> Any:
     """Return the arrays of a tree on the device, in single precision; not copied where JAX can use their memory."""
-    return jax.tree.map(lambda array: jax.device_put(np.asarray(array, np.float32)), tree)
+    return jax.device_put(jax.tree.map(lambda array: np.asarray(array, np.float32), tree))
 
 
 def to_host(tree: Any) -> Any:

@@ -1,7 +1,6 @@
 """The Cannon: the quadratic generative model of spectra, as a model to compare with."""
 
 import functools
-import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +17,7 @@ from lux.models.grid import require_grid
 from lux.models.normal_equations import Array, packed_products, unpack_columns, unpack_symmetric
 from lux.models.prediction import Prediction
 from lux.models.weights import pixel_weight
+from lux.store.user_warnings import warn_user
 from lux.survey import Survey
 
 _RIDGE = 1e-3
@@ -104,11 +104,10 @@ class Cannon(BaseEstimator):
             labels.append(np.asarray(scaled, float))
             covariances.append(np.linalg.pinv(np.asarray(precision, float), hermitian=True))
         if n_lost:
-            warnings.warn(
+            warn_user(
                 f"the search for the labels of {n_lost} of {survey.n_stars} stars did not end within "
                 f"{self.n_steps} steps, and their labels may be off; raise n_steps",
                 ConvergenceWarning,
-                stacklevel=3,
             )
         covariance = np.concatenate(covariances) * np.outer(self.scale_, self.scale_)
         err = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))

@@ -4,13 +4,13 @@ import itertools
 import operator
 import os
 import uuid
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
 from lux.jax_settings import one_blas_thread
 from lux.models.parts import TURN, LocalParts, Part, PartFunction, Parts, add, cut, pairwise
+from lux.store.user_warnings import warn_user
 from lux.survey import Survey
 
 # Dask sets it by default: then each array is given back to the system and fetched again, page by page.
@@ -64,7 +64,7 @@ class ClusterParts:
         self._workers = self._present()
         given = client.run(os.environ.get, _TRIMMING, "").values()
         if any(value.isdigit() and int(value) < _LEAST_TRIMMED for value in given):
-            warnings.warn(_TRIMMED, RuntimeWarning, stacklevel=5)
+            warn_user(_TRIMMED, RuntimeWarning)
         self._parts = [self._submit(number, _same, part) for number, part in enumerate(parts)]
 
     def run(self, function: PartFunction, *arguments: Any, each: Sequence[Any] | None = None) -> tuple[Any, list[Any]]:
@@ -118,7 +118,7 @@ class ClusterParts:
         """Say which workers are gone, and go on with those that are there now."""
         before, self._workers = self._workers, self._present()
         if lost := sorted(set(before) - set(self._workers)):
-            warnings.warn(f"lost {', '.join(lost)}: others go on with its stars", RuntimeWarning, stacklevel=2)
+            warn_user(f"lost {', '.join(lost)}: others go on with its stars", RuntimeWarning)
 
 
 def _require_client(client: Any) -> None:

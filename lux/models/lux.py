@@ -13,7 +13,6 @@ covariance and the whitening, and so is the alternating least squares of the pub
 import dataclasses
 import json
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from lux.models.parameters import Parameters, Settings
 from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_pixel_weight, pixel_weight
 from lux.store.files import atomic_write, refuse_another_file
+from lux.store.user_warnings import warn_user
 from lux.survey import Survey
 
 _FORMAT = "lux-model-3"
@@ -192,11 +192,10 @@ class Lux(BaseEstimator):
         _require_trainable(survey, settings.n_latents)
         self.parameters_ = em.fit(survey, settings, client=client, checkpoint=checkpoint)
         if not self.converged_:
-            warnings.warn(
+            warn_user(
                 f"Lux did not converge: after {self.max_cycles} cycles the labels still move by {self.movement_:.2g} "
                 f"of their errors per cycle (tolerance {self.tolerance:g}); raise max_cycles or the tolerance",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self
 

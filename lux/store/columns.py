@@ -4,7 +4,6 @@ Every way in which a value can be masked, or have a unit, is read here; waveleng
 The module is long because each way that is wrong has a message of its own, with what came and what to do.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from astropy.units import (
 
 from lux.store.label_names import plain_name
 from lux.store.quantities import conversion, to_unit_of_flux, without_mask
+from lux.store.user_warnings import warn_user
 
 # A pixel whose error is so many times that of the star's good pixels is a bad one, whatever marks it.
 MAX_ERROR_RATIO = 30.0
@@ -207,7 +207,7 @@ def unmasked(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
     left = _spread("mask", np.ma.filled(flags, 1), shape, "flux") == 0
     if np.mean(left) < _LEAST_UNMASKED:
         what = f"the mask takes {1 - np.mean(left):.0%} of all pixels: it is true where pixels are bad; is it inverted?"
-        warnings.warn(what, stacklevel=3)
+        warn_user(what)
     return left
 
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import platform
-import warnings
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +20,7 @@ from filelock import FileLock
 
 from lux.store.dependencies import Package, data_files_digest
 from lux.store.files import atomic_write, cache_dir
+from lux.store.user_warnings import warn_user
 
 _PACKAGES = ("numpy", "scipy", "jax", "jaxlib", "astropy", "h5py", "scikit-learn")
 _MAX_BYTES = 8 * 2**30
@@ -93,7 +93,7 @@ def kept(
             try:
                 product = kind.load(path)  # type: ignore[attr-defined]
             except (ValueError, OSError, KeyError) as error:
-                warnings.warn(f"{path} cannot be read ({error}); it is computed again", stacklevel=2)
+                warn_user(f"{path} cannot be read ({error}); it is computed again")
             else:
                 os.utime(path)
                 return product

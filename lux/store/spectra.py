@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +16,7 @@ from lux.store.continuum import Continuum as Continuum
 from lux.store.continuum import continuum_of, refuse_no_function
 from lux.store.quantities import without_mask
 from lux.store.spectrum_files import Parts, Piece, read, says_air
+from lux.store.user_warnings import warn_user
 from lux.store.wavelengths import air_to_vacuum, angstrom
 
 # Relative difference of wavelengths that are the same.
@@ -197,11 +197,10 @@ def _warn_of_other_stars(stars: Sequence[Sequence[_Arm]]) -> None:
     """Warn of arms of one star, from several sources, that have most of their ranges in common."""
     same = [pair for arms in stars for pair in itertools.combinations(arms, 2) if _one_range(*pair)]
     if same:
-        warnings.warn(
+        warn_user(
             f"{len(same)} pairs of spectra in lists or tuples, the first in {same[0][0].name}, have most of their "
             "range in common and are averaged as arms of one star; give different stars in one list, not in a list in "
             "a list",
-            stacklevel=4,
         )
 
 

@@ -9,12 +9,13 @@ import os
 import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from lux.store.user_warnings import warn_user
 
 SUFFIX = ".zarr"
 # Zarr's file that every group has; written last, with the attributes.
@@ -186,4 +187,4 @@ def _remove_for_good(folder: Path) -> None:
         time.sleep(_SECONDS_TO_WRITE)
         if not folder.exists():
             return
-    warnings.warn(f"{folder}, which was broken off, could not be removed; remove it", RuntimeWarning, stacklevel=2)
+    warn_user(f"{folder}, which was broken off, could not be removed; remove it", RuntimeWarning)
