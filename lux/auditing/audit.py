@@ -1,4 +1,8 @@
-"""The audit: is a label that a spectral model predicts *known* or *guessed*?"""
+"""The audit: is a label that a spectral model predicts *known* or *guessed*?
+
+The module is long because an audit, of one label or of all, is one procedure in a fixed order: what is wrong with the
+input is said before a model is asked, and that before anything is measured.
+"""
 
 import dataclasses
 import functools
