@@ -220,6 +220,8 @@ class Survey:
         values, errors, units = paired_labels(labels, label_err, named, len(spectra))
         fields.setdefault("label_units", units)
         present = np.isfinite(values) & np.isfinite(errors) & (errors > 0)
+        if np.any(np.isinf(values)):
+            warn_user(f"{np.sum(np.isinf(values))} labels are infinite and count as missing")
         if np.any(dropped := np.isfinite(values) & ~present):
             warn_user(f"{np.sum(dropped)} labels have no positive error and count as missing")
         order = slice(None, None, -1 if len(wavelength) > 1 and wavelength[0] > wavelength[-1] else 1)

@@ -551,3 +551,53 @@ def test_labels_that_are_missing_are_named_where_the_flux_says_something_and_not
     few = inputs.what_is_missing(names, "eu_fe", "known", ["mg_fe"])
     assert few == "; mg_fe is missing in too many stars to be asked what the flux says beyond" + said
     assert "mg_fe, fe_h are missing" in inputs.what_is_missing(names, "eu_fe", "known", ["mg_fe", "fe_h"])
+
+
+def test_surveys_in_two_units_or_on_two_scales_are_refused():
+    train, test = normal_label()
+    names = train.label_names
+    kilo = test.replace(label_units=["kK", *test.label_units[1:]])
+    kelvin = train.replace(label_units=["K", *train.label_units[1:]])
+    with pytest.raises(ValueError, match=f"label '{names[0]}' is in K in the training survey and in kK in the test"):
+        inputs.joined(kelvin, kilo, AuditSettings())
+    assert inputs.joined(kelvin, test.replace(label_units=["Kelvin", *test.label_units[1:]]), AuditSettings()).n_stars
+    for factor, zero in ((100, 0), (1, -1), (-1, 1)):
+        other = test.replace(flux=factor * test.flux + np.float32(zero), ivar=test.ivar / np.float32(factor**2))
+        with pytest.raises(ValueError, match=r"median flux is .* in the training survey and .* in the test survey"):
+            inputs.joined(train, other, AuditSettings())
+        both = train.replace(flux=factor * train.flux + np.float32(zero), ivar=train.ivar / np.float32(factor**2))
+        assert inputs.joined(both, other, AuditSettings()).n_stars == 400
+
+
+@pytest.mark.parametrize(
+    ("value", "share", "is_refused"), [(100.05, 0.12, True), (100.05, 0.08, False), (80.0, 0.12, False)]
+)
+def test_a_value_that_many_stars_have_amid_others_stands_for_a_missing_one(value, share, is_refused):
+    # At the end of the range it may be a limit.
+    said = refused(changed=[(row, value) for row in range(round(400 * share))])
+    assert ("no other value is in more than 1: does it stand for a missing value?" in said) == is_refused
+
+
+def test_a_resolution_is_a_number():
+    for wrong in ("22500", np.array([22500.0, 22500.0]), np.inf):
+        with pytest.raises(ValueError, match=r"resolution is .*; expected one number"):
+            inputs.check_resolution(np.linspace(15000, 16000, 500), wrong)
+
+
+def test_own_lines_that_no_star_shows_are_refused_and_so_is_a_window_of_their_own(stars):
+    hidden = np.abs(stars.wavelength - LINES[0]) < 2
+    masked = stars.replace(ivar=np.where(hidden, np.float32(0), stars.ivar), truth=None, catalogue={})
+    with pytest.raises(ValueError, match="own line 15448.40 A is masked in 100% of the stars"):
+        audited(masked)
+    window = stars.select_pixels(stars.pixels_within([(15446.0, 15455.0)])).replace(truth=None)
+    train, test = window.split(0.3)
+    with pytest.raises(ValueError, match=r"beside the own lines there are \d+ pixels; an audit needs 30"):
+        lux.audit(FluxRegression.pls(5).fit(train), train, test, "eu_fe", LINES[:1])
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1])
+def test_a_rare_label_of_two_values_that_nothing_causes_is_guessed(share):
+    survey = lux.load("synthetic", n_stars=900, seed=22, wavelength_range=(15150, 15810)).replace(truth=None)
+    labels, column = survey.labels.copy(), survey.label_index("eu_fe")
+    labels[:, column] = np.random.default_rng(0).random(900) < share
+    assert audited(survey.replace(labels=labels, catalogue={})).verdict == "guessed"

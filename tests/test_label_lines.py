@@ -241,3 +241,26 @@ def test_an_audit_takes_a_list_of_lines(tmp_path):
     train, test = survey.split(0.3)
     report = lux.audit(test.label("eu_fe"), train, test, "eu_fe", own_lines=LineList.read(path))
     np.testing.assert_allclose(report.own_lines, [15110.4, 15140.2], atol=0.001)
+
+
+@pytest.mark.parametrize("name", ["ni_fe", "Ni", "NiI_FE", "[Ni/Fe]"])
+def test_nickel_is_no_nitrogen_and_silicon_no_sulfur(survey, name):
+    strange = survey.replace(label_names=[name, *survey.label_names[1:]], truth=None)
+    lines = load_lines()
+    nickel = lines.wavelength[lines.element == "Ni"]
+    found = default_lines(strange, name)
+    assert found
+    assert np.abs(np.subtract.outer(found, nickel)).min(axis=1).max() < 1e-6
+    silicon = survey.replace(label_names=[name.replace("Ni", "Si").replace("ni", "si"), *survey.label_names[1:]])
+    assert default_lines(silicon.replace(truth=None), silicon.label_names[0]) != found
+
+
+def test_a_parameter_without_lines_is_one_though_they_were_named(survey):
+    assert label_kind("teff", survey.wavelength, named=True, has_lines=False) == "parameter"
+    assert label_kind("teff", survey.wavelength, named=True) == "lines"
+    assert label_kind("eu_fe", survey.wavelength, named=True, has_lines=False) == "lines"
+
+
+def test_windows_are_no_lines():
+    with pytest.raises(ValueError, match=r"own_lines has the shape \(2, 2\): give one wavelength for each line"):
+        given_lines([(15447.0, 15449.0), (15550.0, 15552.0)])

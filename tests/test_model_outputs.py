@@ -259,8 +259,10 @@ def test_columns_that_are_no_ids_do_not_order_the_rows(divided, ridge):
 def test_stars_that_are_merely_numbered_are_in_their_order(divided, ridge):
     test = divided[1].replace(star_id=np.arange(divided[1].n_stars).astype(str))
     labels, order = ridge.predict(test.flux)[:, 1], shuffled(test)
-    for given in (pd.Series(labels, index=order), pd.DataFrame({"rank_id": order, LABEL: labels})):
+    for given in (pd.Series(labels, index=order + 7), pd.DataFrame({"rank_id": order, LABEL: labels})):
         np.testing.assert_allclose(interrogate(given, test, LABEL, seed=0).predicted, labels)
+    with pytest.raises(ValueError, match="numbers their rows in another order"):
+        interrogate(pd.Series(labels, index=order), test, LABEL, seed=0)
 
 
 def test_a_frame_without_names_is_the_array_it_holds(divided, ridge):
@@ -409,3 +411,16 @@ def test_predictions_are_on_another_scale_three_scatters_of_the_label_away_or_th
         predicted = 5 + shift + width * 2 * normal
         predicted[:3] = 1e9
         assert bool(off_scale(said(predicted, catalogue))) == ((shift, width) in far)
+
+
+def test_two_heads_are_no_label_and_its_error(divided, ridge):
+    first, second = ridge.predict(divided[1].flux)[:, 0], ridge.predict(divided[1].flux)[:, 1] - 20
+    with pytest.raises(ValueError, match="two arrays, which would be labels and their errors, and the second"):
+        interrogate((first, second), divided[1], LABEL, seed=0)
+    interrogate((first, np.abs(second)), divided[1], LABEL, seed=0)
+
+
+def test_columns_of_objects_that_are_numbers_are_numbers(divided, ridge):
+    labels = ridge.predict(divided[1].flux)[:, 1]
+    frame = pd.DataFrame({LABEL: labels.astype(object), "field": np.full(len(labels), "disc", object)})
+    np.testing.assert_allclose(interrogate(frame, divided[1], LABEL, seed=0).predicted, labels)

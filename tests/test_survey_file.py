@@ -39,7 +39,14 @@ def test_any_survey_that_is_accepted_survives_the_file_and_its_own_slices(data, 
     mask = data.draw(hnp.arrays(bool, (n_stars, n_pixels)))
     values = st.one_of(st.floats(-1e6, 1e6), st.just(np.nan))
     labels = data.draw(hnp.arrays(float, (n_stars, n_labels), elements=values))
-    names = data.draw(st.lists(st.text(max_size=5), min_size=n_labels, max_size=n_labels, unique=True))
+    names = data.draw(
+        st.lists(
+            st.text(st.characters(exclude_characters="\x00"), max_size=5),
+            min_size=n_labels,
+            max_size=n_labels,
+            unique=True,
+        )
+    )
     column = data.draw(
         st.lists(
             st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=4), min_size=n_stars, max_size=n_stars

@@ -51,3 +51,12 @@ def test_of_labels_without_errors(halves):
     with pytest.warns(UserWarning, match="no positive error") as told:
         lux.Survey.from_arrays(**arrays, label_err=errors, label_names=train.label_names)
     assert told[0].filename == __file__
+
+
+def test_of_infinite_labels(halves):
+    train, _ = halves
+    labels = np.where(np.arange(train.n_stars)[:, None] < 3, -np.inf, train.labels)
+    arrays = {"wavelength": train.wavelength, "flux": train.flux, "ivar": train.ivar, "labels": labels}
+    with pytest.warns(UserWarning, match="9 labels are infinite and count as missing") as told:
+        lux.Survey.from_arrays(**arrays, label_err=train.label_err, label_names=train.label_names)
+    assert told[0].filename == __file__

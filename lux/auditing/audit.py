@@ -37,7 +37,14 @@ from lux.auditing.places import evidence_places
 from lux.auditing.report import Report
 from lux.auditing.settings import AuditSettings
 from lux.auditing.verdict import judge
+from lux.spectroscopy.lines import LineList
+from lux.statistics import robust_std
 from lux.survey import Survey
+
+# Of the stars, how many show a line that an audit asks about, at least.
+_LEAST_SHOWN = 0.1
+# In robust standard deviations: no limit.
+_NO_CLIP = 1e3
 
 
 def audit(
@@ -171,7 +178,7 @@ def _audited(
         left_out = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
         models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
         train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
-    lines = [_own_lines(train, label, each, resolution, settings) for each in own_lines]
+    lines = [_own_lines((train, test), label, each, resolution, settings) for each in own_lines]
     spectra, star_of = test, None
     if groups is not None:
         trained, star_of = (star_groups.star_of_spectrum(each, groups) for each in (train, test))
@@ -198,6 +205,9 @@ def _audited(
         in_test = np.delete(in_test, copies[copies >= train.n_stars] - train.n_stars)
         stars = stars[np.delete(np.arange(stars.n_stars), copies)]
         outputs = {name: of_rows(each, in_test) for name, each in outputs.items()}
+    if robust_std(stars.label(label)) == 0:
+        # Of a label with one value in most stars the others are no outliers.
+        settings = dataclasses.replace(settings, clip=_NO_CLIP)
     errors = test.label_err[in_test, test.label_index(label)]
     read = _Read(label, stars, errors, outputs, n_test, left_out, grouped=groups is not None)
     return [
@@ -243,7 +253,7 @@ def _reports(
     report = functools.partial(Report, label, n_test=read.n_test, own_lines=lines, settings=settings)
     stars, measured, observed, fixed = _measured(read.stars, label, lines, seed, resolution, settings)
     reach = sensitivity(measured)
-    kind = label_lines.label_kind(label, stars.wavelength, named, settings.dense_spacing)
+    kind = label_lines.label_kind(label, stars.wavelength, named, bool(lines), settings.dense_spacing)
     if not read.grouped:
         left_out = repeated_spectra.remark(measured.design.star) + left_out
     remark = label_lines.unrecognized(label)
@@ -284,9 +294,17 @@ def _reports(
 
 
 def _own_lines(
-    survey: Survey, label: str, own_lines: label_lines.Lines | None, resolution: float, settings: AuditSettings
+    surveys: tuple[Survey, Survey],
+    label: str,
+    own_lines: label_lines.Lines | None,
+    resolution: float,
+    settings: AuditSettings,
 ) -> tuple[float, ...]:
-    """Return the own lines of a label; of a list the strongest, as many as leave room beside them."""
+    """Return the own lines of a label that its stars show; of a list the strongest, as many as leave room beside them.
+
+    ValueError if a line that was named by its wavelength is masked in nearly all stars.
+    """
+    survey = surveys[0]
     named = functools.partial(label_lines.named_lines, own_lines, survey, label)
     listed = functools.partial(label_lines.default_lines, survey, label) if own_lines is None else named
     lines = listed(settings.max_own_lines)
@@ -295,8 +313,21 @@ def _own_lines(
     )
     while len(lines) > 1 and not room(lines) and len(fewer := listed(len(lines) - 1)) < len(lines):
         lines = fewer
-    measurements.locate(survey.wavelength, lines, resolution, settings.own_reach)
-    return lines
+    pixels, near = measurements.locate(survey.wavelength, lines, resolution, settings.own_reach)
+    if len(lines) and np.sum(~near) < settings.n_components:
+        raise ValueError(
+            f"beside the own lines there are {np.sum(~near)} pixels; an audit needs {settings.n_components} to tell "
+            "what else the flux says: give a wider range of wavelengths"
+        )
+    beside = np.clip(pixels[:, None] + np.arange(-2, 3), 0, survey.n_pixels - 1)
+    shown = np.concatenate([np.any(each.ivar[:, beside] > 0, axis=2) for each in surveys]).mean(axis=0)
+    masked = [line for line, share in zip(lines, shown, strict=True) if share < _LEAST_SHOWN]
+    if masked and own_lines is not None and not isinstance(own_lines, LineList):
+        raise ValueError(
+            f"own line {masked[0]:.2f} A is masked in {1 - shown[lines.index(masked[0])]:.0%} of the stars, and they "
+            "cannot tell of it; leave it out (own_lines=() if none is left)"
+        )
+    return tuple(line for line in lines if line not in masked)
 
 
 def _other_medium(stars: Survey, measured: Measured, lines: tuple[float, ...], resolution: float) -> str:

@@ -3,9 +3,11 @@
 What users have is refused where an answer would mislead, and otherwise brought into one form.
 """
 
+import numbers
 from collections.abc import Sequence
 
 import numpy as np
+from astropy.units import Unit
 
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import without_negligible
@@ -28,6 +30,11 @@ _N_LEVEL_PIXELS = 500
 # Of the flux, the median error of a pixel.
 _LARGEST_ERROR = 3.0
 _LEAST_ELEMENTS = 10
+# Of the larger median flux, how much those of both surveys differ at most; and by their contrast.
+_LEVELS_APART = 0.3
+# Of a label with more than so many values, the share of the stars with one of them, and how much more often it stands
+# there than any other, beyond which it is no measurement.
+_FEW_VALUES, _FILLED, _MORE_THAN_OTHERS = 20, 0.1, 10
 # What most labels of stars depend on, each by the names that stand for it: a label that is not given takes its part.
 _SHARED_CAUSES = (
     ("teff",),
@@ -73,6 +80,10 @@ def check_surveys(train: Survey, test: Survey) -> None:
 
 def check_resolution(wavelength: np.ndarray, resolution: float) -> None:
     """Raise ValueError if a resolving power is none, or so low that the band (D,) holds few resolution elements."""
+    if not isinstance(resolution, numbers.Real) or np.isinf(resolution):
+        raise ValueError(
+            f"resolution is {resolution!r}; expected one number, wavelength over the full width of an unresolved line"
+        )
     elements = resolution * np.log(wavelength[-1] / wavelength[0])
     if not elements >= _LEAST_ELEMENTS:
         raise ValueError(
@@ -193,6 +204,8 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     if train.n_pixels <= settings.n_components:
         raise ValueError(f"the spectra have {train.n_pixels} pixels; an audit needs more than {settings.n_components}")
     _refuse_shared_stars(train, test)
+    _refuse_other_units(train, test)
+    _refuse_another_scale(train, test)
     survey = Survey(
         wavelength=train.wavelength,
         flux=np.concatenate([train.flux, test.flux]),
@@ -229,12 +242,53 @@ def _refuse_shared_stars(train: Survey, test: Survey) -> None:
         )
 
 
+def _refuse_other_units(train: Survey, test: Survey) -> None:
+    """Raise ValueError if a label has another unit in the test survey; its labels are those of the training survey."""
+    for name, one, other in zip(train.label_names, train.label_units, test.label_units, strict=True):
+        if one and other and one != other and Unit(one, parse_strict="silent") != Unit(other, parse_strict="silent"):
+            raise ValueError(
+                f"label {name!r} is in {one} in the training survey and in {other} in the test survey; give both in "
+                "one unit, errors likewise"
+            )
+
+
+def _refuse_another_scale(train: Survey, test: Survey) -> None:
+    """Raise ValueError if the flux of the test survey is in another unit, or has another zero point."""
+    pixels = slice(None, None, max(1, train.n_pixels // _N_LEVEL_PIXELS))
+    flux = [each.flux[:, pixels][each.ivar[:, pixels] > 0] for each in (train, test)]
+    if not all(len(each) for each in flux):
+        return
+    (low, level, high), (other_low, other_level, other_high) = (np.quantile(each, (0.05, 0.5, 0.95)) for each in flux)
+    apart = abs(level - other_level)
+    if apart > _LEVELS_APART * max(abs(level), abs(other_level)) and apart > max(high - low, other_high - other_low):
+        raise ValueError(
+            f"the median flux is {level:.3g} in the training survey and {other_level:.3g} in the test survey: bring "
+            "both to one scale, as fractions of the continuum, errors likewise"
+        )
+
+
+def _refuse_filled(name: str, distinct: np.ndarray, counts: np.ndarray) -> None:
+    """Raise ValueError if one of the distinct values of a label is in many stars, amid others that are in few each.
+
+    The largest or smallest value may be a limit.
+    """
+    place = int(np.argmax(counts))
+    others = np.delete(counts, place).max(initial=0)
+    amid = len(distinct) > _FEW_VALUES and 0 < place < len(distinct) - 1
+    if amid and counts[place] > max(_FILLED * counts.sum(), _MORE_THAN_OTHERS * others):
+        raise ValueError(
+            f"label {name!r} is {distinct[place]:g} in {counts[place]} of {counts.sum()} stars, and no other value is "
+            f"in more than {others}: does it stand for a missing value? Set it to NaN"
+        )
+
+
 def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
     """Raise ValueError if values of a label or of the flux repeat where no star could be, or stand for missing ones."""
     for name, values in zip(survey.label_names, survey.labels.T, strict=True):
         distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
         if not len(distinct):
             continue
+        _refuse_filled(name, distinct, counts)
         scatter = robust_std(values[~np.isnan(values)]) if len(distinct) > 1 else 0.0
         distance = np.abs(distinct - np.nanmedian(values)) / scatter if scatter > 0 else np.zeros(len(distinct))
         # The end of a long tail, as of whole numbers, is reached by small steps.

@@ -51,7 +51,8 @@ def default_lines(survey: Survey, label: str, max_lines: int = AuditSettings.max
     if _elements(label) and np.mean((wavelength > listed.min() - 50) & (wavelength < listed.max() + 50)) < 0.5:
         raise ValueError(
             f"the line list covers {listed.min():.0f}-{listed.max():.0f} A and the survey {wavelength[0]:.0f}-"
-            f"{wavelength[-1]:.0f} A; give the lines of {label} as own_lines, in vacuum (an empty sequence for none)"
+            f"{wavelength[-1]:.0f} A; give the lines of {label} as own_lines, in vacuum (an empty sequence for none: "
+            "then what the flux says of it is a proxy at best)"
         )
     lines = _element_lines(label, wavelength)
     return tuple(strongest(lines, strengths(lines), max_lines).wavelength.tolist())
@@ -90,12 +91,17 @@ def _wavelengths(given: Any) -> tuple[float, ...]:
     several = isinstance(given, list | tuple) and any(hasattr(each, "unit") for each in given)
     try:
         values = Quantity(given) if several or getattr(given, "unit", None) is not None else given
-        numbers = np.atleast_1d(np.asarray(without_mask(getattr(values, "value", values)), float)).ravel()
+        numbers = np.atleast_1d(np.asarray(without_mask(getattr(values, "value", values)), float))
     except (TypeError, ValueError, UnitsError) as error:
         raise ValueError(
             f"own_lines is of the type {type(given).__name__}, expected wavelengths in vacuum, in Angstrom or with one "
             f"unit, a table with a column 'wavelength', or a LineList ({error})"
         ) from error
+    if numbers.ndim > 1:
+        raise ValueError(
+            f"own_lines has the shape {numbers.shape}: give one wavelength for each line, that of its center; windows "
+            "are not needed"
+        )
     for wrong in numbers[~(np.isfinite(numbers) & (numbers > 0))][:1]:
         raise ValueError(f"own_lines has the wavelength {wrong:g}: leave lines out whose wavelength is not known")
     if not len(numbers):
@@ -155,7 +161,8 @@ def _elements(label: str) -> tuple[str, ...]:
     if label == "m_h":
         return ("Fe",)
     # Of an ion, as in "MgI_FE" or "ti2_fe", and of an element by itself, as in "Mg".
-    if (match := _ION.fullmatch(element)) and match[1] in ELEMENTS:
+    # Silicon is "si", and so might be sulfur I: what is an element is taken for it.
+    if element not in ELEMENTS and (match := _ION.fullmatch(element)) and match[1] in ELEMENTS:
         element = match[1]
     if reference not in _REFERENCES or element not in ELEMENTS:
         return ()
@@ -189,17 +196,21 @@ def other_medium(wavelength: np.ndarray, significance: np.ndarray, lines: Sequen
 
 
 def label_kind(
-    label: str, wavelength: np.ndarray, named: bool, dense_spacing: float = AuditSettings.dense_spacing
+    label: str,
+    wavelength: np.ndarray,
+    named: bool,
+    has_lines: bool = True,
+    dense_spacing: float = AuditSettings.dense_spacing,
 ) -> str:
     """Return "parameter", "dense" for an element whose lines are everywhere, or "lines" for one with a list of lines.
 
-    Where the lines were `named`, they are the list. Lines are everywhere where each `dense_spacing` (Angstrom) of the
-    pixels (D,) has one.
+    Where the lines were `named`, they are the list; a parameter for which none are is still one. Lines are everywhere
+    where each `dense_spacing` (Angstrom) of the pixels (D,) has one.
     """
+    if plain_name(label) in _PARAMETERS and not (named and has_lines):
+        return "parameter"
     if named:
         return "lines"
-    if plain_name(label) in _PARAMETERS:
-        return "parameter"
     covered = np.sum(np.minimum(np.diff(wavelength), 1.0))
     return "dense" if len(_element_lines(label, wavelength)) * dense_spacing > covered else "lines"
 

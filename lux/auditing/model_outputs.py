@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,12 @@ def _as_prediction(value: Any, survey: Survey, label: str, columns: tuple[str, .
     """Return what a model said as labels (N, M) with their names; ValueError, with what came, if it cannot be read."""
     if isinstance(value, tuple) and len(value) == 2:
         # Labels and their errors.
-        value = value[0]
+        value, errors = value
+        if hasattr(errors, "__len__") and np.any(_numbers(errors) < 0):
+            raise ValueError(
+                "the model gave two arrays, which would be labels and their errors, and the second has values below "
+                "zero; give the labels alone, a mapping of names to arrays, or an array with a column for each label"
+            )
     if hasattr(value, "names") and hasattr(value, "labels"):
         names, labels = [str(name) for name in value.names], _numbers(value.labels)
     elif names := _columns(value):
@@ -178,7 +184,10 @@ def _as_prediction(value: Any, survey: Survey, label: str, columns: tuple[str, .
 def _holds_numbers(column: Any) -> bool:
     # As an array, a column of pandas with missing numbers holds objects.
     dtype = column.dtype if hasattr(column, "dtype") else np.asarray(column).dtype
-    return getattr(dtype, "kind", "O") in "fiu"
+    if getattr(dtype, "kind", "O") != "O":
+        return dtype.kind in "fiu"
+    values = np.asarray(column, object)
+    return values.size > 0 and all(isinstance(each, Real) and not isinstance(each, bool) for each in values.ravel())
 
 
 def _in_unit_of_label(value: Any, survey: Survey, name: str) -> Any:
@@ -266,7 +275,14 @@ def _rows_by_index(value: Any, survey: Survey) -> slice | np.ndarray:
     Where the stars are merely numbered, an index does not say which star a row is of, and rows are in their order.
     """
     index = getattr(value, "index", None) if hasattr(value, "iloc") else None
-    if index is None or _is_numbered(survey) or np.array_equal(index, np.arange(len(index))):
+    if index is None or np.array_equal(index, np.arange(len(index))):
+        return slice(None)
+    if _is_numbered(survey):
+        if np.array_equal(np.sort(np.asarray(index, object).astype(str)), np.sort(survey.star_id)):
+            raise ValueError(
+                "the predictions have an index that numbers their rows in another order than that of the stars: bring "
+                "them into the order of the stars, sort_index(), or call reset_index(drop=True) if they are in it"
+            )
         return slice(None)
     if not np.all(np.isin(survey.star_id, _plain_ids(as_text(index)))):
         raise ValueError(

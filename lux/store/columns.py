@@ -376,8 +376,6 @@ def refuse_other_order(*given: Any) -> None:
     """
     nested = [each for value in given for each in (value.values() if isinstance(value, Mapping) else [value])]
     indexes = [np.asarray(each.index) for each in nested if hasattr(each, "iloc") and hasattr(each, "index")]
-    # One that numbers the rows says nothing of them.
-    indexes = [index for index in indexes if not np.array_equal(index, np.arange(len(index)))]
     for index in indexes[1:]:
         if len(index) == len(indexes[0]) and not np.array_equal(index, indexes[0]) and set(index) == set(indexes[0]):
             raise ValueError(
