@@ -562,11 +562,11 @@ def test_surveys_in_two_units_or_on_two_scales_are_refused():
         inputs.joined(kelvin, kilo, AuditSettings())
     assert inputs.joined(kelvin, test.replace(label_units=["Kelvin", *test.label_units[1:]]), AuditSettings()).n_stars
     for factor, zero in ((100, 0), (1, -1), (-1, 1)):
-        other = test.replace(flux=factor * test.flux + np.float32(zero), ivar=test.ivar / np.float32(factor**2))
+        flux, ivar = factor * test.flux + np.float32(zero), test.ivar / np.float32(factor**2)
         with pytest.raises(ValueError, match=r"median flux is .* in the training survey and .* in the test survey"):
-            inputs.joined(train, other, AuditSettings())
-        both = train.replace(flux=factor * train.flux + np.float32(zero), ivar=train.ivar / np.float32(factor**2))
-        assert inputs.joined(both, other, AuditSettings()).n_stars == 400
+            inputs.joined(train, test.replace(flux=flux, ivar=ivar), AuditSettings())
+    percent = [each.replace(flux=100 * each.flux, ivar=each.ivar / np.float32(1e4)) for each in (train, test)]
+    assert inputs.joined(*percent, AuditSettings()).n_stars == 400
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,7 @@ def test_a_resolution_is_a_number():
 def test_own_lines_that_no_star_shows_are_refused_and_so_is_a_window_of_their_own(stars):
     hidden = np.abs(stars.wavelength - LINES[0]) < 2
     masked = stars.replace(ivar=np.where(hidden, np.float32(0), stars.ivar), truth=None, catalogue={})
-    with pytest.raises(ValueError, match="own line 15448.40 A is masked in 100% of the stars"):
+    with pytest.raises(ValueError, match=r"own line 15448\.40 A is masked in 100% of the stars"):
         audited(masked)
     window = stars.select_pixels(stars.pixels_within([(15446.0, 15455.0)])).replace(truth=None)
     train, test = window.split(0.3)
