@@ -353,6 +353,21 @@ class _Once(argparse.Action):
         setattr(namespace, self.dest, values)
 
 
+def _wavelength(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no wavelength in Angstrom; what is no option, such as the survey, stands before them"
+        ) from None
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from zero on")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lux", description="Known or guessed?")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -367,7 +382,7 @@ def _parser() -> argparse.ArgumentParser:
     add("survey", help="saved survey (HDF5 file or .zarr folder), or the name of a data set such as apogee-dr10")
     add("--label", action=_Once, help="label to audit; all of them by default")
     wavelengths = "vacuum wavelengths of the label's own lines; none given: it has none"
-    add("--own-lines", type=float, nargs="*", metavar="ANGSTROM", help=wavelengths)
+    add("--own-lines", type=_wavelength, nargs="*", metavar="ANGSTROM", help=wavelengths)
     listed = "take the label's own lines from this list: of VALD, Kurucz or MOOG, or a table with wavelengths in vacuum"
     add("--line-list", metavar="FILE", help=listed)
     add("--labels", metavar="TABLE", help="take labels and errors from this CSV, FITS or VOTable file, joined by --id")
@@ -378,7 +393,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--predictions", metavar="TABLE", help="audit these predictions, joined by --id, of stars not used in training")
     add("--latents", type=int, help=f"latents of the model that is fitted ({_LATENTS})")
     add("--test-fraction", type=float, help=f"share of stars held out ({_TEST_FRACTION})")
-    add("--seed", type=int, default=0)
+    add("--seed", type=_seed, default=0)
     add("--figures", metavar="FOLDER", help="also draw a page for each label, audit-LABEL.png")
     add("--html", metavar="FOLDER", help="also write a page for each label, audit-LABEL.html, that needs no other file")
     add = audit_parser.add_mutually_exclusive_group().add_argument

@@ -96,6 +96,19 @@ def test_lines_of_a_list_are_those_of_the_label_and_found_before_a_model_is_fitt
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--own-lines", "15200.5", "s.h5"], "'s.h5' is no wavelength in Angstrom; what is no option, such as the"),
+        (["--seed", "-1"], "'-1' is no whole number from zero on"),
+    ],
+)
+def test_options_in_the_wrong_place_or_range_are_told(audited, capsys, options, said):
+    with pytest.raises(SystemExit, match="2"):
+        audited("--label", "label_1", *options)
+    assert said in capsys.readouterr().err
+
+
 def test_a_page_of_a_label_in_brackets_gets_a_name_that_a_file_may_have(tmp_path, monkeypatch):
     drawn = types.SimpleNamespace(savefig=lambda path, **_: path.write_bytes(b"page"))
     monkeypatch.setattr("lux.figures.audit.page", lambda report: drawn)
