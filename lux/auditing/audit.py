@@ -314,7 +314,8 @@ def _own_lines(
     while len(lines) > 1 and not room(lines) and len(fewer := listed(len(lines) - 1)) < len(lines):
         lines = fewer
     pixels, near = measurements.locate(survey.wavelength, lines, resolution, settings.own_reach)
-    if len(lines) and np.sum(~near) < settings.n_components:
+    named_by_wavelength = own_lines is not None and not isinstance(own_lines, LineList)
+    if named_by_wavelength and len(lines) and np.sum(~near) < settings.n_components:
         raise ValueError(
             f"beside the own lines there are {np.sum(~near)} pixels; an audit needs {settings.n_components} to tell "
             "what else the flux says: give a wider range of wavelengths"
@@ -322,7 +323,7 @@ def _own_lines(
     beside = np.clip(pixels[:, None] + np.arange(-2, 3), 0, survey.n_pixels - 1)
     shown = np.concatenate([np.any(each.ivar[:, beside] > 0, axis=2) for each in surveys]).mean(axis=0)
     masked = [line for line, share in zip(lines, shown, strict=True) if share < _LEAST_SHOWN]
-    if masked and own_lines is not None and not isinstance(own_lines, LineList):
+    if masked and named_by_wavelength:
         raise ValueError(
             f"own line {masked[0]:.2f} A is masked in {1 - shown[lines.index(masked[0])]:.0%} of the stars, and they "
             "cannot tell of it; leave it out (own_lines=() if none is left)"
