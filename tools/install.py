@@ -66,7 +66,7 @@ def _pip_commands(folder):
     pip = [str(_python(folder)), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]
     return [
         [sys.executable, "-m", "venv", "--clear", str(folder)],
-        # What is imported is compiled then; to compile everything takes a third of the installation.
+        # What is imported is compiled then; to compile everything takes half of the installation.
         [*pip, "--no-compile", "--require-hashes", "--requirement", LOCK],
         [*pip, "--no-deps", "--editable", "."],
     ]

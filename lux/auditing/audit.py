@@ -109,7 +109,8 @@ def audit(
         are not given where the line list does not reach, the band holds few resolution elements, the model gives
         nothing that can be read as labels of the test stars, or in an order that cannot be known, a prediction is not
         finite, a test star was trained on, groups are no column of both catalogues, a label or flux holds values that
-        stand for missing ones, or spectra are not normalized.
+        stand for missing ones, spectra are not normalized, the surveys differ in the scale of the flux or the unit of a
+        label, or lines that are named by their wavelengths are masked in nearly all stars or leave few pixels beside.
 
     Warns
     -----

@@ -272,7 +272,8 @@ def _plain_ids(ids: np.ndarray) -> np.ndarray:
 def _rows_by_index(value: Any, survey: Survey) -> slice | np.ndarray:
     """Return the row of each star of a series or frame of pandas, by its index if that is not the number of the row.
 
-    Where the stars are merely numbered, an index does not say which star a row is of, and rows are in their order.
+    Where the stars are merely numbered, an index does not say which star a row is of, and rows are in their order;
+    ValueError if it has these very numbers in another.
     """
     index = getattr(value, "index", None) if hasattr(value, "iloc") else None
     if index is None or np.array_equal(index, np.arange(len(index))):
