@@ -437,7 +437,8 @@ class Survey:
         seed : int
         groups : (N,) array, or name of a column of the catalogue, optional
             What stays together, such as several spectra of one star, or the stars of a cluster; then `test_fraction` is
-            met as far as groups allow. What has no name there, such as the field beside clusters, is alone.
+            met as far as groups allow. What has no name there, or the number -1 or -9999, such as the field beside
+            clusters, is alone.
 
         Raises
         ------
@@ -465,8 +466,11 @@ class Survey:
             raise ValueError(f"groups must name the group of each of {self.n_stars} stars, got shape {column.shape}")
         column = own_where_unnamed(column, self.star_id)
         _, number, sizes = np.unique(column, return_inverse=True, return_counts=True)
-        order = np.random.default_rng(seed).permutation(len(sizes))
-        chosen = order[np.cumsum(sizes[order]) <= test_fraction * self.n_stars]
+        chosen, free = [], test_fraction * self.n_stars
+        for group in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+            if sizes[group] <= free:
+                chosen.append(group)
+                free -= sizes[group]
         test = np.isin(number, chosen)
         if not test.any() or test.all():
             raise ValueError(

@@ -296,6 +296,8 @@ def test_lines_of_labels_are_given_to_the_audit_of_all_by_name(shortcut):
     assert reports["eu_fe"].own_lines == (line,)
     with pytest.raises(ValueError, match="names a label twice, in two spellings"):
         lux.audit_all(np.array(test.labels), train, test, {"[Eu/Fe]": [line], "eu_fe": [line]})
+    wide = lux.audit_all(np.array(test.labels), train, test, resolution=1e3)["eu_fe"]
+    assert "a resolving power of 1000 makes 2.6 resolution elements" in wide.reason
     with pytest.raises(ValueError, match=r"own_lines are those of labels by name, .*got list"):
         lux.audit_all(np.array(test.labels), train, test, [line])
 

@@ -3,6 +3,7 @@
 The module is long because every threshold is asked on both sides of it.
 """
 
+import re
 import warnings
 
 import numpy as np
@@ -191,7 +192,7 @@ def test_a_prediction_that_has_the_noise_of_the_catalogue_is_no_use_of_the_label
 @pytest.mark.parametrize("resolution", [0, -5, float("nan"), 100])
 def test_a_resolution_that_no_lines_have_is_refused(stars, resolution):
     train, test = stars.split(0.3)
-    with pytest.raises(ValueError, match=r"resolving power.*an audit needs 10"):
+    with pytest.raises(ValueError, match=r"resolving power.*an audit needs 20"):
         lux.audit(FluxRegression.pls(10).fit(train), train, test, "eu_fe", LINES, resolution=resolution)
 
 
@@ -305,7 +306,10 @@ def test_few_stars_are_audited_wherever_they_are_divided_and_fewer_are_not(stars
 def test_wavelengths_in_another_unit_and_a_handful_of_pixels_are_refused(stars):
     for survey, said in (
         (stars.replace(wavelength=stars.wavelength / 10), "are they in nm, microns or log10"),
-        (stars.select_pixels(np.arange(stars.n_pixels) < 9), "have 9 pixels; an audit needs more than 30"),
+        (
+            stars.select_pixels(np.arange(stars.n_pixels) < 9),
+            r"makes 2\.5 resolution elements .* needs 20: give a wider band",
+        ),
     ):
         train, test = survey.split(0.3)
         with pytest.raises(ValueError, match=said):
@@ -444,10 +448,10 @@ def test_so_many_stars_with_the_label_are_read_of_both_surveys_in_their_shares()
         np.testing.assert_array_equal(each, there)
 
 
-def test_ten_resolution_elements_are_enough_and_fewer_are_not():
-    band = np.linspace(15000.0, 15000 * np.e**0.01, 50)
+def test_twenty_resolution_elements_are_enough_and_fewer_are_not():
+    band = np.linspace(15000.0, 15000 * np.e**0.02, 50)
     inputs.check_resolution(band, 1001)
-    with pytest.raises(ValueError, match=r"a resolving power of 999 makes 10 resolution elements"):
+    with pytest.raises(ValueError, match=r"a resolving power of 999 makes 20 resolution elements"):
         inputs.check_resolution(band, 999)
 
 
@@ -589,10 +593,10 @@ def test_own_lines_that_no_star_shows_are_refused_and_so_is_a_window_of_their_ow
     masked = stars.replace(ivar=np.where(hidden, np.float32(0), stars.ivar), truth=None, catalogue={})
     with pytest.raises(ValueError, match=r"own line 15448\.40 A is masked in 100% of the stars"):
         audited(masked)
-    window = stars.select_pixels(stars.pixels_within([(15446.0, 15455.0)])).replace(truth=None)
+    window = stars.select_pixels(stars.pixels_within([(15441.0, 15457.0)])).replace(truth=None)
     train, test = window.split(0.3)
     with pytest.raises(ValueError, match=r"beside the own lines there are \d+ pixels; an audit needs 30"):
-        lux.audit(FluxRegression.pls(5).fit(train), train, test, "eu_fe", LINES[:1])
+        lux.audit(FluxRegression.pls(5).fit(train), train, test, "eu_fe", (15443.0, 15448.4, 15453.0))
 
 
 @pytest.mark.parametrize("share", [0.05, 0.1])
@@ -601,3 +605,36 @@ def test_a_rare_label_of_two_values_that_nothing_causes_is_guessed(share):
     labels, column = survey.labels.copy(), survey.label_index("eu_fe")
     labels[:, column] = np.random.default_rng(0).random(900) < share
     assert audited(survey.replace(labels=labels, catalogue={})).verdict == "guessed"
+
+
+def test_stars_that_lack_a_label_and_are_like_none_that_has_it_are_left_out_with_a_word():
+    survey = lux.load("synthetic", n_stars=900, seed=23, wavelength_range=(15150, 15810)).replace(truth=None)
+    labels = survey.labels.copy()
+    labels[survey.label("teff") < 4700, survey.label_index("fe_h")] = np.nan
+    report = audited(survey.replace(labels=labels, catalogue={}))
+    # As extrapolated to, their iron is off by tens of dex, and europium a proxy.
+    assert report.verdict == "guessed"
+    left_out = re.search(r"; stars without fe_h that are like none that has it were left out: (\d+)", report.reason)
+    assert left_out
+    assert report.n_stars == 900 - int(left_out[1])
+    assert 100 < int(left_out[1]) < np.isnan(labels).sum()
+
+
+def test_settings_are_settings_and_labels_may_be_spelled_in_two_ways(stars):
+    train, test = stars.split(0.3)
+    with pytest.raises(ValueError, match=r"settings came as dict; give lux\.auditing\.AuditSettings"):
+        lux.audit(np.zeros(test.n_stars), train, test, "eu_fe", LINES, settings={})
+    spelled = test.replace(label_names=("Teff", "LOGG", "[Fe/H]", "alpha_fe", "[Eu/Fe]"), truth=None)
+    assert inputs.spelled_as(train, spelled).label_names == train.label_names
+    assert inputs.spelled_as(train, test) is test
+    both = lux.Survey.replace(spelled, label_names=("Teff", "T_eff", "[Fe/H]", "alpha_fe", "[Eu/Fe]"))
+    assert inputs.spelled_as(train, both) is both
+
+
+def test_large_errors_make_no_label_a_combination_of_others(stars):
+    column = np.arange(stars.n_labels) == stars.label_index("eu_fe")
+    overstated = stars.replace(label_err=np.where(column, 10.0, stars.label_err))
+    assert not inputs.repeats(overstated, "eu_fe")
+    doubled = np.array(overstated.labels)
+    doubled[:, 3] = 2 * doubled[:, 4]
+    assert "it is a combination of the other labels" in inputs.repeats(overstated.replace(labels=doubled), "eu_fe")

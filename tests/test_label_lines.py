@@ -264,3 +264,19 @@ def test_a_parameter_without_lines_is_one_though_they_were_named(survey):
 def test_windows_are_no_lines():
     with pytest.raises(ValueError, match=r"own_lines has the shape \(2, 2\): give one wavelength for each line"):
         given_lines([(15447.0, 15449.0), (15550.0, 15552.0)])
+
+
+@pytest.mark.parametrize("name", ["M_K", "pm"])
+def test_a_magnitude_and_a_proper_motion_are_no_elements(survey, name):
+    strange = survey.replace(label_names=[name, *survey.label_names[1:]], truth=None)
+    assert default_lines(strange, name) == ()
+    assert "is not recognized" in unrecognized(name)
+
+
+def test_components_of_one_line_tell_of_another_medium_once():
+    grid = 15400 + 0.2 * np.arange(500)
+    line = 15450.0
+    significance = np.where(np.arange(500) == np.argmin(np.abs(grid - air_to_vacuum(np.array([line])))), 3.0, 0.0)
+    components = line + np.linspace(-0.04, 0.04, 5)
+    assert other_medium(grid, significance, components) == ""
+    assert "as if the lines were given in air" in other_medium(grid, 2 * significance, components)

@@ -17,6 +17,10 @@ SPELLED = {
     "ti2_fe": ("Ti2_fe",),
     "k_fe": ("[K/Fe]",),
     "age": ("Age",),
+    "m_k": ("M_K",),
+    "sm": ("Sm",),
+    "pm": ("PM",),
+    "sm_fe": ("[Sm/Fe]", "SMFE"),
 }
 
 

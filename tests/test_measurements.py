@@ -165,3 +165,10 @@ def test_more_stars_have_more_nuisances_and_few_as_many_as_are_set():
     assert count() == count(stars_of_components=1600) == 14
     # Of four times as many stars, twenty components, and ten squares and products of four.
     assert count(stars_of_components=400) == 31
+
+
+def test_components_of_one_line_count_as_one(survey, measured):
+    settings = measured.design.settings
+    split = measurements.measure(survey, "label_0", [15119.96, 15120.0, 15120.04, 15150.0], settings=settings)
+    np.testing.assert_array_equal(split.design.own_pixels, measured.design.own_pixels)
+    np.testing.assert_array_equal(split.lines, measured.lines)

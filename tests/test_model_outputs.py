@@ -25,7 +25,7 @@ LABEL = "label_1"
 
 @pytest.fixture(scope="module")
 def divided():
-    return linear_survey(n_stars=200, n_pixels=60, masked=0).split(0.3)
+    return linear_survey(n_stars=200, n_pixels=80, masked=0).split(0.3)
 
 
 @pytest.fixture(scope="module")
@@ -370,7 +370,7 @@ def test_the_gradient_is_that_of_the_label_in_stars_that_have_it(divided):
     model = Reader()
     model.predict_labels = lambda survey: Prediction(survey.label_names, survey.flux[:, :3], survey.flux[:, :3])
     some = test.replace(labels=labels)
-    np.testing.assert_array_equal(interrogate(model, some, LABEL, seed=0).gradient, np.full(60, 50.0))
+    np.testing.assert_array_equal(interrogate(model, some, LABEL, seed=0).gradient, np.full(80, 50.0))
     assert interrogate(test.labels, test, LABEL, seed=0).gradient is None
 
 
@@ -409,8 +409,34 @@ def test_predictions_are_on_another_scale_three_scatters_of_the_label_away_or_th
     near, far = ((0, 1), (5.5, 1), (-5.5, 1), (0, 2.8)), ((6.5, 1), (-6.5, 1), (0, 3.2))
     for shift, width in near + far:
         predicted = 5 + shift + width * 2 * normal
-        predicted[:3] = 1e9
+        predicted[:3] += 10
+        assert ("are they this label" in off_scale(said(predicted, catalogue))) == ((shift, width) in far)
         assert bool(off_scale(said(predicted, catalogue))) == ((shift, width) in far)
+
+
+def test_a_few_predictions_far_from_all_others_are_told_with_their_number():
+    normal = stats.norm.ppf((np.arange(300) + 0.5) / 300)
+    for distance, told in ((39.0, False), (41.0, True)):
+        # Of a model that says the mean of all stars, and misses two.
+        predicted = np.full(300, 5.0)
+        predicted[:2] += distance
+        remark = off_scale(said(predicted, 5 + 2 * normal))
+        assert ("; 2 of 300 predictions are far from all others, such as 46, and decide" in remark) == told
+        assert bool(remark) == told
+
+
+@pytest.mark.parametrize(("value", "refused"), [(-9999.0, True), (99.0, True), (98.0, False)])
+def test_predictions_that_stand_for_missing_ones_are_refused(divided, value, refused):
+    _, test = divided
+    predicted = np.array(test.label("label_1"))
+    predicted[[3, 8]] = value
+    if refused:
+        with pytest.raises(ValueError, match=f"prediction of label_1 is {value:g} for 2 stars, such as .* missing one"):
+            interrogate(predicted, test, "label_1", 0)
+    else:
+        interrogate(predicted, test, "label_1", 0)
+    # They are numbers that stars have, where others are near.
+    interrogate(np.arange(test.n_stars, dtype=float) + value, test, "label_1", 0)
 
 
 def test_two_heads_are_no_label_and_its_error(divided, ridge):

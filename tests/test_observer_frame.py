@@ -81,6 +81,10 @@ def test_velocities_are_those_towards_the_telescope_and_unknown_ones_are_left_ou
     np.testing.assert_array_equal(np.delete(found, 5), np.delete(true, 5))
     with pytest.raises(ValueError, match="no velocities of stars in km/s"):
         observer_frame.velocities(spoiled.replace(catalogue={"observed_velocity": 1000 * true}))
+    with pytest.raises(ValueError, match="does it hold redshifts"):
+        observer_frame.velocities(spoiled.replace(catalogue={"observed_velocity": true / 299792.0}))
+    with pytest.raises(ValueError, match="says yes or no"):
+        observer_frame.velocities(spoiled.replace(catalogue={"observed_velocity": true > 0}))
     with pytest.warns(UserWarning, match="'observed_velocity' of the catalogue is 0 in every star"):
         assert observer_frame.velocities(spoiled.replace(catalogue={"observed_velocity": 0 * true})) is None
     half = {"radial_velocity": np.full(600, np.nan)}

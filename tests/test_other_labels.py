@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from linear_truth import linear_survey
 
 from lux.auditing import other_labels
 
@@ -86,10 +85,29 @@ def test_what_a_label_follows_is_in_the_basis_of_few_stars_and_of_many_labels(n_
 
 
 def test_a_label_that_too_few_stars_have_takes_no_part():
-    survey = linear_survey(n_stars=300, n_labels=3, n_latents=3)
-    labels = np.array(survey.labels)
+    labels = np.random.default_rng(0).standard_normal((300, 3))
     labels[100:, 1], labels[180:, 2] = np.nan, np.nan
-    few = survey.replace(labels=labels, truth=None)
-    assert other_labels.can_be_inferred(few, 30).tolist() == [True, False, True]
-    assert other_labels.can_be_inferred(few, 10).tolist() == [True, True, True]
-    assert other_labels.can_be_inferred(few, 100).tolist() == [True, False, True]
+    basis = np.linalg.qr(np.random.default_rng(1).standard_normal((300, 30)))[0]
+    for terms, used in ((30, [True, False, True]), (10, [True, True, True])):
+        assert other_labels.can_be_inferred(basis[:, :terms], labels).tolist() == used
+
+
+def in_two_kinds(n_lacking):
+    """Return a basis and labels, of which one is missing in stars that have what no other star has."""
+    generator = np.random.default_rng(2)
+    strange = np.arange(300) < n_lacking
+    basis = np.linalg.qr(np.column_stack([np.ones(300), generator.standard_normal(300) * (1e-3 + strange)]))[0]
+    labels = generator.standard_normal((300, 2))
+    labels[strange, 1], labels[290:, 1] = np.nan, np.nan
+    return basis, labels, strange
+
+
+def test_stars_without_a_label_that_are_like_none_that_has_it_are_told_from_others():
+    basis, labels, strange = in_two_kinds(100)
+    far = other_labels.extrapolated(basis, labels)
+    assert not far[:, 0].any()
+    assert far[strange, 1].mean() > 0.95
+    assert not far[~strange].any(), "it is missing in some, and others like them have it"
+    without = other_labels.extrapolated(*in_two_kinds(200)[:2])
+    assert not without.any(), "most stars are like none that has it, and it takes no part"
+    assert other_labels.can_be_inferred(*in_two_kinds(200)[:2]).tolist() == [True, False]

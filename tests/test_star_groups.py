@@ -115,3 +115,15 @@ def test_spectra_whose_star_is_not_named_are_stars_of_their_own():
     assert len(set(star_groups.star_of_spectrum(numbered, "star"))) == 600
     with pytest.raises(ValueError, match="groups is the name of a column of the catalogue, got ndarray"):
         lux.audit(baselines.Mean().fit(train), train, test, "eu_fe", LINES, groups=np.arange(600))
+
+
+def test_a_name_at_very_many_spectra_is_asked_for_and_minus_one_is_none():
+    survey = make()
+    third = np.arange(survey.n_stars) % 3 == 0
+    for none, refused in ((0, True), (-1, False), (-9999, False)):
+        named = survey.replace(catalogue={"star": np.where(third, none, 1 + np.arange(survey.n_stars))})
+        if refused:
+            with pytest.raises(ValueError, match=r"\d+ of \d+ spectra are of one star, 0: does it stand for none"):
+                star_groups.star_of_spectrum(named, "star")
+        else:
+            assert len(np.unique(star_groups.star_of_spectrum(named, "star"))) == survey.n_stars

@@ -70,6 +70,23 @@ def test_a_split_by_groups_divides_none(survey):
             survey.split(0.3, groups=groups)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_large_group_leaves_the_test_to_smaller_ones(survey, seed):
+    clusters = np.where(np.arange(40) < 20, 7, np.arange(40))
+    train, test = survey.split(0.3, seed=seed, groups=clusters)
+    assert test.n_stars == 12
+    assert set(survey.star_id[:20]) <= set(train.star_id)
+
+
+@pytest.mark.parametrize("none", [-1, -9999, -1.0, -999, "", "nan"])
+def test_a_number_that_stands_for_no_group_makes_none(survey, none):
+    clusters = np.array([str(none)] * 30 + ["M 67"] * 10)
+    _, test = survey.split(0.5, groups=clusters)
+    assert test.n_stars == 20
+    together = np.isin(survey.star_id[30:], test.star_id)
+    assert together.all() or not together.any()
+
+
 @pytest.mark.parametrize("share", ["0.3", None, 0, 1, 1.5, np.nan, [0.3, 0.7]])
 def test_the_share_of_the_test_is_a_number_between_none_and_all(survey, share):
     for groups in (None, np.arange(40)):

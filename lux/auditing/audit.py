@@ -164,14 +164,14 @@ def _audited(
 
     The spectra are read, and the models asked, once for all of them. Other arguments are those of `audit`.
     """
-    inputs.check_surveys(train, test)
+    inputs.check_given(train, test, settings)
+    test = inputs.spelled_as(train, test)
     label = test.label_names[test.label_index(label)]
     inputs.check_label(train, test, label)
     train, test = inputs.without_useless(train, test, label)
     if resolution is None:
         resolution = measurements.sampled_resolution(train.wavelength)
-    else:
-        inputs.check_resolution(train.wavelength, resolution)
+    inputs.check_resolution(train.wavelength, resolution)
     left_out = ""
     if train.is_lazy or test.is_lazy:
         rows = inputs.rows_to_read(train, test, label, settings.max_opened_stars, seed)
@@ -199,12 +199,17 @@ def _audited(
     copies = repeated_spectra.copies_among(stars, label, [*train.star_id, *test.star_id], train.n_stars)
     if len(copies):
         left_out += f"; repeats of other spectra, noise and all, were left out: {len(copies)}"
-        n_train -= int(np.sum(copies < train.n_stars))
-        n_test -= int(np.sum(copies >= train.n_stars))
+    far = measurements.out_of_reach(stars, label, settings)
+    if len(strange := np.flatnonzero(far.any(axis=1))):
+        names = ", ".join(stars.label_names[column] for column in np.unique(np.nonzero(far)[1]))
+        left_out += f"; stars without {names} that are like none that has it were left out: {len(strange)}"
+    if len(gone := np.union1d(copies, strange)):
+        n_train -= int(np.sum(gone < train.n_stars))
+        n_test -= int(np.sum(gone >= train.n_stars))
         if few := _too_few(label, n_train, n_test, settings, left_out):
             return [dict.fromkeys(models, few(own_lines=each)) for each in lines]
-        in_test = np.delete(in_test, copies[copies >= train.n_stars] - train.n_stars)
-        stars = stars[np.delete(np.arange(stars.n_stars), copies)]
+        in_test = np.delete(in_test, gone[gone >= train.n_stars] - train.n_stars)
+        stars = stars[np.delete(np.arange(stars.n_stars), gone)]
         outputs = {name: of_rows(each, in_test) for name, each in outputs.items()}
     if robust_std(stars.label(label)) == 0:
         # Of a label with one value in most stars the others are no outliers.
@@ -260,7 +265,7 @@ def _reports(
     remark = label_lines.unrecognized(label)
     if lines:
         remark = _other_medium(stars, measured, lines, resolution)
-    inferred = other_labels.can_be_inferred(stars, measured.design.basis.shape[1])
+    inferred = other_labels.can_be_inferred(measured.design.basis, stars.labels)
     unused = [name for name, used in zip(stars.label_names, inferred, strict=True) if not used and name != label]
     repeated = inputs.repeats(stars, label)
     in_dex = kind != "parameter" and stars.label_units[stars.label_index(label)] == "dex"
@@ -380,12 +385,13 @@ def audit_all(
     own_lines: Mapping[str, label_lines.Lines] | None = None,
     *,
     seed: int = 0,
+    resolution: float | None = None,
     groups: str | None = None,
     settings: AuditSettings = AuditSettings(),
 ) -> dict[str, Report]:
-    """Audit every label of the test survey; return reports by label.
+    """Audit every label of the test survey; return reports by label. Arguments are those of `audit`.
 
-    `own_lines` are those of labels by name, as `audit` takes them; other labels have their default lines.
+    But `own_lines` are those of labels by name, as `audit` takes them; other labels have their default lines.
 
     `lux.auditing.summary` makes a table of them. Of all labels together, as of one audited alone, the chance that any
     is called known or proxy falsely is at most five per cent: the p-values that count are divided by the number of
@@ -394,14 +400,14 @@ def audit_all(
     A label that cannot be audited is "undecided", with what `audit` says of it as the reason.
     """
     reports = {}
-    inputs.check_surveys(train, test)
+    inputs.check_given(train, test, settings)
     if not isinstance(own_lines, Mapping | None):
         kind = type(own_lines).__name__
         raise ValueError(f"own_lines are those of labels by name, {{label: wavelengths}}, got {kind}")
     lines = {test.label_names[test.label_index(name)]: given for name, given in (own_lines or {}).items()}
     if len(lines) < len(own_lines or {}):
         raise ValueError(f"own_lines names a label twice, in two spellings: {', '.join(own_lines or {})}")
-    audited = functools.partial(audit, model, train, test, seed=seed, groups=groups)
+    audited = functools.partial(audit, model, train, test, seed=seed, resolution=resolution, groups=groups)
     for label in test.label_names:
         try:
             reports[label] = audited(label, lines.get(label), settings=settings)

@@ -19,17 +19,18 @@ from lux.survey import LEAST_WAVELENGTH, Survey, plain_name
 _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one, nor one of those
 # below; farther off, the audited label of one star would decide for all.
-_SENTINEL_DISTANCE, _OUTLIER_DISTANCE = 20.0, 50.0
+SENTINEL_DISTANCE, _OUTLIER_DISTANCE = 20.0, 50.0
 # Of the way from the median to a value, the part of one step from where on the value stands apart.
 _ALONE = 0.3
 _USELESS_ERROR = 5.0
-_LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
+LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
 _LEVEL_SCATTER, _CONTRAST_SCATTER = 0.1, 0.3
 _N_LEVEL_PIXELS = 500
 # Of the flux, the median error of a pixel.
 _LARGEST_ERROR = 3.0
-_LEAST_ELEMENTS = 10
+# In narrower bands components of the flux take up single lines.
+_LEAST_ELEMENTS = 20
 # Of the larger median flux, how much those of both surveys differ at most; and by their contrast.
 _LEVELS_APART = 0.3
 # Of a label with more than so many values, the share of the stars with one of them, and how much more often it stands
@@ -66,8 +67,12 @@ def check_label(train: Survey, test: Survey, label: str) -> None:
             raise ValueError(f"label {label!r} is {present[0]} in every star of the {name} survey; it has no variance")
 
 
-def check_surveys(train: Survey, test: Survey) -> None:
-    """Raise ValueError if what came are no surveys, or surveys without a label."""
+def check_given(train: Survey, test: Survey, settings: AuditSettings) -> None:
+    """Raise ValueError if what came are no surveys, or surveys without a label, or no settings."""
+    if not isinstance(settings, AuditSettings):
+        raise ValueError(
+            f"settings came as {type(settings).__name__}; give lux.auditing.AuditSettings(name=value, ...)"
+        )
     for name, survey in (("training", train), ("test", test)):
         if not isinstance(survey, Survey):
             raise ValueError(
@@ -76,6 +81,13 @@ def check_surveys(train: Survey, test: Survey) -> None:
             )
         if not survey.n_labels:
             raise ValueError(f"the {name} survey has no labels; join them from a table, survey.with_labels(...)")
+
+
+def spelled_as(train: Survey, test: Survey) -> Survey:
+    """Return the test survey with the names of its labels spelled as in the training survey."""
+    spelled = {plain_name(name): name for name in train.label_names}
+    names = tuple(spelled.get(plain_name(name), name) for name in test.label_names)
+    return test if names == test.label_names or len(set(names)) < len(names) else test.replace(label_names=names)
 
 
 def check_resolution(wavelength: np.ndarray, resolution: float) -> None:
@@ -88,8 +100,8 @@ def check_resolution(wavelength: np.ndarray, resolution: float) -> None:
     if not elements >= _LEAST_ELEMENTS:
         raise ValueError(
             f"a resolving power of {resolution:g} makes {max(0.0, elements):.2g} resolution elements of the band "
-            f"({wavelength[0]:g}-{wavelength[-1]:g} A); an audit needs {_LEAST_ELEMENTS}: give wavelength over the "
-            "full width of an unresolved line"
+            f"({wavelength[0]:g}-{wavelength[-1]:g} A); an audit needs {_LEAST_ELEMENTS}: give a wider band, and as "
+            "resolution wavelength over the full width of an unresolved line"
         )
 
 
@@ -108,7 +120,7 @@ def without_useless(train: Survey, test: Survey, label: str) -> tuple[Survey, Su
     found = []
     for survey in (train, test):
         value, error = survey.label(label), survey.label_err[:, survey.label_index(label)]
-        far = (np.abs(value - center) > _OUTLIER_DISTANCE * scatter) & ~np.isin(value, _LABEL_SENTINELS)
+        far = (np.abs(value - center) > _OUTLIER_DISTANCE * scatter) & ~np.isin(value, LABEL_SENTINELS)
         found.append((far, np.isfinite(value) & ~far & (error > _USELESS_ERROR * scatter)))
     n_far, n_useless = (sum(int(np.sum(each[kind])) for each in found) for kind in (0, 1))
     if n_useless > len(present) / 2:
@@ -166,7 +178,7 @@ def repeats(survey: Survey, label: str) -> str:
     design = np.column_stack([np.ones(len(standard)), np.delete(standard, column, axis=1)])
     left = standard[:, column] - design @ np.linalg.lstsq(design, standard[:, column])[0]
     error = np.median(survey.label_err[whole, column]) / np.std(survey.labels[whole, column])
-    if np.std(left) > _REPEATED * error:
+    if np.std(left) > _REPEATED * min(error, 1.0):
         return ""
     element = plain_name(label).split("_")[0]
     same = ", ".join(name for name in names if plain_name(name).split("_")[0] == element)
@@ -293,7 +305,7 @@ def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
         distance = np.abs(distinct - np.nanmedian(values)) / scatter if scatter > 0 else np.zeros(len(distinct))
         # The end of a long tail, as of whole numbers, is reached by small steps.
         alone = _largest_step(distinct, float(np.nanmedian(values))) > _ALONE * distance * scatter
-        refused = ((counts > 1) & alone | np.isin(distinct, _LABEL_SENTINELS)) & (distance > _SENTINEL_DISTANCE)
+        refused = ((counts > 1) & alone | np.isin(distinct, LABEL_SENTINELS)) & (distance > SENTINEL_DISTANCE)
         if np.any(refused):
             place = int(np.argmax(np.where(refused, counts, 0)))
             star = star_id[int(np.argmax(values == distinct[place]))]

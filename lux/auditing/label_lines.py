@@ -28,6 +28,8 @@ _PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
 _SIGNIFICANT_IN_OTHER_MEDIUM = 3.5
 # Wavelengths, or a table or `LineList` that has them.
 Lines: TypeAlias = Any
+# No star has promethium.
+_PROPER_MOTION = "pm"
 _REFERENCES = ("h", "fe", "m", "")
 _ION = re.compile(r"([a-z]{1,2})(?:i|ii|1|2)")
 _CARRIERS = {"C": ("C", "CO", "CN"), "N": ("N", "CN"), "O": ("O", "OH")}
@@ -155,6 +157,8 @@ def named_lines(
 def _elements(label: str) -> tuple[str, ...]:
     """Return the elements and molecules in whose lines a label shows; none for a label such as teff."""
     label = plain_name(label)
+    if label == _PROPER_MOTION:
+        return ()
     element, _, reference = label.partition("_")
     if element == "alpha" and reference in _REFERENCES:
         return (*ALPHA_ELEMENTS, "OH")
@@ -185,12 +189,13 @@ def other_medium(wavelength: np.ndarray, significance: np.ndarray, lines: Sequen
     """
     for convert, said in ((air_to_vacuum, "the lines were given"), (vacuum_to_air, "the spectra are")):
         moved = convert(np.asarray(lines))
-        pixels = [int(np.argmin(np.abs(wavelength - line))) for line in moved]
+        # Lines at one pixel, such as components of hyperfine structure, tell of it once.
+        pixels = {int(np.argmin(np.abs(wavelength - line))): line for line in moved[::-1]}
         found = [significance[pixel] for pixel in pixels if 0 < pixel < len(wavelength) - 1]
+        named = ", ".join(f"{line:.2f}" for line in list(pixels.values())[:-4:-1])
         if found and np.sum(found) / np.sqrt(len(found)) > _SIGNIFICANT_IN_OTHER_MEDIUM:
             return (
-                f"; absorption at {', '.join(f'{line:.2f}' for line in moved[:3])} A correlates with it, as if {said} "
-                "in air: all wavelengths must be in vacuum"
+                f"; absorption at {named} A correlates with it, as if {said} in air: all wavelengths must be in vacuum"
             )
     return ""
 

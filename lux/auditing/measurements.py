@@ -18,7 +18,7 @@ from scipy.ndimage import correlate1d
 from scipy.sparse.linalg import ArpackError, eigsh
 
 from lux.auditing import repeated_spectra
-from lux.auditing.other_labels import can_be_inferred, inferred_labels, label_basis, partial_out
+from lux.auditing.other_labels import can_be_inferred, extrapolated, inferred_labels, label_basis, partial_out
 from lux.auditing.settings import AuditSettings
 from lux.models.weights import pixel_weight
 from lux.spectroscopy.line_detection import RESOLUTION, autocorrelation, line_kernel
@@ -55,7 +55,7 @@ class Design:
     line_scores : (N, D) array
         What each star's flux says of absorption by an unresolved line at each pixel, nuisances taken out.
     own_pixels : (L,) array of int
-        Pixels of the own lines.
+        Pixels of the own lines, each once.
     near_own : (D,) boolean array
         Pixels within reach of an own line.
     star_noise : (N,) array
@@ -202,13 +202,14 @@ def _prepare(
     missing = np.isnan(survey.labels[:, column])
     survey = survey[~missing] if np.any(missing) else survey
     own_pixels, near_own = locate(survey.wavelength, own_lines, resolution, settings.own_reach)
+    own_pixels = np.array(list(dict.fromkeys(own_pixels.tolist())), int)
     mean, weight_sum, deviation = deviations(survey)
     scale = np.where(near_own, 0, np.sqrt(weight_sum / survey.n_stars))
     weighted = deviation * scale.astype(np.float32)
     scores = _components(weighted, settings)
     basis = _nuisances(scores, settings)
     catalogue = np.delete(survey.labels, column, axis=1)
-    usable = can_be_inferred(survey, basis.shape[1])[np.arange(survey.n_labels) != column]
+    usable = can_be_inferred(basis, catalogue)
     usable &= np.nanstd(np.where(usable, catalogue, 0), axis=0) > 0
     maybe_same, star = repeated_spectra.maybe_same(repeated_spectra.between_visits(scores, weighted, mean, scale))
     inferred = inferred_labels(basis, catalogue[:, usable], settings.max_leverage, maybe_same)
@@ -231,6 +232,17 @@ def _prepare(
         response=_line_response(weight, mean, taps, probed),
         settings=settings,
     )
+
+
+def out_of_reach(survey: Survey, label: str, settings: AuditSettings) -> np.ndarray:
+    """Return where a star has a label but lacks another of all (N, M), and is like no star that has that."""
+    present, far = ~np.isnan(survey.label(label)), np.zeros(survey.labels.shape, bool)
+    if np.any(np.isnan(survey.labels[present])):
+        having = survey if np.all(present) else survey[present]
+        _, weight_sum, deviation = deviations(having)
+        deviation *= np.sqrt(weight_sum / having.n_stars).astype(np.float32)
+        far[present] = extrapolated(_nuisances(_components(deviation, settings), settings), having.labels)
+    return far
 
 
 def deviations(survey: Survey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

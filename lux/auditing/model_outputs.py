@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from astropy.units import Quantity, Unit
 
+from lux.auditing.inputs import LABEL_SENTINELS, SENTINEL_DISTANCE
 from lux.auditing.settings import AuditSettings
 from lux.models.prediction import Prediction, StoredPrediction
 from lux.statistics import robust_std
@@ -325,14 +326,22 @@ def follows_noise(outputs: ModelOutputs, label_err: np.ndarray, settings: AuditS
 
 
 def off_scale(outputs: ModelOutputs) -> str:
-    """Return, as the end of a reason, that predictions are on another scale than the label; empty if they are not."""
+    """Return, as the end of a reason, that predictions, or some of them, are on another scale than the label, or not.
+
+    Of a few that are far from all others by all that the label scatters, each would outweigh all others.
+    """
     present = ~np.isnan(outputs.catalogue)
     predicted, label = outputs.predicted[present], outputs.catalogue[present]
     # Of a model, some predictions may have failed.
     center, scatter = float(np.median(predicted)), float(robust_std(predicted))
     own_center, own_scatter = float(np.median(label)), float(np.std(label))
     if abs(center - own_center) < _OFF_SCALE * own_scatter and scatter < _OFF_SCALE * own_scatter:
-        return ""
+        distance = np.abs(predicted - center)
+        count = int(np.sum(distance > SENTINEL_DISTANCE * max(scatter, own_scatter)))
+        return (
+            f"; {count} of {len(predicted)} predictions are far from all others, such as "
+            f"{predicted[np.argmax(distance)]:.3g}, and decide what is said of the model: leave those stars out"
+        ) * (count > 0)
     return (
         f"; the predictions are {center:.3g} +- {scatter:.2g} and the label {own_center:.3g} +- {own_scatter:.2g}: are "
         "they this label, and in its unit?"
@@ -372,4 +381,14 @@ def _column(prediction: Prediction, survey: Survey, label: str, way_out: str = "
     if not np.all(np.isfinite(values)):
         star = survey.star_id[int(np.argmin(np.isfinite(values)))]
         raise ValueError(f"the model's prediction of {label} for star {star} is not finite; {way_out}")
+    failed = np.isin(values, LABEL_SENTINELS)
+    if np.any(failed):
+        scatter = max(float(robust_std(values)), float(np.nanstd(survey.label(label))))
+        failed &= np.abs(values - np.median(values)) > SENTINEL_DISTANCE * scatter
+    if np.any(failed):
+        value, star = values[failed][0], survey.star_id[int(np.argmax(failed))]
+        raise ValueError(
+            f"the model's prediction of {label} is {value:g} for {np.sum(failed)} stars, such as {star}: does it stand "
+            f"for a missing one? {way_out[:1].upper() + way_out[1:]}"
+        )
     return values

@@ -31,6 +31,8 @@ from lux.survey import Survey
 
 # An observed place is asked about if so large a fraction of the stars has it.
 _MIN_COVERAGE = 0.1
+# In km/s, of the fastest of some stars; as a redshift it is more than any star of the Galaxy has.
+_LEAST_VELOCITY = 0.02
 # Quantiles of the stars' shifts between which a line at rest is sought that may be what shows at an observed place.
 _MOST = (0.025, 0.975)
 
@@ -86,6 +88,8 @@ def velocities(survey: Survey) -> np.ndarray | None:
     for name in VELOCITIES:
         if name not in survey.catalogue:
             continue
+        if np.asarray(survey.catalogue[name]).dtype.kind == "b":
+            raise ValueError(f"the column {name!r} of the catalogue says yes or no; it holds velocities, in km/s")
         velocity = np.asarray(survey.catalogue[name], float)
         # Of nothing in the Galaxy, but of what stands for a missing value.
         known = np.isfinite(velocity) & (np.abs(velocity) < 2000)
@@ -105,6 +109,11 @@ def velocities(survey: Survey) -> np.ndarray | None:
 
 def _refuse_another_unit(name: str, velocity: np.ndarray, known: np.ndarray) -> None:
     """Raise ValueError if most numbers (N,) are velocities of no stars, and no single number that stands for none."""
+    if 0 < np.abs(velocity[known]).max(initial=0) < _LEAST_VELOCITY:
+        raise ValueError(
+            f"the column {name!r} of the catalogue is nowhere larger than {np.abs(velocity[known]).max():.2g}, and "
+            "stars move at more than that in km/s: does it hold redshifts? Give it with its unit, or in km/s"
+        )
     distinct = np.unique(velocity[np.isfinite(velocity) & ~known])
     if len(distinct) > 0.5 * len(velocity):
         raise ValueError(

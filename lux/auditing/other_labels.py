@@ -8,7 +8,6 @@ from sklearn.preprocessing import SplineTransformer
 
 from lux.auditing.settings import AuditSettings
 from lux.statistics import clipped, left_out, quadratic_terms, standardize
-from lux.survey import Survey
 
 # Of the splines of a label, at its quantiles.
 _N_KNOTS = 5
@@ -17,12 +16,35 @@ _FOLLOWED, _DEPENDENT = 0.01, 1e-6
 # Of the regressions that give the other labels from the flux, stars for each term: where a label has fewer, it takes no
 # part.
 _STARS_TO_INFER = 5
+# Variance of what a regression makes of a star that it was not fitted to, over that of a label about it: beyond this
+# the star is like none that it was fitted to.
+_MOST_VARIANCE = 1.0
 
 
-def can_be_inferred(survey: Survey, n_terms: int) -> np.ndarray:
-    """Return which labels (M,) are there in enough stars for a regression on so many terms of the flux."""
-    present = np.sum(np.isfinite(survey.labels), axis=0)
-    return (present > survey.n_stars // 2) | (present > _STARS_TO_INFER * n_terms)
+def can_be_inferred(basis: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return which labels (N, M) a regression on a basis (N, H) can give in most stars.
+
+    They are there in enough stars for so many terms, and most of the others are like one of these.
+    """
+    present = np.sum(np.isfinite(labels), axis=0)
+    enough = (present > len(labels) // 2) | (present > _STARS_TO_INFER * basis.shape[1])
+    return enough & (np.mean(_out_of_reach(basis, labels), axis=0) < 0.5)
+
+
+def extrapolated(basis: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return where a star lacks one of the labels (N, M) that can be inferred, and is like no star that has it."""
+    return _out_of_reach(basis, labels) & can_be_inferred(basis, labels)
+
+
+def _out_of_reach(basis: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return where a label (N, M) is missing and a regression on a basis (N, H) would extrapolate to it."""
+    missing = np.isnan(labels)
+    far = np.zeros(labels.shape, bool)
+    for column in np.flatnonzero(missing.any(axis=0) & ~missing.all(axis=0)):
+        without = missing[:, column]
+        taught = np.linalg.pinv(basis[~without])
+        far[without, column] = np.sum((basis[without] @ taught) ** 2, axis=1) > _MOST_VARIANCE
+    return far
 
 
 def inferred_labels(

@@ -11,19 +11,33 @@ from lux.auditing.model_outputs import ModelOutputs
 from lux.store.columns import UNNAMED, own_where_unnamed
 from lux.survey import Survey
 
+# Of all spectra, those of one star at most, where it has so many times those of others.
+_LARGEST_SHARE, _MORE_THAN_OTHERS = 0.1, 20
+
 
 def star_of_spectrum(survey: Survey, column: str) -> np.ndarray:
-    """Return the name (N,) of the star that each spectrum is of, from a column of the catalogue; ValueError if none.
+    """Return the name (N,) of the star that each spectrum is of, from a column of the catalogue.
 
     Blanks around a name do not count, and a spectrum whose star is not named is one of its own.
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or one name stands at so many spectra that it is of no star.
     """
     if not isinstance(column, str):
         raise ValueError(f"groups is the name of a column of the catalogue, got {type(column).__name__}")
     if column not in survey.catalogue:
         given = ", ".join(survey.catalogue) or "none"
         raise ValueError(f"the catalogue has no column {column!r} that names the star of a spectrum; it has {given}")
-    named = np.char.strip(np.asarray(survey.catalogue[column]).astype(str))
-    return own_where_unnamed(named, survey.star_id)
+    named = own_where_unnamed(np.char.strip(np.asarray(survey.catalogue[column]).astype(str)), survey.star_id)
+    names, counts = np.unique(named, return_counts=True)
+    if counts.max() > max(_LARGEST_SHARE * len(named), _MORE_THAN_OTHERS * np.median(counts)):
+        raise ValueError(
+            f"the column {column!r} of the catalogue says that {counts.max()} of {len(named)} spectra are of one star, "
+            f"{names[np.argmax(counts)]}: does it stand for none? Leave it blank there, and of one star so many out"
+        )
+    return named
 
 
 def refuse_shared(train: ArrayLike, test: ArrayLike, column: str) -> None:

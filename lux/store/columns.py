@@ -4,6 +4,7 @@ Every way in which a value can be masked, or have a unit, is read here; waveleng
 The module is long because each way that is wrong has a message of its own, with what came and what to do.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ _VELOCITY = Unit("km / s")
 _NO_VALUE = frozenset(("None", "nan", "NaT", "<NA>", "--"))
 # Texts that stand for no name, and how the name begins that is given to what has none.
 _NO_NAME, UNNAMED = ("", "nan", "None", "<NA>", "--"), "unnamed "
+# And numbers that do, as of what clustering leaves over, and in tables of surveys.
+_NO_NUMBER = re.compile(r"-(1|9+)(\.0*)?")
 # The part of all pixels that a mask leaves.
 _LEAST_UNMASKED = 0.2
 _ZEROS_LOST = ": ids have lost their leading zeros; read them as text"
@@ -365,8 +368,10 @@ def own_where_unnamed(groups: np.ndarray, star_id: np.ndarray) -> np.ndarray:
 
 
 def without_name(groups: np.ndarray) -> np.ndarray:
-    """Return which stars (N,) belong to no group."""
-    return np.isin(np.char.strip(groups.astype(str)), _NO_NAME)
+    """Return which stars (N,) belong to no group: they have no name, or a number that stands for none, -1 or -9999."""
+    names, place = np.unique(np.char.strip(groups.astype(str)), return_inverse=True)
+    none = np.isin(names, _NO_NAME) | [_NO_NUMBER.fullmatch(name) is not None for name in names.tolist()]
+    return none[place]
 
 
 def refuse_other_order(*given: Any) -> None:

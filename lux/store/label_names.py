@@ -11,7 +11,7 @@ _LABEL_TEXT = {
     "alpha_m": "[$\\alpha$/M]",
 }
 
-# Symbols of the chemical elements, in lower case.
+# Symbols of the chemical elements, in lower case, in the order of their numbers.
 ELEMENTS = tuple(
     "h he li be b c n o f ne na mg al si p s cl ar k ca sc ti v cr mn fe co ni cu zn ga ge as se br kr rb sr y zr nb "
     "mo tc ru rh pd ag cd in sn sb te i xe cs ba la ce pr nd pm sm eu gd tb dy ho er tm yb lu hf ta w re os ir pt au "
@@ -20,7 +20,8 @@ ELEMENTS = tuple(
 _ATOMS = re.compile(rf"a_({'|'.join(ELEMENTS)})")
 _JOINED = re.compile(rf"({'|'.join(ELEMENTS)}|alpha)(fe|h|m)")
 _UNIT_IN_NAME = re.compile(r"[\[(]\s*(?:k|kelvin|dex|cgs|km/s)\s*[\])]")
-_SUFFIX_OF_NAME = re.compile(r"_(?:k|kelvin|dex|cgs|kms|km_s|spec)$")
+# M_K is a magnitude.
+_SUFFIX_OF_NAME = re.compile(r"(?<!^m)_(?:k|kelvin|dex|cgs|kms|km_s|spec)$")
 _OTHER_NAMES = {
     **dict.fromkeys(("t_eff", "temperature", "effective_temperature"), "teff"),
     **dict.fromkeys(("log_g", "gravity", "surface_gravity"), "logg"),
@@ -43,6 +44,9 @@ def plain_name(label: str) -> str:
     name = re.sub(r"[^a-z0-9]+", "_", name).strip("_")
     name = _SUFFIX_OF_NAME.sub("", name)
     name = _OTHER_NAMES.get(name, name)
+    if name in ELEMENTS:
+        # Samarium is no sulfur over metals.
+        return name
     if match := _ATOMS.fullmatch(name):
         return f"{match[1]}_h"
     if match := _JOINED.fullmatch(name):
