@@ -156,3 +156,15 @@ def test_what_is_in_no_group_is_alone():
     assert not set(test.star_id.tolist()) & set(map(str, range(10)))
     masked = np.ma.array(np.arange(40) // 2, mask=np.arange(40) >= 10)
     assert len(survey.split(0.3, groups=masked)[1]) == 12
+
+
+def test_a_data_frame_may_hold_a_spectrum_in_each_cell_and_no_label_may():
+    frame = pd.DataFrame({"teff": LABELS["teff"] if isinstance(LABELS, dict) else LABELS[:, 0], "flux": list(FLUX)})
+    frame["both"] = [list(row[:2]) for row in FLUX]
+    survey = lux.Survey.from_table(frame, WAVELENGTH, labels=["teff"], label_err=80.0, error=0.01)
+    np.testing.assert_array_equal(survey.flux, np.float32(FLUX))
+    with pytest.raises(ValueError, match=r"label 'both' has shape \(4, 2\), expected \(4,\)"):
+        lux.Survey.from_table(frame, WAVELENGTH, labels=["both"], label_err=80.0, error=0.01)
+    frame["flux"] = [row[: 5 + place] for place, row in enumerate(FLUX)]
+    with pytest.raises(ValueError, match="flux must be numbers of one unit and shape"):
+        lux.Survey.from_table(frame, WAVELENGTH, labels=["teff"], label_err=80.0, error=0.01)

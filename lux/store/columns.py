@@ -41,11 +41,18 @@ _LARGEST_EXACT = 2**53
 
 
 def _stacked(name: str, value: Any) -> Any:
-    """Return a list of quantities, of which numpy would drop the units, as one quantity; what else comes as it is."""
-    if not (isinstance(value, list | tuple) and value and isinstance(value[0], Quantity)):
+    """Return a list of quantities, of which numpy would drop the units, as one quantity, and a column of arrays as one.
+
+    What else comes as it is.
+    """
+    rows: Sequence[Any] = value if isinstance(value, list | tuple) else ()
+    if getattr(value, "dtype", None) == object and getattr(value, "ndim", 0) == 1:
+        rows = list(value)
+    quantities = bool(rows) and isinstance(rows[0], Quantity)
+    if not quantities and not (rows is not value and rows and isinstance(rows[0], list | tuple | np.ndarray)):
         return value
     try:
-        return np.stack(value)
+        return np.stack(rows) if quantities else np.ma.stack([np.ma.asarray(row, float) for row in rows])
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numbers of one unit and shape: {error}") from error
 
