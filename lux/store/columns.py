@@ -46,7 +46,7 @@ def _stacked(name: str, value: Any) -> Any:
     What else comes as it is.
     """
     rows: Sequence[Any] = value if isinstance(value, list | tuple) else ()
-    if getattr(value, "dtype", None) == object and getattr(value, "ndim", 0) == 1:
+    if getattr(getattr(value, "dtype", None), "kind", "") == "O" and value.ndim == 1:
         rows = list(value)
     quantities = bool(rows) and isinstance(rows[0], Quantity)
     if not quantities and not (rows is not value and rows and isinstance(rows[0], list | tuple | np.ndarray)):
