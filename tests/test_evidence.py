@@ -273,6 +273,21 @@ def test_a_model_that_does_not_use_a_label_is_told_from_one_of_which_nothing_can
     assert use_of(0.6, 0.1, leak=True).answer == "cannot tell"
 
 
+def test_a_few_labels_far_off_are_no_reason_to_say_that_a_model_does_not_use_it():
+    survey, _ = survey_with_own_part(0, n_stars=600)
+    labels, others = np.array(survey.labels), survey.truth.labels[:, 1:]
+    noise = np.random.default_rng(4)
+    far = np.arange(600) % 20 == 0
+    labels[far, 0] += 1.2 * noise.normal(size=far.sum())
+    for spoiled, answer, most in ((survey, "no", (1.0, 1.0)), (survey.replace(labels=labels), "cannot tell", (0, 0.7))):
+        measured = measurements.measure(spoiled, "label_0")
+        predicted = 0.6 * noise.normal(size=600)
+        given = ModelOutputs(predicted, predicted, predicted, others, spoiled.label("label_0"), None)
+        reach = sensitivity(measured)
+        assert most[0] <= reach.of_most <= most[1]
+        assert model_use(measured, given, collect(measured, given)[Kind.MODEL_USE], reach, False).answer == answer
+
+
 def test_errors_that_explain_all_scatter_make_the_slope_a_lower_limit():
     use = use_of(0.6, 0.1, factor=4)
     assert (use.answer, use.least) == ("yes", True)

@@ -638,3 +638,42 @@ def test_large_errors_make_no_label_a_combination_of_others(stars):
     doubled = np.array(overstated.labels)
     doubled[:, 3] = 2 * doubled[:, 4]
     assert "it is a combination of the other labels" in inputs.repeats(overstated.replace(labels=doubled), "eu_fe")
+
+
+def test_pixels_far_above_the_continuum_and_exact_zeros_are_masked_and_deep_lines_are_not(stars):
+    flux = np.array(stars.flux)
+    flux[:100, 50], flux[100:200, 60], flux[200:300, 70], flux[:, 80] = 2.0, 0.0, 0.01, 1.0
+    spiked = stars.replace(flux=flux, ivar=np.where(np.arange(stars.n_stars)[:, None] == 3, 1.0, stars.ivar))
+    with pytest.warns(UserWarning, match=r"exactly zero") as said:
+        found = inputs.without_spikes(spiked)
+    gone = (found.ivar == 0) & (spiked.ivar > 0)
+    assert np.flatnonzero(gone.any(axis=0)).tolist() == [50, 60]
+    # In one star the error of a pixel is as large as its flux, and nothing stands out.
+    assert gone[:100, 50].sum() == np.sum(spiked.ivar[:100, 50] > 0) - 1
+    assert gone[100:200, 60].sum() == np.sum(spiked.ivar[100:200, 60] > 0)
+    assert {str(each.message).split("; ")[0].split(" stars ")[1] for each in said} == {
+        "stand far above the continuum",
+        "are exactly zero, and not masked",
+    }
+    assert inputs.without_spikes(stars) is stars
+
+
+def test_a_few_unmasked_spikes_make_no_proxy():
+    survey = lux.load("synthetic", n_stars=900, seed=22, wavelength_range=(15150, 15810)).replace(truth=None)
+    generator, flux = np.random.default_rng(22), np.array(survey.flux)
+    flux[generator.random(flux.shape) < 5e-4] += 5
+    with pytest.warns(UserWarning, match="stand far above the continuum; they count as masked"):
+        assert audited(survey.replace(flux=flux, catalogue={})).verdict == "guessed"
+
+
+def test_what_a_mask_says_of_a_label_is_no_knowledge():
+    survey = lux.load("synthetic", n_stars=900, seed=22, wavelength_range=(15150, 15810)).replace(truth=None)
+    other = np.random.default_rng(0).random(900) < 0.5
+    hidden = survey.pixels_within([(15700, 15760)])
+    labels, ivar = np.array(survey.labels), np.where(other[:, None] & hidden, np.float32(0), survey.ivar)
+    # Two catalogues, with another zero point and other gaps in their spectra.
+    labels[other, survey.label_index("eu_fe")] += 0.1
+    report = audited(survey.replace(labels=labels, ivar=ivar, catalogue={}))
+    assert report.verdict == "guessed"
+    assert re.search(r"; \d+ pixels, masked rather in stars of large or of small eu_fe, were left out", report.reason)
+    assert "masked rather" not in audited(survey.replace(ivar=ivar, catalogue={})).reason

@@ -280,3 +280,14 @@ def test_components_of_one_line_tell_of_another_medium_once():
     components = line + np.linspace(-0.04, 0.04, 5)
     assert other_medium(grid, significance, components) == ""
     assert "as if the lines were given in air" in other_medium(grid, 2 * significance, components)
+
+
+def test_absorption_that_is_everywhere_is_none_in_another_medium():
+    grid = 15400 + 0.2 * np.arange(500)
+    significance = np.random.default_rng(0).normal(0, 4, 500)
+    moved = np.random.default_rng(1).integers(0, 500, (2000, 1))
+    at_line = int(np.argmin(np.abs(grid - air_to_vacuum(np.array([15450.0]))[0])))
+    significance[at_line] = 6.0
+    assert "in air" in other_medium(grid, significance, (15450.0,))
+    assert other_medium(grid, significance, (15450.0,), moved) == ""
+    assert "in air" in other_medium(grid, np.where(np.arange(500) == at_line, 6.0, 0.0), (15450.0,), moved)

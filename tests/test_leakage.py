@@ -256,3 +256,19 @@ def with_chance(measured, significance):
     """Return measurements whose surrogates all show lines of one significance."""
     lines = np.full((2, len(measured.lines)), significance)
     return dataclasses.replace(measured, surrogate=dataclasses.replace(measured.surrogate, lines=lines))
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_where_errors_follow_the_label_growth_tells_nothing(design, sign):
+    generator = np.random.default_rng(5)
+    own = generator.normal(size=N_STARS)
+    errors = 0.3 * np.exp(sign * 0.4 * own)
+    residual = 0.3 * own + errors * generator.normal(size=N_STARS)
+    # Of a line that saturates, or does not, the depth is a function of the label.
+    channel = leakage.Channel(own + 0.2 * own**2 + 0.3 * generator.normal(size=N_STARS), np.full(N_STARS, 0.3))
+    follow = dataclasses.replace(design, errors=errors)
+    assert all(growth.expected == 0 for growth in leakage.growth(follow, channel, residual))
+    # Errors of the same sizes that other stars have do tell.
+    shuffled = dataclasses.replace(design, errors=generator.permutation(errors))
+    apart = 0.3 * own + shuffled.errors * generator.normal(size=N_STARS)
+    assert all(growth.expected > 0 for growth in leakage.growth(shuffled, channel, apart))

@@ -45,6 +45,10 @@ from lux.survey import Survey
 _LEAST_SHOWN = 0.1
 # In robust standard deviations: no limit.
 _NO_CLIP = 1e3
+_OF_MOST = (
+    "; the labels of a few stars are far from what the other labels make of them, and of what is most stars' own the "
+    "model may use more than the slope says"
+)
 
 
 def audit(
@@ -257,7 +261,7 @@ def _reports(
     """Return the report of each model, with own lines that were named by who asks or are the label's by default."""
     label, left_out = read.label, read.left_out
     report = functools.partial(Report, label, n_test=read.n_test, own_lines=lines, settings=settings)
-    stars, measured, observed, fixed = _measured(read.stars, label, lines, seed, resolution, settings)
+    stars, measured, observed, fixed, n_patterned = _measured(read.stars, label, lines, seed, resolution, settings)
     reach = sensitivity(measured)
     kind = label_lines.label_kind(label, stars.wavelength, named, bool(lines), settings.dense_spacing)
     if not read.grouped:
@@ -268,6 +272,8 @@ def _reports(
     inferred = other_labels.can_be_inferred(measured.design.basis, stars.labels)
     unused = [name for name, used in zip(stars.label_names, inferred, strict=True) if not used and name != label]
     repeated = inputs.repeats(stars, label)
+    if n_patterned:
+        left_out += f"; {n_patterned} pixels, masked rather in stars of large or of small {label}, were left out"
     in_dex = kind != "parameter" and stars.label_units[stars.label_index(label)] == "dex"
 
     def judged(said: ModelOutputs) -> Report:
@@ -279,6 +285,8 @@ def _reports(
         noise = follows_noise(said, read.errors, settings) if verdict != "leaked" else ""
         if doubt := repeated + off_scale(said) + noise:
             use = dataclasses.replace(use, answer="cannot tell")
+        if reach.of_most < 1 and use.answer == "cannot tell":
+            doubt += _OF_MOST
         return report(
             verdict,
             reason + remark * (verdict != "known") + missing + doubt + left_out,
@@ -342,21 +350,22 @@ def _other_medium(stars: Survey, measured: Measured, lines: tuple[float, ...], r
 
     Strong lines that are not named as the label's own are among the components of the flux, which take them out.
     """
-    if remark := label_lines.other_medium(stars.wavelength, measured.lines, lines):
+    said = functools.partial(label_lines.other_medium, stars.wavelength, lines=lines, moved=measured.moved)
+    if remark := said(measured.lines):
         return remark
     if not np.any(np.abs(measured.observed.strong) > measured.surrogate.strong.max()):
         return ""
     plain, _ = measurements.plain_significance(stars, measured, resolution)
-    return label_lines.other_medium(stars.wavelength, plain, lines)
+    return said(plain)
 
 
 def _measured(
     stars: Survey, label: str, lines: tuple[float, ...], seed: int, resolution: float, settings: AuditSettings
-) -> tuple[Survey, Measured, dict[Kind, Evidence], tuple[float, ...]]:
+) -> tuple[Survey, Measured, dict[Kind, Evidence], tuple[float, ...], int]:
     """Return what the flux says of a label at rest, and in the observer's frame, with the places of an artefact there.
 
     Where there is an artefact, what stands at its places is masked for the former. The survey is that of the stars that
-    were measured, so masked.
+    were measured, so masked. The last is the number of pixels that were left out for the label goes with their masks.
     """
     if np.any(missing := np.isnan(stars.label(label))):
         stars = stars[~missing]
@@ -364,18 +373,22 @@ def _measured(
         measurements.measure, label=label, own_lines=lines, seed=seed, resolution=resolution, settings=settings
     )
     measured, velocity = measure(stars), observer_frame.velocities(stars)
+    patterned = measurements.masks_that_follow(stars, measured)
+    if n_patterned := int(np.sum(patterned)):
+        stars = stars.replace(ivar=np.where(patterned, np.float32(0), stars.ivar))
+        measured = measure(stars)
     frame = None if velocity is None else observer_frame.look(stars, velocity, measured, resolution)
     if velocity is None or frame is None:
-        return stars, measured, {}, ()
+        return stars, measured, {}, (), n_patterned
     evidence = observed_evidence(frame)
     if not any(item.significant for item in evidence.values()):
-        return stars, measured, evidence, ()
+        return stars, measured, evidence, (), n_patterned
     at_sky = Kind.SKY_LINES in evidence and evidence[Kind.SKY_LINES].significant
     places = frame.places(at_sky=at_sky)
     stars = observer_frame.masked(stars, velocity, places)
     # What was measured is as large as the flux.
     del measured, frame
-    return stars, measure(stars), evidence, tuple(places.tolist())
+    return stars, measure(stars), evidence, tuple(places.tolist()), n_patterned
 
 
 def audit_all(

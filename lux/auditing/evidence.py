@@ -107,6 +107,8 @@ class Sensitivity:
         Of the label beyond the others, in catalogue errors: one if they explain all of it.
     feature_significance : float
         The statistic of a strong feature that carries ``settings.share_to_find`` of it.
+    of_most : float
+        Share of the own variance that is left where few stars are far off the others: one if none are.
     """
 
     n_stars: int
@@ -116,6 +118,7 @@ class Sensitivity:
     mean_square: float
     mean_square_error: float
     feature_significance: float
+    of_most: float = 1.0
 
     @property
     def has_own_scatter(self) -> bool:
@@ -187,6 +190,7 @@ def sensitivity(measured: Measured) -> Sensitivity:
         float(np.sqrt(2 / design.n_stars) * variance),
         *leakage.unexplained(design, measured.residual, []),
         measurements.significance_of_share(measured, share),
+        measurements.variance_of_most(design, measured.residual) / max(own, 1e-300) if own > 0 else 1.0,
     )
 
 
@@ -336,7 +340,9 @@ def model_use(
     error = float(np.sqrt(np.sum((products - products.mean()) ** 2)) / dof / variance)
     scale = reach.own_variance_error / variance if reach.has_own_scatter else 0.0
     findable = error * float(stats.norm.isf(settings.significance) + stats.norm.isf(1 - settings.power))
-    answer = "no" if reach.has_own_scatter and findable < settings.share_to_find else "cannot tell"
+    # Of what most stars have of their own, it is less that would be found.
+    enough = reach.has_own_scatter and findable < settings.share_to_find * reach.of_most
+    answer = "no" if enough else "cannot tell"
     if evidence.significant:
         answer = "cannot tell" if leak else "yes"
     return ModelUse(answer, slope, float(np.hypot(error, slope * scale)), not reach.has_own_scatter, findable)

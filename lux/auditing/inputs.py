@@ -27,6 +27,9 @@ LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
 _LEVEL_SCATTER, _CONTRAST_SCATTER = 0.1, 0.3
 _N_LEVEL_PIXELS = 500
+# Standard deviations of a pixel above the continuum that are no noise; the share of stars with such from where on it is
+# warned of them; stars that are worked on at a time.
+_SPIKE, _TO_WARN, _ROWS = 10.0, 0.05, 64
 # Of the flux, the median error of a pixel.
 _LARGEST_ERROR = 3.0
 # In narrower bands components of the flux take up single lines.
@@ -233,10 +236,38 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
         },
     )
     _refuse_sentinels(survey, np.concatenate([train.star_id, test.star_id]))
+    survey = without_spikes(survey)
     _refuse_unnormalized(survey)
     _refuse_errors_of_another_kind(survey)
     _warn_of_repeated_labels(survey)
     return survey
+
+
+def without_spikes(survey: Survey) -> Survey:
+    """Return a survey in which pixels are masked that stand far above the continuum, or are exactly zero.
+
+    A few of the former are all that the first components of the flux then know, and what these should take out of
+    the flux, what it says of the other labels, is left in it. Lines of absorption, however deep, are never masked. It
+    is warned of them, with their number, where more than a few stars have some.
+    """
+    pixels = slice(None, None, max(1, survey.n_pixels // _N_LEVEL_PIXELS))
+    flux = survey.flux[:, pixels][survey.ivar[:, pixels] > 0]
+    if not len(flux):
+        return survey
+    low, high = (float(each) for each in np.quantile(flux, (0.05, 0.95)))
+    ivar, spiked, zero = survey.ivar, np.zeros(survey.n_stars, int), np.zeros(survey.n_stars, int)
+    for rows in survey.block_rows(_ROWS):
+        good, above = survey.ivar[rows] > 0, survey.flux[rows] - high
+        spikes = good & (above > high - low) & (above**2 * survey.ivar[rows] > _SPIKE**2)
+        zeros = good & (survey.flux[rows] == 0) & (low > 0)
+        spiked[rows], zero[rows] = spikes.sum(axis=1), zeros.sum(axis=1)
+        if np.any(gone := spikes | zeros):
+            ivar = np.array(ivar) if ivar is survey.ivar else ivar
+            ivar[rows][gone] = 0
+    for counts, what in ((spiked, "stand far above the continuum"), (zero, "are exactly zero, and not masked")):
+        if (n_stars := int(np.sum(counts > 0))) > _TO_WARN * survey.n_stars:
+            warn_user(f"{counts.sum()} pixels of {n_stars} stars {what}; they count as masked")
+    return survey if ivar is survey.ivar else survey.replace(ivar=ivar)
 
 
 def _refuse_shared_stars(train: Survey, test: Survey) -> None:

@@ -26,6 +26,8 @@ _PARAMETERS = ("teff", "logg", "vmicro", "vmacro", "vsini", "vbroad")
 # Standard deviations of the lines together, reached by chance in one of two thousand audits in either medium. Lines
 # that were not given are partly taken for strong features, so that what is left of them is weaker than they are.
 _SIGNIFICANT_IN_OTHER_MEDIUM = 3.5
+# Of lists of lines that were moved along the pixels, how many may show as much.
+_RARELY = 0.005
 # Wavelengths, or a table or `LineList` that has them.
 Lines: TypeAlias = Any
 # No star has promethium.
@@ -180,20 +182,27 @@ def unrecognized(label: str) -> str:
     return f"; {label!r} is not recognized: is it a parameter such as teff, or an element such as mg_fe?"
 
 
-def other_medium(wavelength: np.ndarray, significance: np.ndarray, lines: Sequence[float]) -> str:
+def other_medium(
+    wavelength: np.ndarray, significance: np.ndarray, lines: Sequence[float], moved: np.ndarray | None = None
+) -> str:
     """Return that absorption lies where lines would be in the other medium, as the end of a reason; empty if not.
 
     `significance` (D,) is that of absorption at the pixels of wavelengths (D,) in Angstrom. Lines that were copied from
     a list in air lie bluewards of where they are in vacuum, and lines in vacuum redwards of where they are on a grid in
-    air.
+    air. Where pixels (K, L) of lists of lines `moved` elsewhere show as much, more often than rarely, they say nothing.
     """
+    by_chance = np.empty(0)
+    if moved is not None and moved.size:
+        by_chance = significance[moved].sum(axis=1) / np.sqrt(moved.shape[1])
     for convert, said in ((air_to_vacuum, "the lines were given"), (vacuum_to_air, "the spectra are")):
-        moved = convert(np.asarray(lines))
+        converted = convert(np.asarray(lines))
         # Lines at one pixel, such as components of hyperfine structure, tell of it once.
-        pixels = {int(np.argmin(np.abs(wavelength - line))): line for line in moved[::-1]}
+        pixels = {int(np.argmin(np.abs(wavelength - line))): line for line in converted[::-1]}
         found = [significance[pixel] for pixel in pixels if 0 < pixel < len(wavelength) - 1]
         named = ", ".join(f"{line:.2f}" for line in list(pixels.values())[:-4:-1])
-        if found and np.sum(found) / np.sqrt(len(found)) > _SIGNIFICANT_IN_OTHER_MEDIUM:
+        together = np.sum(found) / np.sqrt(max(1, len(found)))
+        elsewhere = np.mean(by_chance >= together) if by_chance.size else 0.0
+        if together > _SIGNIFICANT_IN_OTHER_MEDIUM and elsewhere < _RARELY:
             return (
                 f"; absorption at {named} A correlates with it, as if {said} in air: all wavelengths must be in vacuum"
             )

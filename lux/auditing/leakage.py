@@ -16,7 +16,8 @@ noise, :math:`c \propto e`            :math:`\propto s^2`   :math:`\propto s^2`
 where the label's own scatter is the same at all errors. Where it grows with them, as in a label whose errors are a part
 of its value, :math:`cr` and :math:`c^2` of a channel that knows the label grow as :math:`u^2` does, which is that of
 :math:`r^2 - s^2`; a leak makes them grow, and this not, unless the errors are understated. Then both are taken beyond
-as much of it as their means hold.
+as much of it as their means hold. Where errors follow the label itself, as where weak lines are measured worse, a
+label that is known agrees more, or less, where they are large: growth then tells nothing.
 
 Both slopes on :math:`s` and their covariance are estimated together, without assuming any distribution (a regression
 with sandwich errors, variant HC3: MacKinnon & White 1985, J. Econometrics 29, 305); where the third row is not the
@@ -33,6 +34,8 @@ from lux.auditing.measurements import Design, Measured, label_variance
 from lux.auditing.settings import AuditSettings
 from lux.statistics import left_out
 
+# Standard deviations of the product of error and residual: in a leak its mean is zero.
+_FOLLOW = 4.0
 _MEDIAN_OF_CHI2 = float(stats.chi2(1).median())
 
 
@@ -114,7 +117,7 @@ def growth(design: Design, channel: Channel, residual: np.ndarray) -> tuple[Grow
     weight = 1 / label_variance(design, residual[:, None])[:, 0] / variance
     weight /= weight.sum()
     regressors = _regressors(design, channel, weight)
-    if not regressors:
+    if not regressors or _follow_the_label(regressors[0], residual, weight):
         return nothing
     moments = np.stack([values * residual, values**2 - channel.noise**2][: len(regressors)])
     own = residual**2 / design.dof_fraction - design.errors**2
@@ -147,6 +150,12 @@ def _regressors(design: Design, channel: Channel, weight: np.ndarray) -> list[np
     if weight @ beyond_noise**2 > share and _carried_by_many(weight * beyond_noise**2, settings.min_slope_stars):
         return [error, beyond_noise]
     return [error]
+
+
+def _follow_the_label(error: np.ndarray, residual: np.ndarray, weight: np.ndarray) -> bool:
+    """Return whether the centered catalogue errors (N,) differ between large and small residuals (N,)."""
+    products = weight * error * residual
+    return bool(abs(products.sum()) > _FOLLOW * np.sqrt(np.sum(products**2)))
 
 
 def _grows(own: np.ndarray, error: np.ndarray, weight: np.ndarray, settings: AuditSettings) -> bool:

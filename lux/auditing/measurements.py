@@ -14,6 +14,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+from scipy import stats
 from scipy.ndimage import correlate1d
 from scipy.sparse.linalg import ArpackError, eigsh
 
@@ -30,6 +31,11 @@ from lux.survey import Survey
 _TOLERANCE = 1e-4
 # Of a component, over that of the first; below it is rounding.
 _MIN_VARIANCE = 1e-6
+# Of a variance, by how much a robust one is smaller by chance, times the root of the number of stars: three standard
+# deviations, of 1.86 for normal values.
+_OUTLYING = 5.6
+# Stars that a pixel is masked in, or not, for their labels to be compared, at least.
+_TO_COMPARE = 10
 # Stars whose spectra are worked on at a time, so that they stay in the processor's cache.
 _ROWS = 64
 # What own lines must leave of the pixels, for components of the flux that are not theirs.
@@ -245,6 +251,23 @@ def out_of_reach(survey: Survey, label: str, settings: AuditSettings) -> np.ndar
     return far
 
 
+def masks_that_follow(survey: Survey, measured: Measured) -> np.ndarray:
+    """Return the pixels (D,) off the own lines that are masked rather in stars of large, or of small, residuals.
+
+    There a mask says of the label what the flux does not. `survey` holds the stars that were measured.
+    """
+    residual = measured.residual - measured.residual.mean()
+    total, count = np.zeros(survey.n_pixels), np.zeros(survey.n_pixels)
+    for rows in survey.block_rows(_ROWS):
+        masked = (survey.ivar[rows] == 0).astype(np.float32)
+        total += residual[rows] @ masked
+        count += masked.sum(axis=0)
+    asked = (np.minimum(count, survey.n_stars - count) >= _TO_COMPARE) & ~measured.design.near_own
+    variance = count * (survey.n_stars - count) / survey.n_stars * np.var(residual)
+    limit = stats.norm.isf(measured.design.settings.significance_of_artefact / 2 / max(1, int(asked.sum())))
+    return asked & (np.abs(total) > limit * np.sqrt(variance))
+
+
 def deviations(survey: Survey) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the mean flux (D,), the sum of its weights (D,), and what each star differs by (N, D), zero if masked."""
     weight_sum, total = np.zeros(survey.n_pixels), np.zeros(survey.n_pixels)
@@ -392,6 +415,19 @@ def _moved_lines(design: Design, seed: int) -> np.ndarray:
 def own_variance(design: Design, residual: np.ndarray) -> float:
     """Return the variance of the label beyond the other labels that the catalogue's errors do not explain."""
     return float(np.var(residual) / design.dof_fraction - np.mean(design.errors**2))
+
+
+def variance_of_most(design: Design, residual: np.ndarray) -> float:
+    """Return `own_variance` without what few stars that are far off add to it, if that is more than chance; or zero.
+
+    Whether these are as they are or their labels wrong cannot be told.
+    """
+    own = own_variance(design, residual)
+    square = residual**2 / (design.dof_fraction * (design.errors**2 + max(0.0, own)))
+    share = float(robust_std(np.sqrt(square) * np.sign(residual), center=0.0) ** 2 / square.mean())
+    if 1 - share < _OUTLYING / np.sqrt(design.n_stars):
+        return own
+    return max(0.0, share * (own + float(np.mean(design.errors**2))) - float(np.mean(design.errors**2)))
 
 
 def significance_of_share(measured: Measured, share: float) -> float:

@@ -113,7 +113,8 @@ class AuditSettings:
     def min_growth(self, expected: float) -> float:
         """Return from where on growth with the catalogue's error is a leak, given what it would be in one.
 
-        Both in standard deviations; infinite where even that would not be significant, the errors being too alike.
+        Both in standard deviations; infinite where even that would not be significant, the errors being too alike, or
+        none is expected, as they follow the label.
         """
         least = float(stats.norm.isf(self.significance))
         return max(least, self.share_of_growth * expected) if expected > least else float("inf")

@@ -45,7 +45,10 @@ def judge(
         known = judgment.verdict == "known"
         return judgment._replace(reason=f"{reason}; {_OVERSTATED}") if known else Judgment("undecided", _OVERSTATED)
     if alike and judgment.verdict in ("known", "proxy"):
-        reason += "; a leak of the catalogue's errors, which are too alike or the evidence too weak, is not excluded"
+        reason += (
+            "; a leak of the catalogue's errors is not excluded: they are too alike, or follow the label, or the evidence "
+            "is too weak"
+        )
     if not alike and judgment.verdict in ("known", "proxy"):
         reason += _part_of_a_leak(evidence[Kind.LEAK_GROWTH], settings)
     return judgment._replace(reason=reason)
