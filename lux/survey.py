@@ -407,7 +407,10 @@ class Survey:
         return self.labels[:, self.label_index(name)]
 
     def __getitem__(self, stars: slice | np.ndarray | Sequence[int]) -> "Survey":
-        """Return the survey of the stars picked by a slice, a boolean mask (N,) or row numbers."""
+        """Return the survey of the stars picked by a slice, a boolean mask (N,) or row numbers.
+
+        What is masked in either picks no star.
+        """
         rows = np.atleast_1d(np.arange(self.n_stars)[_star_index(stars, self.n_stars)])
         if rows.size == 0:
             raise ValueError("the selection leaves no star; relax the mask or the row numbers")
@@ -493,8 +496,8 @@ class Survey:
         )
 
     def select_pixels(self, pixels: np.ndarray) -> "Survey":
-        """Return the survey on the pixels of a boolean mask (D,); the others are gone."""
-        pixels = np.asarray(pixels)
+        """Return the survey on the pixels of a boolean mask (D,); the others are gone, and what is masked in it is."""
+        pixels = np.asarray(np.ma.filled(pixels, False))
         if pixels.dtype != bool or pixels.shape != (self.n_pixels,):
             raise ValueError(
                 f"pixels must be a boolean mask of shape ({self.n_pixels},), got {pixels.dtype} {pixels.shape}"
@@ -639,11 +642,15 @@ def _spectra(name: str, value: ArrayLike | StoredArray) -> Any:
 def _star_index(stars: slice | np.ndarray | Sequence[int], n_stars: int) -> slice | np.ndarray:
     if isinstance(stars, slice):
         return stars
+    masked = np.ma.getmaskarray(stars)
     stars = np.asarray(stars)
     if stars.dtype == bool and stars.shape != (n_stars,):
         raise ValueError(f"a boolean selection of stars must have shape ({n_stars},), got {stars.shape}")
     if stars.dtype != bool and stars.size and not np.issubdtype(stars.dtype, np.integer):
         raise ValueError(f"stars are picked by a slice, a boolean mask or row numbers, got {stars.dtype}")
+    if np.any(masked):
+        # A condition on what is missing is not met, and a row number that is missing is none.
+        stars = stars & ~masked if stars.dtype == bool else stars[~masked]
     return stars if stars.size else np.empty(0, int)
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from astropy.table import MaskedColumn
 from linear_truth import assert_same_survey, linear_survey
 
 
@@ -28,10 +29,20 @@ def test_slicing_carries_everything_along(survey):
         np.testing.assert_array_equal(part.catalogue["group"], survey.catalogue["group"][rows])
 
 
+def test_what_is_masked_in_a_selection_picks_no_star_and_no_pixel(survey):
+    snr = MaskedColumn(np.arange(40.0), mask=np.arange(40) >= 36)
+    assert survey[snr > 33].star_id.tolist() == survey.star_id[[34, 35]].tolist()
+    assert survey[np.ma.array([5, 2, 7], mask=[0, 1, 0])].star_id.tolist() == survey.star_id[[5, 7]].tolist()
+    pixels = np.ma.array(np.arange(30) > 2, mask=np.arange(30) > 9)
+    np.testing.assert_array_equal(survey.select_pixels(pixels).wavelength, survey.wavelength[3:10])
+
+
 @pytest.mark.parametrize(
     ("picked", "message"),
     [
         (np.zeros(40, bool), "leaves no star"),
+        (np.ma.masked_all(40, bool), "leaves no star"),
+        (np.ma.masked_all(3, int), "leaves no star"),
         (np.ones(39, bool), r"shape \(40,\)"),
         ([0.5], "picked by"),
         ([], "no star"),
