@@ -515,7 +515,7 @@ class Survey:
         """Return the survey with labels of a catalogue in the place of its own, joined by the names of the stars.
 
         Stars that the catalogue has not are left out, and so are its rows without a name. Blanks around names do not
-        count.
+        count. Empty text and "--", "N/A" and their like among numbers are missing.
 
         Parameters
         ----------
@@ -530,7 +530,8 @@ class Survey:
         Raises
         ------
         ValueError
-            If the table lacks a column, names a star twice or none of the survey, or its ids lost digits.
+            If the table lacks a column, names a star twice or none of the survey, its ids lost digits, or a column of
+            numbers holds other text.
         """
         column = functools.partial(of_table, table)
         found, rows = join_stars(self.star_id, names := column(star_id), f"column {star_id!r}")

@@ -94,3 +94,29 @@ def test_a_join_takes_the_columns_whose_errors_are_given_in_any_spelling():
     joined = made().with_labels(table, label_err={"[Eu/Fe]": 0.2, "TEFF": 80.0})
     assert joined.label_names == ("EU_FE", "TEFF")
     np.testing.assert_allclose(joined.label_err[0], [0.2, 80], rtol=1e-6)
+
+
+# Beside three numbers as a data frame has them, and as text.
+BESIDE = {
+    "objects": lambda cell: np.array([0.1, 0.2, cell, 0.3], object),
+    "text": lambda cell: ["0.1", "0.2", cell, "0.3"],
+}
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+@pytest.mark.parametrize("cell", ["", " -- ", "nan", "None", "NULL", "N/A"])
+def test_a_cell_that_stands_for_no_number_is_a_label_that_is_missing(beside, cell):
+    table = {"star_id": list("0123"), "EU_FE": BESIDE[beside](cell), "e_EU_FE": np.full(4, 0.05)}
+    np.testing.assert_array_equal(made().with_labels(table).labels[:, 0], [0.1, 0.2, np.nan, 0.3])
+    errors = {**table, "EU_FE": np.full(4, 0.1), "e_EU_FE": BESIDE[beside](cell)}
+    with pytest.warns(UserWarning, match="1 labels have no positive error"):
+        np.testing.assert_array_equal(made().with_labels(errors).label_err[:, 0], [0.1, 0.2, np.nan, 0.3])
+
+
+@pytest.mark.parametrize("beside", BESIDE)
+def test_a_column_of_numbers_and_other_text_is_refused_and_one_of_text_alone_passed_over(beside):
+    label = {"star_id": list("0123"), "TEFF": np.full(4, 4500.0), "e_TEFF": np.full(4, 80.0), "e_RA": np.full(4, 0.1)}
+    joined = made().with_labels({**label, "RA": ["00:42:44", "00:42:45", "--", "00:42:46"]})
+    assert joined.label_names == ("TEFF",)
+    with pytest.raises(ValueError, match=r"label 'RA' must be an array of numbers, .*: could not convert .*'bad'"):
+        made().with_labels({**label, "RA": BESIDE[beside]("bad")})

@@ -6,6 +6,7 @@ The module is long because each way that is wrong has a message of its own, with
 
 import re
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ VELOCITIES = ("observed_velocity", "radial_velocity")
 _VELOCITY = Unit("km / s")
 # As what objects print that stand for no value: those of Python, numpy and pandas.
 _NO_VALUE = frozenset(("None", "nan", "NaT", "<NA>", "--"))
+# Texts that stand for no number in a column of numbers, in small letters.
+_NO_TEXT = ("", "--", "nan", "none", "null", "n/a", "na", "<na>", "nat")
 # Texts that stand for no name, and how the name begins that is given to what has none.
 _NO_NAME, UNNAMED = ("", "nan", "None", "<NA>", "--"), "unnamed "
 # And numbers that do, as of what clustering leaves over, and in tables of surveys.
@@ -99,11 +102,23 @@ def numbers(name: str, value: Any, unit: UnitBase | None = None, assumed: UnitBa
 def _floats(name: str, value: Any) -> np.ma.MaskedArray:
     try:
         return np.ma.asarray(value, float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError):
         values, gaps = with_gaps(value)
-        if values.dtype.kind == "O" and np.any(gaps):
-            return _floats(name, np.where(gaps, np.nan, values))
-        raise ValueError(f"{name} must be an array of numbers: {error}") from error
+    gaps = gaps | _is_missing_text(values)
+    try:
+        # Without its gaps: what is left may be text of numbers.
+        return np.ma.asarray(np.where(gaps, np.nan, values.astype(object)), float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must be an array of numbers, NaN, masked, empty or such as '--' where one is missing: {error}"
+        ) from error
+
+
+def _is_missing_text(values: np.ndarray) -> np.ndarray:
+    """Return where text (N,) stands for no number: empty, or such as "--" or "N/A"."""
+    texts = (each.decode(errors="replace") if isinstance(each, bytes) else each for each in values.ravel().tolist())
+    missing = [isinstance(each, str) and each.strip().casefold() in _NO_TEXT for each in texts]
+    return np.reshape(np.array(missing, bool), values.shape)
 
 
 def _is_gap(value: Any) -> bool:
@@ -288,9 +303,20 @@ def at_rows(what: str, column: Any, rows: np.ndarray, n_rows: int) -> Any:
 
 
 def holds_numbers(column: Any) -> bool:
-    """Return whether a column has one number for each row, or gaps."""
+    """Return whether a column has one number for each row, or gaps; or numbers as text, beside any other text."""
     values, gaps = with_gaps(column)
-    return values.ndim == 1 and _typed(values[~gaps]).dtype.kind in "biuf"
+    if values.ndim != 1:
+        return False
+    there = _typed(values[~gaps])
+    return there.dtype.kind in "biuf" or any(map(_is_number, there.tolist() if there.dtype.kind in "OU" else ()))
+
+
+def _is_number(value: Any) -> bool:
+    """Return whether a value is a finite number, or the text of one."""
+    try:
+        return isinstance(value, str | bytes | Real) and bool(np.isfinite(float(value)))
+    except ValueError:
+        return False
 
 
 def standard_error(uncertainty: Any, unit: Any, name: str) -> np.ndarray:

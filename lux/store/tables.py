@@ -113,7 +113,10 @@ def _label_meant(name: str, labels: Sequence[str], table: Any, given: set[str]) 
 
 
 def labels_of(table: Any, given: Any) -> list[str]:
-    """Return the columns of numbers, one a star, that have errors: those given, or a column by its name."""
+    """Return the columns of numbers, one a star, that have errors: those given, or a column by its name.
+
+    Of text are passed over those in which no cell is a number; in the others, text that is none is refused later.
+    """
     if isinstance(given, str) or _is_number(given):
         raise ValueError("labels= must name the columns to take where label_err= is one for all of them")
     columns = column_names(table)
