@@ -133,6 +133,9 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
         train, test = _split(survey, options)
         return train, test, None if options.model is None else Lux.load(options.model)
     table = _read_table(options.predictions, options.id)
+    if options.id != "star_id" and "star_id" in table.colnames:
+        # It is not by this one that stars are to be found.
+        table.remove_column("star_id")
     table.rename_column(options.id, "star_id")
     named = np.char.strip(np.asarray(table["star_id"]).astype(str))
     predicted = np.isin(survey.star_id, named)

@@ -195,6 +195,15 @@ def test_predictions_of_no_star_of_the_survey_are_counted(catalogue, capsys):
     assert json.loads(told.out)[0]["n_test"] <= 38
 
 
+def test_predictions_are_joined_by_the_column_that_is_named_beside_a_star_id_of_another_kind(catalogue, capsys):
+    survey, _, folder = catalogue
+    label = survey.truth.labels[:40, 1]
+    Table({"source_id": survey.star_id[:40], "star_id": np.arange(40), "label_1": label}).write(folder / "p.csv")
+    command = ["audit", str(folder / "stars.h5"), "--label", "label_1", "--own-lines", "--json"]
+    assert main([*command, "--predictions", str(folder / "p.csv"), "--id", "source_id"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["n_test"] == np.sum(~np.isnan(survey.label("label_1")[:40]))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
