@@ -128,6 +128,8 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
     import numpy as np
 
     from lux.models.lux import Lux
+    from lux.store.columns import numbers
+    from lux.store.label_names import plain_name
 
     if options.predictions is None:
         train, test = _split(survey, options)
@@ -137,6 +139,12 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
         # It is not by this one that stars are to be found.
         table.remove_column("star_id")
     table.rename_column(options.id, "star_id")
+    labels = {plain_name(name) for name in survey.label_names}
+    for name in table.colnames:
+        if plain_name(name) in labels and table[name].dtype.kind not in "biuf":
+            # What stands for no number is missing, and other text refused by its column.
+            values = numbers(f"column {name!r} of {options.predictions}", table[name])
+            table[name] = np.ma.filled(values, np.nan)
     named = np.char.strip(np.asarray(table["star_id"]).astype(str))
     predicted = np.isin(survey.star_id, named)
     if unknown := np.count_nonzero(~np.isin(named, survey.star_id)):
@@ -168,8 +176,7 @@ def _read_table(path: str, star_id: str) -> "Table":
     if not Path(path).is_file():
         raise FileNotFoundError(f"no table at {path}")
     try:
-        # As numbers, ids would lose zeros at their beginning.
-        csv = {"format": "ascii.csv", "converters": {star_id: str}} if path.casefold().endswith(".csv") else {}
+        csv = _of_csv(path, star_id) if path.casefold().endswith(".csv") else {}
         table = Table.read(path, **csv)
         table.convert_bytestring_to_unicode()
     except Exception as error:
@@ -178,7 +185,29 @@ def _read_table(path: str, star_id: str) -> "Table":
     if star_id not in table.colnames:
         has = ", ".join(table.colnames[:_MAX_NAMED]) + ", ..." * (len(table.colnames) > _MAX_NAMED)
         raise ValueError(f"{path} has no column {star_id!r}, by which stars are found, but {has}; see --id")
+    for name in table.colnames if csv.get("delimiter") else ():
+        if name != star_id and (numbers := [text for text in table[name].tolist() if _has_decimal_comma(text)]):
+            raise ValueError(
+                f"{path} has {numbers[0]!r} in its column {name!r}: write numbers with a decimal point, not a comma"
+            )
     return table
+
+
+def _of_csv(path: str, star_id: str) -> dict[str, Any]:
+    """Return how a file of CSV is read, which a spreadsheet may have written: with a byte-order mark, or semicolons."""
+    # As numbers, ids would lose zeros at their beginning.
+    how: dict[str, Any] = {"format": "ascii.csv", "converters": {star_id: str}}
+    with open(path, "rb") as file:
+        header = file.readline()
+    if header.startswith(codecs.BOM_UTF8):
+        how["encoding"] = "utf-8-sig"
+    if b";" in header and b"," not in header:
+        how["delimiter"] = ";"
+    return how
+
+
+def _has_decimal_comma(cell: Any) -> bool:
+    return isinstance(cell, str) and re.fullmatch(r"[+-]?\d+,\d+(e[+-]?\d+)?", cell.strip().casefold()) is not None
 
 
 def _write_pages(reports: "list[Report]", folder: Path) -> None:

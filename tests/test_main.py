@@ -204,6 +204,51 @@ def test_predictions_are_joined_by_the_column_that_is_named_beside_a_star_id_of_
     assert json.loads(capsys.readouterr().out)[0]["n_test"] == np.sum(~np.isnan(survey.label("label_1")[:40]))
 
 
+@pytest.fixture
+def predicted(catalogue):
+    """Return a run of ``lux audit`` on predictions of forty stars, given as the text of their table."""
+    survey, _, folder = catalogue
+    names, values = survey.star_id[:40].tolist(), survey.truth.labels[:40, 1].tolist()
+
+    def run(written=lambda text: text.encode(), cell=None):
+        texts = [repr(value) for value in values[:-1]] + [repr(values[-1]) if cell is None else cell]
+        lines = ["star_id,label_1", *map(",".join, zip(names, texts, strict=True))]
+        (folder / "p.csv").write_bytes(written("\n".join(lines)))
+        command = ["audit", str(folder / "stars.h5"), "--label", "label_1", "--own-lines", "--json"]
+        return main([*command, "--predictions", str(folder / "p.csv")])
+
+    return run
+
+
+SPREADSHEETS = {
+    "mark": lambda text: text.encode("utf-8-sig"),
+    "semicolons": lambda text: text.replace(",", ";").encode(),
+    "both": lambda text: text.replace(",", ";").encode("utf-8-sig"),
+}
+
+
+@pytest.mark.parametrize("spreadsheet", SPREADSHEETS)
+def test_a_table_is_read_as_spreadsheets_write_it(predicted, capsys, spreadsheet):
+    assert predicted() == 0
+    plain = capsys.readouterr().out
+    assert predicted(SPREADSHEETS[spreadsheet]) == 0
+    assert capsys.readouterr().out == plain
+
+
+def test_a_decimal_comma_is_refused(predicted, capsys):
+    assert predicted(lambda text: text.replace(",", ";").replace(".", ",").encode()) == 2
+    assert "in its column 'label_1': write numbers with a decimal point, not a comma" in capsys.readouterr().err
+
+
+def test_text_among_predicted_numbers_is_missing_or_named_with_its_column(predicted, capsys):
+    assert predicted(cell="N/A") == 2
+    assert "prediction of label_1 for star 5853498713190525735 is not finite" in capsys.readouterr().err
+    assert predicted(cell="bad") == 2
+    told = capsys.readouterr().err
+    assert "lux: column 'label_1' of" in told
+    assert "'bad'" in told
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
