@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from lux.models.grid import require_grid
+from lux.models.grid import require_grid, require_labels
 from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_flux, without_negligible
 from lux.survey import Survey
@@ -68,8 +68,9 @@ class FluxRegression(BaseEstimator):
         Raises
         ------
         ValueError
-            If a label is missing in every star.
+            If there are no labels, or one is missing or the same in every star.
         """
+        require_labels(survey)
         self.names_, self.wavelength_ = survey.label_names, survey.wavelength
         self.mean_flux_ = mean_flux(survey.flux, survey.ivar).astype(np.float32)
         flux, present = self._filled(survey), ~np.isnan(survey.labels)
@@ -78,8 +79,6 @@ class FluxRegression(BaseEstimator):
         self.fitted_ = []
         for pattern in np.unique(present, axis=1).T:
             columns = np.flatnonzero(np.all(present == pattern[:, None], axis=0))
-            if not pattern.any():
-                raise ValueError(f"label {self.names_[columns[0]]!r} is missing in every training star; leave it out")
             regressor = clone(self.regressor).fit(flux[pattern], scaled[np.ix_(pattern, columns)])
             self.fitted_.append((columns, regressor))
         return self
@@ -87,7 +86,8 @@ class FluxRegression(BaseEstimator):
     def predict_labels(self, survey: Survey) -> Prediction:
         """Return the regressed labels; their errors are not known (NaN)."""
         check_is_fitted(self)
-        labels, flux = np.empty((survey.n_stars, len(self.names_))), self._filled(survey)
+        flux = self._filled(survey)
+        labels = np.empty((survey.n_stars, len(self.names_)))
         for columns, regressor in self.fitted_:
             labels[:, columns] = regressor.predict(flux).reshape(survey.n_stars, len(columns))
         return Prediction(self.names_, self.center_ + self.scale_ * labels, np.full(labels.shape, np.nan))

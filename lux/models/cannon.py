@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from lux.jax_settings import own_settings
 from lux.models.blocks import to_device
 from lux.models.e_step import FluxModel, Statistics, add_statistics, no_statistics
-from lux.models.grid import require_grid
+from lux.models.grid import require_grid, require_labels
 from lux.models.normal_equations import Array, packed_products, unpack_columns, unpack_symmetric
 from lux.models.prediction import Prediction
 from lux.models.weights import pixel_weight
@@ -55,13 +55,16 @@ class Cannon(BaseEstimator):
         Raises
         ------
         ValueError
-            If fewer stars have all labels than the polynomial has terms.
+            If there are no labels, one is missing in every star or the same in all that have all labels, or fewer have
+            them than the polynomial has terms.
         """
+        require_labels(survey)
         complete = ~np.any(np.isnan(survey.labels), axis=1)
         n_terms = 1 + survey.n_labels + survey.n_labels * (survey.n_labels + 1) // 2
         if complete.sum() < n_terms:
             raise ValueError(f"{complete.sum()} stars have all labels; the quadratic model has {n_terms} terms")
         survey = survey[complete]
+        require_labels(survey)
         self.names_, self.wavelength_ = survey.label_names, survey.wavelength
         self.center_, self.scale_ = survey.labels.mean(axis=0), survey.labels.std(axis=0)
         terms = np.asarray(_quadratic_terms((survey.labels - self.center_) / self.scale_), np.float32)

@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from lux.models import em, gauge, label_inference
 from lux.models.cluster import spread
-from lux.models.grid import require_grid
+from lux.models.grid import require_grid, require_labels
 from lux.models.parameters import Parameters, Settings
 from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_pixel_weight, pixel_weight
@@ -358,14 +358,6 @@ def _is_model(path: Path) -> bool:
 
 
 def _require_trainable(survey: Survey, n_latents: int) -> None:
-    if not survey.n_labels:
-        raise ValueError("the survey has no labels to train on; join them from a table, survey.with_labels(...)")
+    require_labels(survey)
     if survey.n_stars <= n_latents:
         raise ValueError(f"{survey.n_stars} stars cannot fix {n_latents} latents; use more stars or fewer latents")
-    for column, name in enumerate(survey.label_names):
-        values = survey.labels[:, column]
-        present = values[~np.isnan(values)]
-        if present.size == 0:
-            raise ValueError(f"label {name!r} is missing in every training star; leave it out")
-        if np.all(present == present[0]):
-            raise ValueError(f"label {name!r} is {present[0]} in every training star; leave it out")

@@ -27,7 +27,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from lux.jax_settings import own_settings
-from lux.models.grid import require_grid
+from lux.models.grid import require_grid, require_labels
 from lux.models.prediction import Prediction, label_row
 from lux.models.weights import mean_flux, without_negligible
 from lux.survey import Survey
@@ -175,7 +175,8 @@ class NeuralNetwork(BaseEstimator):
         Raises
         ------
         ValueError
-            If the kind is unknown, a label is missing in every star, or there are too few stars for a step.
+            If the kind is unknown, there are no labels, one is missing or the same in every star, or there are too few
+            stars for a step.
         FloatingPointError
             If the loss is not finite at the end.
         """
@@ -187,6 +188,7 @@ class NeuralNetwork(BaseEstimator):
                 "n_epochs, batch_size and the sizes in hidden must be above 0, held_out between 0 and 1, and noise not "
                 f"negative; got {self.n_epochs}, {self.batch_size}, {self.hidden}, {self.held_out:g}, {self.noise:g}"
             )
+        require_labels(survey)
         n_held_out = max(1, round(self.held_out * survey.n_stars))
         if survey.n_stars - n_held_out < 2:
             raise ValueError(f"{survey.n_stars} stars are too few to train on and to hold some out")
@@ -258,9 +260,6 @@ class NeuralNetwork(BaseEstimator):
     def _scaled(self, survey: Survey) -> _Data:
         """Take the scales of a training survey, and return it in these."""
         present = ~np.isnan(survey.labels)
-        if not np.all(np.any(present, axis=0)):
-            name = survey.label_names[int(np.argmin(np.any(present, axis=0)))]
-            raise ValueError(f"label {name!r} is missing in every training star; leave it out")
         self.names_, self.wavelength_ = survey.label_names, survey.wavelength
         self.center_, spread = np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
         self.scale_ = np.where(spread > 0, spread, 1.0)
