@@ -62,3 +62,18 @@ def test_a_search_cut_short_is_told(quadratic):
 def test_too_few_stars_for_the_terms_are_refused(surveys):
     with pytest.raises(ValueError, match="have all labels; the quadratic model has 15 terms"):
         Cannon().fit(surveys[0][:5])
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n_good", [1, 2])
+def test_errors_are_unknown_where_the_flux_does_not_determine_the_labels(quadratic, n_good):
+    train, test = quadratic
+    model = Cannon().fit(train)
+    few = test.replace(ivar=np.where(np.arange(300) < np.where(np.arange(100) < 40, n_good, 300)[:, None], 1e4, 0))
+    prediction, whole = model.predict_labels(few), model.predict_labels(test)
+    lost = np.isnan(prediction.err)
+    assert np.all(lost[:40] == lost[:40, :1])
+    assert lost[:40].all() or n_good == 2
+    assert np.all(prediction.err[~lost] > 0)
+    assert np.all(np.isnan(prediction.covariance[lost[:, 0]]))
+    np.testing.assert_allclose(prediction.err[40:], whole.err[40:], rtol=1e-5)

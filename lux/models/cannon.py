@@ -87,6 +87,9 @@ class Cannon(BaseEstimator):
     def predict_labels(self, survey: Survey) -> Prediction:
         """Return the labels that reproduce the flux best, with the errors of the least-squares fit.
 
+        Errors and covariance of a star are NaN where its flux does not determine all labels: it has fewer good pixels
+        than there are labels, or the fit gives no positive variance.
+
         Warns
         -----
         ConvergenceWarning
@@ -95,7 +98,7 @@ class Cannon(BaseEstimator):
         check_is_fitted(self)
         require_grid(self.wavelength_, survey)
         model = FluxModel(*to_device((self.offset_, self.coefficients_, self.scatter_**2)))
-        labels, covariances = [], []
+        labels, covariances, n_good = [], [], []
         n_lost = 0
         for start in range(0, survey.n_stars, self.block_size):
             rows = slice(start, start + self.block_size)
@@ -104,6 +107,7 @@ class Cannon(BaseEstimator):
                 flux, ivar, model, n_labels=len(self.names_), n_steps=self.n_steps
             )
             n_lost += int(np.sum(~(np.asarray(distance) < _LOST)))
+            n_good.append(np.count_nonzero(np.asarray(ivar), axis=1))
             labels.append(np.asarray(scaled, float))
             covariances.append(np.linalg.pinv(np.asarray(precision, float), hermitian=True))
         if n_lost:
@@ -113,6 +117,8 @@ class Cannon(BaseEstimator):
                 ConvergenceWarning,
             )
         covariance = np.concatenate(covariances) * np.outer(self.scale_, self.scale_)
+        variance = np.diagonal(covariance, axis1=1, axis2=2)
+        covariance[(np.concatenate(n_good) < len(self.names_)) | ~np.all(variance > 0, axis=1)] = np.nan
         err = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
         return Prediction(self.names_, self.center_ + self.scale_ * np.concatenate(labels), err, covariance)
 
