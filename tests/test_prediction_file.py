@@ -46,6 +46,13 @@ def test_an_opened_survey_and_one_in_memory_make_the_same_cannon(opened):
     np.testing.assert_array_equal(lazy.scatter_, whole.scatter_)
 
 
+@pytest.mark.parametrize("model", [Ridge(), lambda flux: flux[:, 0]], ids=["regressor", "function"])
+def test_a_model_that_predicts_no_survey_is_refused(model, opened, tmp_path):
+    with pytest.raises(ValueError, match=rf"predict_labels\(survey\), .* got {type(model).__name__}; give it as"):
+        write_predictions(model, opened, tmp_path / "predicted.h5")
+    assert not list(tmp_path.iterdir())
+
+
 class Failing:
     """Says the mean of the labels, and of the third block something else."""
 

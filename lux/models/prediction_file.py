@@ -44,12 +44,17 @@ def write_predictions(
     Raises
     ------
     ValueError
-        If `block_size` is less than one, the name of the file is not that of an HDF5 file, the file is there and holds
-        anything but predictions, the model gives labels of another number of stars, errors of another shape, or other
-        names than in the blocks before.
+        If the model has no ``predict_labels``, `block_size` is less than one, the name of the file is not that of an
+        HDF5 file, the file is there and holds anything but predictions, the model gives labels of another number of
+        stars, errors of another shape, or other names than in the blocks before.
     OSError
         If the disk has no room.
     """
+    if not hasattr(model, "predict_labels"):
+        raise ValueError(
+            f"predictions are written of a model with predict_labels(survey), which returns a lux.Prediction, got "
+            f"{type(model).__name__}; give it as an object with such a method"
+        )
     if not isinstance(block_size, numbers.Integral) or block_size < 1:
         raise ValueError(f"block_size = {block_size}; expected the number of stars to predict at a time, at least 1")
     _refuse_another_file(Path(path))
