@@ -446,31 +446,38 @@ class Survey:
         Raises
         ------
         ValueError
-            If `test_fraction` is no number or leaves either side empty, or the groups are no column of the stars.
+            If `test_fraction` is no number or leaves either side empty, `seed` is none of NumPy's, or the groups are no
+            column of the stars.
         """
         if not isinstance(test_fraction, numbers.Real) or not 0 < test_fraction < 1:
             raise ValueError(
                 f"test_fraction must be a number between 0 and 1, the share of the test; got {test_fraction!r}"
             )
+        try:
+            generator = np.random.default_rng(seed)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"seed must be a whole number, not below 0; got {seed!r}") from error
         if groups is not None:
-            return self._split_groups(test_fraction, seed, groups)
+            return self._split_groups(test_fraction, generator, groups)
         n_test = round(test_fraction * self.n_stars)
         if not 0 < n_test < self.n_stars:
             raise ValueError(
                 f"test_fraction={test_fraction} of {self.n_stars} stars leaves {n_test} for the test; "
                 "both sides need at least one star"
             )
-        order = np.random.default_rng(seed).permutation(self.n_stars)
+        order = generator.permutation(self.n_stars)
         return self[np.sort(order[n_test:])], self[np.sort(order[:n_test])]
 
-    def _split_groups(self, test_fraction: float, seed: int, groups: ArrayLike | str) -> tuple["Survey", "Survey"]:
+    def _split_groups(
+        self, test_fraction: float, generator: np.random.Generator, groups: ArrayLike | str
+    ) -> tuple["Survey", "Survey"]:
         column = of_table(self.catalogue, groups) if isinstance(groups, str) else catalogue_column("groups", groups)
         if column.shape != (self.n_stars,):
             raise ValueError(f"groups must name the group of each of {self.n_stars} stars, got shape {column.shape}")
         column = own_where_unnamed(column, self.star_id)
         _, number, sizes = np.unique(column, return_inverse=True, return_counts=True)
         chosen, free = [], test_fraction * self.n_stars
-        for group in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+        for group in generator.permutation(len(sizes)).tolist():
             if sizes[group] <= free:
                 chosen.append(group)
                 free -= sizes[group]

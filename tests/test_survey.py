@@ -105,6 +105,13 @@ def test_the_share_of_the_test_is_a_number_between_none_and_all(survey, share):
             survey.split(share, groups=groups)
 
 
+@pytest.mark.parametrize("seed", [1.5, -1, "one"])
+def test_the_seed_of_a_split_is_a_whole_number_from_zero_on(survey, seed):
+    for groups in (None, np.arange(40)):
+        with pytest.raises(ValueError, match=f"seed must be a whole number, not below 0; got {seed!r}"):
+            survey.split(0.3, seed, groups=groups)
+
+
 def test_masking_wavelengths_zeroes_ivar_inside_and_nothing_else(survey):
     masked = survey.mask_wavelengths([(15101.0, 15101.4), (15103.0, 15103.1)])
     inside = survey.pixels_within([(15101.0, 15101.4), (15103.0, 15103.1)])
