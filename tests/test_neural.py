@@ -1,5 +1,7 @@
 """Networks learn what a linear model knows, heed masks, missing labels and seeds, and give their gradients."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -122,11 +124,25 @@ def test_stars_held_out_without_a_label_choose_no_epoch(parts):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"batch_size": 0}, {"n_epochs": 0}, {"hidden": 64}, {"held_out": -1}, {"noise": -1.0}, {"hidden": (0,)}]
+    ("name", "value", "expected"),
+    [
+        ("batch_size", 0, "a whole number, at least 1"),
+        ("n_epochs", 0, "a whole number, at least 1"),
+        ("n_epochs", 2.5, "a whole number, at least 1"),
+        ("seed", -1, "a whole number, at least 0"),
+        ("hidden", 64, "a tuple of whole numbers, each at least 1"),
+        ("hidden", (0,), "a tuple of whole numbers, each at least 1"),
+        ("hidden", (8.5,), "a tuple of whole numbers, each at least 1"),
+        ("learning_rate", -1, "a number above 0"),
+        ("weight_decay", "0.1", "a number not below 0"),
+        ("noise", -1.0, "a number not below 0"),
+        ("held_out", -1, "a number between 0 and 1"),
+        ("held_out", np.nan, "a number between 0 and 1"),
+    ],
 )
-def test_settings_that_train_nothing_are_refused(parts, wrong):
-    with pytest.raises(ValueError, match="must be above 0, held_out between 0 and 1, and noise not negative; got"):
-        NeuralNetwork(**{**QUICK, **wrong}).fit(parts[0])
+def test_settings_that_train_nothing_are_refused(parts, name, value, expected):
+    with pytest.raises(ValueError, match=re.escape(f"{name} must be {expected}; got {value!r}")):
+        NeuralNetwork(**{**QUICK, name: value}).fit(parts[0])
 
 
 def test_what_cannot_be_trained_is_refused(parts):

@@ -14,6 +14,7 @@ stars held out of the steps.
 import functools
 import itertools
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -92,6 +93,18 @@ class _Convolutional(eqx.Module):
         return channels.ravel()
 
 
+# Of the settings that are no whole numbers; all are finite.
+_RANGES = {
+    "learning_rate": "above 0",
+    "weight_decay": "not below 0",
+    "noise": "not below 0",
+    "held_out": "between 0 and 1",
+}
+_IN_RANGE: dict[str, Callable[[Any], bool]] = {
+    "above 0": lambda value: 0 < value < math.inf,
+    "not below 0": lambda value: 0 <= value < math.inf,
+    "between 0 and 1": lambda value: 0 < value < 1,
+}
 _KINDS: dict[str, type[eqx.Module]] = {"dense": _Dense, "convolutional": _Convolutional}
 
 
@@ -175,19 +188,12 @@ class NeuralNetwork(BaseEstimator):
         Raises
         ------
         ValueError
-            If the kind is unknown, there are no labels, one is missing or the same in every star, or there are too few
-            stars for a step.
+            If a setting trains no network, there are no labels, one is missing or the same in every star, or there are
+            too few stars for a step.
         FloatingPointError
             If the loss is not finite at the end.
         """
-        if self.kind not in _KINDS:
-            raise ValueError(f"unknown kind of network {self.kind!r}; choose one of {', '.join(_KINDS)}")
-        sizes = tuple(self.hidden) if np.iterable(self.hidden) else (0,)
-        if min(self.n_epochs, self.batch_size, *sizes) < 1 or not (0 < self.held_out < 1 and self.noise >= 0):
-            raise ValueError(
-                "n_epochs, batch_size and the sizes in hidden must be above 0, held_out between 0 and 1, and noise not "
-                f"negative; got {self.n_epochs}, {self.batch_size}, {self.hidden}, {self.held_out:g}, {self.noise:g}"
-            )
+        self._require_settings()
         require_labels(survey)
         n_held_out = max(1, round(self.held_out * survey.n_stars))
         if survey.n_stars - n_held_out < 2:
@@ -203,6 +209,20 @@ class NeuralNetwork(BaseEstimator):
                 f"{self.learning_rate:g}"
             )
         return self
+
+    def _require_settings(self) -> None:
+        """Raise ValueError, which names it, if a setting trains no network."""
+        if self.kind not in _KINDS:
+            raise ValueError(f"unknown kind of network {self.kind!r}; choose one of {', '.join(_KINDS)}")
+        if not np.iterable(self.hidden) or not all(_is_whole(size, 1) for size in self.hidden):
+            raise ValueError(f"hidden must be a tuple of whole numbers, each at least 1; got {self.hidden!r}")
+        for name, least in (("n_epochs", 1), ("batch_size", 1), ("seed", 0)):
+            if not _is_whole(value := getattr(self, name), least):
+                raise ValueError(f"{name} must be a whole number, at least {least}; got {value!r}")
+        for name, expected in _RANGES.items():
+            value = getattr(self, name)
+            if not isinstance(value, numbers.Real) or not _IN_RANGE[expected](value):
+                raise ValueError(f"{name} must be a number {expected}; got {value!r}")
 
     def _trained(self, survey: Survey, n_held_out: int) -> tuple[Any, tuple[jax.Array, jax.Array]]:
         """Return a trained network, and its losses."""
@@ -283,6 +303,10 @@ class NeuralNetwork(BaseEstimator):
     @staticmethod
     def _good(survey: Survey) -> np.ndarray:
         return without_negligible(survey.ivar) > 0
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return isinstance(value, numbers.Integral) and int(value) >= least
 
 
 def _patches(channels: jax.Array) -> jax.Array:
