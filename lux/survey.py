@@ -650,7 +650,7 @@ def _spectra(name: str, value: ArrayLike | StoredArray) -> Any:
 def _star_index(stars: slice | np.ndarray | Sequence[int], n_stars: int) -> slice | np.ndarray:
     if isinstance(stars, slice):
         return stars
-    masked = np.ma.getmaskarray(stars)
+    masked = np.ma.getmaskarray(np.ma.asarray(stars))
     stars = np.asarray(stars)
     if stars.dtype == bool and stars.shape != (n_stars,):
         raise ValueError(f"a boolean selection of stars must have shape ({n_stars},), got {stars.shape}")

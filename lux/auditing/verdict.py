@@ -46,8 +46,8 @@ def judge(
         return judgment._replace(reason=f"{reason}; {_OVERSTATED}") if known else Judgment("undecided", _OVERSTATED)
     if alike and judgment.verdict in ("known", "proxy"):
         reason += (
-            "; a leak of the catalogue's errors is not excluded: they are too alike, or follow the label, or the evidence "
-            "is too weak"
+            "; a leak of the catalogue's errors is not excluded: they are too alike, or follow the label, or the "
+            "evidence is too weak"
         )
     if not alike and judgment.verdict in ("known", "proxy"):
         reason += _part_of_a_leak(evidence[Kind.LEAK_GROWTH], settings)
