@@ -112,16 +112,17 @@ def audit(
         If the label is unknown, missing in every star or constant, the grids differ, an own line is off the grid, lines
         are not given where the line list does not reach, the band holds few resolution elements, the model gives
         nothing that can be read as labels of the test stars, or in an order that cannot be known, a prediction is not
-        finite, a test star was trained on, groups are no column of both catalogues, a label or flux holds values that
-        stand for missing ones, spectra are not normalized, the surveys differ in the scale of the flux or the unit of a
-        label, or lines that are named by their wavelengths are masked in nearly all stars or leave few pixels beside.
+        finite or stands for a missing one, a test star was trained on, groups are no column of both catalogues or name
+        one star at very many spectra, a label or flux holds values that stand for missing ones, velocities are none in
+        km/s, spectra are not normalized, the surveys differ in the scale of the flux or the unit of a label, or lines
+        that are named by their wavelengths are masked in nearly all stars or leave few pixels beside.
 
     Warns
     -----
     UserWarning
         If spectra repeat others, noise and all, of which the first is kept, labels repeat as those of several spectra
-        of one star would, or the label counts as missing in stars where it, or its error, exceeds by far all that it
-        scatters.
+        of one star would, the label counts as missing in stars where it, or its error, exceeds by far all that it
+        scatters, or pixels count as masked that stand far above the continuum or are exactly zero.
     """
     options: dict[str, Any] = {"seed": seed, "resolution": resolution, "groups": groups, "settings": settings}
     return audit_models({"": model}, train, test, label, own_lines, **options)[""]
