@@ -1,7 +1,7 @@
 """What an audit asks of the stars that it is given, before it measures them.
 
-What users have is refused where an answer would mislead, and otherwise brought into one form. The module is long because
-each input that misleads has a message of its own, with what came and what to do.
+What users have is refused where an answer would mislead, and otherwise brought into one form. The module is long
+because each input that misleads has a message of its own, with what came and what to do.
 """
 
 import numbers
