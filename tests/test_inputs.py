@@ -601,19 +601,24 @@ def test_own_lines_that_no_star_shows_are_refused_and_so_is_a_window_of_their_ow
         lux.audit(FluxRegression.pls(5).fit(train), train, test, "eu_fe", (15443.0, 15448.4, 15453.0))
 
 
+@pytest.fixture(scope="module")
+def unlined():
+    """Nine hundred stars, nothing of whose europium is in the flux, and which do not know what they are."""
+    survey = lux.load("synthetic", n_stars=900, seed=23, wavelength_range=(15150, 15810))
+    return survey.replace(truth=None, catalogue={})
+
+
 @pytest.mark.parametrize("share", [0.05, 0.1])
-def test_a_rare_label_of_two_values_that_nothing_causes_is_guessed(share):
-    survey = lux.load("synthetic", n_stars=900, seed=22, wavelength_range=(15150, 15810)).replace(truth=None)
-    labels, column = survey.labels.copy(), survey.label_index("eu_fe")
+def test_a_rare_label_of_two_values_that_nothing_causes_is_guessed(unlined, share):
+    labels, column = unlined.labels.copy(), unlined.label_index("eu_fe")
     labels[:, column] = np.random.default_rng(0).random(900) < share
-    assert audited(survey.replace(labels=labels, catalogue={})).verdict == "guessed"
+    assert audited(unlined.replace(labels=labels)).verdict == "guessed"
 
 
-def test_stars_that_lack_a_label_and_are_like_none_that_has_it_are_left_out_with_a_word():
-    survey = lux.load("synthetic", n_stars=900, seed=23, wavelength_range=(15150, 15810)).replace(truth=None)
-    labels = survey.labels.copy()
-    labels[survey.label("teff") < 4700, survey.label_index("fe_h")] = np.nan
-    report = audited(survey.replace(labels=labels, catalogue={}))
+def test_stars_that_lack_a_label_and_are_like_none_that_has_it_are_left_out_with_a_word(unlined):
+    labels = unlined.labels.copy()
+    labels[unlined.label("teff") < 4700, unlined.label_index("fe_h")] = np.nan
+    report = audited(unlined.replace(labels=labels))
     # As extrapolated to, their iron is off by tens of dex, and europium a proxy.
     assert report.verdict == "guessed"
     left_out = re.search(r"; stars without fe_h that are like none that has it were left out: (\d+)", report.reason)
@@ -660,22 +665,20 @@ def test_pixels_far_above_the_continuum_and_exact_zeros_are_masked_and_deep_line
     assert inputs.without_spikes(stars) is stars
 
 
-def test_a_few_unmasked_spikes_make_no_proxy():
-    survey = lux.load("synthetic", n_stars=900, seed=22, wavelength_range=(15150, 15810)).replace(truth=None)
-    generator, flux = np.random.default_rng(22), np.array(survey.flux)
+def test_a_few_unmasked_spikes_make_no_proxy(unlined):
+    generator, flux = np.random.default_rng(22), np.array(unlined.flux)
     flux[generator.random(flux.shape) < 5e-4] += 5
     with pytest.warns(UserWarning, match="stand far above the continuum; they count as masked"):
-        assert audited(survey.replace(flux=flux, catalogue={})).verdict == "guessed"
+        assert audited(unlined.replace(flux=flux)).verdict == "guessed"
 
 
-def test_what_a_mask_says_of_a_label_is_no_knowledge():
-    survey = lux.load("synthetic", n_stars=900, seed=22, wavelength_range=(15150, 15810)).replace(truth=None)
+def test_what_a_mask_says_of_a_label_is_no_knowledge(unlined):
     other = np.random.default_rng(0).random(900) < 0.5
-    hidden = survey.pixels_within([(15700, 15760)])
-    labels, ivar = np.array(survey.labels), np.where(other[:, None] & hidden, np.float32(0), survey.ivar)
+    hidden = unlined.pixels_within([(15700, 15760)])
+    labels, ivar = np.array(unlined.labels), np.where(other[:, None] & hidden, np.float32(0), unlined.ivar)
     # Two catalogues, with another zero point and other gaps in their spectra.
-    labels[other, survey.label_index("eu_fe")] += 0.1
-    report = audited(survey.replace(labels=labels, ivar=ivar, catalogue={}))
+    labels[other, unlined.label_index("eu_fe")] += 0.1
+    report = audited(unlined.replace(labels=labels, ivar=ivar))
     assert report.verdict == "guessed"
     assert re.search(r"; \d+ pixels, masked rather in stars of large or of small eu_fe, were left out", report.reason)
-    assert "masked rather" not in audited(survey.replace(ivar=ivar, catalogue={})).reason
+    assert "masked rather" not in audited(unlined.replace(ivar=ivar)).reason
