@@ -21,8 +21,8 @@ class AuditSettings:
     significance_at_own_lines : float
         p-value below which absorption at the own lines counts.
     significance_of_artefact : float
-        p-value below which evidence counts that stands still in the observer's frame. What is found is masked, which
-        costs evidence elsewhere.
+        p-value below which evidence counts that stands still in the observer's frame, or that masks follow a label.
+        What is found is masked, which costs evidence elsewhere.
     power, share_to_find : float
         A label is called guessed only if a feature that carries this share of the label's own variance would have been
         found with this probability.
