@@ -27,7 +27,7 @@ _USELESS_ERROR = 5.0
 LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
 _LEVEL_SCATTER, _CONTRAST_SCATTER = 0.1, 0.3
-_N_LEVEL_PIXELS = 500
+_N_LEVEL_STARS, _N_LEVEL_PIXELS = 400, 500
 # Standard deviations of a pixel above the continuum that are no noise; the share of stars with such from where on it is
 # warned of them; stars that are worked on at a time.
 _SPIKE, _TO_WARN, _ROWS = 10.0, 0.05, 64
@@ -251,9 +251,7 @@ def without_spikes(survey: Survey) -> Survey:
     the flux, what it says of the other labels, is left in it. Lines of absorption, however deep, are never masked. It
     is warned of them, with their number, where more than a few stars have some.
     """
-    pixels = slice(None, None, max(1, survey.n_pixels // _N_LEVEL_PIXELS))
-    flux = survey.flux[:, pixels][survey.ivar[:, pixels] > 0]
-    if not len(flux):
+    if not len(flux := _some_good(survey)[0]):
         return survey
     low, high = (float(each) for each in np.quantile(flux, (0.05, 0.95)))
     ivar, spiked, zero = survey.ivar, np.zeros(survey.n_stars, int), np.zeros(survey.n_stars, int)
@@ -269,6 +267,14 @@ def without_spikes(survey: Survey) -> Survey:
         if (n_stars := int(np.sum(counts > 0))) > _TO_WARN * survey.n_stars:
             warn_user(f"{counts.sum()} pixels of {n_stars} stars {what}; they count as masked")
     return survey if ivar is survey.ivar else survey.replace(ivar=ivar)
+
+
+def _some_good(survey: Survey) -> tuple[np.ndarray, np.ndarray]:
+    """Return the flux (K,) of pixels that are not masked, evenly of stars and pixels, and its inverse variance (K,)."""
+    rows = slice(None, None, max(1, survey.n_stars // _N_LEVEL_STARS))
+    pixels = slice(None, None, max(1, survey.n_pixels // _N_LEVEL_PIXELS))
+    flux, ivar = survey.flux[rows, pixels], survey.ivar[rows, pixels]
+    return flux[ivar > 0], ivar[ivar > 0]
 
 
 def _refuse_shared_stars(train: Survey, test: Survey) -> None:
@@ -298,8 +304,7 @@ def _refuse_other_units(train: Survey, test: Survey) -> None:
 
 def _refuse_another_scale(train: Survey, test: Survey) -> None:
     """Raise ValueError if the flux of the test survey is in another unit, or has another zero point."""
-    pixels = slice(None, None, max(1, train.n_pixels // _N_LEVEL_PIXELS))
-    flux = [each.flux[:, pixels][each.ivar[:, pixels] > 0] for each in (train, test)]
+    flux = [_some_good(each)[0] for each in (train, test)]
     if not all(len(each) for each in flux):
         return
     (low, level, high), (other_low, other_level, other_high) = (np.quantile(each, (0.05, 0.5, 0.95)) for each in flux)
@@ -365,13 +370,12 @@ def _largest_step(distinct: np.ndarray, median: float) -> np.ndarray:
 
 def _refuse_errors_of_another_kind(survey: Survey) -> None:
     """Raise ValueError if most pixels have an error as large as the flux and its features, as no spectra do."""
-    pixels = slice(None, None, max(1, survey.n_pixels // _N_LEVEL_PIXELS))
-    good = survey.ivar[:, pixels] > 0
-    if not np.any(good):
+    flux, ivar = _some_good(survey)
+    if not len(flux):
         return
-    low, level, high = np.quantile(survey.flux[:, pixels][good], (0.05, 0.5, 0.95))
+    low, level, high = np.quantile(flux, (0.05, 0.5, 0.95))
     scale = max(abs(float(level)), float(high - low))
-    error = float(np.median(survey.ivar[:, pixels][good])) ** -0.5
+    error = float(np.median(ivar)) ** -0.5
     if error > _LARGEST_ERROR * scale:
         raise ValueError(
             f"the median error of a pixel is {error:.3g}, and the flux is about {scale:.2g}: were errors given as "

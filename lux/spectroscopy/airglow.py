@@ -18,6 +18,8 @@ FAINTEST = 0.02
 _MIN_LINES = 2
 # The top of a peak is what rises above this part of it.
 _TOP = 0.8
+# Stars that are worked on at a time.
+_ROWS = 16
 
 
 def rest_wavelengths(velocity: ArrayLike, faintest: float = FAINTEST) -> np.ndarray:
@@ -87,32 +89,36 @@ def observed_velocity(survey: Survey) -> np.ndarray:
     shifts = np.arange(-_MAX_DIFFERENCE, _MAX_DIFFERENCE + 0.5)
     velocity = np.asarray(survey.catalogue["radial_velocity"], float)
     best = np.empty(survey.n_stars)
-    for star in range(survey.n_stars):
-        doppler = np.log1p((velocity[star] + shifts) / SPEED_OF_LIGHT_KMS) / step
-        # One star at a time: the gaps of a few stretches of spectrum are far wider than these.
-        (errors,) = to_full_grid(raised[star : star + 1], index)
-        at_lines = _between_pixels(errors, places[kept] - doppler[:, None])
-        best[star] = velocity[star] + _top(shifts, at_lines @ np.sqrt(lines.strength[kept]))
+    # A few stars at a time: the gaps of a few stretches of spectrum are far wider than these.
+    for rows in survey.block_rows(_ROWS):
+        doppler = np.log1p((velocity[rows, None] + shifts) / SPEED_OF_LIGHT_KMS) / step
+        errors = to_full_grid(raised[rows], index)
+        at_lines = _between_pixels(errors, places[kept] - doppler[:, :, None])
+        best[rows] = velocity[rows] + _top(shifts, at_lines @ np.sqrt(lines.strength[kept]))
     return best
 
 
 def _between_pixels(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return values (D,) interpolated at places (K, L) counted in pixels, as `numpy.interp` does for any grid."""
-    places = np.clip(places, 0, len(values) - 1)
-    pixel = np.minimum(places.astype(int), len(values) - 2)
-    first = values[pixel].astype(float)
-    return (values[pixel + 1] - first) * (places - pixel) + first
+    """Return values (N, D) interpolated at places (N, K, L) counted in pixels, as `numpy.interp` does for any grid."""
+    places = np.clip(places, 0, values.shape[1] - 1)
+    pixel = np.minimum(places.astype(int), values.shape[1] - 2)
+    places -= pixel
+    pixel += (np.arange(len(values)) * values.shape[1])[:, None, None]
+    first, second = np.take(values, pixel).astype(float), np.take(values, pixel + 1)
+    return (second - first) * places + first
 
 
-def _top(shifts: np.ndarray, height: np.ndarray) -> float:
-    """Return where the top of a peak (K,) lies: the mean shift, weighted by how far each rises above `_TOP` of it.
+def _top(shifts: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """Return where the top of each peak (N, K) lies: the mean shift, weighted by how far each rises above `_TOP` of it.
 
     Errors that saturate make it flat, and rounding alone would choose among its shifts (K,). Errors that do not know
     the sky leave all shifts alike, and the mean is zero.
     """
-    low = height.min()
-    weight = np.clip(height - low - _TOP * (height.max() - low), 0, None)
-    return float(weight @ shifts / weight.sum()) if weight.sum() > 1e-6 * max(height.max(), 1) else 0.0
+    low, high = height.min(axis=1, keepdims=True), height.max(axis=1, keepdims=True)
+    weight = np.clip(height - low - _TOP * (high - low), 0, None)
+    total = weight.sum(axis=1)
+    risen = total > 1e-6 * np.maximum(high[:, 0], 1)
+    return np.where(risen, weight @ shifts / np.where(risen, total, 1), 0)
 
 
 def _raised_errors(ivar: np.ndarray) -> np.ndarray:
