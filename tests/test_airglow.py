@@ -48,7 +48,8 @@ def test_airglow_cannot_be_placed_without_velocities(survey):
 
 def test_values_between_pixels_are_those_of_numpy_also_beyond_the_ends():
     rng = np.random.default_rng(0)
-    values = rng.normal(size=40).astype(np.float32)
+    values = rng.normal(size=(3, 40)).astype(np.float32)
     places = np.concatenate([rng.uniform(-5, 45, size=200), np.arange(40), [-1e9, 1e9]]).reshape(11, -1)
-    expected = np.interp(places, np.arange(40), values)
+    places = places + np.array([0, 0.3, -2])[:, None, None]
+    expected = [np.interp(each, np.arange(40), star) for each, star in zip(places, values, strict=True)]
     np.testing.assert_allclose(airglow._between_pixels(values, places), expected, rtol=1e-14, atol=1e-15)

@@ -95,7 +95,9 @@ def test_worlds_are_written_anew_over_those_of_before_alone(folder, capsys):
     assert "is a file; give the name of a folder" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "{", '{"bench": "1"}'])
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "{", '{"bench": "1"}', '{"bench": "1", "n_seeds": 2, "worlds": {"world-0001": {}}}']
+)
 def test_a_damaged_truth_is_told(tmp_path, text):
     (tmp_path / "truth.json").write_text(text)
     with pytest.raises(ValueError, match=r"truth.json is damaged .*; write the worlds anew"):

@@ -11,7 +11,7 @@ import pytest
 from linear_truth import errors_apart, linear_survey
 
 import lux
-from lux.models import checkpoints, em
+from lux.models import checkpoints, em, parts, starts
 
 LATENTS = {"n_latents": 4, "max_cycles": 12, "tolerance": 1e-9, "block_size": 64, "progress": False}
 pytestmark = pytest.mark.filterwarnings("ignore:Lux did not converge")
@@ -151,3 +151,25 @@ def test_a_full_disk_is_named_and_what_was_written_before_stands(survey, uninter
             lux.Lux(**LATENTS).fit(survey, checkpoint=path)
     assert [each.name for each in tmp_path.iterdir()] == ["fit.npz"]
     assert_same_fit(lux.Lux(**LATENTS).fit(survey, checkpoint=path), uninterrupted, survey)
+
+
+def test_spectra_of_a_few_stars_exchanged_are_other_spectra(survey, tmp_path):
+    # Means, and all stars but two, are the same to the last bit.
+    order = np.arange(survey.n_stars)
+    order[[101, 102]] = 102, 101
+    exchanged = survey.replace(flux=survey.flux[order], ivar=survey.ivar[order])
+    lux.Lux(**LATENTS).fit(exchanged, checkpoint=tmp_path / "fit.npz")
+    with pytest.raises(ValueError, match="is of a fit with other spectra; give this one another path"):
+        lux.Lux(**LATENTS).fit(survey, checkpoint=tmp_path / "fit.npz")
+
+
+def test_a_survey_opened_or_in_blocks_of_another_length_has_the_same_checksums(survey, tmp_path):
+    survey.save(tmp_path / "survey.h5")
+    found = [
+        starts.pixel_means(parts.LocalParts(each, length), with_checksums=True)[2]
+        for each in (survey, lux.open(tmp_path / "survey.h5"))
+        for length in (16, 300)
+    ]
+    assert len(np.unique(found[0])) == survey.n_stars
+    assert all(np.array_equal(each, found[0]) for each in found)
+    assert not len(starts.pixel_means(parts.LocalParts(survey, 64))[2])

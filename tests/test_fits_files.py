@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lux.datasets.fits_files import open_fits, require_whole
+from lux.store.fits_files import open_fits, require_whole
 
 
 def content(checksum=False):

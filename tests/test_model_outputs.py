@@ -3,6 +3,8 @@
 The module is long because each form of a model has its own case.
 """
 
+import types
+
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
@@ -104,6 +106,9 @@ MODELS = {
     "estimator": lambda ridge: ridge,
     "function of the flux": lambda ridge: lambda flux: ridge.predict(flux),
     "function of flux and errors": lambda ridge: lambda flux, ivar: ridge.predict(np.where(ivar > 0, flux, 1)),
+    "estimator of flux and errors": lambda ridge: types.SimpleNamespace(
+        predict=lambda flux, ivar: ridge.predict(np.where(ivar > 0, flux, 1))
+    ),
     "function of both by place": lambda ridge: lambda flux, ivar, /: ridge.predict(np.where(ivar > 0, flux, 1)),
     "function with any options": lambda ridge: lambda flux, **options: ridge.predict(flux, **options),
     "function with an option": lambda ridge: lambda flux, scale=1.0: ridge.predict(flux) * scale,

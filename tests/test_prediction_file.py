@@ -137,3 +137,14 @@ def test_predictions_replace_predictions_and_nothing_else(opened, tmp_path):
     for name in ("predicted.zarr", "predicted.csv", "predicted"):
         with pytest.raises(ValueError, match=f"HDF5 file, and '{name}' ends in none"):
             write_predictions(model, opened, tmp_path / name)
+
+
+def test_predictions_that_failed_are_written_and_told_with_their_number(opened, tmp_path):
+    class Failing:
+        def predict_labels(self, survey):
+            labels = np.where(survey.labels > np.nanmedian(survey.labels, axis=0), np.nan, 0.5)
+            return lux.Prediction(survey.label_names, labels, np.full(labels.shape, np.nan))
+
+    with pytest.warns(UserWarning, match=rf"Failing predicts nothing finite for .* 300 stars: {opened.label_names[0]}"):
+        write_predictions(Failing(), opened, tmp_path / "predicted.h5", progress=False)
+    assert np.any(np.isnan(Table.read(tmp_path / "predicted.h5")[opened.label_names[0]]))

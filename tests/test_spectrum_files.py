@@ -1,6 +1,7 @@
 """Files of the surveys, in the layouts that they document, are read by specutils and become a survey."""
 
 import builtins
+import gzip
 import types
 
 import numpy as np
@@ -253,3 +254,31 @@ def test_blank_cells_of_a_table_of_text_are_masked(tmp_path, name, kind):
         survey = made([tmp_path / "star.ecsv"], format=file_format, continuum=ones)
         np.testing.assert_array_equal(survey.ivar[0] > 0, ~blank)
         np.testing.assert_allclose(survey.ivar[0, 3:], 1e4)
+
+
+def test_a_file_that_is_cut_or_contradicts_the_checksum_of_its_data_is_refused(tmp_path):
+    path = tmp_path / "apStar-star.fits"
+    write_apstar(path, FLUX)
+    with fits.open(path, memmap=False) as hdus:
+        hdus.writeto(path, overwrite=True, checksum=True)
+    content = path.read_bytes()
+    place = content.index(b"XTENSION")
+    place += content[place:].index(b"END" + 77 * b" ")
+    changed = bytearray(content)
+    # The exponent of a number in the flux.
+    changed[place + 2880 + 8 * 1000] ^= 0x7F
+    packed = gzip.compress(content)
+    for name, damaged, told in (
+        ("changed.fits", bytes(changed), "the checksum of extension 1 is not that of its content"),
+        ("cut.fits", content[: len(content) * 2 // 3], "bytes where the data of extension"),
+        ("cut.fits.gz", packed[:-200], "end-of-stream"),
+    ):
+        (tmp_path / name).write_bytes(damaged)
+        with pytest.raises(ValueError, match=f"{name} is damaged: .*{told}.*; fetch it again"):
+            made(tmp_path / name, format="SDSS-V apStar", continuum=ones)
+    # Headers are edited, and files compressed.
+    edited = content.replace(b"NVISITS =                    2", b"NVISITS =                    3")
+    assert edited != content
+    for name, whole in (("edited.fits", edited), ("whole.fits.gz", packed)):
+        (tmp_path / name).write_bytes(whole)
+        assert made(tmp_path / name, format="SDSS-V apStar", continuum=ones).n_stars == 1

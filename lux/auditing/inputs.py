@@ -11,6 +11,15 @@ import numpy as np
 from astropy.units import Unit
 
 from lux.auditing.settings import AuditSettings
+from lux.models.requirements import (
+    LABEL_SENTINELS,
+    SENTINEL_DISTANCE,
+    errors_of_another_kind,
+    flux_range,
+    good_pixels,
+    of_another_scale,
+    refuse_sentinels,
+)
 from lux.models.weights import without_negligible
 from lux.statistics import nan_median, robust_std, standardize
 from lux.store.columns import VELOCITIES as VELOCITIES
@@ -20,23 +29,18 @@ from lux.survey import LEAST_WAVELENGTH, Survey, plain_name
 _FLUX_SENTINELS = (-9999.0, -999.0)
 # Of label values that repeat so far from the median, in robust standard deviations, no star has one, nor one of those
 # below; farther off, the audited label of one star would decide for all.
-SENTINEL_DISTANCE, _OUTLIER_DISTANCE = 20.0, 50.0
+_OUTLIER_DISTANCE = 50.0
 # Of the way from the median to a value, the part of one step from where on the value stands apart.
 _ALONE = 0.3
 _USELESS_ERROR = 5.0
-LABEL_SENTINELS = (-9999.0, -999.0, -99.0, 99.0, 99.99, 999.0, 9999.0)
 # Medians of normalized spectra differ little beside their level, and beside the contrast of a spectrum.
 _LEVEL_SCATTER, _CONTRAST_SCATTER = 0.1, 0.3
 _N_LEVEL_STARS, _N_LEVEL_PIXELS = 400, 500
 # Standard deviations of a pixel above the continuum that are no noise; the share of stars with such from where on it is
 # warned of them; stars that are worked on at a time.
 _SPIKE, _TO_WARN, _ROWS = 10.0, 0.05, 64
-# Of the flux, the median error of a pixel.
-_LARGEST_ERROR = 3.0
 # In narrower bands components of the flux take up single lines.
 _LEAST_ELEMENTS = 20
-# Of the larger median flux, how much those of both surveys differ at most; and by their contrast.
-_LEVELS_APART = 0.3
 # Of a label with more than so many values, the share of the stars with one of them, and how much more often it stands
 # there than any other, beyond which it is no measurement.
 _FEW_VALUES, _FILLED, _MORE_THAN_OTHERS = 20, 0.1, 10
@@ -251,9 +255,9 @@ def without_spikes(survey: Survey) -> Survey:
     the flux, what it says of the other labels, is left in it. Lines of absorption, however deep, are never masked. It
     is warned of them, with their number, where more than a few stars have some.
     """
-    if not len(flux := _some_good(survey)[0]):
+    if not len(flux := good_pixels(survey, _N_LEVEL_STARS, _N_LEVEL_PIXELS)[0]):
         return survey
-    low, high = (float(each) for each in np.quantile(flux, (0.05, 0.95)))
+    low, _, high = flux_range(flux)
     ivar, spiked, zero = survey.ivar, np.zeros(survey.n_stars, int), np.zeros(survey.n_stars, int)
     for rows in survey.block_rows(_ROWS):
         good, above = survey.ivar[rows] > 0, survey.flux[rows] - high
@@ -267,14 +271,6 @@ def without_spikes(survey: Survey) -> Survey:
         if (n_stars := int(np.sum(counts > 0))) > _TO_WARN * survey.n_stars:
             warn_user(f"{counts.sum()} pixels of {n_stars} stars {what}; they count as masked")
     return survey if ivar is survey.ivar else survey.replace(ivar=ivar)
-
-
-def _some_good(survey: Survey) -> tuple[np.ndarray, np.ndarray]:
-    """Return the flux (K,) of pixels that are not masked, evenly of stars and pixels, and its inverse variance (K,)."""
-    rows = slice(None, None, max(1, survey.n_stars // _N_LEVEL_STARS))
-    pixels = slice(None, None, max(1, survey.n_pixels // _N_LEVEL_PIXELS))
-    flux, ivar = survey.flux[rows, pixels], survey.ivar[rows, pixels]
-    return flux[ivar > 0], ivar[ivar > 0]
 
 
 def _refuse_shared_stars(train: Survey, test: Survey) -> None:
@@ -304,14 +300,13 @@ def _refuse_other_units(train: Survey, test: Survey) -> None:
 
 def _refuse_another_scale(train: Survey, test: Survey) -> None:
     """Raise ValueError if the flux of the test survey is in another unit, or has another zero point."""
-    flux = [_some_good(each)[0] for each in (train, test)]
+    flux = [good_pixels(each, _N_LEVEL_STARS, _N_LEVEL_PIXELS)[0] for each in (train, test)]
     if not all(len(each) for each in flux):
         return
-    (low, level, high), (other_low, other_level, other_high) = (np.quantile(each, (0.05, 0.5, 0.95)) for each in flux)
-    apart = abs(level - other_level)
-    if apart > _LEVELS_APART * max(abs(level), abs(other_level)) and apart > max(high - low, other_high - other_low):
+    one, other = (flux_range(each) for each in flux)
+    if of_another_scale(one, other):
         raise ValueError(
-            f"the median flux is {level:.3g} in the training survey and {other_level:.3g} in the test survey: bring "
+            f"the median flux is {one[1]:.3g} in the training survey and {other[1]:.3g} in the test survey: bring "
             "both to one scale, as fractions of the continuum, errors likewise"
         )
 
@@ -351,6 +346,7 @@ def _refuse_sentinels(survey: Survey, star_id: np.ndarray) -> None:
                 f"label {name!r} is {distinct[place]:g} {where}, far from all others: does it stand for a missing "
                 "value? Set it to NaN"
             )
+        refuse_sentinels(name, values[~np.isnan(values)])
     missing = np.isin(survey.flux, _FLUX_SENTINELS) & (survey.ivar > 0)
     if np.any(missing):
         value, n_stars = survey.flux[missing][0], np.sum(missing.any(axis=1))
@@ -370,17 +366,9 @@ def _largest_step(distinct: np.ndarray, median: float) -> np.ndarray:
 
 def _refuse_errors_of_another_kind(survey: Survey) -> None:
     """Raise ValueError if most pixels have an error as large as the flux and its features, as no spectra do."""
-    flux, ivar = _some_good(survey)
-    if not len(flux):
-        return
-    low, level, high = np.quantile(flux, (0.05, 0.5, 0.95))
-    scale = max(abs(float(level)), float(high - low))
-    error = float(np.median(ivar)) ** -0.5
-    if error > _LARGEST_ERROR * scale:
-        raise ValueError(
-            f"the median error of a pixel is {error:.3g}, and the flux is about {scale:.2g}: were errors given as "
-            "ivar, or inverse variances as errors? ivar is one over the square of the error"
-        )
+    flux, ivar = good_pixels(survey, _N_LEVEL_STARS, _N_LEVEL_PIXELS)
+    if len(flux) and (said := errors_of_another_kind(flux_range(flux), ivar)):
+        raise ValueError(said)
 
 
 def _refuse_unnormalized(survey: Survey) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from astropy.units import Quantity, Unit
 
-from lux.auditing.inputs import LABEL_SENTINELS, SENTINEL_DISTANCE
 from lux.auditing.settings import AuditSettings
 from lux.models.prediction import Prediction, StoredPrediction
+from lux.models.requirements import LABEL_SENTINELS, SENTINEL_DISTANCE
 from lux.statistics import robust_std
 from lux.store.columns import as_text, join_stars
 from lux.store.quantities import without_mask
@@ -124,11 +124,10 @@ def _answer(model: LabelModel, survey: Survey) -> Any:
     """Return what a model of any kind says of the stars of a survey, as it says it."""
     if hasattr(model, "predict_labels"):
         return model.predict_labels(survey)
-    if hasattr(model, "predict"):
-        return model.predict(survey.flux)
-    if not callable(model):
+    if not hasattr(model, "predict") and not callable(model):
         return model
-    return model(survey.flux, survey.ivar) if _takes_ivar(model) else model(survey.flux)
+    function: Any = getattr(model, "predict", model)
+    return function(survey.flux, survey.ivar) if _takes_ivar(function) else function(survey.flux)
 
 
 def _takes_ivar(function: Callable[..., Any]) -> bool:

@@ -150,7 +150,8 @@ def _read_answers(path: Path, worlds: Mapping[str, Any]) -> dict[str, float]:
     found: dict[str, float] = {}
     for number, row in rows:
         if len(row) != len(columns):
-            raise ValueError(f"{path}, line {number}: {len(row)} fields where the columns are {len(columns)}")
+            told = f"{path}, line {number}: {len(row)} fields where the columns are {len(columns)}"
+            raise ValueError(f"{told}; fields are separated by commas, and a number has a point: world-0001,0.5")
         world, answer = (row[place] for place in places)
         if world not in worlds:
             raise ValueError(f"{path}, line {number}: there is no world {world!r}")
@@ -176,8 +177,10 @@ def _read_truth(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["bench"]
-        if version == bench.VERSION and not (isinstance(content["worlds"], dict) and "n_seeds" in content):
-            raise KeyError("worlds")
+        if version == bench.VERSION:
+            expected = sum(cell.seeds for cell in bench.bench_cells(content["n_seeds"]))
+            if not isinstance(content["worlds"], dict) or len(content["worlds"]) != expected:
+                raise KeyError("worlds")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({error}); write the worlds anew") from error
     if version != bench.VERSION:

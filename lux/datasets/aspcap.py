@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from astropy.io import fits
 
-from lux.datasets.fits_files import open_fits, require_whole
 from lux.spectroscopy.instrument import LOG10_FIRST_WAVELENGTH, LOG10_STEP, N_PIXELS
+from lux.store.fits_files import open_fits, require_whole
 
 # A pixel with a larger error carries no information; the pipeline's bad pixels have errors up to 100 and more.
 _MAX_ERROR = 0.1

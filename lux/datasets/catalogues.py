@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from lux.datasets.fits_files import open_fits
+from lux.store.fits_files import open_fits
 
 BLOCK_BYTES = 128 * 2**20
 # Magnitude from which a stored number is a sentinel for "missing"; of positive ones a column may allow larger.

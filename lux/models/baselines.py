@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.utils.validation import check_is_fitted
 
-from lux.models.grid import require_grid, require_labels
 from lux.models.prediction import Prediction, label_row
+from lux.models.requirements import require_labels, require_like
 from lux.models.weights import mean_flux, without_negligible
 from lux.survey import Survey
 
@@ -26,7 +26,14 @@ class Mean(BaseEstimator):
     """Predict the training mean of every label, with the standard deviation of training as its error."""
 
     def fit(self, survey: Survey) -> "Mean":
-        """Take the mean of the labels that are there."""
+        """Take the mean of the labels that are there.
+
+        Raises
+        ------
+        ValueError
+            If there are no labels, or one is missing or the same in every star.
+        """
+        require_labels(survey)
         self.names_ = survey.label_names
         self.mean_, self.std_ = np.nanmean(survey.labels, axis=0), np.nanstd(survey.labels, axis=0)
         return self
@@ -109,7 +116,7 @@ class FluxRegression(BaseEstimator):
         return np.where(without_negligible(survey.ivar) > 0, self.scale_[column] * slopes, 0)
 
     def _filled(self, survey: Survey) -> np.ndarray:
-        require_grid(self.wavelength_, survey)
+        require_like(self.wavelength_, self.mean_flux_, survey)
         return np.where(without_negligible(survey.ivar) > 0, survey.flux - self.mean_flux_, np.float32(0))
 
 
@@ -133,8 +140,9 @@ class LabelsOnly(BaseEstimator):
         Raises
         ------
         ValueError
-            If there are no others.
+            If there are no others, or one is missing or the same in every star.
         """
+        require_labels(survey)
         if survey.n_labels < _LEAST_LABELS:
             raise ValueError(
                 f"the survey has the labels {', '.join(survey.label_names) or 'none'}: there are no others"

@@ -13,9 +13,9 @@ from sklearn.utils.validation import check_is_fitted
 from lux.jax_settings import own_settings
 from lux.models.blocks import to_device
 from lux.models.e_step import FluxModel, Statistics, add_statistics, no_statistics
-from lux.models.grid import require_grid, require_labels
 from lux.models.normal_equations import Array, packed_products, unpack_columns, unpack_symmetric
 from lux.models.prediction import Prediction
+from lux.models.requirements import require_labels, require_like
 from lux.models.weights import pixel_weight
 from lux.store.user_warnings import warn_user
 from lux.survey import Survey
@@ -96,7 +96,7 @@ class Cannon(BaseEstimator):
             If `n_steps` pass and some star's labels are still a tenth of their errors or more from the best ones.
         """
         check_is_fitted(self)
-        require_grid(self.wavelength_, survey)
+        require_like(self.wavelength_, self.offset_, survey)
         model = FluxModel(*to_device((self.offset_, self.coefficients_, self.scatter_**2)))
         labels, covariances, n_good = [], [], []
         n_lost = 0

@@ -65,9 +65,9 @@ def fit(
     parts = spread(survey, settings.block_size, client, settings.progress)
     fitted = _Fit(survey, parts, Problem(settings, center, scale))
     with one_blas_thread():
-        mean_flux, weight = pixel_means(parts)
+        mean_flux, weight, checksums = pixel_means(parts, with_checksums=checkpoint is not None)
         _require_seen(survey, weight)
-        kept = None if checkpoint is None else Checkpoint(checkpoint, settings, survey, (mean_flux, weight))
+        kept = None if checkpoint is None else Checkpoint(checkpoint, settings, survey, checksums)
         state = _iterate(fitted, (kept and kept.read()) or _first_state(fitted, mean_flux, weight), kept)
         parameters = _in_label_units(fitted, state)
         if settings.algorithm == "em":

@@ -23,9 +23,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from lux.models import em, gauge, label_inference
 from lux.models.cluster import spread
-from lux.models.grid import require_grid, require_labels
 from lux.models.parameters import Parameters, Settings
 from lux.models.prediction import Prediction, label_row
+from lux.models.requirements import require_labels, require_like
 from lux.models.weights import mean_pixel_weight, pixel_weight
 from lux.store.files import atomic_write, refuse_another_file
 from lux.store.user_warnings import warn_user
@@ -207,7 +207,7 @@ class Lux(BaseEstimator):
         ValueError
             If the wavelengths are not those of the training survey, or the model is not fitted.
         """
-        self._require_grid(survey)
+        self._require_like(survey)
         return np.concatenate(
             [mean for mean, _ in label_inference.infer_latents(self.parameters_, survey, self.block_size)]
         )
@@ -224,7 +224,7 @@ class Lux(BaseEstimator):
         ValueError
             As `infer_latents`.
         """
-        self._require_grid(survey)
+        self._require_like(survey)
         parts = spread(survey, self.block_size, client)
         labels, covariance = label_inference.infer_labels(self.parameters_, parts)
         covariance = covariance + np.diag(self.label_scatter_**2)
@@ -240,7 +240,7 @@ class Lux(BaseEstimator):
 
         It is :math:`(B^T W B + \Lambda)^{-1} B^T W` with prior precision :math:`\Lambda`.
         """
-        self._require_grid(survey)
+        self._require_like(survey)
         return self.parameters_.latent_jacobian(mean_pixel_weight(survey, self.scatter_, self.block_size))
 
     def gradient(self, survey: Survey, label: str) -> np.ndarray:
@@ -253,7 +253,7 @@ class Lux(BaseEstimator):
         ValueError
             If the label is unknown, or as `infer_latents`.
         """
-        self._require_grid(survey)
+        self._require_like(survey)
         row = self.A_[label_row(self.label_names_, label)]
         covariances = label_inference.infer_latents(self.parameters_, survey, self.block_size)
         reading = np.concatenate([covariance @ row for _, covariance in covariances])
@@ -348,8 +348,8 @@ class Lux(BaseEstimator):
         model.parameters_ = parameters
         return model
 
-    def _require_grid(self, survey: Survey) -> None:
-        require_grid(self.wavelength_, survey)
+    def _require_like(self, survey: Survey) -> None:
+        require_like(self.wavelength_, self.b_, survey)
 
 
 def _is_model(path: Path) -> bool:

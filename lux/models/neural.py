@@ -28,8 +28,8 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from lux.jax_settings import own_settings
-from lux.models.grid import require_grid, require_labels
 from lux.models.prediction import Prediction, label_row
+from lux.models.requirements import require_labels, require_like
 from lux.models.weights import mean_flux, without_negligible
 from lux.survey import Survey
 
@@ -296,7 +296,7 @@ class NeuralNetwork(BaseEstimator):
 
     def _flux(self, survey: Survey) -> np.ndarray:
         """Return what the network is given of the flux, (N, D)."""
-        require_grid(self.wavelength_, survey)
+        require_like(self.wavelength_, self.mean_flux_, survey)
         deviation = (survey.flux - self.mean_flux_) / np.float32(self.contrast_)
         return np.where(self._good(survey), deviation, np.float32(0)).astype(np.float32)
 

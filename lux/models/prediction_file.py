@@ -1,5 +1,6 @@
 """Predictions of surveys larger than memory, written to one file a block of stars at a time."""
 
+import collections
 import json
 import numbers
 import os
@@ -13,6 +14,7 @@ from tqdm import tqdm
 
 from lux.models.prediction import Prediction
 from lux.store.files import atomic_write, require_space
+from lux.store.user_warnings import warn_user
 from lux.survey import Survey
 
 _FORMAT = "lux-predictions-1"
@@ -49,6 +51,11 @@ def write_predictions(
         stars, errors of another shape, or other names than in the blocks before.
     OSError
         If the disk has no room.
+
+    Warns
+    -----
+    UserWarning
+        If predictions are not finite, with their number.
     """
     if not hasattr(model, "predict_labels"):
         raise ValueError(
@@ -59,6 +66,7 @@ def write_predictions(
         raise ValueError(f"block_size = {block_size}; expected the number of stars to predict at a time, at least 1")
     _refuse_another_file(Path(path))
     bar = tqdm(total=survey.n_stars, unit="star", leave=False, disable=None if progress is None else not progress)
+    failed: collections.Counter[str] = collections.Counter()
     with bar, atomic_write(path) as temporary, h5py.File(temporary, "w") as file:
         table = None
         for rows, prediction in _predicted(model, survey, block_size):
@@ -72,7 +80,10 @@ def write_predictions(
                     f"stars {rows.start} to {rows.stop - 1} came with labels {prediction.names}, not {names}"
                 )
             table[rows] = _filled(survey.star_id[rows], prediction, row)
+            failed.update(dict(zip(names, np.sum(~np.isfinite(prediction.labels), axis=0).tolist(), strict=True)))
             bar.update(rows.stop - rows.start)
+    if told := ", ".join(f"{name} of {count}" for name, count in failed.items() if count):
+        warn_user(f"{type(model).__name__} predicts nothing finite for some of the {survey.n_stars} stars: {told}")
 
 
 def _refuse_another_file(path: Path) -> None:

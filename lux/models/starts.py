@@ -1,6 +1,7 @@
 """Where the latents of the training stars begin: principal components, labels or noise."""
 
 import functools
+import zlib
 from typing import Any
 
 import numpy as np
@@ -45,18 +46,26 @@ def labels_as_latents(survey: Survey, n_latents: int) -> np.ndarray:
     return latents
 
 
-def pixel_means(parts: Parts) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted mean flux (NaN where every star is masked) and the mean ivar of each pixel, (D,) each."""
-    (weight, weighted), _ = parts.run(_pixel_sums)
+def pixel_means(parts: Parts, *, with_checksums: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the weighted mean flux (NaN where every star is masked) and the mean ivar of each pixel, (D,) each.
+
+    And checksums of the stars' spectra, bit for bit: (N,), or (0,) if they are not asked for.
+    """
+    (weight, weighted), checksums = parts.run(_pixel_sums, with_checksums)
     mean = np.divide(weighted, weight, out=np.full_like(weight, np.nan), where=weight > 0)
-    return mean, weight / parts.rows[-1].stop
+    return mean, weight / parts.rows[-1].stop, np.concatenate(checksums)
 
 
-def _pixel_sums(part: Part) -> tuple[tuple[np.ndarray, np.ndarray], None]:
+def _pixel_sums(part: Part, with_checksums: bool) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
     sums: Any = (0.0, 0.0)
+    checksums: list[int] = []
     for block in part.blocks():
         sums = tuple(map(np.add, sums, to_host(pixel_sums(block.flux, block.ivar))))
-    return sums, None
+        if with_checksums:
+            flux, ivar = np.asarray(block.flux), np.asarray(block.ivar)
+            stars = range(block.rows.stop - block.rows.start)
+            checksums += [zlib.crc32(ivar[star].data, zlib.crc32(flux[star].data)) for star in stars]
+    return sums, np.array(checksums, np.uint32)
 
 
 def _principal_components(

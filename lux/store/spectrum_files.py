@@ -1,7 +1,10 @@
 """Files of spectra, read by specutils: which spectra of a file are stars, and which are parts of the same ones."""
 
+import gzip
+import io
 import os
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,7 @@ from astropy.io import fits
 from astropy.nddata import StdDevUncertainty
 from astropy.table import Table
 
+from lux.store.fits_files import open_fits, require_whole
 from lux.store.quantities import without_mask
 
 # Where several formats are recognized, the first of these that is among them.
@@ -35,6 +39,8 @@ _ROWS = ("SDSS-V apStar", "APOGEE apStar")
 _TABLES = {"ECSV": "ascii.ecsv", "ASCII": "ascii", "IPAC": "ascii.ipac"}
 # Of these the wavelengths are in air, whatever else the file says.
 _IN_AIR = (_GALAH,)
+# With which files begin that are compressed, and those of FITS.
+_GZIP, _FITS = b"\x1f\x8b", b"SIMPLE  ="
 _AXIS = re.compile("CTYPE[1-9]")
 _EXTENSION = re.compile(
     r"(\.(fits?|fts|ecsv|csv|tsv|txt|dat|ascii|asc|tbl|vot|xml|hdf5|h5|asdf))?(\.(gz|fz|bz2|xz|zip|z))?$", re.IGNORECASE
@@ -79,6 +85,7 @@ def read(path: str | os.PathLike, file_format: str | None = None) -> list[Parts]
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file of spectra at {path}")
     specutils = _specutils()
+    _require_whole(Path(path))
     file_format = _known(file_format, specutils) if file_format else _recognized(path, specutils)
     one = file_format not in _ARMS and _has_reader(file_format, specutils.Spectrum)
     kind = specutils.Spectrum if one else specutils.SpectrumList
@@ -95,6 +102,22 @@ def read(path: str | os.PathLike, file_format: str | None = None) -> list[Parts]
     if len(pieces) == 1 or file_format in _ARMS:
         return [Parts(name, pieces, file, folder, _targets(spectra[0]) if file_format in _ARMS else ())]
     return [Parts(f"{name}, spectrum {row}", [piece], f"{file}-{row}", folder) for row, piece in enumerate(pieces)]
+
+
+def _require_whole(path: Path) -> None:
+    """Raise ValueError if a FITS file ends too early, or its data contradict a checksum that it carries.
+
+    A header may have been edited since its checksum was made.
+    """
+    content = path.read_bytes()
+    try:
+        if content.startswith(_GZIP):
+            content = gzip.decompress(content)
+        if content.startswith(_FITS):
+            with open_fits(io.BytesIO(content), disable_image_compression=True) as file:
+                require_whole(file, len(content), headers=False)
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged: {error}; fetch it again") from error
 
 
 def _read_file(path: str | os.PathLike, file_format: str, kind: Any) -> Any:
