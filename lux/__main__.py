@@ -87,7 +87,11 @@ def _audit(options: argparse.Namespace) -> None:
         raise ValueError("give either --own-lines or --line-list")
     survey = load(options.survey)
     if options.labels is not None:
-        survey = survey.with_labels(_read_table(options.labels, options.id), star_id=options.id)
+        labelled = survey.with_labels(_read_table(options.labels, options.id), star_id=options.id)
+        _say(f"the labels of {options.labels} are {', '.join(labelled.label_names)}")
+        if lacking := len(survey) - len(labelled):
+            _say(f"{lacking} of {len(survey)} stars are not in {options.labels}, and are left out")
+        survey = labelled
     survey = survey.drop_masked_pixels()
     if options.label is not None:
         # Before a model is fitted, which takes minutes.
@@ -155,6 +159,8 @@ def _divided(survey: "Survey", options: argparse.Namespace) -> tuple["Survey", "
                 f"--test-fraction divides nothing here: the {np.count_nonzero(predicted)} stars with a prediction are "
                 "the test stars, and the others those of training"
             )
+        n_tested = np.count_nonzero(predicted)
+        _say(f"{n_tested} stars have a prediction and are tested; the other {len(survey) - n_tested} are for training")
         return survey[~predicted], survey[predicted], table
     return *_split(survey, options), table
 
@@ -199,6 +205,9 @@ def _of_csv(path: str, star_id: str) -> dict[str, Any]:
     how: dict[str, Any] = {"format": "ascii.csv", "converters": {star_id: str}}
     with open(path, "rb") as file:
         header = file.readline()
+        file.seek(-1, os.SEEK_END)
+        if file.read() not in b"\r\n":
+            _say(f"the last line of {path} does not end, as where a file was cut: is it whole?")
     if header.startswith(codecs.BOM_UTF8):
         how["encoding"] = "utf-8-sig"
     if b";" in header and b"," not in header:

@@ -36,7 +36,7 @@ from lux.store.label_names import label_unit as label_unit
 from lux.store.label_names import plain_name as plain_name
 from lux.store.survey_checks import check_survey, checked_columns, json_dict, number_array
 from lux.store.survey_file import StoredArray, read_survey, write_survey
-from lux.store.tables import as_columns, as_names, errors_of, labels_of, of_table
+from lux.store.tables import as_columns, as_names, errors_of, labels_of, named_labels, of_table, require_table
 from lux.store.user_warnings import warn_user
 from lux.store.wavelengths import LEAST_WAVELENGTH as LEAST_WAVELENGTH
 from lux.store.wavelengths import air_to_vacuum as air_to_vacuum
@@ -179,7 +179,8 @@ class Survey:
         mask : (N, D) array, optional
             True, or not zero, for a pixel that is not to be used.
         label_names : sequence of M str
-            Of labels in an array. Names are kept as they are given; audits read the usual spellings.
+            Of labels in an array; of columns that have names, which of them and in which order, or their new names.
+            Names are kept as they are given; audits read the usual spellings.
         **fields
             Further fields of a survey: ``star_id``, ``label_units``, ``catalogue``, ``provenance``.
 
@@ -198,9 +199,12 @@ class Survey:
         >>> labels = {"Eu_fe": [0.1]}
         >>> survey = Survey.from_arrays([15150.0, 15150.2], [[1.0, 0.9]], error=0.01, labels=labels, label_err=0.05)
         """
-        labels = as_columns(labels) if label_names is None else labels
-        label_err = as_columns(label_err) if isinstance(labels, Mapping) else label_err
-        refuse_other_order(flux, ivar, error, mask, labels, label_err, *fields.values())
+        refuse_other_order(flux, ivar, error, mask, labels, label_err, *fields.values(), star_id=fields.get("star_id"))
+        if label_names is None:
+            labels = as_columns(labels)
+            label_err = as_columns(label_err) if isinstance(labels, Mapping) else label_err
+        else:
+            labels, label_err = named_labels(labels, label_err, as_names(label_names))
         wavelength, (spectra, unit) = angstrom(wavelength), normalized_flux(flux)
         if spectra.ndim != 2:
             raise ValueError(f"flux must have a row for each star and a column for each pixel, got {spectra.shape}")
@@ -259,7 +263,8 @@ class Survey:
             Names of columns.
         label_err : mapping, or one number or name of a column for all labels
             Standard error of a label: the name of a column, an array or a number. Of labels that are not in it, the
-            column is looked for: "e_X", "X_err", "X_error", "err_X" or "sigma_X", in any case.
+            column is looked for: "e_X", "X_err", "X_error", "err_X" or "sigma_X", in any case, if the label's own
+            spelling has none.
         star_id : str, optional
             Name of the column that names the stars.
         catalogue : sequence of str
@@ -272,6 +277,7 @@ class Survey:
         ValueError
             As `from_arrays`; or if the table lacks a column, or errors are given of what is neither label nor column.
         """
+        require_table(table, wavelength)
         column = functools.partial(of_table, table)
         return cls.from_arrays(
             wavelength,

@@ -230,3 +230,33 @@ WRONG = {
 def test_what_would_be_misread_is_refused_with_the_way_out(arrays, message):
     with pytest.raises(ValueError, match=message):
         made(**arrays)
+
+
+def test_labels_whose_index_are_the_stars_in_another_order_are_refused():
+    ids = ["a", "b", "c", "d"]
+    labels = pd.DataFrame(LABELS, index=ids)
+    assert_equal(made(labels=labels, star_id=ids), made(star_id=ids))
+    with pytest.raises(ValueError, match=r"the stars as its index in another order \(a, ...\) than star_id \(d, ...\)"):
+        made(labels=labels, star_id=ids[::-1])
+    # Rows that are merely numbered have no names.
+    assert_equal(made(labels=pd.DataFrame(LABELS), star_id=["3", "1", "2", "0"]), made(star_id=["3", "1", "2", "0"]))
+
+
+def test_columns_that_have_names_are_taken_by_the_names_that_are_given_beside_them():
+    names, array = list(LABELS), np.column_stack(list(LABELS.values()))
+    errors = pd.DataFrame({name: np.full(4, 0.1 * (1 + place)) for place, name in enumerate(names)})
+    expected = made(labels=pd.DataFrame(LABELS), label_err=errors)
+    for labels in (pd.DataFrame(LABELS), Table(LABELS), LABELS):
+        for label_err in (errors, errors[names[::-1]], dict(errors)):
+            turned = made(labels=labels, label_err=label_err, label_names=names[::-1])
+            assert_equal(turned.select_labels(names), expected)
+    assert_equal(made(labels=array, label_err=errors[names[::-1]], label_names=names), expected)
+    # Names of none of them are new ones.
+    new = [f"x{place}" for place in range(len(names))]
+    assert made(labels=pd.DataFrame(LABELS), label_err=errors, label_names=new).label_names == tuple(new)
+    with pytest.raises(
+        ValueError, match=r"label_names are .*, x, and labels has the columns .*: leave out label_names"
+    ):
+        made(labels=pd.DataFrame(LABELS), label_err=errors, label_names=[*names[:-1], "x"])
+    with pytest.raises(ValueError, match=r"labels have shape .*; expected a column for each of"):
+        made(labels=array[:, :1], label_err=errors, label_names=names)

@@ -684,3 +684,13 @@ def test_what_a_mask_says_of_a_label_is_no_knowledge(unlined):
     assert report.verdict == "guessed"
     assert re.search(r"; \d+ pixels, masked rather in stars of large or of small eu_fe, were left out", report.reason)
     assert "masked rather" not in audited(unlined.replace(ivar=ivar)).reason
+
+
+@pytest.mark.parametrize("name", ["VHELIO_AVG", "rv", "rv_galah", "RADIAL_VELOCITY", "v_helio", "vrad"])
+def test_velocities_under_a_name_that_is_not_known_are_asked_about(stars, name):
+    velocity = np.linspace(-80, 80, stars.n_stars)
+    with pytest.warns(UserWarning, match=f"no column observed_velocity or radial_velocity, .* if '{name}' holds the"):
+        audited(stars.replace(catalogue={name: velocity}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        audited(stars.replace(catalogue={name: velocity, "observed_velocity": velocity}))

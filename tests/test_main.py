@@ -1,6 +1,7 @@
 """The command line: its options reach what they name, and an error is one line and the status 2."""
 
 import json
+import re
 import types
 
 import numpy as np
@@ -233,6 +234,15 @@ def test_a_table_is_read_as_spreadsheets_write_it(predicted, capsys, spreadsheet
     plain = capsys.readouterr().out
     assert predicted(SPREADSHEETS[spreadsheet]) == 0
     assert capsys.readouterr().out == plain
+
+
+def test_a_table_that_may_have_been_cut_is_asked_about_and_the_stars_that_it_lacks_are_counted(predicted, capsys):
+    assert predicted() == 0
+    told = capsys.readouterr().err
+    assert "the last line of" in told
+    assert re.search(r"lux: 40 stars have a prediction and are tested; the other \d+ are for training", told)
+    assert predicted(lambda text: f"{text}\n".encode()) == 0
+    assert "the last line of" not in capsys.readouterr().err
 
 
 def test_a_decimal_comma_is_refused(predicted, capsys):

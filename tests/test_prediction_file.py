@@ -148,3 +148,16 @@ def test_predictions_that_failed_are_written_and_told_with_their_number(opened, 
     with pytest.warns(UserWarning, match=rf"Failing predicts nothing finite for .* 300 stars: {opened.label_names[0]}"):
         write_predictions(Failing(), opened, tmp_path / "predicted.h5", progress=False)
     assert np.any(np.isnan(Table.read(tmp_path / "predicted.h5")[opened.label_names[0]]))
+
+
+def test_what_is_masked_is_written_as_missing(opened, tmp_path):
+    class Masking:
+        def predict_labels(self, survey):
+            bad = np.broadcast_to(survey.star_id[:, None] == "étoile 7", survey.labels.shape)
+            labels = np.ma.array(np.full(survey.labels.shape, 0.5), mask=bad)
+            return lux.Prediction(survey.label_names, labels, np.full(labels.shape, 0.1))
+
+    with pytest.warns(UserWarning, match=rf"{opened.label_names[0]} of 1"):
+        write_predictions(Masking(), opened, tmp_path / "predicted.h5", progress=False)
+    written = np.asarray(Table.read(tmp_path / "predicted.h5")[opened.label_names[0]])
+    assert np.flatnonzero(np.isnan(written)).tolist() == [7]

@@ -164,3 +164,16 @@ def test_spectra_that_come_in_blocks_make_the_same_file(survey, tmp_path):
     with pytest.raises(ValueError, match="17 spectra came for the 40 stars"):
         survey_file.write_survey(tmp_path / "few.h5", survey.columns(), [(survey[:17].flux, survey[:17].ivar)])
     assert not (tmp_path / "few.h5").exists()
+
+
+@pytest.mark.parametrize("name", ["labels", "label_err", "flux", "star/star_id"])
+def test_a_file_that_lost_parts_of_an_array_is_refused(survey, tmp_path, name):
+    survey.save(tmp_path / "survey.h5")
+    with h5py.File(tmp_path / "survey.h5", "r+") as file:
+        lost, attributes = file[name], dict(file[name].attrs)
+        shape, dtype = lost.shape, lost.dtype
+        del file[name]
+        # HDF5 reads zeros where nothing was written.
+        file.create_dataset(name, shape, dtype, chunks=True).attrs.update(attributes)
+    with pytest.raises(ValueError, match=rf"survey.h5 is damaged: parts of /{name} are lost; write it again"):
+        lux.load(tmp_path / "survey.h5")

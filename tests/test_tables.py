@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from astropy import units as u
+from astropy.io import fits
 from astropy.nddata import StdDevUncertainty
 from astropy.table import QTable, Table
 from small_arrays import ERROR, FLUX, LABEL_ERR, LABELS, WAVELENGTH, assert_equal, made
@@ -120,3 +121,34 @@ def test_a_column_of_numbers_and_other_text_is_refused_and_one_of_text_alone_pas
     assert joined.label_names == ("TEFF",)
     with pytest.raises(ValueError, match=r"label 'RA' must be an array of numbers, .*: could not convert .*'bad'"):
         made().with_labels({**label, "RA": BESIDE[beside]("bad")})
+
+
+def test_in_a_joined_table_errors_are_those_of_the_label_as_it_is_spelled():
+    columns = {"TEFF": 4000.0, "TEFF_ERR": 100.0, "FE_H": 0.1, "FE_H_ERR": 0.01}
+    columns |= {"teff": 4100.0, "e_teff": 7.0, "fe_h": 0.2, "e_fe_h": 0.2}
+    table = {name: np.full(4, value) for name, value in columns.items()}
+    for labels, expected in ((("TEFF", "FE_H"), [100, 0.01]), (("teff", "fe_h"), [7, 0.2])):
+        survey = lux.Survey.from_table(table, WAVELENGTH, FLUX, error=ERROR, labels=labels)
+        np.testing.assert_allclose(survey.label_err[0], expected, rtol=1e-6)
+    table["E_TEFF"] = np.full(4, 3.0)
+    with pytest.raises(ValueError, match=r"TEFF_ERR, E_TEFF may all be the errors of 'TEFF': name one, label_err="):
+        lux.Survey.from_table(table, WAVELENGTH, FLUX, error=ERROR, labels=["TEFF"])
+    chosen = lux.Survey.from_table(table, WAVELENGTH, FLUX, error=ERROR, labels=["TEFF"], label_err={"TEFF": "E_TEFF"})
+    assert chosen.label_err[0] == 3
+    # Errors of another column that is there are not those of a label that has none.
+    del table["TEFF_ERR"], table["E_TEFF"]
+    with pytest.raises(ValueError, match="no column is named as that of the errors of 'TEFF'"):
+        lux.Survey.from_table(table, WAVELENGTH, FLUX, error=ERROR, labels=["TEFF"])
+
+
+def test_a_path_an_extension_and_a_name_of_wavelengths_are_no_table():
+    extension = fits.BinTableHDU(Table(SPELLED))
+    for table, wavelength, message in (
+        ("stars.fits", WAVELENGTH, "the table is a path, 'stars.fits': read it"),
+        (extension, WAVELENGTH, "the table is of the type BinTableHDU, a part of a file: give its data, hdu.data"),
+        (SPELLED, "WAVE", "wavelength is the name 'WAVE': give the wavelengths"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            lux.Survey.from_table(table, wavelength, FLUX, error=ERROR, labels=["FE_H"])
+    read = lux.Survey.from_table(extension.data, WAVELENGTH, FLUX, error=ERROR, labels=["FE_H"])
+    np.testing.assert_allclose(read.label_err[:, 0], 0.05)

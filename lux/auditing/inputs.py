@@ -5,6 +5,7 @@ because each input that misleads has a message of its own, with what came and wh
 """
 
 import numbers
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,6 +54,10 @@ _SHARED_CAUSES = (
 )
 # Of a label's error, what is left of it where others repeat it; and how many stars a label takes to see that.
 _REPEATED, _N_TO_SEE_REPEATS = 0.1, 3
+# How catalogues name velocities of stars.
+_VELOCITY_NAME = re.compile(
+    r"(rv|v_?rad|v_?los|v_?helio(_avg)?|(radial|heliocentric|observed)_velocity)(_.*)?", re.IGNORECASE
+)
 # Fewer labels may agree by chance.
 _MIN_REPEATED_LABELS = 3
 
@@ -226,6 +231,7 @@ def joined(train: Survey, test: Survey, settings: AuditSettings) -> Survey:
     _refuse_shared_stars(train, test)
     _refuse_other_units(train, test)
     _refuse_another_scale(train, test)
+    _warn_of_velocities(train)
     survey = Survey(
         wavelength=train.wavelength,
         flux=np.concatenate([train.flux, test.flux]),
@@ -386,6 +392,16 @@ def _refuse_unnormalized(survey: Survey) -> None:
         raise ValueError(
             f"the median flux of a star is {level:.3g}, and differs by {scatter:.2g} from star to star, more than "
             "lines do: divide each spectrum by its continuum"
+        )
+
+
+def _warn_of_velocities(survey: Survey) -> None:
+    """Warn if the catalogue has velocities under a name by which they are not known."""
+    found = [name for name in survey.catalogue if _VELOCITY_NAME.fullmatch(name.strip())]
+    if found and not set(VELOCITIES) & set(survey.catalogue):
+        warn_user(
+            f"the catalogue has no column {' or '.join(VELOCITIES)}, and residuals of the sky are not looked for; if "
+            f"{found[0]!r} holds the velocities of the stars in km/s, give it one of these names"
         )
 
 

@@ -1,6 +1,7 @@
 """Predictions of surveys larger than memory, written to one file a block of stars at a time."""
 
 import collections
+import dataclasses
 import json
 import numbers
 import os
@@ -103,7 +104,7 @@ def _refuse_another_file(path: Path) -> None:
 
 def _predicted(model: Any, survey: Survey, block_size: int) -> Iterator[tuple[slice, Prediction]]:
     for rows in survey.block_rows(block_size):
-        prediction = model.predict_labels(survey[rows])
+        prediction = _unmasked(model.predict_labels(survey[rows]))
         if len(prediction.labels) != (n_stars := rows.stop - rows.start):
             raise ValueError(f"{type(model).__name__} gave the labels of {len(prediction.labels)} stars for {n_stars}")
         expected = (n_stars, len(prediction.names))
@@ -115,6 +116,15 @@ def _predicted(model: Any, survey: Survey, block_size: int) -> Iterator[tuple[sl
                     f"{', '.join(prediction.names)}; expected {expected}, NaN where an error is not known"
                 )
         yield rows, prediction
+
+
+def _unmasked(prediction: Prediction) -> Prediction:
+    """Return a prediction with NaN where a label or an error is masked."""
+
+    def filled(values: np.ndarray) -> np.ndarray:
+        return np.ma.filled(np.ma.asarray(values, float), np.nan)
+
+    return dataclasses.replace(prediction, labels=filled(prediction.labels), err=filled(prediction.err))
 
 
 def _row(survey: Survey, names: tuple[str, ...]) -> np.dtype:

@@ -407,13 +407,23 @@ def without_name(groups: np.ndarray) -> np.ndarray:
     return none[place]
 
 
-def refuse_other_order(*given: Any) -> None:
-    """Raise ValueError if two series or frames of pandas have the same index in another order.
+def refuse_other_order(*given: Any, star_id: Any = None) -> None:
+    """Raise ValueError if two series or frames of pandas have the same index in another order, or that of the stars.
 
     They would be paired row by row. Mappings are looked into.
     """
     nested = [each for value in given for each in (value.values() if isinstance(value, Mapping) else [value])]
-    indexes = [np.asarray(each.index) for each in nested if hasattr(each, "iloc") and hasattr(each, "index")]
+    indexed = [each.index for each in nested if hasattr(each, "iloc") and hasattr(each, "index")]
+    names = [] if star_id is None else list(map(str, np.ravel(np.asarray(star_id)).tolist()))
+    for index in indexed:
+        # An index that numbers the rows is none of names.
+        listed = [] if hasattr(index, "step") else list(map(str, index))
+        if len(listed) == len(names) and listed != names and set(listed) == set(names):
+            raise ValueError(
+                f"a table of pandas has the stars as its index in another order ({listed[0]}, ...) than star_id "
+                f"({names[0]}, ...): bring them into one, such as labels.loc[star_id], for rows are taken in order"
+            )
+    indexes = [np.asarray(index) for index in indexed]
     for index in indexes[1:]:
         if len(index) == len(indexes[0]) and not np.array_equal(index, indexes[0]) and set(index) == set(indexes[0]):
             raise ValueError(

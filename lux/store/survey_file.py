@@ -364,10 +364,20 @@ def _names_a_place(key: str) -> bool:
     return key.isprintable() and not reserved and not set("/\\") & set(key) and len(key.encode()) < _LONGEST_NAME
 
 
+def _whole(dataset: Any) -> Any:
+    """Return all of an array; ValueError if parts of it are lost, which HDF5 would fill up with zeros."""
+    chunks = getattr(dataset, "chunks", None)
+    if isinstance(dataset, h5py.Dataset) and chunks is not None:
+        expected = np.prod([-(-length // chunk) for length, chunk in zip(dataset.shape, chunks, strict=True)])
+        if dataset.id.get_num_chunks() != expected:
+            raise ValueError(f"{dataset.file.filename} is damaged: parts of {dataset.name} are lost; write it again")
+    return dataset[()]
+
+
 def _read_columns(group: _Group) -> dict[str, np.ndarray]:
     columns = {}
     for key, dataset in group.items():
-        column = dataset[()]
+        column = _whole(dataset)
         if "text" in dataset.attrs:
             column = np.array([text.decode() for text in column.tolist()], dtype=str(dataset.attrs["text"]))
         columns[json.loads(dataset.attrs["name"]) if "name" in dataset.attrs else key] = column
@@ -379,12 +389,12 @@ def _read_fields(file: _Group, spectra: Sequence[str]) -> dict[str, Any]:
     if "truth" in file:
         group = file["truth"]
         truth = {
-            "labels": group["labels"][()],
+            "labels": _whole(group["labels"]),
             "world": json.loads(group.attrs["world"]),
             "columns": _read_columns(group["columns"]),
         }
     return {
-        **{name: file[name][()] for name in ("wavelength", *spectra, "labels", "label_err")},
+        **{name: _whole(file[name]) for name in ("wavelength", *spectra, "labels", "label_err")},
         "label_names": tuple(json.loads(file.attrs["label_names"])),
         "label_units": tuple(json.loads(file.attrs["label_units"])),
         "star_id": _read_columns(file["star"])["star_id"],

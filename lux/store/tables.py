@@ -1,6 +1,8 @@
 """Columns of users' tables by their names: astropy tables, data frames, FITS and structured arrays, mappings."""
 
 import difflib
+import os
+import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -10,6 +12,11 @@ from astropy.units import Quantity, Unit
 
 from lux.store.columns import holds_numbers
 from lux.store.label_names import plain_name
+
+# Dimensions of labels in an array.
+_OF_ARRAY = 2
+# How columns of errors are named, and of what.
+_OF_ERRORS = re.compile(r"(?:e|err|sigma)_(.+)|(.+)_(?:err|error)", re.IGNORECASE)
 
 
 def column_names(table: Any) -> list[str]:
@@ -50,13 +57,76 @@ def of_table(table: Any, name: Any) -> Any:
 
 
 def error_column(label: str, table: Any) -> str:
-    """Return the column that by its name holds the errors of a label."""
-    spelled = {name.casefold(): name for name in column_names(table)}
-    plain = label.casefold()
-    for name in (f"e_{plain}", f"{plain}_err", f"{plain}_error", f"err_{plain}", f"sigma_{plain}"):
-        if name in spelled:
-            return spelled[name]
-    raise ValueError(f"no column is named as that of the errors of {label!r}: give it, or a number, in label_err")
+    """Return the column that by its name holds the errors of a label; ValueError if there is none, or are several."""
+    found = _error_columns(label, table)
+    if not found:
+        # It may be the label that is not there.
+        of_table(table, label)
+        raise ValueError(f"no column is named as that of the errors of {label!r}: give it, or a number, in label_err")
+    if len(found) > 1:
+        raise ValueError(
+            f"the columns {', '.join(found)} may all be the errors of {label!r}: name one, label_err={{{label!r}: "
+            f"{found[0]!r}}}"
+        )
+    return found[0]
+
+
+def _error_columns(label: str, table: Any) -> list[str]:
+    """Return the columns that by their names hold the errors of a label.
+
+    Where some spell it as it is spelled, those; in tables that were joined a label may stand twice, "TEFF" and "teff".
+    """
+    columns = column_names(table)
+    found: dict[str, list[str]] = {}
+    for name in columns:
+        match = _OF_ERRORS.fullmatch(name)
+        of = next(filter(None, match.groups())) if match else ""
+        if of.casefold() == label.casefold() and (of == label or of not in columns):
+            found.setdefault(of, []).append(name)
+    return found.get(label) or [name for names in found.values() for name in names]
+
+
+def require_table(table: Any, wavelength: Any) -> None:
+    """Raise ValueError if what came is the path of a table, or an extension of a file; or a name as wavelengths."""
+    if isinstance(table, str | os.PathLike):
+        raise ValueError(f"the table is a path, {str(table)!r}: read it, astropy.table.Table.read(path)")
+    if hasattr(table, "fileinfo"):
+        raise ValueError(f"the table is of the type {type(table).__name__}, a part of a file: give its data, hdu.data")
+    if isinstance(wavelength, str):
+        raise ValueError(f"wavelength is the name {wavelength!r}: give the wavelengths, an array that all stars share")
+
+
+def named_labels(labels: Any, label_err: Any, names: Sequence[str]) -> tuple[Any, Any]:
+    """Return labels and errors, of columns that have names by those names, where `names` are given beside them.
+
+    Columns of other names are renamed in their order.
+
+    Raises
+    ------
+    ValueError
+        If some of the columns have such names, and some of the names are those of none.
+    """
+    given = []
+    for what, value in (("labels", labels), ("label_err", label_err)):
+        columns = as_columns(value)
+        if isinstance(columns, Mapping):
+            spelled = {plain_name(str(name)): name for name in columns} | {name: name for name in columns}
+            known = [name for name in names if plain_name(name) in spelled]
+            if len(known) < len(names) and (known or len(columns) != len(names)):
+                raise ValueError(
+                    f"label_names are {', '.join(names)}, and {what} has the columns {', '.join(map(str, columns))}: "
+                    "leave out label_names, or give columns of these names"
+                )
+            chosen = [spelled.get(name, spelled[plain_name(name)]) for name in names] if known else list(columns)
+            columns = {name: columns[each] for name, each in zip(names, chosen, strict=True)}
+        given.append(columns)
+    labels, label_err = given
+    if isinstance(label_err, Mapping) and not isinstance(labels, Mapping):
+        if np.ndim(labels) != _OF_ARRAY or np.shape(labels)[1] != len(names):
+            raise ValueError(f"labels have shape {np.shape(labels)}; expected a column for each of {', '.join(names)}")
+        array = np.asanyarray(labels)
+        labels = {name: array[:, place] for place, name in enumerate(names)}
+    return labels, label_err
 
 
 def errors_of(labels: Sequence[str], table: Any, given: Any) -> dict[str, Any]:
@@ -102,7 +172,7 @@ def _label_meant(name: str, labels: Sequence[str], table: Any, given: set[str]) 
     alike = [label for label in labels if plain_name(label) == plain_name(str(name))]
     # Where the label itself is named too, a column of a name like it is another one.
     alike = [label for label in alike if label not in given] or ([] if is_column else alike)
-    own = [label for label in labels if _has_errors(label, table) and error_column(label, table) == name]
+    own = [label for label in labels if name in _error_columns(label, table)]
     if is_column and not (alike or own):
         return None
     if len(alike) == 1 and not is_column:
@@ -122,7 +192,9 @@ def labels_of(table: Any, given: Any) -> list[str]:
     columns = column_names(table)
     spelled = {plain_name(str(name)) for name in _by_name(given) if name not in columns}
     names = [
-        name for name in columns if name in _by_name(given) or plain_name(name) in spelled or _has_errors(name, table)
+        name
+        for name in columns
+        if name in _by_name(given) or plain_name(name) in spelled or _error_columns(name, table)
     ]
     if labels := [name for name in names if holds_numbers(table[name])]:
         return labels
@@ -130,10 +202,3 @@ def labels_of(table: Any, given: Any) -> list[str]:
         f"no column of the table is of numbers and has a column of errors, such as e_X or X_err, among "
         f"{', '.join(column_names(table))}: name the columns to take in labels= and their errors in label_err="
     )
-
-
-def _has_errors(label: str, table: Any) -> bool:
-    try:
-        return bool(error_column(label, table))
-    except ValueError:
-        return False
