@@ -694,3 +694,16 @@ def test_velocities_under_a_name_that_is_not_known_are_asked_about(stars, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         audited(stars.replace(catalogue={name: velocity, "observed_velocity": velocity}))
+
+
+def test_of_stars_with_several_spectra_all_are_read_or_none(stars):
+    train, test = stars.split(0.3)
+    names = [np.arange(each.n_stars) // visits for each, visits in ((train, 4), (test, 3))]
+    chosen = inputs.rows_to_read(train, test, "eu_fe", 200, 0, (names[0].astype(str), names[1].astype(str)))
+    for rows, star, survey in zip(chosen, names, (train, test), strict=True):
+        having = ~np.isnan(survey.label("eu_fe"))
+        for each in np.unique(star[rows]):
+            assert np.array_equal(rows[star[rows] == each], np.flatnonzero(having & (star == each)))
+    assert 190 <= sum(map(len, chosen)) <= 200
+    everything = inputs.rows_to_read(train, test, "eu_fe", 10_000, 0, (names[0].astype(str), names[1].astype(str)))
+    assert sum(map(len, everything)) == np.sum(~np.isnan(stars.label("eu_fe")))

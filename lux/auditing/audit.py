@@ -179,9 +179,11 @@ def _audited(
     inputs.check_resolution(train.wavelength, resolution)
     left_out = ""
     if train.is_lazy or test.is_lazy:
-        rows = inputs.rows_to_read(train, test, label, settings.max_opened_stars, seed)
+        owners = None if groups is None else [star_groups.star_of_spectrum(each, groups) for each in (train, test)]
+        rows = inputs.rows_to_read(train, test, label, settings.max_opened_stars, seed, owners)
         n_all, n_read = int(np.sum(~np.isnan([*train.label(label), *test.label(label)]))), sum(map(len, rows))
-        left_out = f"; of {n_all} stars with the label {n_read} were read, chosen at random" * (n_read < n_all)
+        what = "stars" if groups is None else "spectra"
+        left_out = f"; of {n_all} {what} with the label {n_read} were read, chosen at random" * (n_read < n_all)
         models = {name: of_stars(model, test, rows[1], label, train.label_names) for name, model in models.items()}
         train, test = (inputs.in_memory(survey[each]) for survey, each in zip((train, test), rows, strict=True))
     lines = [_own_lines((train, test), label, each, resolution, settings) for each in own_lines]

@@ -201,13 +201,36 @@ def repeats(survey: Survey, label: str) -> str:
     )
 
 
-def rows_to_read(train: Survey, test: Survey, label: str, n_stars: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of both surveys that are read of them: with the label, at random, at most `n_stars` in all."""
+def rows_to_read(
+    train: Survey,
+    test: Survey,
+    label: str,
+    n_spectra: int,
+    seed: int,
+    star_of: Sequence[np.ndarray] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows of both surveys that are read of them: with the label, at random, at most `n_spectra` in all.
+
+    Where it is known of which star each spectrum is, stars are taken with all of theirs.
+    """
     generator = np.random.default_rng(seed)
     with_label = [np.flatnonzero(~np.isnan(survey.label(label))) for survey in (train, test)]
-    share = min(1.0, n_stars / sum(map(len, with_label)))
-    chosen = [np.sort(generator.choice(rows, round(share * len(rows)), replace=False)) for rows in with_label]
+    share = min(1.0, n_spectra / sum(map(len, with_label)))
+    if star_of is None:
+        chosen = [np.sort(generator.choice(rows, round(share * len(rows)), replace=False)) for rows in with_label]
+    else:
+        stars = (names[rows] for names, rows in zip(star_of, with_label, strict=True))
+        chosen = [rows[_of_some(each, share, generator)] for rows, each in zip(with_label, stars, strict=True)]
     return chosen[0], chosen[1]
+
+
+def _of_some(stars: np.ndarray, share: float, generator: np.random.Generator) -> np.ndarray:
+    """Return which spectra (N,) are of some stars by name, chosen at random, that have this share of them at most."""
+    _, star, count = np.unique(stars, return_inverse=True, return_counts=True)
+    order = generator.permutation(len(count))
+    taken = np.zeros(len(count), bool)
+    taken[order[np.cumsum(count[order]) <= share * len(stars)]] = True
+    return taken[star]
 
 
 def in_memory(survey: Survey) -> Survey:

@@ -74,7 +74,8 @@ class AuditSettings:
     max_error_ratio : float
         A pixel whose error is so many times that of the star's good pixels counts as masked.
     max_opened_stars : int
-        Of surveys that were opened and not loaded, with more stars in all, so many are read, chosen at random.
+        Of surveys that were opened and not loaded, with more stars in all, so many are read, chosen at random. Where
+        ``groups`` says of which star each spectrum is, these are spectra, of stars with all of theirs.
     """
 
     significance: float = 0.005
