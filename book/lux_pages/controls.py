@@ -13,9 +13,9 @@ from lux.controls.ensemble import (
     SIZES,
     TAUS,
     WINDOWS,
-    Cell,
     beside_key,
     depth_key,
+    sized_key,
 )
 from lux.controls.runner import SHARED
 from lux.controls.scoreboard import LINE_DEPTHS, Scoreboard
@@ -146,14 +146,14 @@ def _with_range(found: Estimate, unit: float) -> str:
     return f"{value} ({low}–{high})"
 
 
-def record_again(record: Record, board: Scoreboard, cells: Sequence[Cell]) -> None:
-    """Record areas in large surveys with lines against those without, as executed here, by generator."""
+def record_again(record: Record, board: Scoreboard, n_stars: int) -> None:
+    """Record areas at lines of 1 % in the largest surveys, as executed here, by generator."""
     columns: dict[str, list[Any]] = {"technique": names()}
     for generator in GENERATORS:
-        without, planted = (cell.key for cell in cells if cell.generator == generator)
-        columns[f"area, {generator}"] = [board.score(technique, planted, without).auc for technique in TECHNIQUES]
-    record("stars_again", cells[0].n_stars)
-    record("seeds_again", cells[0].seeds)
+        cells = [sized_key(depth, n_stars, generator) for depth in (0.01, 0.0)]
+        scores = [board.score(technique, *cells) for technique in TECHNIQUES]
+        columns[f"area, {generator}"] = [score.auc for score in scores]
+    record("stars_again", n_stars)
     record.table("again", columns)
 
 

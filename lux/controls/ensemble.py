@@ -118,18 +118,14 @@ def sized_cells(
     *,
     depths: Sequence[float] = SIZED_DEPTHS,
     full_band: bool = False,
-    n_without: int | None = None,
 ) -> tuple[Cell, ...]:
-    """Return the cells of several sizes and generators at the middle tau: `n_seeds` worlds with lines of each depth.
-
-    Of worlds without there are `n_without`, by default twice as many.
-    """
+    """Return the cells of several sizes and generators at the middle tau, with twice as many worlds without lines."""
     return tuple(
         Cell(
             sized_key(depth, n_stars, generator, full_band=full_band),
             _with_lines(depth),
             TAUS[1],
-            n_seeds if depth else n_without or 2 * n_seeds,
+            n_seeds * (1 if depth else 2),
             n_stars,
             generator,
             full_band,
