@@ -205,7 +205,7 @@ def _of_csv(path: str, star_id: str) -> dict[str, Any]:
     how: dict[str, Any] = {"format": "ascii.csv", "converters": {star_id: str}}
     with open(path, "rb") as file:
         header = file.readline()
-        file.seek(-1, os.SEEK_END)
+        file.seek(-1 if header else 0, os.SEEK_END)
         if file.read() not in b"\r\n":
             _say(f"the last line of {path} does not end, as where a file was cut: is it whole?")
     if header.startswith(codecs.BOM_UTF8):

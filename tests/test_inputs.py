@@ -694,6 +694,7 @@ def test_velocities_under_a_name_that_is_not_known_are_asked_about(stars, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         audited(stars.replace(catalogue={name: velocity, "observed_velocity": velocity}))
+        audited(stars.replace(catalogue={f"{name}_err": velocity}))
 
 
 def test_of_stars_with_several_spectra_all_are_read_or_none(stars):

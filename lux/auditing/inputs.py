@@ -56,7 +56,7 @@ _SHARED_CAUSES = (
 _REPEATED, _N_TO_SEE_REPEATS = 0.1, 3
 # How catalogues name velocities of stars.
 _VELOCITY_NAME = re.compile(
-    r"(rv|v_?rad|v_?los|v_?helio(_avg)?|(radial|heliocentric|observed)_velocity)(_.*)?", re.IGNORECASE
+    r"(?!.*(err|flag|scatter))(rv|v_?rad|v_?los|v_?helio|(radial|heliocentric|observed)_velocity)(_.*)?", re.IGNORECASE
 )
 # Fewer labels may agree by chance.
 _MIN_REPEATED_LABELS = 3
