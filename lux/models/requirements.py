@@ -18,7 +18,6 @@ _LEVELS_APART = 0.3
 _LARGEST_ERROR = 3.0
 # Stars and pixels that are looked at for it, about.
 _N_STARS, _N_PIXELS = 64, 250
-
 # Relative; grids that were stored and read again differ by rounding.
 _TOLERANCE = 1e-6
 # That a label can differ between.

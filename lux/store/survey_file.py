@@ -1,4 +1,7 @@
-"""The file of a survey, HDF5 or a Zarr folder, written whole or not at all, and its spectra read where they lie."""
+"""The file of a survey, HDF5 or a Zarr folder, written whole or not at all, and its spectra read where they lie.
+
+The module is long because what is written, and each way in which it may be damaged when it is read, are one format.
+"""
 
 import contextlib
 import copy
