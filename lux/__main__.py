@@ -5,6 +5,7 @@ The module is long because every option explains itself and every pair that cont
 
 import argparse
 import codecs
+import gzip
 import importlib
 import io
 import json
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # Columns of a table that a message shows.
 _MAX_NAMED = 8
+# Tables of text with values between commas or tabs.
+_OF_TEXT = re.compile(r"\.(csv|tsv)(\.gz)?$")
 # Of the model that `lux audit` fits, and the share of stars that it holds out.
 _LATENTS, _TEST_FRACTION = 21, 0.3
 _EXAMPLES = """examples:
@@ -182,8 +185,9 @@ def _read_table(path: str, star_id: str) -> "Table":
     if not Path(path).is_file():
         raise FileNotFoundError(f"no table at {path}")
     try:
-        csv = _of_csv(path, star_id) if path.casefold().endswith(".csv") else {}
-        table = Table.read(path, **csv)
+        text = _OF_TEXT.search(path.casefold())
+        how = _of_text(path, star_id, by_tabs=text[1] == "tsv") if text else {}
+        table = Table.read(path, **how)
         table.convert_bytestring_to_unicode()
     except Exception as error:
         # Readers of the many formats raise exceptions of as many types.
@@ -191,7 +195,7 @@ def _read_table(path: str, star_id: str) -> "Table":
     if star_id not in table.colnames:
         has = ", ".join(table.colnames[:_MAX_NAMED]) + ", ..." * (len(table.colnames) > _MAX_NAMED)
         raise ValueError(f"{path} has no column {star_id!r}, by which stars are found, but {has}; see --id")
-    for name in table.colnames if csv.get("delimiter") else ():
+    for name in table.colnames if how.get("delimiter") else ():
         if name != star_id and (numbers := [text for text in table[name].tolist() if _has_decimal_comma(text)]):
             raise ValueError(
                 f"{path} has {numbers[0]!r} in its column {name!r}: write numbers with a decimal point, not a comma"
@@ -199,18 +203,23 @@ def _read_table(path: str, star_id: str) -> "Table":
     return table
 
 
-def _of_csv(path: str, star_id: str) -> dict[str, Any]:
-    """Return how a file of CSV is read, which a spreadsheet may have written: with a byte-order mark, or semicolons."""
+def _of_text(path: str, star_id: str, *, by_tabs: bool) -> dict[str, Any]:
+    """Return how a table of text is read, which a spreadsheet may have written: with a byte-order mark, or semicolons.
+
+    Values are separated by commas, if not by tabs; the file may be compressed by gzip.
+    """
     # As numbers, ids would lose zeros at their beginning.
     how: dict[str, Any] = {"format": "ascii.csv", "converters": {star_id: str}}
-    with open(path, "rb") as file:
-        header = file.readline()
-        file.seek(-1 if header else 0, os.SEEK_END)
-        if file.read() not in b"\r\n":
-            _say(f"the last line of {path} does not end, as where a file was cut: is it whole?")
+    with gzip.open(path) if path.casefold().endswith(".gz") else open(path, "rb") as file:
+        content = file.read()
+    header, _, _ = content.partition(b"\n")
+    if content[-1:] not in b"\r\n":
+        _say(f"the last line of {path} does not end, as where a file was cut: is it whole?")
     if header.startswith(codecs.BOM_UTF8):
         how["encoding"] = "utf-8-sig"
-    if b";" in header and b"," not in header:
+    if by_tabs:
+        how["delimiter"] = "\t"
+    elif b";" in header and b"," not in header:
         how["delimiter"] = ";"
     return how
 
@@ -289,7 +298,7 @@ def _trial(options: argparse.Namespace) -> None:
     if ":" in model:
         model = _imported(model)
     limits = {"n_seeds": options.seeds, "time_limit": options.time_limit, "workers": options.workers}
-    limits["folder"] = None if options.folder is None else Path(options.folder)
+    limits["folder"] = None if options.folder is None else _folder(options.folder)
     _tell_of_kept_worlds()
     try:
         result = trial(subject, name=options.name or options.subject.partition(":")[2], model=model, **limits)
@@ -309,6 +318,13 @@ def _refuse_no_file(path: str) -> None:
         raise IsADirectoryError(f"cannot write {path!r}: it is a folder; give the name of a file")
     if not Path(path).parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {Path(path).parent} does not exist; create it first")
+
+
+def _folder(path: str) -> Path:
+    """Return the path of a folder, which may not be there yet; NotADirectoryError if it is that of a file."""
+    if Path(path).exists() and not Path(path).is_dir():
+        raise NotADirectoryError(f"cannot write into {path}: it is a file; give the name of a folder")
+    return Path(path)
 
 
 def _figure_format(path: str) -> str:

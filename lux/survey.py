@@ -36,7 +36,16 @@ from lux.store.label_names import label_unit as label_unit
 from lux.store.label_names import plain_name as plain_name
 from lux.store.survey_checks import check_survey, checked_columns, json_dict, number_array
 from lux.store.survey_file import StoredArray, read_survey, write_survey
-from lux.store.tables import as_columns, as_names, errors_of, labels_of, named_labels, of_table, require_table
+from lux.store.tables import (
+    as_columns,
+    as_names,
+    errors_of,
+    labels_of,
+    named_labels,
+    of_table,
+    require_table,
+    warn_of_flags,
+)
 from lux.store.user_warnings import warn_user
 from lux.store.wavelengths import LEAST_WAVELENGTH as LEAST_WAVELENGTH
 from lux.store.wavelengths import air_to_vacuum as air_to_vacuum
@@ -279,6 +288,7 @@ class Survey:
         """
         require_table(table, wavelength)
         column = functools.partial(of_table, table)
+        warn_of_flags(as_names(labels), table)
         return cls.from_arrays(
             wavelength,
             column(flux),
@@ -534,7 +544,8 @@ class Survey:
         ----------
         table : mapping of column names to columns
         labels : sequence of str
-            Columns to take; by default all of numbers that have a column of errors, or errors in `label_err`.
+            Columns to take; by default all of numbers that have a column of errors, or errors in `label_err`, and are
+            no position, motion or distance.
         star_id : str
             Column of the table that names the stars.
         label_err : mapping, or one for all labels
@@ -550,6 +561,7 @@ class Survey:
         found, rows = join_stars(self.star_id, names := column(star_id), f"column {star_id!r}")
         labels = as_names(labels) or labels_of(table, label_err)
         errors = errors_of(labels, table, label_err)
+        warn_of_flags(labels, table, rows)
         stars = self[found]
         # Spectra on the disk stay there; a pixel of ones stands for them meanwhile.
         spectra = {name: getattr(stars, name) for name in ("wavelength", "flux", "ivar")}

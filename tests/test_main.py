@@ -1,5 +1,6 @@
 """The command line: its options reach what they name, and an error is one line and the status 2."""
 
+import gzip
 import json
 import re
 import types
@@ -211,12 +212,12 @@ def predicted(catalogue):
     survey, _, folder = catalogue
     names, values = survey.star_id[:40].tolist(), survey.truth.labels[:40, 1].tolist()
 
-    def run(written=lambda text: text.encode(), cell=None):
+    def run(written=lambda text: text.encode(), cell=None, ending="csv"):
         texts = [repr(value) for value in values[:-1]] + [repr(values[-1]) if cell is None else cell]
         lines = ["star_id,label_1", *map(",".join, zip(names, texts, strict=True))]
-        (folder / "p.csv").write_bytes(written("\n".join(lines)))
+        (folder / f"p.{ending}").write_bytes(written("\n".join(lines)))
         command = ["audit", str(folder / "stars.h5"), "--label", "label_1", "--own-lines", "--json"]
-        return main([*command, "--predictions", str(folder / "p.csv")])
+        return main([*command, "--predictions", str(folder / f"p.{ending}")])
 
     return run
 
@@ -234,6 +235,19 @@ def test_a_table_is_read_as_spreadsheets_write_it(predicted, capsys, spreadsheet
     plain = capsys.readouterr().out
     assert predicted(SPREADSHEETS[spreadsheet]) == 0
     assert capsys.readouterr().out == plain
+
+
+def test_a_table_is_read_with_tabs_or_compressed_and_one_that_was_cut_is_refused(predicted, capsys):
+    assert predicted() == 0
+    plain = capsys.readouterr().out
+    assert predicted(lambda text: text.replace(",", "\t").encode(), ending="tsv") == 0
+    assert capsys.readouterr().out == plain
+    assert predicted(lambda text: gzip.compress(text.encode()), ending="csv.gz") == 0
+    told = capsys.readouterr()
+    assert told.out == plain
+    assert "the last line of" in told.err
+    assert predicted(lambda text: gzip.compress(text.encode())[:-20], ending="csv.gz") == 2
+    assert "p.csv.gz cannot be read as a table: Compressed file ended" in capsys.readouterr().err
 
 
 def test_a_table_that_may_have_been_cut_is_asked_about_and_the_stars_that_it_lacks_are_counted(predicted, capsys):

@@ -28,3 +28,20 @@ def test_only_what_differs_from_the_defaults_is_named():
 def test_settings_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         AuditSettings().n_probed = 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"max_opened_stars": 0}, "max_opened_stars is 0; expected a whole number of at least 1"),
+        ({"n_surrogates": -1}, "n_surrogates is -1; expected a whole number of at least 1"),
+        ({"n_components": 2.5}, "n_components is 2.5; expected a whole number of at least 0"),
+        ({"significance": 5}, "significance is 5; expected a number of 0 to 1"),
+        ({"clip": math.nan}, "clip is nan; expected a number of at least 0"),
+        ({"clip": "5"}, "clip is '5'; expected a number of at least 0"),
+        ({"min_stars": True}, "min_stars is True; expected a whole number"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(setting, message):
+    with pytest.raises(ValueError, match=message):
+        AuditSettings(**setting)

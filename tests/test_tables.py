@@ -1,6 +1,7 @@
 """Labels, errors, names and spectra are taken from a table by the names of its columns, or what it lacks is said."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -119,8 +120,47 @@ def test_a_column_of_numbers_and_other_text_is_refused_and_one_of_text_alone_pas
     label = {"star_id": list("0123"), "TEFF": np.full(4, 4500.0), "e_TEFF": np.full(4, 80.0), "e_RA": np.full(4, 0.1)}
     joined = made().with_labels({**label, "RA": ["00:42:44", "00:42:45", "--", "00:42:46"]})
     assert joined.label_names == ("TEFF",)
-    with pytest.raises(ValueError, match=r"label 'RA' must be an array of numbers, .*: could not convert .*'bad'"):
-        made().with_labels({**label, "RA": BESIDE[beside]("bad")})
+    number = {"e_EU_FE": np.full(4, 0.1), "EU_FE": BESIDE[beside]("bad")}
+    with pytest.raises(ValueError, match=r"label 'EU_FE' must be an array of numbers, .*: could not convert .*'bad'"):
+        made().with_labels({**label, **number})
+
+
+def test_positions_motions_and_distances_are_labels_only_where_they_are_named():
+    names = (
+        "parallax",
+        "ra",
+        "pmdec",
+        "GAIAEDR3_PMRA",
+        "radial_velocity",
+        "rv_nospec",
+        "distance",
+        "teff",
+        "er_h",
+        "age",
+    )
+    table = {"star_id": list("0123")} | {name: np.arange(4.0) for name in names}
+    table |= {f"{name}_error": np.full(4, 0.1) for name in names}
+    assert made().with_labels(table).label_names == ("teff", "er_h", "age")
+    assert made().with_labels(table, "parallax").label_names == ("parallax",)
+    assert made().with_labels(table, label_err={"parallax": 0.1}).label_names[0] == "parallax"
+
+
+FLAGGED = {"star_id": list("0123"), "fe_h": [0.1, np.nan, 0.3, 0.4], "e_fe_h": np.full(4, 0.05)}
+
+
+@pytest.mark.parametrize("flag", ["flag_fe_h", "FE_H_FLAG"])
+def test_it_is_told_that_flagged_values_are_taken(flag):
+    expected = re.escape(f"flagged values are taken as measured: fe_h of 2 stars ({flag}); set them to NaN")
+    with pytest.warns(UserWarning, match=expected):
+        made().with_labels({**FLAGGED, flag: [1, 1, 0, 32]})
+    with pytest.warns(UserWarning, match=expected):
+        lux.Survey.from_table({**FLAGGED, flag: [1, 1, 0, 32]}, WAVELENGTH, FLUX, labels="fe_h", error=ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # Of stars that the survey has not, or without the label, or of a label that is not taken.
+        made()[:3].with_labels({**FLAGGED, flag: [0, 1, 0, 32]})
+        made().with_labels({**FLAGGED, flag: ["", "x", "", "y"]})
+        made().with_labels({**FLAGGED, "flag_eu_fe": [1, 1, 1, 1]})
 
 
 def test_in_a_joined_table_errors_are_those_of_the_label_as_it_is_spelled():

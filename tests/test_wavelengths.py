@@ -64,7 +64,12 @@ WRONG = {
         {"wavelength": WAVELENGTH / 10},
         "no Angstrom; if they are nanometers, give",
     ),
-    "log10": ({"wavelength": np.log10(WAVELENGTH)}, r"if they are log10 of Angstrom, or microns.*10\*\*wavelength"),
+    "log10": (
+        {"wavelength": np.log10(WAVELENGTH)},
+        r"they are log10 of Angstrom, give 10\*\*wavelength; if microns",
+    ),
+    "natural logarithms": ({"wavelength": np.log(WAVELENGTH)}, r"if they are natural logarithms .* exp\(wavelength\)"),
+    "microns": ({"wavelength": WAVELENGTH / 1e4}, "are no Angstrom; if they are microns, give 10,000 times as much"),
     "a grid a star": (
         {"wavelength": np.tile(WAVELENGTH, (4, 1))},
         r"one grid \(D,\) for all stars, got shape",

@@ -1,10 +1,21 @@
 """The choices behind a verdict in one place: which p-values count, how chance is drawn, what is clipped."""
 
 import dataclasses
+import numbers
 
 from scipy import stats
 
 from lux.models.weights import MAX_ERROR_RATIO
+
+_AT_LEAST_ONE = ("n_surrogates", "n_moved_lists", "n_probed", "max_opened_stars", "max_places")
+_SHARES = (
+    "significance",
+    "significance_at_own_lines",
+    "significance_of_artefact",
+    "power",
+    "share_to_find",
+    "quantile_of_lines",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +121,17 @@ class AuditSettings:
     dense_spacing: float = 4.0
     max_error_ratio: float = MAX_ERROR_RATIO
     max_opened_stars: int = 5000
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, whole = getattr(self, field.name), isinstance(field.default, int)
+            least, most = float(field.name in _AT_LEAST_ONE), 1.0 if field.name in _SHARES else float("inf")
+            kind = numbers.Integral if whole else numbers.Real
+            if isinstance(value, bool) or not isinstance(value, kind) or not least <= float(value) <= most:
+                limits = f"{least:g} to {most:g}" if field.name in _SHARES else f"at least {least:g}"
+                raise ValueError(
+                    f"{field.name} is {value!r}; expected a {'whole number' if whole else 'number'} of {limits}"
+                )
 
     def min_growth(self, expected: float) -> float:
         """Return from where on growth with the catalogue's error is a leak, given what it would be in one.

@@ -12,10 +12,18 @@ from astropy.units import Quantity, Unit
 
 from lux.store.columns import holds_numbers
 from lux.store.label_names import plain_name
+from lux.store.user_warnings import warn_user
 
 # Dimensions of labels in an array.
 _OF_ARRAY = 2
 # How columns of errors are named, and of what.
+_OF_FLAGS = re.compile(r"flag_(.+)|(.+)_flag", re.IGNORECASE)
+# Measured of stars, and no labels of their atmospheres: where they are, how they move, how far away they are.
+_NO_LABEL = re.compile(
+    r"(?:.*_)?(?:ra|dec|ra_?j2000|de_?j2000|ra_?icrs|de_?icrs|glon|glat|parallax|plx|pm_?(?:ra|dec?)(?:_?cos_?dec?)?"
+    r"|rv|v_?rad|v_?los|v_?helio|(?:radial|heliocentric|observed)_velocity|dist(?:ance)?)(?:_.*)?",
+    re.IGNORECASE,
+)
 _OF_ERRORS = re.compile(r"(?:e|err|sigma)_(.+)|(.+)_(?:err|error)", re.IGNORECASE)
 
 
@@ -185,7 +193,8 @@ def _label_meant(name: str, labels: Sequence[str], table: Any, given: set[str]) 
 def labels_of(table: Any, given: Any) -> list[str]:
     """Return the columns of numbers, one a star, that have errors: those given, or a column by its name.
 
-    Of text are passed over those in which no cell is a number; in the others, text that is none is refused later.
+    Positions, motions and distances are passed over if no errors of them are given. Of text are passed over those in
+    which no cell is a number; in the others, text that is none is refused later.
     """
     if isinstance(given, str) or _is_number(given):
         raise ValueError("labels= must name the columns to take where label_err= is one for all of them")
@@ -194,7 +203,9 @@ def labels_of(table: Any, given: Any) -> list[str]:
     names = [
         name
         for name in columns
-        if name in _by_name(given) or plain_name(name) in spelled or _error_columns(name, table)
+        if name in _by_name(given)
+        or plain_name(name) in spelled
+        or (_error_columns(name, table) and not _NO_LABEL.fullmatch(name))
     ]
     if labels := [name for name in names if holds_numbers(table[name])]:
         return labels
@@ -202,3 +213,20 @@ def labels_of(table: Any, given: Any) -> list[str]:
         f"no column of the table is of numbers and has a column of errors, such as e_X or X_err, among "
         f"{', '.join(column_names(table))}: name the columns to take in labels= and their errors in label_err="
     )
+
+
+def warn_of_flags(labels: Sequence[str], table: Any, rows: Any = slice(None)) -> None:
+    """Warn of labels that stars have in these rows though a column of the table flags them: "flag_X" or "X_flag"."""
+    found = []
+    for name in column_names(table):
+        match = _OF_FLAGS.fullmatch(name)
+        of = next(filter(None, match.groups())).casefold() if match else ""
+        for label in (each for each in labels if each.casefold() == of):
+            flags, values = (np.ma.asarray(of_table(table, each))[rows] for each in (name, label))
+            if flags.dtype.kind not in "biuf" or values.dtype.kind not in "biuf" or flags.ndim > 1:
+                continue
+            n_taken = np.sum(np.isfinite(np.ma.filled(values.astype(float), np.nan)) & (np.ma.filled(flags, 0) != 0))
+            if n_taken:
+                found.append(f"{label} of {n_taken} stars ({name})")
+    if found:
+        warn_user(f"flagged values are taken as measured: {', '.join(found)}; set them to NaN to leave them out")

@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike
 
 # Wavelengths (Angstrom) of which the largest is smaller are in another unit: no spectrum of a star is audited there.
 LEAST_WAVELENGTH = 2000.0
+# Of 30 microns, beyond which no spectrum of a star with lines is; and numbers from here on are no logarithms.
+_LARGEST_WAVELENGTH = 3e5
+_LARGEST_LOGARITHM = 31.0
 
 
 def angstrom(wavelength: ArrayLike | Quantity, name: str = "wavelength") -> np.ndarray:
@@ -25,12 +28,23 @@ def angstrom(wavelength: ArrayLike | Quantity, name: str = "wavelength") -> np.n
             f"{np.argmin(good)}: leave these pixels out, or give their wavelengths and mask them"
         )
     if unit is None and values.max() < LEAST_WAVELENGTH:
-        guess = "log10 of Angstrom, or microns" if values.max() < 20 else "nanometers"
-        raise ValueError(
-            f"wavelengths of {values.min():g} to {values.max():g} are no Angstrom; if they are {guess}, give them with "
-            "their unit, as in wavelength * astropy.units.nm, or as 10**wavelength"
-        )
+        way_out = _way_out(values.min(), values.max())
+        raise ValueError(f"wavelengths of {values.min():g} to {values.max():g} are no Angstrom; {way_out}")
     return values
+
+
+def _way_out(least: float, largest: float) -> str:
+    """Return what wavelengths may be that are no Angstrom, and how to give them."""
+    if largest >= _LARGEST_LOGARITHM:
+        return "if they are nanometers, give ten times as much, or a unit, as in wavelength * astropy.units.nm"
+    microns = "microns, give 10,000 times as much, or a unit, as in wavelength * astropy.units.micron"
+    for power, logarithm, written in (
+        (np.power(10.0, (least, largest)), "log10", "10**wavelength"),
+        (np.exp((least, largest)), "natural logarithms", "exp(wavelength)"),
+    ):
+        if LEAST_WAVELENGTH <= power[0] and power[1] <= _LARGEST_WAVELENGTH:
+            return f"if they are {logarithm} of Angstrom, give {written}; if {microns}"
+    return f"if they are {microns}"
 
 
 def _in_angstrom(wavelength: ArrayLike | Quantity, name: str = "wavelength") -> np.ndarray:
