@@ -194,3 +194,10 @@ def test_surveys_of_the_same_stars_share_a_process_and_the_largest_begin():
         for task in batch[:1]
     ]
     assert sorted(seeds) == [(500, [1000, 1001]), (500, [1002, 1003]), *((8000, [1000 + seed]) for seed in range(4))]
+
+
+@pytest.mark.parametrize("flags", ["", "--xla_dump_to=x", "--xla_cpu_multi_thread_eigen=false --xla_dump_to=x"])
+def test_programs_of_workers_are_kept_under_the_flags_of_the_process_that_began_them(monkeypatch, flags):
+    monkeypatch.setenv("XLA_FLAGS", flags)
+    runner._use_one_thread()
+    assert sorted(os.environ["XLA_FLAGS"].split()) == sorted({*flags.split(), "--xla_cpu_multi_thread_eigen=false"})

@@ -98,7 +98,9 @@ def measure_models(
     `lux.controls.pixel_techniques.PIXEL_TECHNIQUES` of them as well.
     """
     world = make_world(cell, seed, star_seed, spectra)
-    models = {name: fit(world.train, seed) for name, fit in MODELS.items()}
+    # In turns from either end, so that two processes which begin together do not compile the same programs.
+    fitted = {name: MODELS[name](world.train, seed) for name in list(MODELS)[:: 1 if seed % 2 else -1]}
+    models = {name: fitted[name] for name in MODELS}
     models[LABELS_ONLY] = LabelsOnly(FrozenEstimator(models["Lux"])).fit(world.train)
     reports = audit_models(models, world.train, world.test, LABEL, own_lines=CANDIDATE_LINES, seed=seed)
     found: dict[str, Any] = {"cell": cell.key, "seed": seed, "verdict": reports["Lux"].verdict}

@@ -28,6 +28,7 @@ from lux.simulation.empirical import EmpiricalSpectra
 from lux.store.products import is_kept, kept_json, product_key, store_dir
 
 _LOG = logging.getLogger(__name__)
+_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 # Seeds that share their stars.
 SHARED = 5
 _ENDED = (
@@ -208,9 +209,11 @@ def _batches(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
 def _use_one_thread() -> None:
     """Let JAX use one thread in this process, so that workers do not stand in each other's way.
 
-    XLA reads its flags when it first computes; the thread pools that joblib limits are those of BLAS and OpenMP.
+    XLA reads its flags when it first computes; the thread pools that joblib limits are those of BLAS and OpenMP. Compiled
+    programs are kept by the flags as they are written: one that is there is not repeated.
     """
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false"
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    os.environ["XLA_FLAGS"] = " ".join([*flags, *{_ONE_THREAD}.difference(flags)])
 
 
 def _measure_batch(what: Measure, batch: list[tuple[Task, Path]], spectra: EmpiricalSpectra | None) -> int:
