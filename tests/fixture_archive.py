@@ -238,7 +238,10 @@ def write_table(path: Path, rows: dict[str, np.ndarray]) -> None:
 
 
 class Faults:
-    """What is to go wrong: for each path a queue of faults, each used once; "always" faults stay."""
+    """What is to go wrong: for each path a queue of faults, each used once; "always" faults stay.
+
+    One that is a function of the handler and the content answers by itself.
+    """
 
     def __init__(self):
         self._queues: dict[str, collections.deque] = collections.defaultdict(collections.deque)
@@ -296,6 +299,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if isinstance(name, int) or not file.is_file():
             return self._refuse(name or 404, argument)
         content = file.read_bytes()
+        if callable(fault):
+            return fault(self, content)
         tag = f'"{hashlib.md5(content).hexdigest()}"'
         expected = tag if self.server.strong_tags else self.server.date
         if name == "reset":

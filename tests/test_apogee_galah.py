@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import killed_fetch
 import numpy as np
 import pytest
+from astropy.io import fits
 from fixture_archive import spectrum_content, whole_grid
 from machinery.data import data_digests
 
 import lux
 from lux.__main__ import main
+from lux.datasets import apogee_galah
 from lux.datasets.apogee_galah import make_survey_file, plan_fetch
 from lux.datasets.crossmatch import in_globular_cluster
 from lux.datasets.fetch import TransferOptions
@@ -205,7 +207,7 @@ def test_a_spectrum_damaged_on_disk_is_removed_and_fetched_again(published, serv
     path = next((cache / "spectra").rglob("*.fits"))
     content = path.read_bytes()
     path.write_bytes(content[:100] + bytes(5000) + content[5100:])
-    with pytest.raises(ValueError, match=r"cannot be read as an aspcapStar file.*run again to fetch it again"):
+    with pytest.raises(ValueError, match=r"is not as it was fetched; it was set aside.*run again to fetch it again"):
         load(cache, n_stars=30)
     assert_as_published(load(cache, n_stars=30), published)
 
@@ -316,3 +318,81 @@ def test_the_acknowledgements_and_citations_travel_with_the_survey(server, cache
     assert any("GALAH" in text for text in provenance["acknowledgements"])
     assert all(len(digest) == 64 for digest in provenance["catalogues"].values())
     assert DEFAULT_LABELS == lux.Survey.load(Request(n_stars=5, cache=cache).survey_path).label_names
+
+
+def with_more_europium(path):
+    """Write a catalogue of the same size with all [Eu/Fe] larger by one."""
+    with fits.open(path) as file:
+        file[1].data["Eu_fe"] += 1
+        file.writeto(path, overwrite=True)
+
+
+def test_a_survey_says_of_which_catalogues_it_is_and_is_made_again_for_others(server, cache):
+    before = load(cache, n_stars=20)
+    catalogue = cache / "GALAH_DR3_main_allstar_v2.fits"
+    with_more_europium(catalogue)
+    other = load(cache, n_stars=21)
+    again = load(cache, n_stars=20)
+    for survey in (other, again):
+        assert survey.provenance["catalogues"][catalogue.name] == file_sha256(catalogue)
+        np.testing.assert_allclose(survey.label("eu_fe")[:20], before.label("eu_fe") + 1, atol=1e-6)
+
+
+def test_a_spectrum_put_there_by_hand_must_be_that_of_the_list(published, server, cache):
+    load(cache, n_stars=5)
+    place = Request(n_stars=40, cache=cache)
+    star = next(row for row, name in enumerate(published.names) if not list(cache.rglob(f"*{name}*")))
+    flux, error = whole_grid(published.survey, star)
+    given = [str(each[star]) for each in (published.names, published.fields, published.telescopes)]
+    file = place.spectrum(*given[::-1])
+    file.path.parent.mkdir(parents=True, exist_ok=True)
+    file.path.write_bytes(spectrum_content(flux * 0.9, error, *given))
+    survey = load(cache)
+    assert published.names[star] not in survey.star_id
+    assert "archive lists" in survey.provenance["left_out"][published.names[star]]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_spectra_that_are_not_given_now_make_no_survey_without_them(published, server, cache, status):
+    for row in range(3):
+        server.faults.add(published.spectrum_path(row), status)
+    with pytest.raises(FileNotFoundError, match=r"3 of \d+ spectra could not be fetched and 0 are not to be had"):
+        load(cache)
+    assert_as_published(load(cache), published)
+
+
+def test_a_survey_with_fewer_stars_than_were_to_be_had_is_told(published, server, cache, capsys):
+    server.faults.always(published.spectrum_path(0), 404)
+    assert load(cache).n_stars == published.survey.n_stars - 1
+    assert f"lux: 1 of {published.survey.n_stars} stars have no spectrum and are left out" in capsys.readouterr().err
+
+
+def test_a_dry_run_leaves_a_damaged_catalogue_to_the_fetch(server, cache, capsys):
+    load(cache, n_stars=5)
+    catalogue = cache / "GALAH_DR3_main_allstar_v2.fits"
+    catalogue.write_bytes(catalogue.read_bytes()[:8000])
+    requested = sum(server.requests.values())
+    assert list(plan_fetch(Request(n_stars=9, cache=cache)).catalogues) == [catalogue.name]
+    assert sum(server.requests.values()) == requested
+    assert catalogue.stat().st_size == 8000
+
+
+def test_a_survey_that_is_there_needs_no_writing(server, cache, monkeypatch):
+    path = make_survey_file(Request(n_stars=5, cache=cache), transfer=QUICK, progress=False)
+    monkeypatch.setattr(apogee_galah, "_only_one", lambda _: pytest.fail("the folder was locked"))
+    assert make_survey_file(Request(n_stars=5, cache=cache)) == path
+
+
+def test_a_folder_in_which_nothing_may_be_written_is_named(cache, monkeypatch):
+    cache.mkdir()
+
+    class Lock:
+        def __init__(self, path):
+            self.path = path
+
+        def acquire(self, timeout=None):
+            raise PermissionError(13, "Permission denied", str(self.path))
+
+    monkeypatch.setattr(apogee_galah.filelock, "FileLock", Lock)
+    with pytest.raises(PermissionError, match=r"cannot write in .*cache: .*; give another folder, --cache or"):
+        make_survey_file(Request(n_stars=5, cache=cache))

@@ -92,6 +92,13 @@ def test_a_wrong_number_of_pixels_is_refused():
         read_aspcap_star(edited(cut), name="x.fits")
 
 
+def test_a_file_cut_between_two_extensions_says_how_many_it_has():
+    with fits.open(io.BytesIO(content())) as file:
+        end = sum(file[2].fileinfo()[key] for key in ("datLoc", "datSpan"))
+    with pytest.raises(ValueError, match=r"it has \d extensions of 5, as where it was cut"):
+        read_aspcap_star(content()[:end], name="x.fits")
+
+
 @pytest.mark.parametrize("size", [0, 100, 2880, 3000, 40_000, 77_760, 80_000, 110_000, 115_200, 117_000])
 def test_a_file_cut_anywhere_is_refused(size):
     with pytest.raises(ValueError, match=r"x\.fits cannot be read as an aspcapStar file"):

@@ -1,5 +1,6 @@
 """Assembly: one file of many, in bounded memory, going on after a break, never from the wrong pieces."""
 
+import dataclasses
 import tracemalloc
 
 import numpy as np
@@ -126,3 +127,23 @@ def test_memory_does_not_grow_with_the_number_of_stars(tmp_path):
 
     peak(8)
     assert peak(80) < 1.1 * peak(24) + 1e5
+
+
+def test_a_block_of_spectra_that_were_replaced_since_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(assembly, "write_survey", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path)
+    monkeypatch.undo()
+    path = tmp_path / "spectra" / "3.fits"
+    other = spectrum_content(np.full(N_PIXELS, 0.9), np.full(N_PIXELS, 0.01), "2M00000003+0000000", "field", "apo25m")
+    assert len(other) == path.stat().st_size
+    path.write_bytes(other)
+    np.testing.assert_allclose(make(tmp_path).flux[2:5].mean(axis=1), [0.502, 0.9, 0.504], atol=1e-3)
+
+
+def test_a_spectrum_that_is_not_as_it_was_fetched_is_set_aside(tmp_path):
+    files = spectra(tmp_path / "spectra", 2)
+    files[1] = dataclasses.replace(files[1], sha256="0" * 64)
+    with pytest.raises(ValueError, match=r"1\.fits is not as it was fetched; it was set aside as .*run again"):
+        assemble(tmp_path / "survey.h5", table(2), files, progress=False)
+    assert [path.name for path in sorted((tmp_path / "spectra").iterdir())] == ["0.fits", "1.fits.unusable"]

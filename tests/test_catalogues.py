@@ -187,3 +187,17 @@ def test_a_large_table_is_read_without_holding_it(tmp_path, monkeypatch):
     tracemalloc.stop()
     assert np.array_equal(table["gaia_id"], expected)
     assert peak < 8e6 < path.stat().st_size / 2
+
+
+def test_a_catalogue_without_a_row_or_against_its_own_checksum_is_not_accepted(tmp_path):
+    with pytest.raises(ValueError, match=r"the table of .*a\.fits has no row"):
+        catalogues.check_columns(write(tmp_path / "a.fits", apogee_rows(0)), APOGEE_COLUMNS)
+    path = write(tmp_path / "b.fits", apogee_rows(100))
+    with fits.open(path) as file:
+        file.writeto(tmp_path / "c.fits", checksum=True)
+    catalogues.check_columns(tmp_path / "c.fits", APOGEE_COLUMNS)
+    content = bytearray((tmp_path / "c.fits").read_bytes())
+    content[-6000:-4000] = bytes(2000)
+    (tmp_path / "c.fits").write_bytes(content)
+    with pytest.raises(ValueError, match="not that of its own checksum"):
+        catalogues.check_columns(tmp_path / "c.fits", APOGEE_COLUMNS)

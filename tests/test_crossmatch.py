@@ -128,6 +128,8 @@ def test_of_repeated_galah_rows_the_best_is_taken():
         ("all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)", {}, {"flag_eu_fe": {5: 1}}),
         ("all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)", {}, {"eu_fe": {5: np.nan}}),
         ("all labels measured and unflagged (teff, logg, fe_h, alpha_fe, eu_fe)", {}, {"e_eu_fe": {5: 0.0}}),
+        ("no member of a globular cluster", {"ra": {0: np.nan}}, {}),
+        ("no member of a globular cluster", {"dec": {0: 95.0}}, {}),
         (
             "no member of a globular cluster",
             {"ra": {0: 6.02}, "dec": {0: -72.1}, "pmra": {0: 5.2}, "pmdec": {0: -2.6}, "radial_velocity": {0: -18.0}},

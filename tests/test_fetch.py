@@ -2,7 +2,9 @@
 
 import dataclasses
 import errno
+import re
 import time
+import types
 
 import pytest
 from fixture_archive import ArchiveServer
@@ -241,7 +243,7 @@ def test_a_full_disk_stops_the_work_and_says_where(server, tmp_path, monkeypatch
         def write(self, content):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(fetch, "open", lambda *arguments: FullDisk(open(*arguments)), raising=False)
+    monkeypatch.setattr(fetch, "open", lambda *arguments, **how: FullDisk(open(*arguments, **how)), raising=False)
     with pytest.raises(LocalDiskError, match=r"cannot write .*No space left on device; make room there and run again"):
         fetched(files, tmp_path)
     monkeypatch.undo()
@@ -267,3 +269,158 @@ def test_each_try_of_a_dead_archive_is_a_line(tmp_path, capsys, monkeypatch):
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("lux: ")]
     assert len(lines) == 2, "the last try has none after it"
     assert all(line.startswith(f"lux: {file.url}: ") and "next try in 0 s" in line for line in lines)
+
+
+def answering(body, status=200, **headers):
+    """Return a fault: an answer with these headers and this body, without its length if they do not have it."""
+
+    def answer(handler, content):
+        handler.send_response(status)
+        for name, text in {"Connection": "close", **headers}.items():
+            handler.send_header(name.replace("_", "-"), text)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return answer
+
+
+def others_part(handler, content, **headers):
+    """Answer with the rest of another file of the same size, whatever is asked (If-Range)."""
+    start = int(handler.headers["Range"][6:].split("-")[0])
+    span = f"bytes {start}-{len(content) - 1}/{len(content)}"
+    answering(b"\xff" * (len(content) - start), 206, Content_Range=span, **headers)(handler, content)
+
+
+@pytest.mark.parametrize("headers", [{"ETag": '"other"'}, {"Last_Modified": "Fri, 02 Jan 2021 00:00:00 GMT"}])
+def test_a_part_of_another_file_is_not_glued_on_though_the_server_gives_it(server, tmp_path, headers):
+    (file,) = published(server, tmp_path)
+    server.faults.add("file0.bin", ("truncate", 0.5), lambda *given: others_part(*given, **headers))
+    assert fetched([file], tmp_path)[0].status == "fetched"
+    assert_whole([file])
+
+
+def test_a_part_of_a_file_of_another_size_is_not_glued_on(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    rest = answering(b"\xff" * 10, 206, Content_Range=f"bytes {SIZE // 2}-{SIZE // 2 + 9}/{SIZE // 2 + 10}")
+    server.faults.add("file0.bin", ("truncate", 0.5), rest)
+    assert fetched([file], tmp_path)[0].status == "fetched"
+    assert_whole([file])
+
+
+def test_a_part_that_was_not_asked_for_is_not_appended_to_an_old_one(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    file.path.with_name(".file0.bin.part").write_bytes(b"old")
+    server.faults.add("file0.bin", answering(b"x" * 50, 206, Content_Range="bytes 0-49/*"))
+    assert fetched([file], tmp_path)[0].status == "fetched"
+    assert_whole([file])
+
+
+def test_an_answer_that_ends_in_its_header_is_no_empty_file(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    server.faults.add("file0.bin", answering(b""))
+    assert fetched([file], tmp_path)[0].status == "fetched"
+    assert_whole([file])
+
+
+NOT_NOW = {
+    "a page": (answering(b"<html>", Content_Type="text/html; charset=utf-8"), r"a web page came .* from http://127"),
+    "compressed": (answering(b"x", Content_Encoding="gzip"), r"compressed it \(gzip\), which was not asked for"),
+    "forbidden": (403, "the server answered 403 Forbidden"),
+    "unauthorized": (401, "the server answered 401 Unauthorized"),
+}
+
+
+@pytest.mark.parametrize(("fault", "reason"), NOT_NOW.values(), ids=NOT_NOW)
+def test_what_is_not_given_now_fails_at_once_and_loses_no_part(server, tmp_path, fault, reason):
+    (file,) = published(server, tmp_path)
+    server.faults.add("file0.bin", ("truncate", 0.5), fault)
+    (outcome,) = fetched([file], tmp_path, TransferOptions(attempts=3, first_wait=0.01))
+    assert outcome.status == "failed", "another run may succeed"
+    assert re.search(reason, outcome.reason)
+    assert server.requests["/file0.bin"] == 2
+    assert file.path.with_name(".file0.bin.part").stat().st_size == SIZE // 2
+    assert fetched([file], tmp_path)[0].status == "fetched"
+    assert server.log[-1][2] == f"bytes={SIZE // 2}-"
+
+
+def test_an_answer_of_another_kind_is_tried_again(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    server.faults.add("file0.bin", answering(b"soon", 202))
+    assert fetched([file], tmp_path)[0].status == "fetched"
+    assert_whole([file])
+
+
+def test_what_has_no_end_is_broken_off(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    server.faults.always("file0.bin", lambda handler, content: endless(handler))
+    (outcome,) = fetched([dataclasses.replace(file, max_size=1_000_000)], tmp_path)
+    assert (outcome.status, outcome.reason) == ("failed", "more than 1000000 bytes came")
+    assert not file.path.with_name(".file0.bin.part").exists()
+
+
+def endless(handler):
+    answering(b"")(handler, b"")
+    while not handler.server.stopped.is_set():
+        handler.wfile.write(bytes(100_000))
+
+
+def test_a_redirection_is_followed_without_its_endless_page(server, tmp_path):
+    (file,) = published(server, tmp_path)
+
+    def elsewhere(handler, content):
+        answering(b"", 302, Location="/file1.bin")(handler, content)
+        endless(handler)
+
+    (server.folder / "file1.bin").write_bytes(content_of(0))
+    server.faults.add("file0.bin", elsewhere)
+    assert fetched([file], tmp_path)[0].status == "fetched"
+    assert_whole([file])
+
+
+def test_redirections_without_end_are_given_up_in_a_line(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    server.faults.always("file0.bin", answering(b"", 302, Location="/file0.bin"))
+    (outcome,) = fetched([file], tmp_path)
+    assert outcome.status == "failed"
+    assert "redirect error that would lead to an infinite loop. The last" in outcome.reason
+
+
+def test_a_header_that_drips_is_broken_off(server, tmp_path):
+    (file,) = published(server, tmp_path)
+
+    def drip(handler, content):
+        for place in range(10_000):
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: "[place : place + 1] or b"x")
+            handler.wfile.flush()
+            if handler.server.stopped.wait(0.1):
+                return
+
+    server.faults.always("file0.bin", drip)
+    (outcome,) = fetched([file], tmp_path, dataclasses.replace(QUICK, attempts=1))
+    assert outcome.status == "failed"
+    assert re.search(r"only \d+ bytes came in", outcome.reason)
+
+
+def test_a_file_that_is_asked_for_twice_is_fetched_once(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    assert [outcome.status for outcome in fetched([file] * 3, tmp_path)] == ["fetched"] * 3
+    assert server.requests["/file0.bin"] == 1
+    assert_whole([file])
+
+
+def test_what_is_known_by_its_checksum_is_looked_at_again_though_its_size_is_the_same(server, tmp_path):
+    (file,) = published(server, tmp_path)
+    file = dataclasses.replace(file, rehash=True)
+    fetched([file], tmp_path)
+    file.path.write_bytes(b"\xff" * SIZE)
+    (outcome,) = fetched([file], tmp_path)
+    assert (outcome.status, outcome.sha256) == ("kept", file_sha256(file.path))
+    assert read_manifest(tmp_path / "here" / "manifest.jsonl")["file0.bin"]["sha256"] == outcome.sha256
+
+
+def test_a_disk_that_takes_a_part_at_a_time_gets_all(tmp_path):
+    taken = []
+    fetch._write(
+        types.SimpleNamespace(write=lambda rest: taken.append(bytes(rest[:3])) or min(3, len(rest))), b"0123456"
+    )
+    assert b"".join(taken) == b"0123456"

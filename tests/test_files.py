@@ -98,3 +98,17 @@ def test_trouble_with_the_disk_says_what_to_do():
         files.local_disk(Path("/data/spectrum")),
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
+    with (
+        pytest.raises(files.LocalDiskError, match=r"Not a directory; see to that folder, or give another one"),
+        files.local_disk(Path("/data/spectrum")),
+    ):
+        raise OSError(errno.ENOTDIR, "Not a directory")
+
+
+def test_a_folder_is_as_one_writes_it_in_a_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert files.as_folder("~/x") == files.as_folder("x") == tmp_path / "x"
+    (tmp_path / "notes").touch()
+    with pytest.raises(FileExistsError, match=r"notes cannot be a folder for what is fetched: .*; give another one in"):
+        files.make_folder(tmp_path / "notes", "give another one in LUX_CACHE")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from lux.store.fits_files import open_fits, require_whole
+from lux.store import fits_files
+from lux.store.fits_files import open_fits, require_table_sum, require_whole
 
 
 def content(checksum=False):
@@ -45,3 +46,23 @@ def test_many_threads_leave_no_mark_on_the_filters_of_warnings():
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: check(whole), range(40))) == [0.5] * 40
     assert warnings.filters == filters
+
+
+def test_the_checksum_of_a_table_is_verified_a_part_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(fits_files, "_PART", 2880)
+    rows = np.zeros(4000, [("a", ">i8"), ("b", "S3")])
+    rows["a"] = np.random.default_rng(0).integers(-(2**62), 2**62, len(rows))
+    for checksum in (True, False):
+        path = tmp_path / f"{checksum}.fits"
+        fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU(rows)]).writeto(path, checksum=checksum)
+        with open_fits(path) as file:
+            require_table_sum(path, file)
+        damaged = bytearray(path.read_bytes())
+        damaged[-30_000] ^= 1
+        path.write_bytes(damaged)
+        with open_fits(path) as file:
+            if not checksum:
+                require_table_sum(path, file)
+                continue
+            with pytest.raises(ValueError, match=r"the table of True.fits is not that of its own checksum"):
+                require_table_sum(path, file)

@@ -1,6 +1,8 @@
 """One request to an archive: what its answer means, whatever the server writes in it."""
 
 import email.utils
+import socket
+import threading
 import time
 import types
 import urllib.error
@@ -46,7 +48,7 @@ def test_a_wait_is_a_number_or_nothing(text, seconds):
 
 def test_an_answer_continues_where_it_was_requested_to(url):
     with answer_to(url, {"Range": "bytes=4-"}, 5.0, 4) as answer:
-        assert total_size(answer, 4) == len(CONTENT)
+        assert total_size(answer, 4, answer.headers["ETag"]) == len(CONTENT)
         assert answer.read() == CONTENT[4:]
 
 
@@ -61,11 +63,15 @@ def test_a_range_beyond_the_file_must_start_again(url):
     assert error.value.restart
 
 
-@pytest.mark.parametrize(("status", "kind"), [(404, RefusedError), (403, RefusedError), (503, TryAgainError)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(404, RefusedError), (410, RefusedError), (403, RefusedError), (503, TryAgainError)]
+)
 def test_a_refusal_is_final_or_passes(server, url, status, kind):
     server.faults.add("file.bin", status)
-    with pytest.raises(kind, match=str(status)), answer_to(url, {}, 5.0):
+    with pytest.raises(kind, match=str(status)) as error, answer_to(url, {}, 5.0):
         pass
+    if kind is RefusedError:
+        assert error.value.absent == (status in (404, 410))
 
 
 def test_the_size_of_a_whole_file_is_read_from_either_kind_of_answer():
@@ -73,8 +79,20 @@ def test_the_size_of_a_whole_file_is_read_from_either_kind_of_answer():
     assert total_size(answered(200), 0) is None
     assert total_size(answered(206, Content_Range="bytes 5-11/12"), 5) == 12
     assert total_size(answered(206, Content_Range="bytes 5-11/*"), 5) is None
+    assert total_size(answered(206, Content_Range="bytes 5-11/*"), 5, "", 12) == 12
     with pytest.raises(TryAgainError, match="requested bytes from 5, the server gave 'bytes 4-11/12'"):
         total_size(answered(206, Content_Range="bytes 4-11/12"), 5)
+    with pytest.raises(TryAgainError, match="requested the whole file"):
+        total_size(answered(206, Content_Range="bytes 0-11/12"), 0)
+
+
+def test_what_is_not_of_the_same_file_does_not_continue_it():
+    whole = {"Content_Range": "bytes 5-11/12", "ETag": '"a"'}
+    assert total_size(answered(206, **whole), 5, '"a"', 12) == 12
+    for validator, expected in (('"b"', 12), ('"a"', 13)):
+        with pytest.raises(TryAgainError, match="changed on the server") as error:
+            total_size(answered(206, **whole), 5, validator, expected)
+        assert error.value.restart
 
 
 def test_a_weak_tag_ties_nothing_but_a_date_does():
@@ -88,3 +106,23 @@ def test_the_size_of_a_remote_file_is_known_without_fetching_it(server, url):
     assert not sum(server.requests.values())
     with pytest.raises(urllib.error.HTTPError):
         remote_size(url + ".absent")
+
+
+@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: abc\r\n\r\n"])
+def test_a_size_that_is_none_is_not_known_and_what_is_no_answer_a_fault_of_the_connection(said):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer():
+            with listening.accept()[0] as connection:
+                connection.recv(1000)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/file"
+        if said.startswith(b"HTTP"):
+            assert remote_size(url, 5.0) is None
+        else:
+            with pytest.raises(OSError, match=r"BadStatusLine: SSH-2.0-OpenSSH$"):
+                remote_size(url, 5.0)
+        thread.join(5.0)

@@ -2,7 +2,9 @@
 
 import hashlib
 
-from lux.datasets.manifest import add_entry, file_sha256, open_manifest, read_manifest
+import pytest
+
+from lux.datasets.manifest import add_entry, file_sha256, open_manifest, read_manifest, read_sha1sums
 
 
 def test_a_line_of_the_manifest_that_was_cut_short_is_passed_over(tmp_path):
@@ -25,3 +27,15 @@ def test_the_last_entry_of_a_file_counts(tmp_path):
 def test_the_checksum_of_a_file_is_that_of_its_bytes(tmp_path):
     (tmp_path / "file").write_bytes(b"content")
     assert file_sha256(tmp_path / "file") == hashlib.sha256(b"content").hexdigest()
+
+
+def test_an_entry_without_a_checksum_is_passed_over(tmp_path):
+    path = tmp_path / "manifest.jsonl"
+    path.write_text('{"name": "a", "size": 1}\n["name"]\n{"name": "b", "size": 1, "sha256": "1"}\n')
+    assert list(read_manifest(path)) == ["b"]
+
+
+def test_an_empty_list_of_checksums_is_none(tmp_path):
+    (tmp_path / "list.sha1sum").write_text("")
+    with pytest.raises(ValueError, match="is no list of SHA-1 checksums: it is empty"):
+        read_sha1sums(tmp_path / "list.sha1sum")

@@ -209,8 +209,8 @@ def _batches(tasks: Sequence[Task], workers: int) -> list[list[Task]]:
 def _use_one_thread() -> None:
     """Let JAX use one thread in this process, so that workers do not stand in each other's way.
 
-    XLA reads its flags when it first computes; the thread pools that joblib limits are those of BLAS and OpenMP. Compiled
-    programs are kept by the flags as they are written: one that is there is not repeated.
+    XLA reads its flags when it first computes; the thread pools that joblib limits are those of BLAS and OpenMP.
+    Compiled programs are kept by the flags as they are written: one that is there is not repeated.
     """
     flags = os.environ.get("XLA_FLAGS", "").split()
     os.environ["XLA_FLAGS"] = " ".join([*flags, *{_ONE_THREAD}.difference(flags)])

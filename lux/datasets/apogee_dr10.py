@@ -31,7 +31,7 @@ from tqdm import tqdm
 from lux.datasets.aspcap import MIN_GOOD_FRACTION, flux_and_ivar, read_aspcap_star
 from lux.datasets.sdist import SourceArchive, obtain_archive
 from lux.spectroscopy.instrument import on_chip, wavelength_grid
-from lux.store.files import cache_dir
+from lux.store.files import as_folder, cache_dir, make_folder
 from lux.survey import Survey, label_unit
 
 ARCHIVE = SourceArchive(
@@ -116,7 +116,7 @@ def load_dr10(
     ValueError
         If the archive has another size or checksum than the published one, or a file in it cannot be read.
     """
-    folder = cache_dir() if cache is None else Path(cache)
+    folder = cache_dir() if cache is None else as_folder(cache)
     survey = _cached(folder, archive, progress)
     if not pleiades:
         survey = survey[survey.catalogue["cluster"] != "Pleiades"]
@@ -130,7 +130,7 @@ def _cached(folder: Path, archive: str | os.PathLike | None, progress: bool) -> 
             return Survey.load(path)
         except ValueError:
             path.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "give another one as cache=")
     survey = read_archive(obtain_archive(ARCHIVE, archive=archive, cache=folder, progress=progress), progress=progress)
     survey.save(path)
     return survey

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from lux.datasets.fetch import Outcome, RemoteFile, TransferOptions, fetch_files
 from lux.datasets.http import remote_size
 from lux.datasets.manifest import read_manifest, read_sha1sums
 from lux.datasets.request import APOGEE_FILE, DEFAULT_STARS, GALAH_FILE, Request, spectrum_name
-from lux.store.files import atomic_write
+from lux.store.files import atomic_write, make_folder
 from lux.survey import Survey, label_unit
 
 # Sizes assumed where an archive does not give them.
@@ -107,11 +107,24 @@ def load_apogee_galah(
     path = request.survey_path
     if path.is_file():
         try:
-            return Survey.load(path)
+            if _is_of_catalogues(request, (survey := Survey.load(path)).provenance):
+                return survey
         except ValueError:
-            path.unlink()
+            pass
+        path.unlink()
     make_survey_file(request, progress=progress, transfer=transfer)
     return Survey.load(path)
+
+
+def _is_of_catalogues(request: Request, provenance: Mapping[str, Any]) -> bool:
+    """Return whether a survey is of the catalogues that were accepted last, as far as that is known."""
+    accepted, of_survey = _accepted_catalogues(request), provenance.get("catalogues", {})
+    return all(of_survey.get(name) in (None, sha256) for name, sha256 in accepted.items() if sha256)
+
+
+def _accepted_catalogues(request: Request) -> dict[str, str | None]:
+    manifest = read_manifest(request.manifest)
+    return {name: manifest.get(name, {}).get("sha256") for name in (APOGEE_FILE, GALAH_FILE)}
 
 
 def make_survey_file(request: Request, *, progress: bool = True, transfer: TransferOptions | None = None) -> Path:
@@ -124,7 +137,9 @@ def make_survey_file(request: Request, *, progress: bool = True, transfer: Trans
     lux.store.files.LocalDiskError
         If the disk is full.
     """
-    request.cache.mkdir(parents=True, exist_ok=True)
+    if request.survey_path.is_file():
+        return request.survey_path
+    make_folder(request.cache, "give another one, cache= or --cache, or set LUX_CACHE")
     with _only_one(request.cache):
         if not request.survey_path.is_file():
             _fetch_and_assemble(request, progress, transfer)
@@ -139,16 +154,25 @@ def _fetch_and_assemble(request: Request, progress: bool, transfer: TransferOpti
     outcomes = fetch_files(files, request.manifest, transfer=transfer, progress=progress, description="APOGEE spectra")
     _require_spectra(request, outcomes)
     stars = sample.take(np.array([outcome.arrived for outcome in outcomes]))
-    paths = [outcome.file.path for outcome in outcomes if outcome.arrived]
-    spectra = [SpectrumFile(path, star) for path, (_, _, star) in zip(paths, _places(stars), strict=True)]
+    arrived = [outcome for outcome in outcomes if outcome.arrived]
+    spectra = [
+        SpectrumFile(outcome.file.path, star, outcome.sha256)
+        for outcome, (_, _, star) in zip(arrived, _places(stars), strict=True)
+    ]
     assemble(request.survey_path, _table(request, stars, outcomes), spectra, progress=progress)
+    if left := len(outcomes) - len(arrived):
+        print(
+            f"lux: {left} of {len(outcomes)} stars have no spectrum and are left out: left_out.json",
+            file=sys.stderr,
+        )
 
 
 def _listed_sha1(
     request: Request, places: Sequence[tuple[str, str, str]], *, progress: bool, transfer: TransferOptions | None
 ) -> dict[tuple[str, str, str], str]:
-    """Return the SHA-1 that the archive lists of each spectrum that is not here, where it lists one."""
-    absent = [place for place in places if not request.spectrum(*place).path.is_file()]
+    """Return the SHA-1 that the archive lists of each spectrum to fetch, or put here by somebody else, if it does."""
+    known = {path for name in read_manifest(request.manifest) if (path := request.cache / name).is_file()}
+    absent = [place for place in places if request.spectrum(*place).path not in known]
     fields = dict.fromkeys(place[:2] for place in absent)
     lists = [request.checksums(*field) for field in fields]
     outcomes = fetch_files(lists, request.manifest, transfer=transfer, progress=progress, description="checksums")
@@ -157,7 +181,7 @@ def _listed_sha1(
         for field, outcome in zip(fields, outcomes, strict=True)
     }
     sums = {place: listed[place[:2]].get(spectrum_name(place[2]), "") for place in absent}
-    if progress and (without := sum(not sha1 for sha1 in sums.values())):
+    if without := sum(not sha1 for sha1 in sums.values()):
         print(f"lux: no checksum is listed of {without} of {len(absent)} spectra to fetch", file=sys.stderr)
     return sums
 
@@ -181,7 +205,6 @@ def describe(path: str | os.PathLike) -> str:
 
 def _select_sample(request: Request, *, progress: bool = True, transfer: TransferOptions | None = None) -> Sample:
     """Return the stars that are wanted, from the catalogues, which are fetched if they are not here."""
-    request.cache.mkdir(parents=True, exist_ok=True)
     files = request.catalogues()
     sizes = [_size(file) for file in files.values() if not file.path.is_file()]
     outcomes = fetch_files(
@@ -194,10 +217,17 @@ def _select_sample(request: Request, *, progress: bool = True, transfer: Transfe
     )
     for outcome in outcomes:
         if not outcome.arrived:
+            again = "run again to go on with what has come" * (outcome.status == "failed")
             raise FileNotFoundError(
                 f"the catalogue {outcome.file.path.name} could not be fetched from {outcome.file.url}: "
-                f"{outcome.reason}; run again to go on where it broke off, or put the file in {request.cache}"
+                f"{outcome.reason}; {again or 'see whether the address is right'}, or put the file in {request.cache}"
             )
+    return _selected(request)
+
+
+def _selected(request: Request) -> Sample:
+    """Return the stars that are wanted, from the catalogues, which are here."""
+    files = request.catalogues()
     apogee = read_apogee(files["apogee"].path)
     galah = read_galah(files["galah"].path, needed_labels(request.labels, request.selection))
     sample = select_stars(
@@ -254,12 +284,12 @@ def plan_fetch(request: Request) -> Plan:
     missing = {
         file.path.name: _size(file, unanswered=unanswered)
         for file in request.catalogues().values()
-        if not file.path.is_file()
+        if not _is_good(file)
     }
     steps: tuple[Step, ...] = ()
     here, wanted, size = 0, request.n_stars, _TYPICAL_BYTES["spectrum"]
     if not missing:
-        sample = _select_sample(request)
+        sample = _selected(request)
         files = [request.spectrum(*place) for place in _places(sample)]
         absent = [file for file in files if not file.path.is_file()]
         here, wanted, steps = len(files) - len(absent), len(absent), sample.steps
@@ -267,6 +297,16 @@ def plan_fetch(request: Request) -> Plan:
             size = _size(absent[0], "spectrum", unanswered)
     existing = next(folder for folder in (request.cache, *request.cache.parents) if folder.exists())
     return Plan(missing, wanted, size, here, not missing, shutil.disk_usage(existing).free, steps, unanswered)
+
+
+def _is_good(file: RemoteFile) -> bool:
+    """Return whether a file is here and, by its header, is what it should be."""
+    try:
+        if file.validate is not None and file.path.is_file():
+            file.validate(file.path)
+    except ValueError:
+        return False
+    return file.path.is_file()
 
 
 def _bytes(size: float) -> str:
@@ -310,7 +350,6 @@ def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> dict
     columns = {name: stars.columns[name] for name in _KEPT_COLUMNS} | {"galah_snr": stars.columns["snr_c3"]}
     missing = [outcome for outcome in outcomes if not outcome.arrived]
     left_out = {outcome.file.path.stem.partition("-dr17-")[2]: outcome.reason for outcome in missing}
-    manifest = read_manifest(request.manifest)
     return star_table(
         labels=stars.labels,
         label_err=stars.label_err,
@@ -324,7 +363,7 @@ def _table(request: Request, stars: Sample, outcomes: Sequence[Outcome]) -> dict
             "selection_name": request.selection,
             "selection": [dataclasses.asdict(step) for step in stars.steps],
             "left_out": left_out,
-            "catalogues": {name: manifest.get(name, {}).get("sha256") for name in (APOGEE_FILE, GALAH_FILE)},
+            "catalogues": _accepted_catalogues(request),
             "reader_version": READER_VERSION,
             "citations": list(_CITATIONS),
             "acknowledgements": list(_ACKNOWLEDGEMENTS),
@@ -351,5 +390,10 @@ def _only_one(cache: Path) -> Iterator[None]:
     except filelock.Timeout:
         print(f"lux: waiting for another fetch into {cache}", file=sys.stderr)
         held = lock.acquire()
+    except PermissionError as error:
+        raise PermissionError(
+            error.errno,
+            f"cannot write in {cache}: {error.strerror}; give another folder, --cache or LUX_CACHE",
+        ) from error
     with held:
         yield

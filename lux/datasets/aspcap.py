@@ -23,6 +23,8 @@ _MAX_ERROR = 0.1
 _MEDIAN_FLUX = (0.2, 2.0)
 # Pixels that fewer than this fraction of the stars have unmasked are dropped from a survey.
 MIN_GOOD_FRACTION = 0.05
+# A primary header, flux, error, fit and a table of one row, at least.
+_EXTENSIONS = 5
 _NAMES = ("OBJ", "OBJID", "APOGEE_ID")
 
 
@@ -63,6 +65,8 @@ def read_aspcap_star(source: bytes | str | os.PathLike, *, name: str = "", star_
     try:
         with open_fits(io.BytesIO(source), memmap=False) as file:
             require_whole(file, len(source))
+            if len(file) < _EXTENSIONS:
+                raise ValueError(f"it has {len(file)} extensions of {_EXTENSIONS}, as where it was cut")
             row = file[4].data[0]
             header, grid = file[0].header, file[1].header
             flux, flux_error = (np.asarray(file[place].data, np.float32) for place in (1, 2))

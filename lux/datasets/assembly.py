@@ -31,10 +31,11 @@ READER_VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class SpectrumFile:
-    """Where the spectrum of a star is: its file, and the name of the star that the file must bear."""
+    """Where the spectrum of a star is: its file, the name of the star that it must bear, and its checksum if known."""
 
     path: Path
     star_id: str
+    sha256: str = ""
 
 
 def assemble(
@@ -67,7 +68,8 @@ def assemble(
     Raises
     ------
     ValueError
-        If a file cannot be read or is of another star. It is removed, so that another fetch replaces it.
+        If a file cannot be read, is of another star or not that of its checksum. It is set aside as ``.unusable``, so
+        that another fetch replaces it.
     FileNotFoundError
         If a file is not there.
     """
@@ -97,8 +99,8 @@ def star_table(**fields: Any) -> dict[str, Any]:
 
 def _block(folder: Path, part: Sequence[SpectrumFile], pixels: np.ndarray, release: str) -> Path:
     """Return the file of a block of spectra, made if it is not there or is no good."""
-    names = [f"{spectrum.path.parent.name}/{spectrum.path.name}" for spectrum in part]
-    key = hashlib.blake2b(json.dumps([READER_VERSION, release, names]).encode(), digest_size=12).hexdigest()
+    files = [(*spectrum.path.parts[-3:], *_state(spectrum.path)) for spectrum in part]
+    key = hashlib.blake2b(json.dumps([READER_VERSION, release, files]).encode(), digest_size=12).hexdigest()
     path = folder / f"{key}.npz"
     if not _is_whole(path, len(part)):
         flux, ivar = np.empty((2, len(part), np.count_nonzero(pixels)), np.float32)
@@ -110,12 +112,22 @@ def _block(folder: Path, part: Sequence[SpectrumFile], pixels: np.ndarray, relea
     return path
 
 
+def _state(path: Path) -> tuple[int, int]:
+    """Return what tells a file from one that takes its place: its size, and when it was written."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
 def _read(spectrum: SpectrumFile) -> AspcapStar:
+    content = spectrum.path.read_bytes()
     try:
-        return read_aspcap_star(spectrum.path, star_id=spectrum.star_id)
+        if spectrum.sha256 and hashlib.sha256(content).hexdigest() != spectrum.sha256:
+            raise ValueError(f"{spectrum.path.name} is not as it was fetched")
+        return read_aspcap_star(content, name=spectrum.path.name, star_id=spectrum.star_id)
     except ValueError as error:
-        spectrum.path.unlink()
-        raise ValueError(f"{error}; the file was removed, run again to fetch it again") from error
+        aside = spectrum.path.with_name(f"{spectrum.path.name}.unusable")
+        os.replace(spectrum.path, aside)
+        raise ValueError(f"{error}; it was set aside as {aside}, run again to fetch it again") from error
 
 
 def _is_whole(path: Path, n_stars: int) -> bool:

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 
-from lux.store.fits_files import open_fits
+from lux.store.fits_files import open_fits, require_table_sum
 
 BLOCK_BYTES = 128 * 2**20
 # Magnitude from which a stored number is a sentinel for "missing"; of positive ones a column may allow larger.
@@ -184,11 +184,18 @@ def read_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> dict
 
 
 def check_columns(path: str | os.PathLike, columns: Mapping[str, Column]) -> None:
-    """Raise what `read_columns` would raise of a file, from its header and size, without reading its rows."""
+    """Raise what `read_columns` would raise of a file, from its header and size, without reading its rows.
+
+    ValueError also if it has no row, or its data contradict a checksum that its header carries.
+    """
     path = Path(path)
-    table = _open_table(path).columns
+    rows = _open_table(path)
     for column in columns.values():
-        _find(path, table, column)
+        _find(path, rows.columns, column)
+    if not len(rows):
+        raise ValueError(f"the table of {path} has no row")
+    with open_fits(path, memmap=True, lazy_load_hdus=True) as file:
+        require_table_sum(path, file)
 
 
 def _open_table(path: Path) -> fits.FITS_rec:

@@ -292,7 +292,10 @@ def _careful_cuts(stars: _Columns, labels: Mapping[str, tuple], complete: bool) 
         ("GALAH flag_fe_h = 0", lambda _: stars["flag_fe_h"] == 0),
         *_ranges(stars),
         *([(f"all labels measured and unflagged ({names})", lambda _: present)] if complete else []),
-        ("no member of a globular cluster", lambda _: in_globular_cluster(stars) == ""),
+        (
+            "no member of a globular cluster",
+            lambda _: (in_globular_cluster(stars) == "") & _has_position(stars),
+        ),
         ("each star once, its spectrum of highest S/N", lambda keep: _once(stars, keep)),
     ]
 
@@ -305,6 +308,11 @@ def _published_cuts(stars: _Columns) -> list[_Cut]:
         (f"GALAH S/N > {_PUBLISHED_GALAH_SNR:g} (every camera)", lambda _: cameras > _PUBLISHED_GALAH_SNR),
         (f"−{_MAX_MG_FE:g} < [Mg/Fe] < {_MAX_MG_FE:g}", lambda _: np.abs(stars["mg_fe"]) < _MAX_MG_FE),
     ]
+
+
+def _has_position(stars: _Columns) -> np.ndarray:
+    """Return whether a star's position is one: of another it is not known whether it is in a cluster."""
+    return np.isfinite(stars["ra"]) & (np.abs(stars["dec"]) <= 90)
 
 
 def _has_place(stars: _Columns) -> np.ndarray:

@@ -12,6 +12,7 @@ archives and leaves transfers to rsync or curl.
 
 import dataclasses
 import http.client
+import io
 import os
 import random
 import sys
@@ -54,12 +55,18 @@ class RemoteFile:
         Called with the path of the complete, not yet accepted file; raises ValueError if it is not what it should be.
     sha1 : str
         Of the file as the archive lists it; empty where it does not.
+    max_size : int
+        Bytes beyond which what comes is another file.
+    rehash : bool
+        Whether what is there is known by its SHA-256, and not by its size alone.
     """
 
     url: str
     path: Path
     validate: Callable[[Path], object] | None = None
     sha1: str = ""
+    max_size: int = 20_000_000_000
+    rehash: bool = False
 
     def check(self, path: Path) -> None:
         """Raise ValueError if the content of a complete file is not what it should be."""
@@ -105,7 +112,8 @@ class Outcome:
     """What became of one file.
 
     `status` is "kept" (was there), "fetched", "refused" (the archive has it not, or what it gives is not that file) or
-    "failed" (no whole answer came; another run may succeed). `reason` says why; `size` counts bytes.
+    "failed" (no whole answer came, or none is given now; another run may succeed). `reason` says why; `size` counts
+    bytes.
     """
 
     file: RemoteFile
@@ -202,8 +210,9 @@ def fetch_files(
     with bar, open_manifest(manifest) as log, ThreadPoolExecutor(transfer.connections) as pool:
         count: _Count = bar.update if by_bytes else (lambda size: None)
         waiting = {
-            pool.submit(_obtain, file, known.get(name, {}), transfer, gate, count): place
-            for place, (file, name) in enumerate(zip(files, names, strict=True))
+            pool.submit(_obtain, files[place], known.get(names[place], {}), transfer, gate, count): place
+            # A file that is asked for twice is fetched once.
+            for place in {name: place for place, name in enumerate(names)}.values()
         }
         try:
             for future in as_completed(waiting):
@@ -215,12 +224,13 @@ def fetch_files(
                         add_entry(log, name=names[place], url=url, size=size, sha256=sha256)
                 gate.record(outcome)
                 if not by_bytes:
-                    bar.update()
+                    bar.update(names.count(names[place]))
         except BaseException:
             gate.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    return [outcomes[place] for place in range(len(files))]
+    found = {names[place]: outcome for place, outcome in outcomes.items()}
+    return [dataclasses.replace(found[name], file=file) for file, name in zip(files, names, strict=True)]
 
 
 def _obtain(file: RemoteFile, entry: dict, transfer: TransferOptions, gate: _Gate, count: _Count) -> Outcome:
@@ -235,7 +245,7 @@ def _obtain(file: RemoteFile, entry: dict, transfer: TransferOptions, gate: _Gat
         try:
             return _fetch_once(file, transfer, gate, count)
         except RefusedError as error:
-            return Outcome(file, "refused", str(error))
+            return Outcome(file, "refused" if error.absent else "failed", str(error))
         except TryAgainError as error:
             if error.restart:
                 _part_of(file).unlink(missing_ok=True)
@@ -264,7 +274,7 @@ def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
         return None
     _tag_of(file).unlink(missing_ok=True)
     size = file.path.stat().st_size
-    if entry.get("size") == size:
+    if entry.get("size") == size and not (file.rehash and file_sha256(file.path) != entry["sha256"]):
         return Outcome(file, "kept", size=size, sha256=entry["sha256"])
     try:
         file.check(file.path)
@@ -278,17 +288,17 @@ def _kept(file: RemoteFile, entry: dict) -> Outcome | None:
 
 def _fetch_once(file: RemoteFile, transfer: TransferOptions, gate: _Gate, count: _Count) -> Outcome:
     part, tag = _part_of(file), _tag_of(file)
-    offset, validator = _resume_point(part, tag)
+    offset, validator, expected = _resume_point(part, tag)
     headers = {"Range": f"bytes={offset}-", "If-Range": validator} if offset else {}
-    with answer_to(file.url, headers, transfer.timeout, offset) as answer:
+    with answer_to(file.url, headers, transfer.timeout, offset, transfer.min_rate) as answer:
         if answer is not None:
-            total = total_size(answer, offset)
+            total = total_size(answer, offset, validator, expected)
             if answer.status != 206:
                 with local_disk(part):
                     # In this order: the old bytes must be gone before a new tag vouches for what is there.
                     part.unlink(missing_ok=True)
-                    tag.write_text(validator_of(answer.headers))
-            _receive(answer, part, total, transfer, gate, count)
+                    tag.write_text(f"{validator_of(answer.headers)}\n{'' if total is None else total}")
+            _receive(answer, part, min(total or file.max_size, file.max_size), total, gate, count)
     return _accepted(file, part, tag)
 
 
@@ -315,40 +325,41 @@ def _tag_of(file: RemoteFile) -> Path:
     return file.path.with_name(f".{file.path.name}.tag")
 
 
-def _resume_point(part: Path, tag: Path) -> tuple[int, str]:
-    """Return how many bytes are there, and the strong validator that ties them to the server's file."""
+def _resume_point(part: Path, tag: Path) -> tuple[int, str, int | None]:
+    """Return how many bytes are there, the strong validator that ties them to the server's file, and its size."""
     if not (part.is_file() and tag.is_file()):
-        return 0, ""
-    validator = tag.read_text()
-    return (part.stat().st_size, validator) if validator else (0, "")
+        return 0, "", None
+    validator, _, size = tag.read_text().partition("\n")
+    return (part.stat().st_size, validator, int(size) if size.isdecimal() else None) if validator else (0, "", None)
 
 
 def _receive(
-    answer: http.client.HTTPResponse,
-    part: Path,
-    total: int | None,
-    transfer: TransferOptions,
-    gate: _Gate,
-    count: _Count,
+    answer: http.client.HTTPResponse, part: Path, largest: int, total: int | None, gate: _Gate, count: _Count
 ) -> None:
-    """Append the answer to the partial file; break off what drips, ends early or never ends."""
+    """Append the answer to the partial file; break off what ends early or never ends."""
     with local_disk(part):
-        out = open(part, "ab")
+        # Without a buffer: what it held would be written when the file is closed, and the disk be full then.
+        out = open(part, "ab", buffering=0)
     with out:
-        size, since, recent = out.tell(), time.monotonic(), 0
+        size = out.tell()
         while content := answer.read1(_CHUNK):
             with local_disk(part):
-                out.write(content)
-                out.flush()
+                _write(out, content)
             count(len(content))
-            size, recent, elapsed = size + len(content), recent + len(content), time.monotonic() - since
+            size += len(content)
             if gate.stop.is_set():
                 raise TryAgainError("stopped")
-            if total is not None and size > total:
+            if size > largest:
                 break
-            if elapsed > transfer.timeout:
-                if recent < transfer.min_rate * elapsed:
-                    raise TryAgainError(f"only {recent} bytes came in {elapsed:.0f} s")
-                since, recent = time.monotonic(), 0
+    if total is None and (size > largest or not size):
+        part.unlink()
+        raise RefusedError(f"more than {largest} bytes came") if size else TryAgainError("an empty answer came")
     if total is not None and size != total:
         raise TryAgainError(f"{size} of {total} bytes came", restart=size > total)
+
+
+def _write(out: io.RawIOBase, content: bytes) -> None:
+    """Write all of it, also where the disk takes a part at a time."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[out.write(rest) or 0 :]

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import numbers
 import os
 import urllib.parse
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from lux.datasets.catalogues import APOGEE_COLUMNS, GALAH_COLUMNS, check_columns
 from lux.datasets.crossmatch import check_selection, cut_names, is_place
 from lux.datasets.fetch import RemoteFile
 from lux.datasets.manifest import read_sha1sums
-from lux.store.files import cache_dir
+from lux.store.files import as_folder, cache_dir
 
 DEFAULT_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "eu_fe")
 # As many as the published study trained on and tested with.
@@ -27,6 +28,8 @@ _ASPCAP = "dr17/apogee/spectro/aspcap/dr17/synspec_rev1"
 # As the archive's own list gives it.
 _APOGEE_SHA1 = "7aa2f381de0e8e246f9833cc7da540ef45096702"
 APOGEE_FILE, GALAH_FILE = "allStar-dr17-synspec_rev1.fits", "GALAH_DR3_main_allstar_v2.fits"
+# Bytes of spectra and lists of checksums, beyond which they are none.
+_MAX_SMALL = 20_000_000
 # Replaced by the folder that the environment names when a request is made.
 _DEFAULT_CACHE: Any = None
 
@@ -65,18 +68,21 @@ class Request:
     galah_url: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "labels", tuple(name.lower() for name in self.labels))
-        object.__setattr__(self, "cache", Path(self.cache) if self.cache else cache_dir() / "apogee-galah")
+        labels = (self.labels,) if isinstance(self.labels, str) else self.labels
+        object.__setattr__(self, "labels", tuple(name.lower() for name in labels))
+        object.__setattr__(self, "cache", as_folder(self.cache) if self.cache else cache_dir() / "apogee-galah")
         if not self.labels or len(set(self.labels)) < len(self.labels):
             raise ValueError(f"labels must be given and differ, got {', '.join(self.labels) or 'none'}")
         check_galah_labels(self.labels)
-        if self.n_stars < 1:
-            raise ValueError(f"n_stars must be at least 1, got {self.n_stars}")
+        if isinstance(self.n_stars, bool) or not isinstance(self.n_stars, numbers.Integral) or self.n_stars < 1:
+            raise ValueError(f"n_stars must be a whole number, at least 1, got {self.n_stars!r}")
         if self.max_disagreement is not None and not self.max_disagreement > 0:
             raise ValueError(f"max_disagreement must be positive, got {self.max_disagreement}")
         check_selection(self.selection)
         if self.cache.exists() and not self.cache.is_dir():
             raise ValueError(f"cache {self.cache} is a file; give the folder in which all that is fetched is kept")
+        for name, url in ((_SDSS_VARIABLE, self._sdss), (_GALAH_VARIABLE, self._galah)):
+            _require_url(url, name)
 
     @property
     def survey_path(self) -> Path:
@@ -99,8 +105,10 @@ class Request:
         apogee, galah = (functools.partial(check_columns, columns=each) for each in (APOGEE_COLUMNS, GALAH_COLUMNS))
         sha1 = _APOGEE_SHA1 if self._sdss == _SDSS_URL else ""
         return {
-            "apogee": RemoteFile(f"{self._sdss}/{_ASPCAP}/{APOGEE_FILE}", self.cache / APOGEE_FILE, apogee, sha1),
-            "galah": RemoteFile(f"{self._galah}/{GALAH_FILE}", self.cache / GALAH_FILE, galah),
+            "apogee": RemoteFile(
+                f"{self._sdss}/{_ASPCAP}/{APOGEE_FILE}", self.cache / APOGEE_FILE, apogee, sha1, rehash=True
+            ),
+            "galah": RemoteFile(f"{self._galah}/{GALAH_FILE}", self.cache / GALAH_FILE, galah, rehash=True),
         }
 
     def checksums(self, telescope: str, field: str) -> RemoteFile:
@@ -120,15 +128,29 @@ class Request:
         self, telescope: str, field: str, name: str, check: Callable[[Path], object], sha1: str = ""
     ) -> RemoteFile:
         url = f"{self._sdss}/{_ASPCAP}/{urllib.parse.quote(f'{telescope}/{field}/{name}')}"
-        return RemoteFile(url, self.cache / "spectra" / telescope / field / name, check, sha1)
+        path = self.cache / "spectra" / telescope / field / name
+        return RemoteFile(url, path, check, sha1, max_size=_MAX_SMALL)
 
     @property
     def _sdss(self) -> str:
-        return (self.sdss_url or os.environ.get(_SDSS_VARIABLE) or _SDSS_URL).rstrip("/")
+        return (self.sdss_url or os.environ.get(_SDSS_VARIABLE) or _SDSS_URL).strip().rstrip("/")
 
     @property
     def _galah(self) -> str:
-        return (self.galah_url or os.environ.get(_GALAH_VARIABLE) or _GALAH_URL).rstrip("/")
+        return (self.galah_url or os.environ.get(_GALAH_VARIABLE) or _GALAH_URL).strip().rstrip("/")
+
+
+def _require_url(url: str, variable: str) -> None:
+    """Raise ValueError, which names the variable that may have set it, if an address is none."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        good = parts.scheme == "file" or (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        )
+    except ValueError:
+        good = False
+    if not good or any(character.isspace() for character in url):
+        raise ValueError(f"{url!r} is no address of an archive, such as {_SDSS_URL}; see the variable {variable}")
 
 
 def spectrum_name(star: str) -> str:

@@ -30,9 +30,23 @@ def cache_dir() -> Path:
         If the folder cannot be created.
     """
     explicit = os.environ.get("LUX_CACHE")
-    folder = Path(explicit).expanduser() if explicit else user_cache_path("lux", appauthor=False)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = as_folder(explicit) if explicit else user_cache_path("lux", appauthor=False)
+    make_folder(folder, "give another one in LUX_CACHE")
     return folder
+
+
+def as_folder(path: str | os.PathLike) -> Path:
+    """Return the path of a folder as it is whatever the working directory, "~" being one's own."""
+    return Path(path).expanduser().absolute()
+
+
+def make_folder(folder: Path, way_out: str) -> None:
+    """Make a folder if it is not there; OSError, which says what to do, if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"{folder} cannot be a folder for what is fetched: {error.strerror or error}; {way_out}"
+        raise type(error)(error.errno, what) from error
 
 
 @contextlib.contextmanager
@@ -126,10 +140,12 @@ def local_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        way_out = "make room there" if full else "see to that folder, or give another one"
         raise LocalDiskError(
             error.errno,
-            f"cannot write {path.name} in {path.parent}: {error.strerror or error}; make room there and "
-            "run again, what has arrived is kept",
+            f"cannot write {path.name} in {path.parent}: {error.strerror or error}; {way_out} and run again, what has "
+            "arrived is kept",
         ) from error
 
 
