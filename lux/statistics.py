@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import norm
 
 # Of a star's leverage, in a division by it.
@@ -107,6 +108,23 @@ def bootstrap_rows(count: int, n_draws: int = 500, seed: int | np.random.Generat
         block = 1
     first = block * np.random.default_rng(seed).integers(count // block, size=(n_draws, count // block))
     return (first[:, :, None] + np.arange(block)).reshape(n_draws, -1)
+
+
+def bootstrap_groups(groups: ArrayLike, n_draws: int = 500, seed: int | np.random.Generator = 0) -> list[np.ndarray]:
+    """Return which rows of a sample each bootstrap draw takes where whole groups (N,) are drawn, with replacement.
+
+    What is alike within a group, such as the stars of a cluster, is then no independent witness.
+
+    Raises
+    ------
+    ValueError
+        If there are no draws.
+    """
+    require_count("the number of bootstrap draws", n_draws)
+    names, group = np.unique(groups, return_inverse=True)
+    members = [np.flatnonzero(group == place) for place in range(len(names))]
+    drawn = np.random.default_rng(seed).integers(len(names), size=(n_draws, len(names)))
+    return [np.concatenate([members[place] for place in each]) for each in drawn]
 
 
 def bootstrap(

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import build
@@ -164,6 +165,23 @@ def test_an_opening_remark_stands_between_title_and_claim():
     stage._move_opening_remarks(notebook)
     assert cells[0].source == "# Title\n\n:::{note}\nOther stars.\n:::\n\n\n:::{claim}\nA.\n:::"
     assert cells[1].outputs == [note]
+
+
+@pytest.mark.parametrize(
+    ("profile", "text", "noted"),
+    [
+        ("quick", "{recorded}`01_first::number`", True),
+        ("quick", "No number.", False),
+        ("paper", "{recorded}`a::b`", False),
+    ],
+)
+def test_a_page_that_quotes_numbers_of_the_quick_build_says_so(tmp_path, profile, text, noted):
+    page = types.SimpleNamespace(document=Path("page.md"), is_chapter=False, source=f"# Title\n\n{text}\n")
+    stage._stage_page(page, types.SimpleNamespace(profile=profile), set(), tmp_path, None)
+    written = (tmp_path / "page.md").read_text()
+    assert written.startswith("# Title\n")
+    assert written.endswith(f"{text}\n")
+    assert (":::{note}\nThis is the quick build." in written) == noted
 
 
 def test_with_nothing_changed_nothing_is_executed_or_rendered(book, capsys):

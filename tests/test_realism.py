@@ -58,3 +58,11 @@ def test_the_error_of_a_median_is_that_of_repeated_samples():
     rng = np.random.default_rng(1)
     medians = np.median(rng.standard_normal((2000, 101)), axis=1)
     assert np.isclose(realism.median_error(rng.standard_normal(101)), medians.std(), rtol=0.35)
+
+
+def test_stars_of_one_cluster_are_one_witness_of_a_median():
+    rng = np.random.default_rng(1)
+    values, clusters = np.repeat(rng.standard_normal(15), 8), np.repeat(np.arange(15), 8)
+    medians = np.median(rng.standard_normal((2000, 15)), axis=1)
+    assert np.isclose(realism.median_error(values, groups=clusters), medians.std(), rtol=0.5)
+    assert realism.median_error(values) < 0.6 * realism.median_error(values, groups=clusters)

@@ -9,6 +9,7 @@ from lux.statistics import (
     Estimate,
     PermutationTest,
     bootstrap,
+    bootstrap_groups,
     bootstrap_rows,
     gumbel_by_moments,
     holm,
@@ -220,3 +221,17 @@ def test_stars_left_out_that_alone_have_a_feature_predict_nothing_wild():
         found = left_out(design, targets, also=also)
         np.testing.assert_allclose(found[:n_having], 0, atol=2)
         np.testing.assert_allclose(found[3:], without[3:], atol=0.5)
+
+
+def test_whole_groups_are_drawn_and_their_scatter_is_that_of_their_means():
+    groups = np.repeat(["a", "b", "c", "d"], [5, 1, 3, 2])
+    drawn = bootstrap_groups(groups, 300, seed=1)
+    for rows in drawn:
+        counts = np.bincount(rows, minlength=11)
+        assert all(len(set(counts[groups == name])) == 1 for name in "abcd"), "a group comes as a whole"
+    generator = np.random.default_rng(0)
+    names, of_group = np.repeat(np.arange(60), 10), np.repeat(generator.normal(size=60), 10)
+    scatter = np.std([of_group[rows].mean() for rows in bootstrap_groups(names, 2000)])
+    assert scatter == pytest.approx(of_group.std() / np.sqrt(60), rel=0.1)
+    with pytest.raises(ValueError, match="the number of bootstrap draws"):
+        bootstrap_groups(names, 0)

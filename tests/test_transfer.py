@@ -35,6 +35,17 @@ def test_bootstrap_intervals_have_the_width_of_theory():
     assert result.rmse.uncertainty == pytest.approx(1 / np.sqrt(2 * 2000), rel=0.15)
 
 
+def test_where_groups_share_their_residual_the_interval_is_that_of_so_few():
+    survey = linear_survey(n_stars=600, n_pixels=5)
+    groups = np.arange(600) // 30
+    shared = np.random.default_rng(1).normal(size=20)[groups][:, None] * np.ones_like(survey.labels)
+    prediction = lux.Prediction(survey.label_names, survey.labels + shared, shared)
+    by_star, by_group = (transfer.score(prediction, survey, groups=each)["label_0"] for each in (None, groups))
+    assert by_group.bias.value == by_star.bias.value
+    assert by_group.bias.uncertainty == pytest.approx(shared.std() / np.sqrt(20), rel=0.15)
+    assert by_star.bias.uncertainty < 0.3 * by_group.bias.uncertainty
+
+
 def test_the_intrinsic_error_is_the_error_of_the_model_without_the_catalogue_noise(surveys, model):
     test = surveys[1]
     prediction = model.predict_labels(test)

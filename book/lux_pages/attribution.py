@@ -225,8 +225,10 @@ def record_groups(record: Record, found: Shapley, groups: Mapping[str, np.ndarra
     record("all_pixels", found.total.value, digits=3)
     record("worst_alone", found.alone.min(), digits=2)
     record("worst_group", found.players[int(found.alone.argmin())])
-    record("best_last", found.last.max(), digits=1)
-    record("best_group", found.players[int(found.alone.argmax())])
+    record("best_last", found.last.max(), digits=2)
+    for place, row in zip(("second", "best"), np.argsort(found.alone)[-2:], strict=True):
+        record(f"{place}_group", found.players[int(row)])
+        record(f"{place}_alone", float(found.alone[row]), digits=3)
     share = 100 * found.values / found.total.value
     record.numbers(unit="%", digits=2, group_low=share.min(), group_high=share.max())
     columns: dict[str, Sequence] = {"group": list(groups), "pixels": [int(pixels.sum()) for pixels in groups.values()]}

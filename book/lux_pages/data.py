@@ -38,7 +38,8 @@ _SURVEYS = {
     ),
     "GALAH": (
         "Anglo-Australian 3.9 m", "HERMES, 392 fibres", "4713–4903, 5648–5873, 6478–6737, 7585–7887", "28,000",
-        "fit of synthetic spectra, star by star (SME)", "Teff, log g, [Fe/H], [α/Fe], [Eu/Fe]", "Eu II 6645.1 Å",
+        "fit of synthetic spectra, star by star (Spectroscopy Made Easy)",
+        "Teff, log g, [Fe/H], [α/Fe], [Eu/Fe]", "Eu II 6645.1 Å",
     ),
 }  # fmt: skip
 
@@ -112,11 +113,15 @@ def record_lines(record: Record, heavy: LineList, limits: np.ndarray) -> None:
 
 @dataclass(frozen=True)
 class HeldOutGiants:
-    """The giants that judge the synthetic spectra, the spectra (N, D) at their labels, and how they compare."""
+    """The giants that judge the synthetic spectra, the spectra (N, D) at their labels, and how they compare.
+
+    `other_clusters` are those of the giants on which constants were chosen.
+    """
 
     survey: Survey
     synthetic: np.ndarray
     compared: Mapping[str, np.ndarray]
+    other_clusters: frozenset[str]
 
     @property
     def rich(self) -> np.ndarray:
@@ -133,21 +138,25 @@ class HeldOutGiants:
 def held_out_giants(genuine: Survey) -> HeldOutGiants:
     """Return the giants on which no constant of the synthesis was chosen, with their synthetic counterparts."""
     giants, calibration = realism.select_giants(genuine)
+    others = frozenset(giants.catalogue["cluster"][calibration].tolist())
     giants = giants[~calibration]
     synthetic = realism.synthetic_counterparts(giants)
-    return HeldOutGiants(giants, synthetic, realism.compare(giants.flux, giants.ivar, synthetic))
+    return HeldOutGiants(giants, synthetic, realism.compare(giants.flux, giants.ivar, synthetic), others)
 
 
 def record_realism(record: Record, giants: HeldOutGiants, seed: int) -> None:
     """Record how like the observed spectra the synthetic ones are."""
     record("held_out", giants.survey.n_stars)
+    clusters = giants.survey.catalogue["cluster"]
+    names = set(clusters.tolist())
+    record.numbers(held_out_clusters=len(names), shared_clusters=len(names & giants.other_clusters))
     correlation = giants.compared["correlation"]
     ratio = giants.compared["synthetic_depth"] / giants.compared["observed_depth"]
     everybody = np.ones(len(ratio), bool)
     keys = {"correlation_all": (correlation, everybody), "correlation_rich": (correlation, giants.rich)}
     keys |= {"depth_ratio": (ratio, everybody), "depth_ratio_rich": (ratio, giants.rich)}
     for key, (values, members) in keys.items():
-        error = realism.median_error(values[members], seed)
+        error = realism.median_error(values[members], seed, groups=clusters[members])
         record(key, np.median(values[members]), uncertainty=error)
     groups = realism.measure_groups(giants.survey, giants.synthetic)
     record("ceiling_all", groups["all"]["ceiling_median"])

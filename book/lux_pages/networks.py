@@ -308,6 +308,7 @@ def record_null(record: Record) -> None:
         columns["Kolmogorov–Smirnov p"].append(f"{kstest(p_values, 'uniform').pvalue:.2g}")
         for key, level in zip(("null", "null_strict"), levels, strict=True):
             record_share(record, f"{key}_{key_of(model)}", int(np.sum(p_values < level)), len(p_values))
+        record_share(record, f"null_above_half_{key_of(model)}", int(np.sum(p_values > 0.5)), len(p_values))
     record.table("null_of_use", columns)
     record_share(record, "null_first_pls", *_EARLIER_NULLS[0])
     record_share(record, "null_all_pls", *np.sum([*_EARLIER_NULLS, small_of_pls], axis=0).tolist())

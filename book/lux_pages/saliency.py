@@ -33,7 +33,7 @@ _PEAK = 15_241.0
 _ABOVE_THE_KNEE = EUROPIUM_PLATEAU + 0.1
 # First and last vacuum wavelength of each chip, Angstrom.
 CHIPS = ((15_145, 15_810), (15_857, 16_435), (16_474, 16_955))
-_KINDS = {"air wavelength": "air value on vacuum grid", "night sky": "airglow"}
+_KINDS = {"air wavelength": "stellar line, found by its air wavelength", "night sky": "airglow"}
 
 
 @dataclass(frozen=True)
@@ -283,8 +283,10 @@ def record_places(record: Record, around: AroundThePeak) -> None:
     for key, place in places.items():
         record(key, place, unit="Å", text=f"{place:.2f} Å")
     record("cesium_r", 100 * R_PROCESS_FRACTION["Cs"], unit="%", digits=2)
-    rows = {(each.kind, each.name, round(each.wavelength, 2)) for each in around.found}
-    kinds, names, vacuum = zip(*sorted(rows, key=lambda row: row[2]), strict=True)
+    # Components of one line are a row.
+    rows = {(each.kind, each.name, round(each.wavelength, 2)): each.wavelength for each in around.found}
+    kinds, names, _ = zip(*sorted(rows, key=rows.__getitem__), strict=True)
+    vacuum = sorted(rows.values())
     columns = {"what": names, "kind": [_KINDS.get(kind, kind) for kind in kinds], "vacuum (Å)": vacuum}
     columns["air (Å)"] = [float(vacuum_to_air(value)) for value in vacuum]
     record.table("near_the_peak", columns, formats={"vacuum (Å)": ".2f", "air (Å)": ".2f"})

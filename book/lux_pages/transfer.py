@@ -21,7 +21,7 @@ from lux.simulation.population import disc_moments
 from lux.simulation.strengths import line_strengths, natural_strengths
 from lux.simulation.worlds import Signal
 from lux.simulation.worlds import World as PlantedWorld
-from lux.statistics import Estimate
+from lux.statistics import Estimate, bootstrap_groups
 from lux.survey import Survey
 
 # RMSE, mean catalogue error (dex), and whether the element has measurable lines in the band: Horta et al. 2025.
@@ -362,7 +362,8 @@ def record_real(record: Record, held_out: HeldOut) -> None:
     """Record how well the labels of genuine spectra are predicted, by either way of holding out."""
     ways = held_out.predictions.items()
     keys = [(by, name) for by, predictions in ways for name in predictions]
-    scores = {(by, name): score(held_out.predictions[by][name], held_out.survey, n_bootstrap=200) for by, name in keys}
+    survey, cluster = held_out.survey, held_out.survey.catalogue["cluster"]
+    scores = {(by, name): score(held_out.predictions[by][name], survey, groups=cluster) for by, name in keys}
     columns: dict[str, list] = {"held out": [by for by, _ in keys] + ["–"]}
     columns["model"] = [name for _, name in keys] + ["catalogue error"]
     for label in REAL_LABELS:
@@ -375,7 +376,11 @@ def record_real(record: Record, held_out: HeldOut) -> None:
             unit = "K" if label == "teff" else "dex"
             record.estimate(f"dr10_{label}_rmse_by_{by}", scores[by, "Lux"][label].rmse, unit=unit)
     rmse = {key: {label: each[label].rmse.value for label in REAL_LABELS} for key, each in scores.items()}
-    record("dr10_m_h_growth", rmse["cluster", "Lux"]["m_h"] / rmse["star", "Lux"]["m_h"], digits=2)
+    squares = [(each["Lux"].label("m_h") - survey.label("m_h")) ** 2 for each in held_out.predictions.values()]
+    growth = [
+        np.sqrt(np.nanmean(squares[1][rows]) / np.nanmean(squares[0][rows])) for rows in bootstrap_groups(cluster)
+    ]
+    record("dr10_m_h_growth", rmse["cluster", "Lux"]["m_h"] / rmse["star", "Lux"]["m_h"], uncertainty=np.std(growth))
     for name in ("labels only", "mean"):
         key = f"dr10_alpha_m_{name.replace(' ', '_')}"
         record(key, rmse["cluster", name]["alpha_m"], unit="dex", digits=2)

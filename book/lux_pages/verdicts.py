@@ -164,6 +164,7 @@ def record_elements(record: Record, reports: Mapping[str, Report]) -> None:
     record.numbers(n_elements=len(reports), n_element_stars=max(report.n_stars for report in reports.values()))
     visible = {name: report.verdict for name, report in reports.items() if name not in _INVISIBLE}
     unseen = {name: report.verdict for name, report in reports.items() if name in _INVISIBLE}
+    record("elements_without_lines", len(unseen), text=_listed(list(unseen)))
     known = sum(verdict == "known" for verdict in visible.values())
     record("known_visible", known, text=f"{known} of {len(visible)}")
     guessed = sum(verdict in ("guessed", "undecided") for verdict in unseen.values())

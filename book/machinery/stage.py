@@ -124,15 +124,23 @@ def _move_opening_remarks(notebook, remarks=()):
             cell.outputs = [output for output in cell.outputs if output not in opening]
     if remarks:
         first = next(cell for cell in notebook.cells if cell.cell_type == "markdown")
-        title, rest = first.source.split("\n", 1)
-        first.source = "\n\n".join([title, *(f":::{{note}}\n{remark}\n:::" for remark in remarks), rest])
+        first.source = _with_remarks(first.source, remarks)
+
+
+def _with_remarks(text, remarks):
+    """Return a text with remarks under its title."""
+    title, rest = text.split("\n", 1)
+    return "\n\n".join([title, *(f":::{{note}}\n{remark}\n:::" for remark in remarks), rest])
 
 
 def _stage_page(page, settings, current, target, failure):
     path = target / page.document
     path.parent.mkdir(parents=True, exist_ok=True)
     if not page.is_chapter:
-        path.with_suffix(".md").write_text(page.source, encoding="utf-8")
+        quotes = settings.profile == "quick" and "{recorded}`" in page.source
+        path.with_suffix(".md").write_text(
+            _with_remarks(page.source, [_QUICK]) if quotes else page.source, encoding="utf-8"
+        )
     elif page.name in current:
         nbformat.write(executed_notebook(page, settings), path.with_suffix(".ipynb"))
         products = settings.finished(page) / "products"

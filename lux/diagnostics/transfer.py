@@ -4,13 +4,14 @@ import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from lux.diagnostics.checks import require_labels, require_stars, require_variation
 from lux.models.baselines import FluxRegression, LabelsOnly, Mean
 from lux.models.cannon import Cannon
 from lux.models.lux import Lux
 from lux.models.prediction import Prediction
-from lux.statistics import Estimate, bootstrap, bootstrap_rows, robust_std
+from lux.statistics import Estimate, bootstrap, bootstrap_groups, bootstrap_rows, robust_std
 from lux.survey import Survey
 
 Baseline = Mean | FluxRegression | LabelsOnly | Cannon
@@ -48,7 +49,13 @@ class LabelScore:
     intrinsic: Estimate
 
 
-def score(prediction: Prediction, survey: Survey, n_bootstrap: int = 500, seed: int = 0) -> dict[str, LabelScore]:
+def score(
+    prediction: Prediction,
+    survey: Survey,
+    n_bootstrap: int = 500,
+    seed: int = 0,
+    groups: ArrayLike | None = None,
+) -> dict[str, LabelScore]:
     """Compare predicted labels with those of the survey.
 
     Parameters
@@ -59,6 +66,8 @@ def score(prediction: Prediction, survey: Survey, n_bootstrap: int = 500, seed: 
         Held-out stars. A label that a star lacks is left out.
     n_bootstrap, seed : int
         Resamplings of the stars and their seed.
+    groups : (N,) array, optional
+        Stars of one group, such as a cluster that was held out as a whole, are drawn together.
 
     Returns
     -------
@@ -78,8 +87,14 @@ def score(prediction: Prediction, survey: Survey, n_bootstrap: int = 500, seed: 
             raise ValueError(f"no star of the survey has label {name!r}; there is nothing to compare with")
         residual = prediction.labels[present, column] - survey.labels[present, index]
         error = survey.label_err[present, index]
-        rows = bootstrap_rows(len(residual), n_bootstrap, seed)
-        values, draws = _statistics(residual, error), _statistics(residual[rows], error[rows])
+        values = _statistics(residual, error)
+        if groups is None:
+            rows = bootstrap_rows(len(residual), n_bootstrap, seed)
+            draws = _statistics(residual[rows], error[rows])
+        else:
+            drawn = bootstrap_groups(np.asarray(groups)[present], n_bootstrap, seed)
+            of_each = [_statistics(residual[rows], error[rows]) for rows in drawn]
+            draws = {key: np.array([each[key] for each in of_each]) for key in values}
         estimates = {key: Estimate.from_draws(values[key], draws[key]) for key in values}
         scores[name] = LabelScore(
             name, survey.label_units[index], len(residual), float(np.sqrt(np.mean(error**2))), **estimates

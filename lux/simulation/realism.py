@@ -12,7 +12,7 @@ import numpy as np
 from lux.simulation.layers import DEFAULT_PHYSICS, Physics
 from lux.simulation.synthesis import synthesize
 from lux.spectroscopy.instrument import chip_of_pixel, chip_ranges, nearest_pixel
-from lux.statistics import bootstrap_rows
+from lux.statistics import bootstrap_groups, bootstrap_rows
 from lux.survey import Survey
 
 RELEASE = "dr10"
@@ -75,8 +75,11 @@ def summarize(compared: dict[str, np.ndarray], members: np.ndarray | None = None
     }
 
 
-def median_error(values: np.ndarray, seed: int = 0, n_resamples: int = 1000) -> float:
-    """Return the standard error of the median of values (N,) by the bootstrap."""
+def median_error(values: np.ndarray, seed: int = 0, n_resamples: int = 1000, groups: np.ndarray | None = None) -> float:
+    """Return the standard error of the median of values (N,) by the bootstrap, of whole `groups` (N,) if given."""
+    if groups is not None:
+        drawn = bootstrap_groups(groups, n_resamples, seed)
+        return float(np.std([np.median(np.asarray(values)[rows]) for rows in drawn]))
     rows = bootstrap_rows(len(values), n_resamples, seed)
     return float(np.std(np.median(np.asarray(values)[rows], axis=1)))
 
