@@ -161,6 +161,7 @@ def test_it_is_told_that_flagged_values_are_taken(flag):
         made()[:3].with_labels({**FLAGGED, flag: [0, 1, 0, 32]})
         made().with_labels({**FLAGGED, flag: ["", "x", "", "y"]})
         made().with_labels({**FLAGGED, "flag_eu_fe": [1, 1, 1, 1]})
+        made().with_labels({**FLAGGED, "flag_fe_h": np.ones((4, 3), int)})
 
 
 def test_in_a_joined_table_errors_are_those_of_the_label_as_it_is_spelled():

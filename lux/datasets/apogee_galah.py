@@ -300,7 +300,7 @@ def plan_fetch(request: Request) -> Plan:
 
 
 def _is_good(file: RemoteFile) -> bool:
-    """Return whether a file is here and, by its header, is what it should be."""
+    """Return whether a file is here and is what it should be."""
     try:
         if file.validate is not None and file.path.is_file():
             file.validate(file.path)

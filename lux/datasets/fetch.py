@@ -10,6 +10,7 @@ parallel, and rely on checksums that these archives do not offer for a spectrum;
 archives and leaves transfers to rsync or curl.
 """
 
+import collections
 import dataclasses
 import http.client
 import io
@@ -206,6 +207,7 @@ def fetch_files(
     total, unit = (total_bytes, "B") if by_bytes else (len(files), "file")
     bar = tqdm(total=total, desc=description, unit=unit, unit_scale=by_bytes, disable=None if progress else True)
     names = [os.path.relpath(file.path, manifest.parent) for file in files]
+    asked = collections.Counter(names)
     outcomes: dict[int, Outcome] = {}
     with bar, open_manifest(manifest) as log, ThreadPoolExecutor(transfer.connections) as pool:
         count: _Count = bar.update if by_bytes else (lambda size: None)
@@ -224,7 +226,7 @@ def fetch_files(
                         add_entry(log, name=names[place], url=url, size=size, sha256=sha256)
                 gate.record(outcome)
                 if not by_bytes:
-                    bar.update(names.count(names[place]))
+                    bar.update(asked[names[place]])
         except BaseException:
             gate.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)

@@ -223,7 +223,8 @@ def warn_of_flags(labels: Sequence[str], table: Any, rows: Any = slice(None)) ->
         of = next(filter(None, match.groups())).casefold() if match else ""
         for label in (each for each in labels if each.casefold() == of):
             flags, values = (np.ma.asarray(of_table(table, each))[rows] for each in (name, label))
-            if flags.dtype.kind not in "biuf" or values.dtype.kind not in "biuf" or flags.ndim > 1:
+            kinds = {flags.dtype.kind, values.dtype.kind}
+            if not kinds <= set("biuf") or flags.ndim > 1 or flags.shape != values.shape:
                 continue
             n_taken = np.sum(np.isfinite(np.ma.filled(values.astype(float), np.nan)) & (np.ma.filled(flags, 0) != 0))
             if n_taken:
