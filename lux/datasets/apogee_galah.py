@@ -137,7 +137,7 @@ def make_survey_file(request: Request, *, progress: bool = True, transfer: Trans
     lux.store.files.LocalDiskError
         If the disk is full.
     """
-    if request.survey_path.is_file():
+    if request.survey_path.is_file() and not _leftovers(request):
         return request.survey_path
     make_folder(request.cache, "give another one, cache= or --cache, or set LUX_CACHE")
     with _only_one(request.cache):
@@ -161,10 +161,7 @@ def _fetch_and_assemble(request: Request, progress: bool, transfer: TransferOpti
     ]
     assemble(request.survey_path, _table(request, stars, outcomes), spectra, progress=progress)
     if left := len(outcomes) - len(arrived):
-        print(
-            f"lux: {left} of {len(outcomes)} stars have no spectrum and are left out: left_out.json",
-            file=sys.stderr,
-        )
+        print(f"lux: {left} of {len(outcomes)} stars have no spectrum and are left out", file=sys.stderr)
 
 
 def _listed_sha1(
@@ -186,11 +183,14 @@ def _listed_sha1(
     return sums
 
 
+def _leftovers(request: Request) -> list[Path]:
+    """Return the temporary files and blocks of fetches that were killed; the survey is there."""
+    return [*request.cache.glob(f".{request.survey_path.name}.*"), *request.cache.glob(".left_out.json.*")]
+
+
 def _remove_leftovers(request: Request) -> None:
-    """Remove the temporary files and blocks of fetches that were killed; the survey is there."""
-    for pattern in (f".{request.survey_path.name}.*", ".left_out.json.*"):
-        for path in request.cache.glob(pattern):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in _leftovers(request):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def describe(path: str | os.PathLike) -> str:
