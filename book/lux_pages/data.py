@@ -150,6 +150,8 @@ def record_realism(record: Record, giants: HeldOutGiants, seed: int) -> None:
     clusters = giants.survey.catalogue["cluster"]
     names = set(clusters.tolist())
     record.numbers(held_out_clusters=len(names), shared_clusters=len(names & giants.other_clusters))
+    rich = set(clusters[giants.rich].tolist())
+    record.numbers(rich_stars=int(giants.rich.sum()), rich_clusters=len(rich))
     correlation = giants.compared["correlation"]
     ratio = giants.compared["synthetic_depth"] / giants.compared["observed_depth"]
     everybody = np.ones(len(ratio), bool)
