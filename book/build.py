@@ -37,7 +37,7 @@ def main(arguments=None):
     options = _parse(arguments)
     settings = Settings(
         root=options.root.resolve(),
-        dataset=str(Path(options.dataset).resolve()) if Path(options.dataset).suffix else options.dataset,
+        dataset=str(Path(options.dataset).expanduser().resolve()) if Path(options.dataset).suffix else options.dataset,
         profile=options.profile,
         seed=options.seed,
         parameters=options.parameters,
@@ -59,6 +59,8 @@ def main(arguments=None):
 def _build(options, settings):
     """Build what can be built; return what became of chapters that failed, by name."""
     started = time.monotonic()
+    # Results that are there are of an earlier build, and of none that fails.
+    (settings.build / "results" / "variant.txt").unlink(missing_ok=True)
     pages = read_pages(settings.root)
     chosen = select(pages, options.chapters)
     package = paper_source(settings)
@@ -106,6 +108,7 @@ def _collect(pages, settings, current):
 
 @contextlib.contextmanager
 def _only_build(settings):
+    _require_places(settings)
     settings.build.mkdir(parents=True, exist_ok=True)
     try:
         held = filelock.FileLock(settings.build / ".lock").acquire(timeout=0)
@@ -113,6 +116,17 @@ def _only_build(settings):
         raise BuildError(f"another build is at work in {settings.root}; wait for it to end") from error
     with held:
         yield
+
+
+def _require_places(settings):
+    """Raise BuildError if the root is that of no book, or what is there would be removed and is not of a build."""
+    if not (settings.root / "_toc.yml").is_file():
+        raise BuildError(f"{settings.root} is the root of no book: it has no _toc.yml; see --root")
+    if settings.build.exists() and not settings.build.is_dir():
+        raise BuildError(f"{settings.build} is a file; remove it, or give another --folder")
+    if settings.build.is_dir() and any(settings.build.iterdir()) and not (settings.build / ".lock").exists():
+        what = f"{settings.build} holds what no build has made, and much of it would be removed"
+        raise BuildError(f"{what}: give an empty --folder, or a new one")
 
 
 def _say(line):
@@ -123,10 +137,18 @@ def _parameter(text):
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"expected name=value, got {text!r}")
+    if name in ("dataset", "profile", "seed"):
+        raise argparse.ArgumentTypeError(f"what is built is named after the {name}: give it as --{name} {value}")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+def _count(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above zero, got {text!r}")
+    return int(text)
 
 
 def _parse(arguments):
@@ -148,14 +170,15 @@ def _parse(arguments):
     add("--only-chapters", action="store_true", help="stop after executing: no website")
     add("--pdf", action="store_true", help="also print the book to _build/paper.pdf (needs Chromium)")
     add("--fresh", action="store_true", help="execute even what is up to date")
-    add("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="chapters executed at a time (default: 2)")
-    add("--threads", type=int, default=1, help="of linear algebra in a chapter (default: 1, as in the reference)")
-    add("--timeout", type=int, default=LONGEST_CELL, help=f"seconds that one cell may take (default: {LONGEST_CELL})")
+    add("--jobs", type=_count, default=min(2, os.cpu_count() or 1), help="chapters executed at a time (default: 2)")
+    add("--threads", type=_count, default=1, help="of linear algebra in a chapter (default: 1, as in the reference)")
+    add(
+        "--timeout", type=_count, default=LONGEST_CELL, help=f"seconds that one cell may take (default: {LONGEST_CELL})"
+    )
     add("--folder", type=Path, help="where everything that is built goes (default: _build at the root of the book)")
     add("--root", type=Path, default=Path(__file__).resolve().parents[1], help="root of the book")
     options = parser.parse_args(arguments)
     options.parameters = dict(options.parameters)
-    options.jobs = max(1, options.jobs)
     return options
 
 

@@ -336,3 +336,92 @@ def kill_at(root, reached):
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def finished(root, name):
+    return root / "_build" / "chapters" / "synthetic-quick" / name
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+DAMAGED = {
+    "a result": lambda folder: edit(folder / "products" / "results.json", "599", "777"),
+    "a page": lambda folder: edit(folder / "executed.ipynb", "599", "888"),
+    "a product lost": lambda folder: (folder / "products" / "results.json").unlink(),
+    "a stamp that was cut": lambda folder: cut(folder / "stamp.json"),
+    "an empty stamp": lambda folder: (folder / "stamp.json").write_text(""),
+    "a stamp of something else": lambda folder: (folder / "stamp.json").write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_what_a_finished_chapter_had_shown_is_shown_as_it_was_or_made_again(book, capsys, damage):
+    DAMAGED[damage](finished(book, "01_first"))
+    (finished(book, "01_first").parent / ".DS_Store").touch()
+    status, output = run_build(book, capsys, "--only-chapters")
+    assert (status, executed(output)) == (0, {"01_first"})
+    assert results(book, "01_first")["results"]["value"]["value"] == 599
+    assert executed(run_build(book, capsys, "--only-chapters")[1]) == set()
+
+
+def test_a_chapter_whose_sources_changed_while_it_was_executed_is_not_kept(book, capsys):
+    source = book / "lux" / "physics.py"
+    write_chapter(
+        book,
+        "01_first",
+        f"from pathlib import Path\npath = Path({str(source)!r})\n"
+        "path.write_text(path.read_text().replace('299.5', '300.5'))\n"
+        'record("value", lux.travelled(2), unit="m")',
+    )
+    status, output = run_build(book, capsys, "--only-chapters")
+    assert status == 1
+    assert "01_first: lux.physics.SPEED changed while it was executed; build again" in output
+    assert not finished(book, "01_first").exists()
+
+
+def test_a_build_that_fails_leaves_no_results_that_pass_for_its_own(book, capsys):
+    edit(book / "lux" / "physics.py", "SPEED * seconds", "1 / 0")
+    edit(book / "lux" / "geometry.py", "side * side", "1 / 0")
+    assert run_build(book, capsys)[0] == 1
+    assert not (book / "_build" / "results" / "variant.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "profile=paper"], "what is built is named after the profile: give it as --profile paper"),
+        (["--set", "dataset=other.h5"], "what is built is named after the dataset: give it as --dataset other.h5"),
+        (["--jobs", "-3"], "expected a whole number above zero, got '-3'"),
+        (["--threads", "0"], "expected a whole number above zero, got '0'"),
+    ],
+)
+def test_an_option_that_would_mislead_is_refused(book, capsys, options, message):
+    with pytest.raises(SystemExit):
+        run_build(book, capsys, *options)
+    assert message in capsys.readouterr().err
+
+
+def test_folders_of_others_are_not_emptied_and_no_folder_is_made_for_a_root_that_is_none(book, tmp_path, capsys):
+    mine = tmp_path / "mine" / "results" / "kept.txt"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    status, output = run_build(book, capsys, "--folder", str(tmp_path / "mine"))
+    assert (status, mine.exists()) == (1, True)
+    assert "holds what no build has made, and much of it would be removed" in output
+    status, output = run_build(tmp_path / "nowhere", capsys)
+    assert status == 1
+    assert "is the root of no book: it has no _toc.yml; see --root" in output
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_no_kernel_of_the_users_own_executes_a_chapter(book, capsys, monkeypatch, tmp_path):
+    kernel = tmp_path / "share" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text('{"argv": ["false"], "display_name": "mine", "language": "python"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "share"))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    edit(book / "lux" / "physics.py", "299.5", "300.5")
+    assert run_build(book, capsys, "--only-chapters")[0] == 0
+    assert results(book, "01_first")["results"]["value"]["value"] == 601

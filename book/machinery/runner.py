@@ -23,6 +23,8 @@ PROFILES = {"paper": {"n_stars": 4000}, "quick": {"n_stars": 600}}
 _FORMAT = 1
 # Folder of compiled programs.
 _PROGRAMS = "programs"
+# What the stamp of a finished chapter has.
+_STAMPED = {"key_parts", "products", "seconds", "peak_memory_mb"}
 # Seconds: it ends what hangs, and must let the longest cell finish on a slow machine that does something else besides.
 LONGEST_CELL = 3 * 3600
 
@@ -112,6 +114,7 @@ def build_chapters(chapters, all_chapters, settings, say=print):
     dict of str to str
         Why chapters failed, by name; the first line says where and how.
     """
+    sources = _sources(settings)
     package = paper_source(settings)
     data = data_digests(settings)
     for page in chapters:
@@ -120,7 +123,7 @@ def build_chapters(chapters, all_chapters, settings, say=print):
     for folder in (settings.chapters / settings.variant, settings.chapters / settings.profile):
         folder.mkdir(parents=True, exist_ok=True)
         for abandoned in set(folder.iterdir()) - kept:
-            shutil.rmtree(abandoned)
+            shutil.rmtree(abandoned) if abandoned.is_dir() else abandoned.unlink()
     programs = settings.build / _PROGRAMS
     # What is left of a build that was killed may be half-written.
     shutil.rmtree(programs, ignore_errors=True)
@@ -131,7 +134,7 @@ def build_chapters(chapters, all_chapters, settings, say=print):
 
     def build(page):
         try:
-            line = _build_chapter(page, settings, parts[page.name], workers)
+            line = _build_chapter(page, settings, parts[page.name], workers, sources)
         except BuildError as error:
             say(f"[{next(progress)}/{len(chapters)}] {page.name:<22} FAILED")
             return str(error)
@@ -154,9 +157,12 @@ def _longest_first(chapters, settings):
 
 
 def stamp_of(page, settings):
-    """Return the stamp of a finished chapter, or None."""
-    path = settings.finished(page) / "stamp.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    """Return the stamp of a finished chapter, or None if there is none that can be read."""
+    try:
+        stamp = json.loads((settings.finished(page) / "stamp.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return stamp if isinstance(stamp, dict) and stamp.keys() >= _STAMPED else None
 
 
 def finished_results(pages, settings, names):
@@ -167,16 +173,41 @@ def finished_results(pages, settings, names):
 def is_current(page, settings, package, data):
     """Whether the finished products of a chapter are those of its present inputs."""
     stamp = stamp_of(page, settings)
-    return bool(stamp) and stamp["key_parts"] == _as_json(key_parts(page, settings, package, data))
+    if not stamp or stamp["products"] != _checksums(settings.finished(page)):
+        return False
+    return stamp["key_parts"] == _as_json(key_parts(page, settings, package, data))
+
+
+def _checksums(folder):
+    """Return the SHA-256 of all that a finished chapter shows, by path in its folder."""
+    paths = [folder / "executed.ipynb", *sorted((folder / "products").rglob("*"))]
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in paths
+        if path.is_file()
+    }
 
 
 def _reason(page, settings, parts):
     """Say why a chapter must be executed, or return None."""
     stamp = stamp_of(page, settings)
-    return "asked for" if settings.fresh else _difference(stamp and stamp["key_parts"], _as_json(parts))
+    if settings.fresh:
+        return "asked for"
+    reason = _difference(stamp and stamp["key_parts"], _as_json(parts))
+    if not reason and stamp["products"] != _checksums(settings.finished(page)):
+        return "what it had shown was changed or lost"
+    return reason
 
 
-def _build_chapter(page, settings, parts, workers):
+def _sources(settings):
+    """Return what tells whether a file was written since: those of the package and its pages, and of the data."""
+    folders = (settings.root / "lux", settings.root / "book" / "lux_pages")
+    files = [path for folder in folders for path in folder.rglob("*") if "__pycache__" not in path.parts]
+    states = ((path, path.stat()) for path in [*files, Path(settings.dataset)] if path.is_file())
+    return {path: (state.st_mtime_ns, state.st_size) for path, state in states}
+
+
+def _build_chapter(page, settings, parts, workers, sources):
     stamp = stamp_of(page, settings)
     parts = _as_json(parts)
     reason = _reason(page, settings, parts)
@@ -188,7 +219,12 @@ def _build_chapter(page, settings, parts, workers):
     _discard(final)
     outcome = _execute(page, settings, parts["parameters"], folder, workers)
     _check_products(page, folder)
+    if sources != _sources(settings):
+        now = _as_json(key_parts(page, settings, paper_source(settings), data_digests(settings)))
+        if changed := _difference(parts, now):
+            raise BuildError(f"{page.name}: {changed} while it was executed; build again")
     stamp = {**outcome, "key": _hash(json.dumps(parts, sort_keys=True)), "key_parts": parts}
+    stamp["products"] = _checksums(folder)
     (folder / "stamp.json").write_text(json.dumps(stamp, indent=1), encoding="utf-8")
     # Only now, whole, does the run get the name under which results are looked for.
     folder.rename(final)
@@ -252,6 +288,9 @@ def _environment(settings, folder, workers):
         "IPYTHONDIR": str(settings.build / "ipython"),
         "MATPLOTLIBRC": os.devnull,
         "PYTHONSTARTUP": "",
+        # No kernel of the user's own: the one that is installed beside this Python.
+        "JUPYTER_PATH": "",
+        "JUPYTER_PREFER_ENV_PATH": "1",
         "LUX_PRODUCTS": str(folder / "products"),
         "LUX_STORE": str(settings.build / "store"),
         "LUX_WORKERS": str(workers),
