@@ -124,7 +124,9 @@ def _require_places(settings):
         raise BuildError(f"{settings.root} is the root of no book: it has no _toc.yml; see --root")
     if settings.build.exists() and not settings.build.is_dir():
         raise BuildError(f"{settings.build} is a file; remove it, or give another --folder")
-    if settings.build.is_dir() and any(settings.build.iterdir()) and not (settings.build / ".lock").exists():
+    # The usual folder is a build's, whatever is in it.
+    given = settings.build if settings.folder else None
+    if given and given.is_dir() and any(given.iterdir()) and not (given / ".lock").exists():
         what = f"{settings.build} holds what no build has made, and much of it would be removed"
         raise BuildError(f"{what}: give an empty --folder, or a new one")
 
